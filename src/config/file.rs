@@ -1,0 +1,1 @@
+//! config.toml as it was written.

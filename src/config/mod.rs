@@ -1,0 +1,277 @@
+//! The configuration that cannot be wrong: what the rest of the program sees.
+//!
+//! [`file`] mirrors config.toml as it was written; [`parse`] turns it into these types once, and reports every fault
+//! with its place. Nothing outside this module ever looks at the written form.
+
+pub mod file;
+pub mod parse;
+pub mod secret;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::secret::Secret;
+use crate::domain::policy::Policy;
+use crate::domain::profile::Profile;
+
+/// Everything that an operator can set, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the gate listens for callers; at least one.
+    pub listen: Vec<Listen>,
+    /// How many worker threads; `None` is "auto".
+    pub workers: Option<NonZeroUsize>,
+    /// Logging.
+    pub log: Log,
+    /// The admin listener.
+    pub admin: Admin,
+    /// The index and the jobs.
+    pub store: Store,
+    /// Erasures.
+    pub erasure: Erasure,
+    /// Bounds on everything.
+    pub limits: Limits,
+    /// The services, in the order of the file; at least one.
+    pub upstreams: Vec<Arc<Upstream>>,
+}
+
+/// A place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket, by its path.
+    Unix(PathBuf),
+}
+
+/// One `[[listen]]`.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where.
+    pub address: Address,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// A filter as tracing writes them; `RUST_LOG` wins.
+    pub level: String,
+    /// One line a request?
+    pub access: bool,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where.
+    pub address: Address,
+    /// The bearer token of the API; required unless the address is loopback or a Unix socket.
+    pub token: Option<Secret>,
+}
+
+/// `store.engine`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// sled, in one directory.
+    Sled,
+    /// Nothing durable: tests only.
+    Memory,
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Which engine.
+    pub engine: Engine,
+    /// sled's directory.
+    pub path: PathBuf,
+    /// The file of the key from which all others derive; made at first start.
+    pub key_file: PathBuf,
+    /// How long a cache entry may be believed after its row was last written.
+    pub lease: Duration,
+    /// Bound of the known-pair cache, in entries.
+    pub cache_entries: usize,
+    /// Bound of the engine's own page cache, in bytes.
+    pub cache_bytes: u64,
+}
+
+/// `erasure.authorize`
+#[derive(Clone, Debug)]
+pub enum Authorize {
+    /// The addressed upstream's answer to the caller's own credentials is the proof.
+    Home,
+    /// The caller presents `Forgetgate-Authorization: Bearer …`.
+    Token(Secret),
+    /// Anyone who reaches the listener.
+    Open,
+}
+
+/// `erasure.open_websockets`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenWebsockets {
+    /// An erasure waits for them.
+    #[default]
+    Wait,
+    /// An erasure closes them.
+    Close,
+}
+
+/// `[erasure]`
+#[derive(Clone, Debug)]
+pub struct Erasure {
+    /// Who may erase on the data path.
+    pub authorize: Authorize,
+    /// When an unfinished erasure is late.
+    pub deadline: Duration,
+    /// Above this rate they wait for approval.
+    pub erasures_per_minute: u32,
+    /// How long a request for X waits while X is being erased; also the bound of a drain and of a delete.
+    pub barrier_timeout: Duration,
+    /// What happens to open WebSockets.
+    pub open_websockets: OpenWebsockets,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Client connections at once.
+    pub connections_max: usize,
+    /// Requests in flight at once; more are answered 503 `overloaded`.
+    pub in_flight_max: usize,
+    /// Header lines in a request.
+    pub headers_max: usize,
+    /// Bytes of a request's head.
+    pub header_bytes_max: usize,
+    /// Bytes of a body that `derive` may look at.
+    pub inspected_body_bytes_max: usize,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+    /// A connection on which nothing is going on.
+    pub idle_timeout: Duration,
+    /// A body of which nothing comes or goes.
+    pub body_stall_timeout: Duration,
+    /// TCP connect and TLS handshake to an upstream.
+    pub connect_timeout: Duration,
+    /// From the end of a request to the head of its answer.
+    pub response_timeout: Duration,
+    /// From SIGTERM to the hard end.
+    pub drain_timeout: Duration,
+}
+
+/// Where a service is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// https?
+    pub tls: bool,
+    /// Host name or address literal as it stands in the URL (IPv6 without brackets).
+    pub host: String,
+    /// Port, defaulted by scheme.
+    pub port: u16,
+    /// `Host` header towards it: with the port if it is not the scheme's own.
+    pub authority: String,
+    /// Path prefix without a slash at its end; `""` or `/…`.
+    pub path: String,
+}
+
+/// How requests find an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Path prefix, matched on whole segments and stripped; begins with a slash and has none at its end (`""` for `/`).
+    pub path: Option<String>,
+    /// Lower-case host names.
+    pub hosts: Vec<String>,
+}
+
+/// What the gate's own calls authenticate with.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// `Authorization: Basic` with user name `apikey`.
+    ApiKey(Secret),
+    /// An API key exchanged for a token at IAM.
+    Iam {
+        /// The key.
+        apikey: Secret,
+        /// The whole URL of the token call.
+        url: BaseUrl,
+    },
+    /// `Authorization: Basic`.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// `Authorization: Bearer`.
+    Bearer(Secret),
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Roots in a PEM file in place of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// `erase` of an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EraseBy {
+    /// By label, as the profile says.
+    #[default]
+    Label,
+}
+
+/// One `[[upstream]]`.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its name: in logs, metrics and receipts; never changes.
+    pub name: Arc<str>,
+    /// What kind of service.
+    pub profile: Arc<Profile>,
+    /// Where it is.
+    pub url: BaseUrl,
+    /// How requests find it.
+    pub route: Route,
+    /// For the gate's own calls.
+    pub credentials: Option<Credentials>,
+    /// How far authority proved here reaches.
+    pub group: String,
+    /// No traffic any more; erasures still go there.
+    pub retired: bool,
+    /// Send `X-Forwarded-*` and `Forwarded`.
+    pub forwarded: bool,
+    /// Also put `credentials` on callers' requests.
+    pub inject: bool,
+    /// `?version=` of the gate's own calls.
+    pub version: Option<String>,
+    /// It held labelled data before the gate.
+    pub held_labels_before: bool,
+    /// A customer's ID travels on to these upstreams, by name.
+    pub passes_to: Vec<Arc<str>>,
+    /// How its data is erased.
+    pub erase: EraseBy,
+    /// TLS towards it.
+    pub tls: UpstreamTls,
+    /// IBM's plan, region and date of creation, for `require`.
+    pub plan: Option<String>,
+    /// See `plan`.
+    pub region: Option<String>,
+    /// See `plan`; an ISO date.
+    pub created: Option<String>,
+    /// The effective policy: `[policy]` with this upstream's overrides.
+    pub policy: Policy,
+}

@@ -1,0 +1,1 @@
+//! From the written form to [`crate::config::Config`].

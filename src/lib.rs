@@ -1,0 +1,5 @@
+//! Forgetgate: a gate in front of Watson-like services that labels, opts out, indexes and erases.
+
+pub mod config;
+pub mod domain;
+pub mod store;

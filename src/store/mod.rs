@@ -1,0 +1,164 @@
+//! What must survive: which upstream holds whose data, and the erasures that were accepted.
+//!
+//! Two traits, [`Index`] and [`Jobs`], one contract, several engines. Every write is durable when its future is
+//! done, or has failed; there is nothing in between..
+
+use std::future::Future;
+use std::pin::Pin;
+
+use uuid::Uuid;
+
+use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+
+/// What the store traits return: they are used as trait objects, and a store call is never on the known path.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Why the store did not do what it was asked. The caller sees 503 `store_unavailable`, whichever it is.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine failed and is being opened again.
+    #[error("the store is broken and is being reopened")]
+    Broken,
+    /// More writes are waiting than the bound allows.
+    #[error("too many writes are waiting for the store")]
+    Overloaded,
+    /// A row or job does not read as what it should be.
+    #[error("the store holds something that cannot be read: {what}")]
+    Corrupt {
+        /// Which kind of entry.
+        what: &'static str,
+    },
+}
+
+/// One fact to be made durable: data of this customer goes to this upstream, into this resource.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The row's key.
+    pub key: PairKey,
+    /// Needed for sealing; never stored.
+    pub id: CustomerId,
+    /// Which resource, such as `assistants/a1`; `""` if the profile names none.
+    pub resource: Box<str>,
+    /// The label's text on the wire where it cannot be derived again from ID and form.
+    pub wire: Option<Box<str>>,
+    /// Version of the API that was used.
+    pub api: Option<u8>,
+    /// Now.
+    pub seen: UnixSeconds,
+}
+
+/// A row as it was read and opened with the customer's ID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its key.
+    pub key: PairKey,
+    /// First time.
+    pub first_seen: UnixSeconds,
+    /// Last time the row was written by traffic.
+    pub last_seen: UnixSeconds,
+    /// Since when it has been marked erased; traffic clears it.
+    pub erased_at: Option<UnixSeconds>,
+    /// Version of the API last used.
+    pub api: Option<u8>,
+    /// Which resource.
+    pub resource: Box<str>,
+    /// The wire label, where it cannot be derived.
+    pub wire: Option<Box<str>>,
+}
+
+/// What is in the index, in figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Rows, marked ones included.
+    pub rows: u64,
+    /// Rows marked erased.
+    pub erased_rows: u64,
+    /// Jobs that are not done.
+    pub unfinished_jobs: u64,
+    /// Jobs in all.
+    pub jobs: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// Which upstream holds whose data.
+pub trait Index: Send + Sync {
+    /// Makes one fact durable (shared with whoever else is waiting: group commit). Clears the row's erased mark.
+    fn record(&self, placement: Placement) -> StoreFuture<'_, ()>;
+
+    /// All rows of a customer, under any of these tags (one for each live key epoch), read through the writer: what was
+    /// recorded before this call is seen. Opened with `id`.
+    fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>>;
+
+    /// Removes rows that were marked erased before `before` and not cleared since; gives how many went.
+    fn sweep(&self, before: UnixSeconds) -> StoreFuture<'_, u64>;
+
+    /// The number of the upstream of this name, given now if it is new. `identity` is its address, kept beside the name.
+    fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber>;
+
+    /// All upstreams that ever had a number: number, name, identity, and whether any row points to it.
+    fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>>;
+
+    /// Figures for people and metrics.
+    fn figures(&self) -> StoreFuture<'_, Figures>;
+
+    /// Can it be written at this moment? For readiness; costs no I/O.
+    fn is_writable(&self) -> bool;
+}
+
+/// An upstream that the store knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownUpstream {
+    /// Its number.
+    pub number: UpstreamNumber,
+    /// Its name.
+    pub name: String,
+    /// Its address when it was last registered.
+    pub identity: String,
+    /// Is there a row that points to it?
+    pub has_rows: bool,
+}
+
+/// A job as the store keeps it: the store does not look inside `body`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredJob {
+    /// UUIDv7 or the caller's idempotency key.
+    pub id: Uuid,
+    /// Whose data; finds a running job of the same customer.
+    pub tag: Tag,
+    /// Is there something left to do? Finished jobs are listed, never leased.
+    pub finished: bool,
+    /// When it was received.
+    pub received: UnixSeconds,
+    /// The rest, serialised by the erasure module; the ID in it is sealed under the job key.
+    pub body: Vec<u8>,
+}
+
+/// One durable step of an erasure.
+#[derive(Clone, Debug)]
+pub struct JobWrite {
+    /// The job's new state.
+    pub job: StoredJob,
+    /// Rows that are marked erased in the same durable write.
+    pub erased: Vec<PairKey>,
+    /// When.
+    pub at: UnixSeconds,
+}
+
+/// The erasures.
+pub trait Jobs: Send + Sync {
+    /// Writes a job's state and its marks, all or nothing, durable when done.
+    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()>;
+
+    /// One job.
+    fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>>;
+
+    /// Jobs in the order of their IDs, from the first after `cursor`, at most `limit`.
+    fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>>;
+
+    /// All that are not finished.
+    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>>;
+
+    /// The unfinished jobs of a customer, under any of these tags.
+    fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>>;
+}

@@ -95,10 +95,7 @@ pub enum TlsFault {
 impl TlsFault {
     /// Sorts what the handshake returned. The library's own text is not kept: it can carry bytes of the peer.
     pub(super) fn of(error: &io::Error) -> Self {
-        error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<RustlsError>())
-            .map_or(Self::Closed, Self::of_rustls)
+        error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()).map_or(Self::Closed, Self::of_rustls)
     }
 
     fn of_rustls(error: &RustlsError) -> Self {
@@ -119,7 +116,8 @@ impl TlsFault {
 
     fn of_certificate(error: &CertificateError) -> Self {
         match error {
-            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            // A bad signature is another authority of the same name: a root that was renewed, or an impostor.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
@@ -184,3 +182,5 @@ fn roots_of_file(file: &Path) -> Result<RootCertStore, RootsError> {
     Ok(roots)
 }
 
+#[cfg(test)]
+mod tests;

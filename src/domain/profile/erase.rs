@@ -2,6 +2,8 @@
 //!
 //! Query values are always percent-encoded with `%20` and `%2B`, which no decoder can mistake (P6).
 
+use std::fmt;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::template::{PathTemplate, Segment};
@@ -71,6 +73,12 @@ impl EraseRule {
         self.query.wants_version()
     }
 
+    /// The query as profiles write it: `customer_id={id}&version={version}`.
+    #[must_use]
+    pub fn query_written(&self) -> String {
+        self.query.to_string()
+    }
+
     /// The call as profiles write it: `DELETE /v{api}/user_data`.
     #[must_use]
     pub fn call(&self) -> String {
@@ -118,6 +126,12 @@ impl VerifyRule {
     #[must_use]
     pub fn query(&self, id: &str, version: Option<&str>) -> String {
         self.query.write(id, version)
+    }
+
+    /// The query as profiles write it.
+    #[must_use]
+    pub fn query_written(&self) -> String {
+        self.query.to_string()
     }
 
     /// The call as profiles write it.
@@ -190,7 +204,26 @@ impl QueryTemplate {
     }
 }
 
+impl fmt::Display for QueryTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, pieces)) in self.0.iter().enumerate() {
+            write!(f, "{}{name}=", if index == 0 { "" } else { "&" })?;
+            pieces.iter().try_for_each(|piece| f.write_str(piece.written()))?;
+        }
+        Ok(())
+    }
+}
+
 impl Piece {
+    fn written(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Id => "{id}",
+            Self::IdLiteral => "{id:literal}",
+            Self::Version => "{version}",
+        }
+    }
+
     fn text(&self, id: &str, version: Option<&str>) -> String {
         match self {
             Self::Text(text) => text.to_string(),

@@ -1,0 +1,3 @@
+//! The commands: each makes the text of its answer; printing it is up to `main`.
+
+pub mod profiles;

@@ -19,8 +19,10 @@ pub use self::built_in::{built_in, built_in_names};
 pub use self::classes::Classes;
 pub use self::endpoint::{Endpoint, When};
 pub use self::erase::{EraseRule, Success, VerifyRule};
-pub use self::fault::{FaultKind, Known, ProfileFault};
-pub use self::file::{EndpointFile, EraseFile, LabelFile, OneOrMany, OptOutFile, ProfileFile, RateFile, VerifyFile, WhenFile};
+#[expect(clippy::module_name_repetitions, reason = "elsewhere these stand among other files and faults")]
+pub use self::{fault::ProfileFault, file::ProfileFile};
+pub use self::fault::{FaultKind, Known};
+pub use self::file::{EndpointFile, EraseFile, LabelFile, OneOrMany, OptOutFile, RateFile, VerifyFile, WhenFile};
 pub use self::matching::{Ambiguous, Match};
 pub use self::template::{PathTemplate, Segment};
 

@@ -12,19 +12,12 @@ mod tree;
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use self::loose::Loose;
 use self::spelling::Spelling;
+pub(super) use self::spelling::segments;
 use self::tree::{Index, Tree};
 use super::classes::Classes;
 use super::endpoint::Endpoint;
-
-/// The segments of a path as it was sent, without the slash before the first and one after the last.
-pub(super) fn segments(path: &str) -> SmallVec<[&str; 16]> {
-    let body = spelling::body(path);
-    if body.is_empty() { SmallVec::new() } else { body.split('/').collect() }
-}
 
 /// The request could be read as a governed call, and could be read otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,8 +124,8 @@ impl Matcher {
 
     /// `Err` when the path is ambiguous.
     fn find(&self, method: &OneMethod, path: &str, websocket: bool) -> Result<Option<&Endpoint>, ()> {
-        let spelling = Spelling::of(path);
         let sent = segments(path);
+        let spelling = Spelling::of(path, &sent);
         let sent_as = method.tree.find(&sent, websocket);
         if spelling == Spelling::Clean {
             return self.plain(method, &sent, sent_as, true, websocket);
@@ -165,7 +158,7 @@ impl Matcher {
     fn doubtful(&self, method: &OneMethod, path: &str, found: Option<Index>, websocket: bool) -> Result<Option<&Endpoint>, ()> {
         let loose = Loose::of(path);
         let near: Classes =
-            self.governed(method, websocket).filter(|endpoint| loose.may_hold(endpoint.template.fixed())).map(|endpoint| endpoint.classes.governed()).collect();
+            self.governed(method, websocket).filter(|endpoint| loose.may_hold(&endpoint.template.fixed())).map(|endpoint| endpoint.classes.governed()).collect();
         if near.is_empty() {
             return Ok(None);
         }

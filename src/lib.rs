@@ -3,5 +3,7 @@
 pub mod barrier;
 pub mod config;
 pub mod domain;
+pub mod proxy;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;

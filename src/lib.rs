@@ -3,5 +3,6 @@
 pub mod barrier;
 pub mod config;
 pub mod domain;
+pub mod erasure;
 pub mod store;
 pub mod upstream;

@@ -100,6 +100,10 @@ fn keys_of(intent: &Intent, known: &[Reach], held: &[Held]) -> BTreeSet<TargetKe
         first.extend(find(known, addressed.upstream).map(|home| own(home.number, home.today)));
         first.extend(addressed.probe.as_ref().map(|probe| own(addressed.upstream, probe.form)));
     }
+    if let Scope::Only(chosen) = &intent.scope {
+        // A person names these: they are asked, whatever the index knows.
+        first.extend(chosen.iter().filter_map(|upstream| find(known, *upstream)).map(|reach| own(reach.number, reach.today)));
+    }
     first.extend(held.iter().filter(|row| within(row.upstream)).map(|row| own(row.upstream, row.form)));
     for reach in known.iter().filter(|reach| reach.held_labels_before && within(reach.number)) {
         first.push_back(own(reach.number, reach.today));

@@ -25,6 +25,7 @@ struct StandIn {
     asked: Mutex<Vec<String>>,
     answers: Vec<String>,
     let_go: Semaphore,
+    left: AtomicUsize,
 }
 
 impl StandIn {
@@ -57,6 +58,7 @@ async fn stand_in(answers: impl IntoIterator<Item = String>, let_go: usize) -> (
         asked: Mutex::default(),
         answers: answers.into_iter().collect(),
         let_go: Semaphore::new(let_go),
+        left: AtomicUsize::new(0),
     });
     let shared = Arc::clone(&stand_in);
     let connector = serving(move |mut socket| {
@@ -72,6 +74,9 @@ async fn stand_in(answers: impl IntoIterator<Item = String>, let_go: usize) -> (
             let answer = shared.answers.get(nth).unwrap_or_else(|| shared.answers.last().unwrap());
             // Some of the tests have left by now.
             drop(socket.write_all(answer.as_bytes()).await);
+            drop(socket.shutdown().await);
+            request(&mut socket).await;
+            shared.left.fetch_add(1, Ordering::SeqCst);
         }
     })
     .await;
@@ -265,7 +270,14 @@ async fn a_renewal_that_fails_costs_nothing_while_the_token_lives() {
     let start = Instant::now();
     iam.authorization(start).await.unwrap();
     assert_eq!(iam.authorization(later(start, 800)).await.unwrap(), "Bearer t1");
-    stand_in.is_asked(2).await;
+    // The exchange is over when its connection is; some turns later its outcome is known, and within the pause
+    // nothing follows from it.
+    eventually(async || stand_in.left.load(Ordering::SeqCst) == 2).await;
+    for _ in 0..100 {
+        assert_eq!(iam.authorization(later(start, 800)).await.unwrap(), "Bearer t1");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(stand_in.asked(), 2);
     // After the pause it is tried again, and this time it works.
     eventually(async || iam.authorization(later(start, 900)).await.unwrap() == "Bearer t2").await;
     assert_eq!(stand_in.asked(), 3);

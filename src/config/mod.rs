@@ -4,6 +4,7 @@
 //! place. Nothing outside this module ever looks at the written form.
 
 mod defaults;
+mod describe;
 mod fault;
 mod file;
 mod load;

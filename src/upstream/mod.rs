@@ -8,10 +8,12 @@ mod call;
 mod connect;
 mod credentials;
 mod iam;
+mod site;
 mod tls;
 
 pub use self::call::{Answer, BodyEnd, Bounds, CallError, Fault, call};
 pub use self::connect::{ConnectError, Connector, Stage, Stream};
 pub use self::credentials::{Authenticator, CredentialsError};
 pub use self::iam::{Iam, IamError};
+pub use self::site::Site;
 pub use self::tls::{RootsError, TlsFault};

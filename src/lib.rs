@@ -4,6 +4,7 @@ pub mod barrier;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod erasure;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The blind name of a customer: the first 16 bytes of HMAC-SHA-256(index key of the epoch, canonical ID).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(pub [u8; 16]);
@@ -14,11 +16,11 @@ impl fmt::Debug for Tag {
 }
 
 /// The number of an upstream in the store. Given once to a name and never used again for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UpstreamNumber(pub u16);
 
 /// Which form of a customer's ID was sent to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LabelForm(pub u8);
 
 impl LabelForm {
@@ -43,7 +45,7 @@ impl LabelForm {
 pub struct ResourceHash(pub [u8; 8]);
 
 /// Seconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UnixSeconds(pub u64);
 
 impl UnixSeconds {

@@ -3,6 +3,7 @@
 pub mod alias;
 pub mod customer_id;
 pub mod decide;
+pub mod erasure;
 pub mod grammar;
 pub mod ids;
 pub mod label;

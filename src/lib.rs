@@ -1,6 +1,7 @@
 //! Forgetgate: a gate in front of Watson-like services that labels, opts out, indexes and erases.
 
 pub mod barrier;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod proxy;

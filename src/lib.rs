@@ -4,5 +4,8 @@ pub mod barrier;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod proxy;
+pub mod erasure;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;

@@ -1,0 +1,4 @@
+//! The stand-in services, spoken to over real sockets: what the other tests conclude from them must be true of them.
+
+mod services;
+mod wire;

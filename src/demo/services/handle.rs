@@ -18,7 +18,7 @@ use super::catalogue::{self, Body, Call, Data};
 use super::knobs::Shared;
 use super::memory::Arrival;
 use super::seen::Seen;
-use super::{Kind, label, logs};
+use super::{Kind, inspect, label, logs};
 
 /// A request whose head has been noted.
 struct Exchange {
@@ -38,6 +38,9 @@ pub(super) async fn handle(
     head: Option<Vec<u8>>,
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
+    if let Some(told) = inspect::answer(&shared, request.uri().path()) {
+        return told.into_response(None);
+    }
     let seen = Seen { head: head.unwrap_or_else(|| rebuilt(&request)), connection, ..Seen::default() };
     let number = shared.record.lock().begin(seen.clone());
     let path = request.uri().path().to_owned();

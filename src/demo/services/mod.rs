@@ -7,6 +7,7 @@
 mod answer;
 mod catalogue;
 mod handle;
+mod inspect;
 mod knobs;
 mod label;
 mod logs;

@@ -1,9 +1,17 @@
 //! The pure core: what is decided, with no socket, file, clock or runtime in sight.
 
+pub mod alias;
 pub mod customer_id;
+pub mod decide;
+pub mod grammar;
 pub mod ids;
+pub mod label;
+pub mod personal;
 pub mod policy;
 pub mod profile;
+pub mod query;
+pub mod refusal;
+pub mod tap;
 
 pub use self::customer_id::CustomerId;
 pub use self::ids::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};

@@ -1,0 +1,113 @@
+//! The known-pair cache: facts that are already durable and need no write.
+//!
+//! It is exact (the whole key is compared: a false positive would be a lost fact) and bounded. Two generations stand
+//! in for a list of recent use: what is asked for moves to the young one, and when that is full the old one is dropped.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use smallvec::SmallVec;
+
+use crate::domain::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+
+/// A tag is a keyed hash already: its first eight bytes spread as well as any further hashing could.
+#[derive(Default)]
+pub(super) struct TagHasher(u64);
+
+impl Hasher for TagHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+}
+
+/// A map by tag.
+pub(super) type TagMap<V> = HashMap<Tag, V, BuildHasherDefault<TagHasher>>;
+
+/// Rows of one customer beyond which the cache does not remember single ones.
+const ROWS_PER_CUSTOMER_MAX: usize = 64;
+
+#[derive(Clone, Copy)]
+struct KnownRow {
+    resource: ResourceHash,
+    upstream: UpstreamNumber,
+    form: LabelForm,
+    written: UnixSeconds,
+}
+
+type Rows = SmallVec<[KnownRow; 1]>;
+
+/// One shard's share of the cache.
+pub(super) struct Known {
+    young: TagMap<Rows>,
+    old: TagMap<Rows>,
+    young_rows: usize,
+    rows_max: usize,
+}
+
+impl Known {
+    /// A cache of at most `rows_max` rows, half of them recent.
+    pub(super) fn new(rows_max: usize) -> Self {
+        Self { young: TagMap::default(), old: TagMap::default(), young_rows: 0, rows_max: rows_max.max(2) / 2 }
+    }
+
+    /// Was this row written less than `lease_s` seconds before `now`?
+    pub(super) fn is_fresh(&mut self, key: &PairKey, now: UnixSeconds, lease_s: u64) -> bool {
+        if let Some(rows) = self.young.get(&key.tag) {
+            return fresh_in(rows, key, now, lease_s);
+        }
+        let Some(rows) = self.old.remove(&key.tag) else { return false };
+        let fresh = fresh_in(&rows, key, now, lease_s);
+        self.young_rows += rows.len();
+        self.young.insert(key.tag, rows);
+        self.age();
+        fresh
+    }
+
+    /// This row has just been made durable.
+    pub(super) fn learn(&mut self, key: &PairKey, now: UnixSeconds) {
+        let from_old = self.old.remove(&key.tag);
+        let rows = self.young.entry(key.tag).or_insert_with(|| {
+            let rows = from_old.unwrap_or_default();
+            self.young_rows += rows.len();
+            rows
+        });
+        if let Some(row) = rows.iter_mut().find(|row| is_row(row, key)) {
+            row.written = now;
+        } else if rows.len() < ROWS_PER_CUSTOMER_MAX {
+            rows.push(KnownRow { resource: key.resource, upstream: key.upstream, form: key.form, written: now });
+            self.young_rows += 1;
+        }
+        self.age();
+    }
+
+    /// Forgets a customer.
+    pub(super) fn evict(&mut self, tag: Tag) {
+        if let Some(rows) = self.young.remove(&tag) {
+            self.young_rows -= rows.len();
+        }
+        self.old.remove(&tag);
+    }
+
+    fn age(&mut self) {
+        if self.young_rows > self.rows_max {
+            self.old = std::mem::take(&mut self.young);
+            self.young_rows = 0;
+        }
+    }
+}
+
+fn is_row(row: &KnownRow, key: &PairKey) -> bool {
+    row.resource == key.resource && row.upstream == key.upstream && row.form == key.form
+}
+
+fn fresh_in(rows: &[KnownRow], key: &PairKey, now: UnixSeconds, lease_s: u64) -> bool {
+    rows.iter().any(|row| is_row(row, key) && now.since(row.written) < lease_s)
+}

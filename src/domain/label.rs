@@ -1,0 +1,224 @@
+//! The one reader from bytes to customer IDs, for the header, the WebSocket query and the delete query (P6).
+//!
+//! A label is a list of `field=value` divided by semicolons, of which only the profile's field (`customer_id`) counts:
+//! `customer_id=abc;platform=iOS`. The other fields are the caller's own and pass on as they are.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::profile::{GrammarName, LabelRule};
+use super::query;
+use super::refusal::{Code, Refusal};
+use super::CustomerId;
+
+/// IDs in one label beyond which it is not a label any more.
+const IDS_MAX: usize = 16;
+
+/// What was read from a label.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// The IDs as they stand on the wire, in order, the same one only once, blank ones left out.
+    pub ids: SmallVec<[&'a [u8]; 1]>,
+    /// Would writing the IDs back, as they were read, give other bytes than these? Then the label is written anew.
+    pub irregular: bool,
+}
+
+/// Reads a label's value, from a header line or from a decoded query parameter.
+///
+/// # Errors
+/// `LabelInvalid` when there are more IDs than any policy can use.
+pub fn read<'a>(value: &'a [u8], field: &str) -> Result<Reading<'a>, Refusal> {
+    let mut reading = Reading::default();
+    for part in value.split(|byte| *byte == b';') {
+        let Some(found) = id_in(part, field) else { continue };
+        reading.irregular |= found.respelled;
+        if found.id.trim_ascii().is_empty() || reading.ids.contains(&found.id) {
+            reading.irregular = true;
+        } else if reading.ids.len() == IDS_MAX {
+            return Err(Refusal::new(Code::LabelInvalid, "The label names more customers than the gate reads"));
+        } else {
+            reading.ids.push(found.id);
+        }
+    }
+    Ok(reading)
+}
+
+struct Found<'a> {
+    id: &'a [u8],
+    respelled: bool,
+}
+
+/// The ID in one part of the list, if that part is the field, in whatever case or spacing of its name.
+fn id_in<'a>(part: &'a [u8], field: &str) -> Option<Found<'a>> {
+    let equals = memchr::memchr(b'=', part)?;
+    let (name, value) = part.split_at_checked(equals)?;
+    let is_field = name.trim_ascii().eq_ignore_ascii_case(field.as_bytes());
+    is_field.then(|| Found { id: value.get(1..).unwrap_or_default(), respelled: name != field.as_bytes() })
+}
+
+/// Writes a label: the given IDs at the place of the first one, the caller's other fields around them.
+#[must_use]
+pub fn write(value: &[u8], field: &str, wire_ids: &[&str]) -> Vec<u8> {
+    let mut written = Vec::with_capacity(value.len() + 32);
+    let mut ids_written = false;
+    for part in value.split(|byte| *byte == b';') {
+        if id_in(part, field).is_none() {
+            push_part(&mut written, part);
+        } else if !ids_written {
+            push_ids(&mut written, field, wire_ids);
+            ids_written = true;
+        }
+    }
+    if !ids_written {
+        push_ids(&mut written, field, wire_ids);
+    }
+    written
+}
+
+fn push_ids(written: &mut Vec<u8>, field: &str, wire_ids: &[&str]) {
+    for id in wire_ids {
+        push_part(written, field.as_bytes());
+        written.push(b'=');
+        written.extend_from_slice(id.as_bytes());
+    }
+}
+
+fn push_part(written: &mut Vec<u8>, part: &[u8]) {
+    if part.trim_ascii().is_empty() {
+        return;
+    }
+    if !written.is_empty() {
+        written.push(b';');
+    }
+    written.extend_from_slice(part);
+}
+
+/// The canonical ID of one that was read off a label.
+///
+/// # Errors
+/// `LabelInvalid` when its bytes are no text, or it is longer than any ID may be.
+pub fn canonical(wire: &[u8], grammar: GrammarName) -> Result<CustomerId, Refusal> {
+    let text = grammar.read(wire).ok_or(Code::LabelInvalid)?;
+    CustomerId::new(&text).ok_or_else(|| Code::LabelInvalid.into())
+}
+
+/// The customer that a `DELETE …/user_data?customer_id=…` names: form-decoded and nothing else, in every service.
+///
+/// # Errors
+/// `LabelMissing` for none or a blank one, `LabelSeveral` for several, `LabelInvalid` for one that is no text.
+pub fn from_delete_query(raw_query: Option<&str>, rule: &LabelRule) -> Result<CustomerId, Refusal> {
+    let mut found: Option<Cow<'_, [u8]>> = None;
+    for pair in query::pairs(raw_query.unwrap_or_default()) {
+        if query::decoded(pair.name).eq_ignore_ascii_case(rule.field.as_bytes()) {
+            if found.is_some() {
+                return Err(Code::LabelSeveral.into());
+            }
+            found = Some(query::decoded(pair.value));
+        }
+    }
+    let missing = Refusal::new(Code::LabelMissing, "A delete must name one customer: send the query parameter customer_id=YOUR_CUSTOMER_ID");
+    let bytes = found.filter(|bytes| !bytes.trim_ascii().is_empty()).ok_or(missing)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::from(Code::LabelInvalid))?;
+    CustomerId::new(text).ok_or_else(|| Code::LabelInvalid.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::{canonical, from_delete_query, read, write};
+    use crate::domain::profile::{GrammarName, LabelRule};
+    use crate::domain::refusal::Code;
+
+    fn rule() -> LabelRule {
+        LabelRule {
+            header: "x-watson-metadata".into(),
+            header_written: "X-Watson-Metadata".into(),
+            field: "customer_id".into(),
+            query: None,
+            grammar: GrammarName::Watson,
+            several: true,
+        }
+    }
+
+    #[track_caller]
+    fn check(value: &str, ids: &[&str], irregular: bool) {
+        let reading = read(value.as_bytes(), "customer_id").unwrap();
+        let texts: Vec<_> = reading.ids.iter().map(|id| std::str::from_utf8(id).unwrap()).collect();
+        assert_eq!(texts, ids, "{value:?}");
+        assert_eq!(reading.irregular, irregular, "{value:?}");
+    }
+
+    #[test]
+    fn p6_a_label_is_read_in_every_spelling() {
+        check("customer_id=abc", &["abc"], false);
+        check("customer_id=abc;customer_id=xyz", &["abc", "xyz"], false);
+        check("customer_id=abc;customer_id=abc", &["abc"], true);
+        check("testing;customer_id=1242;platform=iOS", &["1242"], false);
+        check(" customer_id=abc", &["abc"], true);
+        check("Customer_ID=abc", &["abc"], true);
+        check("customer_id=a=b", &["a=b"], false);
+        check("customer_id=", &[], true);
+        check("customer_id=  ;customer_id=x", &["x"], true);
+        check("xcustomer_id=abc", &[], false);
+        check("", &[], false);
+    }
+
+    #[test]
+    fn p12_a_label_with_very_many_ids_is_refused() {
+        let many: Vec<String> = (0..17).map(|n| format!("customer_id={n}")).collect();
+        assert_eq!(read(many.join(";").as_bytes(), "customer_id").unwrap_err().code, Code::LabelInvalid);
+    }
+
+    #[test]
+    fn p8_the_callers_other_fields_stay_in_their_place() {
+        let written = |value: &str, ids: &[&str]| String::from_utf8(write(value.as_bytes(), "customer_id", ids)).unwrap();
+        assert_eq!(written("a=1;customer_id=x;b", &["y"]), "a=1;customer_id=y;b");
+        assert_eq!(written("customer_id=x;a;customer_id=z", &["x"]), "customer_id=x;a");
+        assert_eq!(written("a", &["x"]), "a;customer_id=x");
+        assert_eq!(written("", &["x", "y"]), "customer_id=x;customer_id=y");
+    }
+
+    #[test]
+    fn p6_a_delete_names_exactly_one_customer() {
+        let deleted = |query: &str| from_delete_query(Some(query), &rule()).map(|id| id.expose().to_owned()).map_err(|r| r.code);
+        assert_eq!(deleted("customer_id=ab+c%2F%C3%A9%2B%26%25"), Ok("ab c/é+&%".into()));
+        assert_eq!(deleted("customer_id=ab%20c"), Ok("ab c".into()));
+        assert_eq!(deleted("version=1&customer%5Fid=x"), Ok("x".into()));
+        assert_eq!(deleted("customer_id=a%3Db%3B"), Ok("a=b;".into()), "what was once labelled can be erased");
+        assert_eq!(deleted("version=1"), Err(Code::LabelMissing));
+        assert_eq!(deleted("customer_id=+%20"), Err(Code::LabelMissing));
+        assert_eq!(deleted("customer_id=a&customer_id=a"), Err(Code::LabelSeveral));
+        assert_eq!(deleted("customer_id=a&Customer_Id=b"), Err(Code::LabelSeveral));
+        assert_eq!(deleted("customer_id=%FF"), Err(Code::LabelInvalid));
+    }
+
+    proptest! {
+        #[test]
+        fn p6_whatever_is_written_in_a_label_is_read_again_and_by_a_delete_too(id in any::<String>()) {
+            for grammar in [GrammarName::Watson, GrammarName::WatsonDiscovery, GrammarName::WatsonVr] {
+                if !grammar.allows(&id) { continue }
+                let wire = grammar.write(&id);
+                let header = write(b"platform=iOS", "customer_id", &[&wire]);
+                let reading = read(&header, "customer_id").unwrap();
+                let labelled = canonical(reading.ids[0], grammar).unwrap();
+
+                let query: String = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC).collect();
+                let deleted = from_delete_query(Some(&format!("customer_id={query}")), &rule()).unwrap();
+
+                assert_eq!(labelled.expose(), id);
+                assert_eq!(labelled, deleted);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(value in any::<Vec<u8>>()) {
+            if let Ok(reading) = read(&value, "customer_id") {
+                for id in &reading.ids {
+                    drop(canonical(id, GrammarName::WatsonVr));
+                }
+            }
+        }
+    }
+}

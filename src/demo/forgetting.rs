@@ -89,11 +89,13 @@ async fn recipients(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failur
     Ok(())
 }
 
-/// Resources and since when, in words.
+/// Resources, and since when today, in words.
 fn place(recipient: &Value) -> String {
     let resources = recipient.get("resources").and_then(Value::as_array).into_iter().flatten();
     let names: Vec<&str> = resources.filter_map(Value::as_str).filter(|name| !name.is_empty()).collect();
     let since = recipient.get("since").and_then(Value::as_str).unwrap_or("?");
+    // It was today; the date would only take room.
+    let since = since.split_once('T').map_or(since, |(_, time)| time);
     let names = if names.is_empty() { "(the instance)".to_owned() } else { names.join(", ") };
     format!("{names:<38} since {since}")
 }
@@ -101,12 +103,12 @@ fn place(recipient: &Value) -> String {
 async fn erased(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.heading(format_args!("8  Forget {ANN}: one request, to one of the services"))?;
     let answer = delete(cast.scene.gate, cast.assistant, stage).await?;
-    let everywhere = answer.status == 200 && answer.json() == json!({});
-    let body = String::from_utf8_lossy(&answer.body).into_owned();
-    let means = if everywhere { "every service has accepted" } else { "not every service has accepted" };
-    stage.claim(everywhere, "app got", format_args!("{} {body}   ({means})", answer.status))?;
     let id = answer.header("forgetgate-erasure");
-    stage.claim(uuid::Uuid::try_parse(id).is_ok(), "", format_args!("Forgetgate-Erasure: {id}"))?;
+    let everywhere = answer.status == 200 && answer.json() == json!({}) && uuid::Uuid::try_parse(id).is_ok();
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    stage.claim(everywhere, "app got", format_args!("{} {body}   Forgetgate-Erasure: {id}", answer.status))?;
+    let means = if everywhere { "so every service has accepted the delete" } else { "so not every service has" };
+    stage.did("", means)?;
     Ok(())
 }
 
@@ -121,8 +123,7 @@ async fn delete(gate: SocketAddr, home: &Actor, stage: &mut Stage<'_>) -> Result
 
 /// What is left: nothing of Ann, everything of the others.
 fn aftermath(cast: &Cast<'_>, stage: &mut Stage<'_>, before: &[Holding]) -> Result<(), Failure> {
-    stage.heading("9  What each service still holds")?;
-    stage.did("", format_args!("{:<20} of {ANN:<15} of others", ""))?;
+    stage.heading(format_args!("{:<39}of {ANN:<16}of others", "9  What each service still holds"))?;
     for (actor, before) in cast.scene.actors.iter().zip(before) {
         let now = holding(actor);
         let holds = before.ann > 0 && now.ann == 0 && now.others == before.others && before.others > 0;
@@ -134,11 +135,8 @@ fn aftermath(cast: &Cast<'_>, stage: &mut Stage<'_>, before: &[Holding]) -> Resu
         )?;
     }
     let nameless: usize = cast.scene.actors.iter().map(nameless).sum();
-    stage.claim(
-        nameless == 0,
-        "",
-        format_args!("{nameless} pieces without a name, which nobody could have deleted"),
-    )?;
+    let told = format!("{:<39} {nameless} that came without a label", "");
+    stage.claim(nameless == 0, "all together", told)?;
     Ok(())
 }
 

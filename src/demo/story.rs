@@ -44,11 +44,13 @@ pub(super) async fn tell(scene: &Scene, stage: &mut Stage<'_>) -> Result<(), Fai
 }
 
 fn prologue(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure> {
-    stage.heading("Forgetgate: who gave which service what, and how all of it is deleted again")?;
     let ports: Vec<String> = cast.scene.actors.iter().map(|actor| actor.service.addr.port().to_string()).collect();
-    let count = ports.len();
-    stage.say(format_args!("{count} services keep what customers tell them: stand-ins, but real servers on ports"))?;
-    stage.say(format_args!("{}. The gate before them is http://{}.", ports.join(" "), cast.scene.gate))?;
+    stage.heading("Forgetgate")?;
+    let (gate, ports) = (cast.scene.gate, ports.join(" "));
+    stage.say("Services that keep what people say can delete it only if it came with a label saying whose it is.")?;
+    stage.say("This gate stands before them: it insists on the label, knows who holds what, and passes one")?;
+    stage.say("delete on to all of them. The services here are stand-ins, but real servers.")?;
+    stage.say(format_args!("gate {gate}   services {ports}"))?;
     Ok(())
 }
 
@@ -57,7 +59,7 @@ async fn labelled(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure>
     let label = format!("customer_id={ANN}");
     let call = message(cast.assistant, HELLO).with(LABEL, label.clone());
     stage.did("app sends", format_args!("POST {}", call.target))?;
-    stage.did("          with", format_args!("{LABEL}: {label}"))?;
+    stage.did("", format_args!("{LABEL}: {label}"))?;
     let (answer, seen) = observed(cast, cast.assistant, call).await?;
     claim_header(stage, "service saw", &seen, LABEL, |value| value == label)?;
     claim_success(stage, &answer)
@@ -78,16 +80,17 @@ async fn unlabelled(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failur
 
 async fn personal(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.heading("3  An e-mail address never reaches the service: it gets an alias")?;
-    let label = "customer_id=ben@example.com";
+    let label = "customer_id=eve@example.com";
     stage.did("app sends", format_args!("{LABEL}: {label}"))?;
     let call = message(cast.assistant, HELLO).with(LABEL, label);
     let (answer, seen) = observed(cast, cast.assistant, call).await?;
     let is_alias = |value: &str| value.strip_prefix("customer_id=fg_").is_some_and(|rest| rest.len() == 26);
     claim_header(stage, "service saw", &seen, LABEL, is_alias)?;
-    let leaked = seen.iter().any(|seen| String::from_utf8_lossy(&seen.head).contains("example.com"));
+    let leaked =
+        seen.iter().flat_map(|seen| [&seen.head, &seen.body_start]).any(|bytes| mentions(bytes, "example.com"));
     let told = if leaked { "the address in the request" } else { "no trace of the address in the whole request" };
-    stage.claim(!leaked && !seen.is_empty(), "", told)?;
-    claim_success(stage, &answer)
+    stage.claim(!leaked && answer.status == 200, "", told)?;
+    Ok(())
 }
 
 async fn legacy_client(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure> {
@@ -104,11 +107,15 @@ async fn legacy_client(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Fai
 }
 
 async fn opted_out(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure> {
-    stage.heading("5  Nobody learns from customers' data, whatever the application says")?;
+    stage.heading("5  Every message opts out of training, whatever the application says")?;
     stage.did("app sends", format_args!("{OPT_OUT}: false"))?;
     let call = message(cast.assistant, HELLO).with(LABEL, format!("customer_id={ANN}")).with(OPT_OUT, "false");
     let (_, seen) = observed(cast, cast.assistant, call).await?;
     claim_header(stage, "service saw", &seen, OPT_OUT, |value| value == "true")
+}
+
+fn mentions(bytes: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(bytes).contains(text)
 }
 
 /// A message to an Assistant workspace.

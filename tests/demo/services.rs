@@ -302,9 +302,7 @@ fn a_delete_does_not_reach_a_call_that_was_still_on_its_way_when_it_came() {
     assistant.hang(Silence::Calls);
     std::thread::scope(|scope| {
         let late = scope.spawn(|| say(&assistant, "customer_id=ann"));
-        while assistant.seen().first().is_none_or(|seen| !seen.complete) {
-            std::thread::yield_now();
-        }
+        await_request(&assistant, 1);
         let answer = send(assistant.addr, request("DELETE /v1/user_data?version=x&customer_id=ann", &[], b""));
         assert_eq!(answer.status, 202);
         assert_eq!(customers(&assistant), []);
@@ -312,6 +310,42 @@ fn a_delete_does_not_reach_a_call_that_was_still_on_its_way_when_it_came() {
         assert_eq!(late.join().unwrap(), 200);
     });
     assert_eq!(customers(&assistant), held(&[("ann", 1)]));
+}
+
+#[test]
+fn a_delete_that_takes_its_time_does_not_reach_what_came_after_it() {
+    let assistant = started(Kind::Assistant);
+    say(&assistant, "customer_id=ann");
+    assistant.hang(Silence::Deletes);
+    std::thread::scope(|scope| {
+        let delete = request("DELETE /v1/user_data?version=x&customer_id=ann", &[], b"");
+        let slow = scope.spawn(|| send(assistant.addr, delete));
+        await_request(&assistant, 2);
+        say(&assistant, "customer_id=ann");
+        assert_eq!(customers(&assistant), held(&[("ann", 2)]), "it has had no effect yet");
+        assistant.hang(Silence::Nobody);
+        assert_eq!(slow.join().unwrap().status, 202);
+    });
+    assert_eq!(customers(&assistant), held(&[("ann", 1)]));
+}
+
+#[test]
+fn an_upload_that_is_cut_off_stores_nothing_and_is_seen_as_cut_off() {
+    let speech = started(Kind::SpeechToText);
+    let mut socket = TcpStream::connect(speech.addr).unwrap();
+    let whole = request("POST /v1/recognize", &["X-Watson-Metadata: customer_id=ann"], &[1; 1000]);
+    socket.write_all(&whole[..whole.len() - 1]).unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    socket.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(speech.seen().iter().map(|seen| (seen.complete, seen.body_length)).collect::<Vec<_>>(), [(false, 999)]);
+    assert_eq!(customers(&speech), []);
+}
+
+/// Waits until the service has read this many requests to their ends.
+fn await_request(service: &Running, count: usize) {
+    while service.seen().iter().filter(|seen| seen.complete).count() < count {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

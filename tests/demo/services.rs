@@ -1,36 +1,9 @@
-//! Storing, deleting, showing, refusing and misbehaving, service by service.
+//! Storing, deleting and showing, service by service.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use forgetgate::demo::services::Kind;
 
-use forgetgate::demo::services::{Kind, Options, Running, Seen, Service, Silence};
-
-use crate::wire::{read, request, send};
-
-fn started(kind: Kind) -> Running {
-    started_with(kind, Options::default())
-}
-
-fn started_with(kind: Kind, options: Options) -> Running {
-    Service::start(kind, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), options).expect("a free port")
-}
-
-const MESSAGE: &str = "POST /assistant/api/v1/workspaces/w/message?version=2020-04-01";
-
-/// One labelled message; its status.
-fn say(assistant: &Running, label: &str) -> u16 {
-    let label = format!("X-Watson-Metadata: {label}");
-    send(assistant.addr, request(MESSAGE, &[&label], br#"{"input":{"text":"hello"}}"#)).status
-}
-
-fn customers(service: &Running) -> Vec<(Option<String>, usize)> {
-    service.holdings()
-}
-
-fn held(pairs: &[(&str, usize)]) -> Vec<(Option<String>, usize)> {
-    pairs.iter().map(|(id, count)| (Some((*id).to_owned()), *count)).collect()
-}
+use crate::support::{MESSAGE, customers, held, say, started};
+use crate::wire::{request, send};
 
 /// One call for each service and version, how its delete is called and how that is answered.
 const SERVICES: &[(Kind, &str, &str, u16, &str)] = &[
@@ -198,63 +171,6 @@ fn the_log_query_shows_one_customers_messages() {
 }
 
 #[test]
-fn eight_mebibytes_stream_through_and_only_their_beginning_is_kept() {
-    let speech = started(Kind::SpeechToText);
-    let body = vec![7; 8 << 20];
-    let label = "X-Watson-Metadata: customer_id=ann";
-    assert_eq!(send(speech.addr, request("POST /v1/recognize", &[label], &body)).status, 200);
-
-    let mut chunked = b"POST /v1/recognize HTTP/1.1\r\nHost: h\r\nConnection: close\r\n".to_vec();
-    chunked.extend(b"X-Watson-Metadata: customer_id=ann\r\nTransfer-Encoding: chunked\r\n\r\n");
-    for piece in body.chunks(1 << 20) {
-        chunked.extend(format!("{:x}\r\n", piece.len()).bytes().chain(piece.iter().copied()).chain(*b"\r\n"));
-    }
-    chunked.extend(b"0\r\n\r\n");
-    assert_eq!(send(speech.addr, chunked).status, 200);
-
-    let seen = speech.seen();
-    for one in &seen {
-        assert_eq!((one.body_length, one.body_start.len()), (8 << 20, Seen::BODY_START_MAX));
-    }
-    assert_eq!(seen[0].body_sha256, seen[1].body_sha256);
-    assert_eq!(speech.rows().iter().map(|row| row.bytes).collect::<Vec<_>>(), [8 << 20, 8 << 20]);
-}
-
-#[test]
-fn a_big_upload_is_asked_for_with_100_continue() {
-    let speech = started(Kind::SpeechToText);
-    let mut socket = TcpStream::connect(speech.addr).unwrap();
-    let lines = ["Expect: 100-continue", "X-Watson-Metadata: customer_id=ann"];
-    let all = request("POST /v1/recognize", &lines, b"sound");
-    let (head, body) = all.split_at(all.len() - 5);
-    socket.write_all(head).unwrap();
-    let mut interim = [0; 25];
-    socket.read_exact(&mut interim).unwrap();
-    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
-    socket.write_all(body).unwrap();
-    assert_eq!(read(&mut socket).status, 200);
-}
-
-#[test]
-fn header_lines_are_seen_in_their_order_and_case_on_every_request_of_a_connection() {
-    let assistant = started(Kind::Assistant);
-    let lines = ["x-watson-METADATA: customer_id=ann", "B: 2", "a: 1", "B: \u{a0}3"];
-    let one = request(MESSAGE, &lines, b"{}");
-    let kept = String::from_utf8(one.clone()).unwrap().replace("Connection: close\r\n", "").into_bytes();
-    send(assistant.addr, [kept.as_slice(), kept.as_slice(), one.as_slice()].concat());
-    let seen = assistant.seen();
-    assert_eq!(seen.iter().map(|one| one.connection).collect::<Vec<_>>(), [1, 1, 1]);
-    for request in &seen[..2] {
-        assert!(kept.starts_with(&request.head), "byte for byte");
-        assert_eq!((request.method(), request.target()), ("POST".to_owned(), MESSAGE[5..].to_owned()));
-        let names: Vec<String> = request.lines().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["Host", "x-watson-METADATA", "B", "a", "B", "Content-Length"]);
-        assert_eq!(request.values("b"), ["2", "\u{a0}3"]);
-        assert_eq!((request.body_start.as_slice(), request.answered), (b"{}".as_slice(), Some(200)));
-    }
-}
-
-#[test]
 fn spellings_that_a_lenient_server_accepts_have_their_effect() {
     let assistant = started(Kind::Assistant);
     let label = "X_Watson_Metadata: customer_id=ann";
@@ -265,117 +181,6 @@ fn spellings_that_a_lenient_server_accepts_have_their_effect() {
     let hidden = "X-HTTP-Method-Override: DELETE";
     send(assistant.addr, request("POST /v1/user_data?version=x&customer_id=ann", &[hidden], b""));
     assert_eq!(customers(&assistant), []);
-}
-
-#[test]
-fn a_credential_is_asked_for_where_one_was_set() {
-    let assistant = started_with(Kind::Assistant, Options::basic("apikey", "KEY"));
-    let refused = send(assistant.addr, request(MESSAGE, &["X-Watson-Metadata: customer_id=ann"], b"{}"));
-    assert_eq!((refused.status, &refused.json()["error"]), (401, &"Unauthorized".into()));
-    assert_eq!(customers(&assistant), []);
-    let lines = ["X-Watson-Metadata: customer_id=ann", "Authorization: Basic YXBpa2V5OktFWQ=="];
-    assert_eq!(send(assistant.addr, request(MESSAGE, &lines, b"{}")).status, 200);
-    assert_eq!(customers(&assistant), held(&[("ann", 1)]));
-}
-
-#[test]
-fn deletes_can_be_made_to_fail_and_then_delete_nothing() {
-    let assistant = started(Kind::Assistant);
-    say(&assistant, "customer_id=ann");
-    let delete = || send(assistant.addr, request("DELETE /v1/user_data?version=x&customer_id=ann", &[], b""));
-    assistant.answer_deletes_with(503, Some(7));
-    let failed = delete();
-    assert_eq!(failed.status, 503);
-    assert!(failed.head.contains("\r\nRetry-After: 7"), "{}", failed.head);
-    assert_eq!(say(&assistant, "customer_id=ann"), 200, "other calls go on");
-    assert_eq!(customers(&assistant), held(&[("ann", 2)]));
-    assistant.answer_deletes_with(204, None);
-    assert_eq!(delete().status, 204);
-    assert_eq!(customers(&assistant), []);
-    assistant.answer_as_usual();
-    assert_eq!(delete().status, 202);
-}
-
-#[test]
-fn a_delete_does_not_reach_a_call_that_was_still_on_its_way_when_it_came() {
-    let assistant = started(Kind::Assistant);
-    assistant.hang(Silence::Calls);
-    std::thread::scope(|scope| {
-        let late = scope.spawn(|| say(&assistant, "customer_id=ann"));
-        await_request(&assistant, 1);
-        let answer = send(assistant.addr, request("DELETE /v1/user_data?version=x&customer_id=ann", &[], b""));
-        assert_eq!(answer.status, 202);
-        assert_eq!(customers(&assistant), []);
-        assistant.hang(Silence::Nobody);
-        assert_eq!(late.join().unwrap(), 200);
-    });
-    assert_eq!(customers(&assistant), held(&[("ann", 1)]));
-}
-
-#[test]
-fn a_delete_that_takes_its_time_does_not_reach_what_came_after_it() {
-    let assistant = started(Kind::Assistant);
-    say(&assistant, "customer_id=ann");
-    assistant.hang(Silence::Deletes);
-    std::thread::scope(|scope| {
-        let delete = request("DELETE /v1/user_data?version=x&customer_id=ann", &[], b"");
-        let slow = scope.spawn(|| send(assistant.addr, delete));
-        await_request(&assistant, 2);
-        say(&assistant, "customer_id=ann");
-        assert_eq!(customers(&assistant), held(&[("ann", 2)]), "it has had no effect yet");
-        assistant.hang(Silence::Nobody);
-        assert_eq!(slow.join().unwrap().status, 202);
-    });
-    assert_eq!(customers(&assistant), held(&[("ann", 1)]));
-}
-
-#[test]
-fn an_upload_that_is_cut_off_stores_nothing_and_is_seen_as_cut_off() {
-    let speech = started(Kind::SpeechToText);
-    let mut socket = TcpStream::connect(speech.addr).unwrap();
-    let whole = request("POST /v1/recognize", &["X-Watson-Metadata: customer_id=ann"], &[1; 1000]);
-    socket.write_all(&whole[..whole.len() - 1]).unwrap();
-    socket.shutdown(std::net::Shutdown::Write).unwrap();
-    socket.read_to_end(&mut Vec::new()).unwrap();
-    assert_eq!(speech.seen().iter().map(|seen| (seen.complete, seen.body_length)).collect::<Vec<_>>(), [(false, 999)]);
-    assert_eq!(customers(&speech), []);
-}
-
-/// Waits until the service has read this many requests to their ends.
-fn await_request(service: &Running, count: usize) {
-    while service.seen().iter().filter(|seen| seen.complete).count() < count {
-        std::thread::yield_now();
-    }
-}
-
-#[test]
-fn a_service_that_is_down_refuses_connections_and_comes_back_with_its_memory() {
-    let assistant = started(Kind::Assistant);
-    say(&assistant, "customer_id=ann");
-    let mut open = TcpStream::connect(assistant.addr).unwrap();
-    assistant.go_down();
-    assert_eq!(open.read(&mut [0]).unwrap_or(0), 0, "open connections are cut");
-    assert!(TcpStream::connect(assistant.addr).is_err());
-    assistant.come_up().unwrap();
-    assert_eq!(say(&assistant, "customer_id=ann"), 200);
-    assert_eq!(customers(&assistant), held(&[("ann", 2)]));
-}
-
-#[test]
-fn a_delay_comes_before_the_answer() {
-    let assistant = started(Kind::Assistant);
-    assistant.delay(Duration::from_millis(60)..Duration::from_millis(70));
-    #[expect(clippy::disallowed_methods, reason = "the delay of a server on another thread is measured")]
-    let before = Instant::now();
-    say(&assistant, "customer_id=ann");
-    assert!(before.elapsed() >= Duration::from_millis(60));
-}
-
-#[test]
-fn a_port_that_is_taken_is_an_error() {
-    let first = started(Kind::Assistant);
-    let second = Service::start(Kind::Discovery, first.addr, Options::default());
-    assert_eq!(second.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
 }
 
 #[test]
@@ -403,16 +208,4 @@ fn speech_is_a_wav_file_and_an_upgrade_is_not_implemented() {
     let upgrade = ["Upgrade: websocket", "Sec-WebSocket-Key: x"];
     assert_eq!(send(voice.addr, request("GET /v1/synthesize", &upgrade, b"")).status, 501);
     assert_eq!(customers(&voice), held(&[("ann", 1)]));
-}
-
-#[test]
-fn answers_carry_the_headers_of_the_real_ones() {
-    let assistant = started(Kind::Assistant);
-    let lines = ["X-Watson-Metadata: customer_id=ann", "X-Global-Transaction-Id: mine"];
-    let answer = send(assistant.addr, request(MESSAGE, &lines, b"{}"));
-    for line in
-        ["Content-Type: application/json", "X-Global-Transaction-Id: mine", "X-Request-Id: ", "X-Dp-Watson-Tran-Id: "]
-    {
-        assert!(answer.head.contains(line), "{line} is not in {}", answer.head);
-    }
 }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod barrier;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod erasure;
 pub mod listen;

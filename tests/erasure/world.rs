@@ -19,7 +19,7 @@ use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSecon
 use forgetgate::erasure::{
     Clock, DeleteCall, Eraser, ErasureView, Parts, Problem, Refused, Submission, Submitted, TargetWord,
 };
-use forgetgate::store::{Index, Jobs, Opened, Placement, Row, open};
+use forgetgate::store::{Jobs, Opened, Placement, Row, open};
 use forgetgate::upstream::{Authenticator, Connector, Site};
 use http::{HeaderMap, HeaderValue, Response};
 use tokio_util::task::AbortOnDropHandle;

@@ -28,7 +28,8 @@ pub fn print(name: Option<&str>, json: bool) -> Result<String, UnknownProfile> {
         let profiles = profiles.iter().map(AsRef::as_ref);
         return Ok(if json { pretty(&profiles.map(summary).collect()) } else { list(profiles) });
     };
-    let profile = built_in(name).ok_or_else(|| UnknownProfile { name: name.to_owned(), known: built_in_names().collect() })?;
+    let profile =
+        built_in(name).ok_or_else(|| UnknownProfile { name: name.to_owned(), known: built_in_names().collect() })?;
     Ok(if json { pretty(&everything(&profile)) } else { page(&profile) })
 }
 
@@ -38,7 +39,8 @@ fn count(profile: &Profile, class: Classes) -> usize {
 
 fn list<'p>(profiles: impl Iterator<Item = &'p Profile>) -> String {
     let mut table = table(["PROFILE", "CALLS", "LABELLED", "OPTED OUT", "CARRY DATA", "TRAINING", "BETA"]);
-    let counted = [Classes::NONE, Classes::LABELLED, Classes::OPT_OUT, Classes::CARRIES_DATA, Classes::TRAINING, Classes::BETA];
+    let counted =
+        [Classes::NONE, Classes::LABELLED, Classes::OPT_OUT, Classes::CARRIES_DATA, Classes::TRAINING, Classes::BETA];
     for profile in profiles {
         let numbers = counted.iter().map(|class| count(profile, *class).to_string());
         table.add_row([profile.name.clone()].into_iter().chain(numbers));
@@ -76,7 +78,10 @@ fn rules(profile: &Profile) -> Table {
         table.add_row(["", &terms(profile, erase)]);
     }
     for (index, verify) in profile.verify.iter().enumerate() {
-        table.add_row([if index == 0 { "Verify" } else { "" }, &format!("{}?{} has no {}", verify.call(), verify.query_written(), verify.absent)]);
+        table.add_row([
+            if index == 0 { "Verify" } else { "" },
+            &format!("{}?{} has no {}", verify.call(), verify.query_written(), verify.absent),
+        ]);
     }
     table.add_row(["Source", &profile.source]);
     for (index, note) in profile.notes.iter().enumerate() {
@@ -102,7 +107,11 @@ fn calls(profile: &Profile) -> Table {
     table.set_content_arrangement(ContentArrangement::Disabled);
     for endpoint in profile.endpoints() {
         let resource = endpoint.resource_template().unwrap_or_default();
-        table.add_row([wrapped(&endpoint.call(), '/', 48), wrapped(&kind(endpoint), ' ', 22), wrapped(resource, '/', 21)]);
+        table.add_row([
+            wrapped(&endpoint.call(), '/', 48),
+            wrapped(&kind(endpoint), ' ', 22),
+            wrapped(resource, '/', 21),
+        ]);
     }
     table
 }
@@ -135,7 +144,11 @@ fn wrapped(text: &str, separator: char, width: usize) -> String {
 
 fn bare() -> Table {
     let mut table = Table::new();
-    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).force_no_tty();
+    table
+        .load_style(TableStyle::new())
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH)
+        .force_no_tty();
     table
 }
 

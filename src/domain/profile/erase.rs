@@ -109,8 +109,13 @@ impl VerifyRule {
     pub fn path(&self, resource: &str) -> Option<String> {
         let (parts, form) = (resource.split('/'), self.resource.segments());
         let fits = parts.clone().count() == form.len()
-            && parts.clone().zip(form).all(|(part, segment)| !part.is_empty() && segment.fixed().is_none_or(|fixed| fixed == part));
-        let value = |name: &str| parts.clone().zip(form).find(|(_, segment)| segment.variable() == Some(name)).map(|(part, _)| part);
+            && parts
+                .clone()
+                .zip(form)
+                .all(|(part, segment)| !part.is_empty() && segment.fixed().is_none_or(|fixed| fixed == part));
+        let value = |name: &str| {
+            parts.clone().zip(form).find(|(_, segment)| segment.variable() == Some(name)).map(|(part, _)| part)
+        };
         let mut path = String::new();
         for segment in self.template.segments() {
             path.push('/');

@@ -49,7 +49,10 @@ impl Spelling {
         if plain {
             return Self::Clean;
         }
-        let harmless = |segment: &&str| !has_broken_escape(segment) && percent_encoding::percent_decode_str(segment).decode_utf8().is_ok_and(|text| is_data(&text));
+        let harmless = |segment: &&str| {
+            !has_broken_escape(segment)
+                && percent_encoding::percent_decode_str(segment).decode_utf8().is_ok_and(|text| is_data(&text))
+        };
         if segments.iter().all(harmless) { Self::Escaped } else { Self::Doubtful }
     }
 }
@@ -74,7 +77,8 @@ fn is_data(text: &str) -> bool {
         return false;
     }
     let read: String = text.chars().filter(|c| !loose::is_dropped(*c)).map(loose::twin).collect();
-    let second_escape = read.split('%').skip(1).any(|after| begins_with_hex_pair(after) || begins_with_unicode_escape(after));
+    let second_escape =
+        read.split('%').skip(1).any(|after| begins_with_hex_pair(after) || begins_with_unicode_escape(after));
     let nothing = read.chars().all(|c| c == '.' || c.is_whitespace());
     !read.contains(['/', '\\', ';', '#', '?']) && !second_escape && !nothing
 }
@@ -93,14 +97,31 @@ mod tests {
 
     #[test]
     fn what_everyone_reads_alike_is_clean() {
-        for path in ["", "/", "/v1/recognize", "/v1/recognize/", "/a.b/c~d/e:f@g,h;".trim_end_matches(';'), "/v1/w/1+1=2", "/.well-known/x"] {
+        for path in [
+            "",
+            "/",
+            "/v1/recognize",
+            "/v1/recognize/",
+            "/a.b/c~d/e:f@g,h;".trim_end_matches(';'),
+            "/v1/w/1+1=2",
+            "/.well-known/x",
+        ] {
             assert_eq!(spelling(path), Spelling::Clean, "{path}");
         }
     }
 
     #[test]
     fn odd_ids_are_only_escaped() {
-        for path in ["/v1/w/a%20b", "/v1/w/caf%C3%A9", "/v1/w/100%25", "/v1/w/100%25%20sure", "/%6dessage", "/v1/w/é", "/v1/w/%22x%22", "/w/a...%20b"] {
+        for path in [
+            "/v1/w/a%20b",
+            "/v1/w/caf%C3%A9",
+            "/v1/w/100%25",
+            "/v1/w/100%25%20sure",
+            "/%6dessage",
+            "/v1/w/é",
+            "/v1/w/%22x%22",
+            "/w/a...%20b",
+        ] {
             assert_eq!(spelling(path), Spelling::Escaped, "{path}");
         }
     }
@@ -108,9 +129,42 @@ mod tests {
     #[test]
     fn what_two_readers_could_read_differently_is_doubtful() {
         let paths = [
-            "//", "//v1/x", "/v1//x", "/v1/x//", "/v1/./x", "/v1/../x", "/v1/%2e%2E/x", "/v1/.%2e/x", "/v1/..;/x", "/v1/x;a=1", "/v1/x%3Ba", "/v1%2Fx",
-            "/v1\\x", "/v1%5cx", "/v1/x#y", "/v1/x%23y", "/v1/x%3Fy", "/v1/x%00", "/v1/x%0d%0a", "/v1/x%09", "/v1/%256dessage", "/v1/x%25u006d", "/v1/x%25ｕ006d", "/v1/x%25%E2%80%8B6d",
-            "/v1/%u006dessage", "/v1/x%", "/v1/x%2", "/v1/x%zz", "/v1/x%c0%af", "/v1/x%ff", "/v1/x%EF%BC%8Fy", "/v1/%2e%20/x", "/v1/%20", "/v1/%E2%80%8B/x", "/v1/x\u{7f}", "/v1/...",
+            "//",
+            "//v1/x",
+            "/v1//x",
+            "/v1/x//",
+            "/v1/./x",
+            "/v1/../x",
+            "/v1/%2e%2E/x",
+            "/v1/.%2e/x",
+            "/v1/..;/x",
+            "/v1/x;a=1",
+            "/v1/x%3Ba",
+            "/v1%2Fx",
+            "/v1\\x",
+            "/v1%5cx",
+            "/v1/x#y",
+            "/v1/x%23y",
+            "/v1/x%3Fy",
+            "/v1/x%00",
+            "/v1/x%0d%0a",
+            "/v1/x%09",
+            "/v1/%256dessage",
+            "/v1/x%25u006d",
+            "/v1/x%25ｕ006d",
+            "/v1/x%25%E2%80%8B6d",
+            "/v1/%u006dessage",
+            "/v1/x%",
+            "/v1/x%2",
+            "/v1/x%zz",
+            "/v1/x%c0%af",
+            "/v1/x%ff",
+            "/v1/x%EF%BC%8Fy",
+            "/v1/%2e%20/x",
+            "/v1/%20",
+            "/v1/%E2%80%8B/x",
+            "/v1/x\u{7f}",
+            "/v1/...",
         ];
         for path in paths {
             assert_eq!(spelling(path), Spelling::Doubtful, "{path}");

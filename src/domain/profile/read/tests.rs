@@ -47,8 +47,14 @@ fn faults(text: &str) -> Vec<String> {
 #[test]
 fn a_profile_of_ones_own_is_read_like_a_built_in_one() {
     let profile = Profile::from_toml(GOOD).unwrap();
-    assert_eq!((profile.name.as_str(), profile.settle.as_secs(), profile.deletes_per_minute), ("acme-transcribe", 5400, Some(10)));
-    assert_eq!((profile.label.header.as_str(), profile.label.header_written.as_str()), ("x-acme-customer", "X-Acme-Customer"));
+    assert_eq!(
+        (profile.name.as_str(), profile.settle.as_secs(), profile.deletes_per_minute),
+        ("acme-transcribe", 5400, Some(10))
+    );
+    assert_eq!(
+        (profile.label.header.as_str(), profile.label.header_written.as_str()),
+        ("x-acme-customer", "X-Acme-Customer")
+    );
     assert_eq!((profile.label.grammar, profile.label.several), (GrammarName::Watson, false));
     let batch = profile.classify("POST", "/t/v1/rooms/r%201/batches/b", Some("keep"), false).unwrap();
     assert_eq!(batch.classes, Classes::LABELLED.with(Classes::OPT_OUT), "a label brings the opt-out with it");
@@ -66,10 +72,16 @@ fn p6_an_id_is_encoded_so_that_no_decoder_can_mistake_it() {
     let erase = assistant.erase.as_ref().unwrap();
     assert_eq!(erase.query("ab c/é+&%", None), "customer_id=ab%20c%2F%C3%A9%2B%26%25&version=2021-06-14");
     assert_eq!(erase.query("a", Some("2020-04-01")), "customer_id=a&version=2020-04-01");
-    assert_eq!((erase.path(None), erase.path(Some(1)), erase.path(Some(9))), ("/v2/user_data".into(), "/v1/user_data".into(), "/v2/user_data".into()));
+    assert_eq!(
+        (erase.path(None), erase.path(Some(1)), erase.path(Some(9))),
+        ("/v2/user_data".into(), "/v1/user_data".into(), "/v2/user_data".into())
+    );
     let speech = built_in("watson-speech-to-text").unwrap();
     let erase = speech.erase.as_ref().unwrap();
-    assert_eq!((erase.path(Some(2)), erase.query("a", Some("2020-04-01"))), ("/v1/user_data".into(), "customer_id=a".into()));
+    assert_eq!(
+        (erase.path(Some(2)), erase.query("a", Some("2020-04-01"))),
+        ("/v1/user_data".into(), "customer_id=a".into())
+    );
 }
 
 #[test]
@@ -87,7 +99,11 @@ fn an_id_cannot_break_out_of_a_filter() {
 fn every_fault_is_told_with_its_place_and_what_would_be_right() {
     let cases = [
         ("name    = \"acme-transcribe\"", "name = \"Acme!\"", "name: \"Acme!\" is not a name of lower-case letters"),
-        ("error   = \"watson\"", "error = \"html\"", "error: \"html\" is not known; it is one of \"watson\", \"watson-speech\", \"watson-discovery\""),
+        (
+            "error   = \"watson\"",
+            "error = \"html\"",
+            "error: \"html\" is not known; it is one of \"watson\", \"watson-speech\", \"watson-discovery\"",
+        ),
         ("grammar = \"watson\"", "grammar = \"uuid\"", "label.grammar: \"uuid\" is not known"),
         ("field = \"customer\"", "field = \"cust omer\"", "label.field: \"cust omer\" is not a token"),
         ("header = \"X-Acme-Customer\"", "header = \"X:Y\"", "label.header: \"X:Y\" is not a token"),
@@ -98,16 +114,36 @@ fn every_fault_is_told_with_its_place_and_what_would_be_right() {
         ("api   = 1", "", "erase.api: goes with \"{api}\""),
         ("api   = 1", "api = 2", "erase.call: no endpoint of class erase is `DELETE /v2/customers`"),
         ("customer = \"{id}\"", "customer = \"x\"", "erase.query: has no \"{id}\""),
-        ("date = \"{version}\"", "date = \"{vresion}\"", "erase.query.date: {vresion} stands for nothing here; known is \"id\", \"id:literal\", \"version\""),
-        ("date = \"{version}\"", "date = \"{version\"", "erase.query.date: \"{version\" is not text with whole {placeholders}"),
+        (
+            "date = \"{version}\"",
+            "date = \"{vresion}\"",
+            "erase.query.date: {vresion} stands for nothing here; known is \"id\", \"id:literal\", \"version\"",
+        ),
+        (
+            "date = \"{version}\"",
+            "date = \"{version\"",
+            "erase.query.date: \"{version\" is not text with whole {placeholders}",
+        ),
         ("default_version = \"2024-01-01\"", "", "erase.default_version: goes with \"{version}\""),
         ("\"200, 202\"", "\"200, 404\"", "erase.success: \"200, 404\" is not \"2xx\" or codes"),
         ("absent = \"/0\"", "absent = \"0\"", "verify.absent: \"0\" is not a JSON pointer"),
         ("absent = \"/0\"", "", "verify: missing field `absent`"),
         ("is   = [\"log-query\"]", "", "verify.call: no endpoint of class log-query is `GET /v1/rooms/{room}/log`"),
-        ("resource = \"rooms/{room}\"", "resource = \"rooms/{rom}\"", "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): resource: {rom} stands for nothing here; known is \"room\", \"batch\""),
-        ("resource = \"rooms/{room}\"", "resource = \"rooms//{room}\"", "resource: \"rooms//{room}\" is not a path of plain segments"),
-        ("is       = [\"labelled\"]", "is = [\"labeled\"]", "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): is: \"labeled\" is not known; it is one of \"labelled\""),
+        (
+            "resource = \"rooms/{room}\"",
+            "resource = \"rooms/{rom}\"",
+            "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): resource: {rom} stands for nothing here; known is \"room\", \"batch\"",
+        ),
+        (
+            "resource = \"rooms/{room}\"",
+            "resource = \"rooms//{room}\"",
+            "resource: \"rooms//{room}\" is not a path of plain segments",
+        ),
+        (
+            "is       = [\"labelled\"]",
+            "is = [\"labeled\"]",
+            "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): is: \"labeled\" is not known; it is one of \"labelled\"",
+        ),
         ("is       = [\"labelled\"]", "is = []", "`when` says when data is labelled"),
         ("is       = [\"labelled\"]", "is = [\"labelled\", \"websocket\"]", "\"websocket\" is for GET"),
         ("is       = [\"labelled\"]", "is = [\"labelled\", \"carries-data\"]", "leave out one of the two"),
@@ -115,12 +151,28 @@ fn every_fault_is_told_with_its_place_and_what_would_be_right() {
         ("query = [\"keep\"]", "query = []", "when.query: names no parameter"),
         ("query = [\"keep\"]", "query = [\"a=b\"]", "when.query: \"a=b\" is not the decoded name"),
         ("query = [\"keep\"]", "header = [\"keep\"]", "unknown field `header`"),
-        ("call = \"DELETE /v1/customers\"", "call = \"delete /v1/customers\"", "call: \"delete\" is not a method in upper case"),
+        (
+            "call = \"DELETE /v1/customers\"",
+            "call = \"delete /v1/customers\"",
+            "call: \"delete\" is not a method in upper case",
+        ),
         ("call = \"DELETE /v1/customers\"", "call = \"HEAD /v1/customers\"", "other than HEAD"),
-        ("call = \"DELETE /v1/customers\"", "call = \"DELETE\"", "call: \"DELETE\" is not a method, one space and a path"),
-        ("call = \"DELETE /v1/customers\"", "call = \"DELETE /v1//customers\"", "call: \"/v1//customers\" is not a path of plain segments"),
+        (
+            "call = \"DELETE /v1/customers\"",
+            "call = \"DELETE\"",
+            "call: \"DELETE\" is not a method, one space and a path",
+        ),
+        (
+            "call = \"DELETE /v1/customers\"",
+            "call = \"DELETE /v1//customers\"",
+            "call: \"/v1//customers\" is not a path of plain segments",
+        ),
         ("call = \"DELETE /v1/customers\"", "call = \"DELETE /v1/{a}/{a}\"", "call: {a} is there twice"),
-        ("call = \"GET /v1/rooms/{room}/log\"\nis", "call = \"POST /v1/rooms/{a}/batches/{b}\"\nis", "endpoint 3 (`POST /v1/rooms/{a}/batches/{b}`): matches the same requests as endpoint 1"),
+        (
+            "call = \"GET /v1/rooms/{room}/log\"\nis",
+            "call = \"POST /v1/rooms/{a}/batches/{b}\"\nis",
+            "endpoint 3 (`POST /v1/rooms/{a}/batches/{b}`): matches the same requests as endpoint 1",
+        ),
         ("settle  =", "setle =", "line 8: unknown field `setle`"),
     ];
     for (good, bad, expected) in cases {
@@ -132,9 +184,15 @@ fn every_fault_is_told_with_its_place_and_what_would_be_right() {
 
 #[test]
 fn all_faults_of_a_profile_are_told_at_once() {
-    let bad = GOOD.replace("grammar = \"watson\"", "grammar = \"x\"").replace("\"90m\"", "\"x\"").replace("\"labelled\"", "\"x\"").replace("\"200, 202\"", "\"x\"");
+    let bad = GOOD
+        .replace("grammar = \"watson\"", "grammar = \"x\"")
+        .replace("\"90m\"", "\"x\"")
+        .replace("\"labelled\"", "\"x\"")
+        .replace("\"200, 202\"", "\"x\"");
     let places: Vec<_> = Profile::from_toml(&bad).unwrap_err().into_iter().map(|fault| fault.at).collect();
-    for place in ["label.grammar", "settle", "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): is", "erase.success"] {
+    for place in
+        ["label.grammar", "settle", "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): is", "erase.success"]
+    {
         assert!(places.iter().any(|at| at == place), "{place}: {places:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
 use serde::{Deserialize, Serialize};
 
 /// The blind name of a customer: the first 16 bytes of HMAC-SHA-256(index key of the epoch, canonical ID).
@@ -43,6 +44,15 @@ impl LabelForm {
 /// The first 8 bytes of SHA-256 of a resource path such as `assistants/a1`: enough to tell a customer's resources apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceHash(pub [u8; 8]);
+
+impl ResourceHash {
+    /// The hash of a resource path.
+    #[must_use]
+    pub fn of(resource: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(resource.as_bytes()).into();
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+}
 
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

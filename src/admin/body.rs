@@ -33,7 +33,9 @@ pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "a body here has at most 64 KiB"))
         }
         Ok(Err(_)) => Err(Problem::bad("body_cut", "the body did not come whole")),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_late", "the body did not come within ten seconds")),
+        Err(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_late", "the body did not come within ten seconds"))
+        }
     }
 }
 
@@ -44,7 +46,10 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8], form: &'static st
             serde_json::error::Category::Data => "holds something else than this call takes",
             _ => "is not JSON",
         };
-        Problem::bad("body_invalid", format!("the body {wrong} (line {}, column {}); it takes {form}", error.line(), error.column()))
+        Problem::bad(
+            "body_invalid",
+            format!("the body {wrong} (line {}, column {}); it takes {form}", error.line(), error.column()),
+        )
     })
 }
 
@@ -111,14 +116,14 @@ pub(super) struct DecisionBody {
 }
 
 impl DecisionBody {
-    pub(super) const FORM: &'static str =
-        "{\"by\": name, \"reason\": text} for approve, hold and unhold (of one target with \"upstream\": name), \
+    pub(super) const FORM: &'static str = "{\"by\": name, \"reason\": text} for approve, hold and unhold (of one target with \"upstream\": name), \
          {\"by\": name, \"note\"?: text} for cancel, retry and confirm";
 }
 
 /// A person's name: there, and short enough.
 pub(super) fn name(given: Option<String>) -> Result<String, Problem> {
-    words(given, NAME_MAX).ok_or_else(|| Problem::bad("by_missing", "by is the name of the person who decides, at most 200 characters"))
+    words(given, NAME_MAX)
+        .ok_or_else(|| Problem::bad("by_missing", "by is the name of the person who decides, at most 200 characters"))
 }
 
 /// The same, which may be missing.
@@ -128,7 +133,8 @@ pub(super) fn name_if_any(given: Option<String>) -> Result<Option<String>, Probl
 
 /// A reason or note: there, and short enough.
 pub(super) fn reason(given: Option<String>) -> Result<String, Problem> {
-    words(given, TEXT_MAX).ok_or_else(|| Problem::bad("reason_missing", "a reason or note is needed, at most 2000 characters"))
+    words(given, TEXT_MAX)
+        .ok_or_else(|| Problem::bad("reason_missing", "a reason or note is needed, at most 2000 characters"))
 }
 
 /// The same, which may be missing.

@@ -62,7 +62,8 @@ pub(super) async fn list(state: &State, query: Option<&str>) -> Result<Answer, P
     let wanted = wanted.map(|word| job_state(&word)).transpose()?;
     let cursor = cursor.map(|text| Uuid::parse_str(&text)).transpose();
     let cursor = cursor.map_err(|_| Problem::bad("cursor_invalid", "cursor is what next of the page before says"))?;
-    let limit = limit.map_or(Some(LIST_DEFAULT), |text| text.parse().ok().filter(|limit| (1..=LIST_MAX).contains(limit)));
+    let limit =
+        limit.map_or(Some(LIST_DEFAULT), |text| text.parse().ok().filter(|limit| (1..=LIST_MAX).contains(limit)));
     let limit = limit.ok_or_else(|| Problem::bad("limit_invalid", "limit is a number from 1 to 1000"))?;
     Ok(json_answer(StatusCode::OK, &state.eraser.list(wanted, cursor, limit).await?))
 }
@@ -110,7 +111,11 @@ pub(super) async fn confirm(state: &State, at: &Parameters, body: &Bytes) -> Res
     if !erasure.targets.iter().any(|target| target.upstream == upstream) {
         return Err(Problem::new(StatusCode::NOT_FOUND, "target_unknown", "the erasure has no such target"));
     }
-    Err(Problem::new(StatusCode::CONFLICT, "not_a_ticket", "this target is erased by label: it is not a ticket that a person closes"))
+    Err(Problem::new(
+        StatusCode::CONFLICT,
+        "not_a_ticket",
+        "this target is erased by label: it is not a ticket that a person closes",
+    ))
 }
 
 pub(super) fn no_reload() -> Problem {
@@ -130,7 +135,8 @@ fn id(at: &Parameters) -> Result<Uuid, Problem> {
 fn job_state(word: &str) -> Result<JobState, Problem> {
     let word: StrDeserializer<'_, WordError> = word.into_deserializer();
     JobState::deserialize(word).map_err(|_| {
-        let detail = "state is one of accepted, awaiting_approval, running, settling, done, held, action_required, cancelled";
+        let detail =
+            "state is one of accepted, awaiting_approval, running, settling, done, held, action_required, cancelled";
         Problem::bad("state_invalid", detail)
     })
 }

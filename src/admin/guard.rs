@@ -49,7 +49,9 @@ fn is_plain_host(host: &str) -> bool {
             let Some((address, port)) = rest.split_once(']') else { return false };
             return address.parse::<Ipv6Addr>().is_ok() && is_port(port);
         }
-        None => host.split_once(':').map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }),
+        None => host
+            .split_once(':')
+            .map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }),
     };
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
@@ -81,7 +83,16 @@ mod tests {
         for host in ["127.0.0.1", "127.0.0.1:8081", "[::1]:8081", "[::1]", "localhost", "LOCALHOST:80", "10.1.2.3:1"] {
             assert!(is_plain_host(host), "{host}");
         }
-        for host in ["evil.example", "evil.example:8081", "127.0.0.1.evil.example", "[::1", "[evil]:1", "", "localhost:x", "::1"] {
+        for host in [
+            "evil.example",
+            "evil.example:8081",
+            "127.0.0.1.evil.example",
+            "[::1",
+            "[evil]:1",
+            "",
+            "localhost:x",
+            "::1",
+        ] {
             assert_eq!(is_plain_host(host), host == "::1", "{host}");
         }
     }
@@ -97,7 +108,10 @@ mod tests {
             headers
         };
         assert!(!is_cross_origin(&with(&[])));
-        assert!(!is_cross_origin(&with(&[(ORIGIN.as_str(), "http://127.0.0.1:8081"), ("sec-fetch-site", "same-origin")])));
+        assert!(!is_cross_origin(&with(&[
+            (ORIGIN.as_str(), "http://127.0.0.1:8081"),
+            ("sec-fetch-site", "same-origin")
+        ])));
         for origin in ["http://evil.example", "null", "http://127.0.0.1:9999"] {
             assert!(is_cross_origin(&with(&[(ORIGIN.as_str(), origin)])), "{origin}");
         }

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn ready_is_when_every_guard_is_gone_and_a_drain_ends_it_for_good() {
         let readiness = Readiness::new();
-        let (config, one, other) = (readiness.awaits("config"), readiness.awaits("listeners"), readiness.awaits("listeners"));
+        let (config, one, other) =
+            (readiness.awaits("config"), readiness.awaits("listeners"), readiness.awaits("listeners"));
         drop(config);
         drop(one);
         assert_eq!(readiness.missing(), ["listeners"]);

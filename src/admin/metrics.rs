@@ -22,7 +22,11 @@ pub(super) async fn metrics(state: &State) -> Answer {
             gauge("forgetgate_store_rows", "Rows of the index, those marked erased included", figures.rows),
             gauge("forgetgate_store_erased_rows", "Rows of the index that are marked erased", figures.erased_rows),
             gauge("forgetgate_store_jobs", "Erasures in the store", figures.jobs),
-            gauge("forgetgate_store_unfinished_jobs", "Erasures in the store that are not done", figures.unfinished_jobs),
+            gauge(
+                "forgetgate_store_unfinished_jobs",
+                "Erasures in the store that are not done",
+                figures.unfinished_jobs,
+            ),
             gauge("forgetgate_store_bytes", "Bytes of the store's files", figures.bytes),
         ]);
     }

@@ -54,7 +54,8 @@ fn operation(route: &Route) -> Value {
 fn parameters(route: &Route) -> Vec<Value> {
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = in_path.map(|name| {
-        let schema = if name == "id" { json!({ "type": "string", "format": "uuid" }) } else { json!({ "type": "string" }) };
+        let schema =
+            if name == "id" { json!({ "type": "string", "format": "uuid" }) } else { json!({ "type": "string" }) };
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
     let query: &[&str] = if route.call == Call::List { &LIST_QUERY } else { &[] };

@@ -85,7 +85,9 @@ impl From<erasure::Problem> for Problem {
             Of::NotFound => Self::new(StatusCode::NOT_FOUND, "erasure_unknown", detail),
             Of::UnknownUpstream => Self::bad("upstream_unknown", detail),
             Of::Undecidable(why) => Self::new(StatusCode::CONFLICT, "state_conflict", why.to_string()),
-            Of::Store(_) => Self::unavailable("store_unavailable", "the store does not take it at the moment: try again"),
+            Of::Store(_) => {
+                Self::unavailable("store_unavailable", "the store does not take it at the moment: try again")
+            }
         }
     }
 }
@@ -94,7 +96,9 @@ impl From<erasure::Problem> for Problem {
 pub(super) fn json_answer(status: StatusCode, body: &impl Serialize) -> Answer {
     match serde_json::to_string(body) {
         Ok(body) => text(status, "application/json", body),
-        Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written").answer(),
+        Err(_) => {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer could not be written").answer()
+        }
     }
 }
 

@@ -51,11 +51,23 @@ pub(super) struct Route {
 /// Parameters of the query of `GET /api/v1/erasures`; no other call takes a query.
 pub(super) const LIST_QUERY: [&str; 3] = ["state", "cursor", "limit"];
 
-const fn open(path: &'static str, call: Call, summary: &'static str, gives: &'static str, problems: &'static [u16]) -> Route {
+const fn open(
+    path: &'static str,
+    call: Call,
+    summary: &'static str,
+    gives: &'static str,
+    problems: &'static [u16],
+) -> Route {
     Route { method: Method::GET, path, call, open: true, summary, takes: None, gives: (200, gives), problems }
 }
 
-const fn get(path: &'static str, call: Call, summary: &'static str, gives: &'static str, problems: &'static [u16]) -> Route {
+const fn get(
+    path: &'static str,
+    call: Call,
+    summary: &'static str,
+    gives: &'static str,
+    problems: &'static [u16],
+) -> Route {
     Route { method: Method::GET, path, call, open: false, summary, takes: None, gives: (200, gives), problems }
 }
 
@@ -88,10 +100,38 @@ pub(super) static ROUTES: [Route; 18] = [
     ),
     get("/api/v1/erasures", Call::List, "Erasures in the order of their IDs", "ErasureList", &[503]),
     get("/api/v1/erasures/{id}", Call::Show, "One erasure", "Erasure", &[404, 503]),
-    post("/api/v1/erasures/{id}/approve", Call::Approve, "A named person lets an erasure above the rate go on", Some("Decision"), ERASURE, DECIDING),
-    post("/api/v1/erasures/{id}/hold", Call::Hold, "A named person puts it, or one upstream of it, on legal hold", Some("Decision"), ERASURE, DECIDING),
-    post("/api/v1/erasures/{id}/unhold", Call::Unhold, "A named person ends a legal hold", Some("Decision"), ERASURE, DECIDING),
-    post("/api/v1/erasures/{id}/cancel", Call::Cancel, "Call it off; only before the first delete was sent", Some("Note"), ERASURE, DECIDING),
+    post(
+        "/api/v1/erasures/{id}/approve",
+        Call::Approve,
+        "A named person lets an erasure above the rate go on",
+        Some("Decision"),
+        ERASURE,
+        DECIDING,
+    ),
+    post(
+        "/api/v1/erasures/{id}/hold",
+        Call::Hold,
+        "A named person puts it, or one upstream of it, on legal hold",
+        Some("Decision"),
+        ERASURE,
+        DECIDING,
+    ),
+    post(
+        "/api/v1/erasures/{id}/unhold",
+        Call::Unhold,
+        "A named person ends a legal hold",
+        Some("Decision"),
+        ERASURE,
+        DECIDING,
+    ),
+    post(
+        "/api/v1/erasures/{id}/cancel",
+        Call::Cancel,
+        "Call it off; only before the first delete was sent",
+        Some("Note"),
+        ERASURE,
+        DECIDING,
+    ),
     post("/api/v1/erasures/{id}/retry", Call::Retry, "Try again now", Some("Note"), ERASURE, DECIDING),
     post(
         "/api/v1/erasures/{id}/targets/{upstream}/confirm",
@@ -101,7 +141,13 @@ pub(super) static ROUTES: [Route; 18] = [
         ERASURE,
         DECIDING,
     ),
-    get("/api/v1/erasures/{id}/receipt", Call::Receipt, "The signed receipt (not made by this version: 404)", "Receipt", &[404, 503]),
+    get(
+        "/api/v1/erasures/{id}/receipt",
+        Call::Receipt,
+        "The signed receipt (not made by this version: 404)",
+        "Receipt",
+        &[404, 503],
+    ),
     post(
         "/api/v1/recipients",
         Call::Recipients,
@@ -112,7 +158,14 @@ pub(super) static ROUTES: [Route; 18] = [
     ),
     get("/api/v1/upstreams", Call::Upstreams, "What was counted for each upstream since the start", "Upstreams", &[]),
     get("/api/v1/config", Call::Config, "The configuration in force, without secrets", "Config", &[]),
-    post("/api/v1/config/reload", Call::Reload, "Read the configuration again (not done by this version: 501)", None, (200, "Config"), &[501]),
+    post(
+        "/api/v1/config/reload",
+        Call::Reload,
+        "Read the configuration again (not done by this version: 501)",
+        None,
+        (200, "Config"),
+        &[501],
+    ),
 ];
 
 const DECIDING: &[u16] = &[404, 409, 413, 503];
@@ -140,7 +193,11 @@ pub(super) fn find(method: &Method, path: &str) -> Result<(&'static Route, Param
         }
     }
     if allow.is_empty() {
-        return Err(Problem::new(http::StatusCode::NOT_FOUND, "call_unknown", "there is no such call; GET /api/v1/openapi.json lists all"));
+        return Err(Problem::new(
+            http::StatusCode::NOT_FOUND,
+            "call_unknown",
+            "there is no such call; GET /api/v1/openapi.json lists all",
+        ));
     }
     Err(Problem::method_not_allowed(allow.into_iter().collect::<Vec<_>>().join(", ")))
 }

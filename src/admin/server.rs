@@ -86,6 +86,8 @@ async fn exchange(state: Arc<State>, request: Request<Incoming>) -> Answer {
             events::TaskPanicked { task: "admin call" }.emit();
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the gate failed at this call").answer()
         }
-        Err(_) => Problem::unavailable("timeout", "it takes longer than thirty seconds; what was begun goes on").answer(),
+        Err(_) => {
+            Problem::unavailable("timeout", "it takes longer than thirty seconds; what was begun goes on").answer()
+        }
     }
 }

@@ -69,6 +69,9 @@ pub struct Running {
     pub addresses: Vec<SocketAddr>,
     /// Where the admin API is.
     pub admin: SocketAddr,
+    /// Threads that serve.
+    pub workers: usize,
+    registry: Arc<Registry>,
     stop: Option<oneshot::Sender<Duration>>,
     ended: watch::Receiver<Option<bool>>,
     thread: Option<JoinHandle<()>>,
@@ -91,7 +94,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
             match Parts::build(config, opened).await {
                 Err(error) => drop(built.send(Err(error))),
                 Ok(parts) => {
-                    drop(built.send(Ok((parts.addresses.clone(), parts.admin))));
+                    drop(built.send(Ok((parts.addresses.clone(), parts.admin, parts.workers, Arc::clone(&parts.registry)))));
                     // A sender that is dropped means: at once.
                     let limit = stopped.await.unwrap_or(Duration::ZERO);
                     end.send_replace(Some(parts.take_down(limit).await));
@@ -100,17 +103,23 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         });
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(control).map_err(StartError::Thread)?;
-    let (addresses, admin) = told.recv().map_err(|_| StartError::Panicked)??;
-    Ok(Running { addresses, admin, stop: Some(stop), ended, thread: Some(thread), drain_timeout })
+    let (addresses, admin, workers, registry) = told.recv().map_err(|_| StartError::Panicked)??;
+    Ok(Running { addresses, admin, workers, registry, stop: Some(stop), ended, thread: Some(thread), drain_timeout })
 }
 
 impl Running {
+    /// Requests that are being handled at this moment.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.registry.per_upstream().iter().map(|upstream| upstream.in_flight).sum()
+    }
+
     /// Stops accepting, lets what is on its way finish within `drain_timeout`, and closes the store. `false` if something
     /// was cut. Blocking.
     pub fn stop(mut self) -> bool {
         if let Some(stop) = self.stop.take() {
             // If nobody listens any more it has ended already.
-            drop(stop.send(self.drain_timeout));
+            stop.send(self.drain_timeout).ok();
         }
         let joined = self.thread.take().is_none_or(|thread| thread.join().is_ok());
         joined && *self.ended.borrow() == Some(true)
@@ -121,6 +130,8 @@ impl Running {
 struct Parts {
     addresses: Vec<SocketAddr>,
     admin: SocketAddr,
+    workers: usize,
+    registry: Arc<Registry>,
     listening: Listening,
     writer: Option<AccessWriter>,
     work: tokio::task::JoinHandle<()>,
@@ -169,7 +180,7 @@ impl Parts {
         let addresses = bound.iter().map(|bound| bound.address).collect();
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
         let work = tokio::spawn(async move { eraser.run().await });
-        Ok(Self { addresses, admin: admin.address, listening, writer, work, mark, opened })
+        Ok(Self { addresses, admin: admin.address, workers, registry, listening, writer, work, mark, opened })
     }
 
     async fn take_down(self, limit: Duration) -> bool {

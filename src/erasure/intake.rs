@@ -186,13 +186,14 @@ fn version(raw: &str) -> Option<String> {
     String::from_utf8(query::decoded(pair.value).into_owned()).ok().filter(|version| version.len() <= 64)
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+/// The token of an `Authorization: Bearer` value.
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 /// Compares in a time that depends on neither: it is the digests that are compared, to their last byte.
-fn same(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     let digests = Sha256::digest(one).into_iter().zip(Sha256::digest(other));
     digests.fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }

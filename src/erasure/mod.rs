@@ -31,6 +31,7 @@ use uuid::Uuid;
 pub use self::accept::Problem;
 pub use self::answer::Refused;
 pub use self::intake::DeleteCall;
+pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Decided, Submission, Submitted};
 pub use self::views::{
     DecisionView, DryRun, ErasureList, ErasureView, EvidenceView, Recipient, Recipients, TargetView, TargetWord,

@@ -4,3 +4,4 @@ pub mod barrier;
 pub mod config;
 pub mod domain;
 pub mod store;
+pub mod upstream;

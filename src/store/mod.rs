@@ -1,13 +1,26 @@
 //! What must survive: which upstream holds whose data, and the erasures that were accepted.
 //!
 //! Two traits, [`Index`] and [`Jobs`], one contract, several engines. Every write is durable when its future is
-//! done, or has failed; there is nothing in between..
+//! done, or has failed; there is nothing in between. A write that failed may be there after all (its sync, not its
+//! bytes, may have failed): whoever asked must take it for not done and may repeat it.
+
+pub mod seal;
+
+mod memory;
+mod open;
+mod row;
+mod sled;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use uuid::Uuid;
 
+#[doc(hidden)]
+pub use self::open::open_with;
+pub use self::open::{OpenError, Opened, open};
+#[doc(hidden)]
+pub use self::sled::Tuning;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.
@@ -25,6 +38,12 @@ pub enum StoreError {
     /// A row or job does not read as what it should be.
     #[error("the store holds something that cannot be read: {what}")]
     Corrupt {
+        /// Which kind of entry.
+        what: &'static str,
+    },
+    /// A row or job is larger than the store takes: 6,000 bytes for a row's resource and wire label together.
+    #[error("{what} is larger than the store takes")]
+    TooLarge {
         /// Which kind of entry.
         what: &'static str,
     },
@@ -79,6 +98,8 @@ pub struct Figures {
     pub jobs: u64,
     /// Bytes on disk.
     pub bytes: u64,
+    /// How often writes were made durable since the start; many records share one.
+    pub syncs: u64,
 }
 
 /// Which upstream holds whose data.

@@ -1,0 +1,113 @@
+//! How a path is spelled: as everyone reads it, with harmless escapes, or so that two readers may disagree.
+//!
+//! Harmless means: whoever decodes it and whoever does not see the same separators. Everything else is doubtful, and
+//! what is doubtful is never resolved here, because the bytes that go on are the caller's (P8) and the upstream's
+//! reading of them is not ours to know (P9).
+
+use super::loose;
+
+/// What a look at the bytes of a path says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// Nothing but plain segments: the path is its own normal form.
+    Clean,
+    /// Escapes or characters beyond the plain ones, none of which can be taken for anything but data.
+    Escaped,
+    /// Empty or dot segments, parameters, backslashes, control characters, escaped separators, double escapes,
+    /// escapes that are none, or bytes that are no UTF-8.
+    Doubtful,
+}
+
+/// The path without the slash before it and one slash after it, which old SDKs write.
+pub(super) fn body(path: &str) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+impl Spelling {
+    /// Looks at a path as the caller sent it.
+    pub(super) fn of(path: &str) -> Self {
+        let body = body(path);
+        if body.is_empty() {
+            return if path.len() > 1 { Self::Doubtful } else { Self::Clean };
+        }
+        let mut worst = Self::Clean;
+        for segment in body.split('/') {
+            match Self::of_segment(segment) {
+                Self::Clean => {}
+                Self::Escaped => worst = Self::Escaped,
+                Self::Doubtful => return Self::Doubtful,
+            }
+        }
+        worst
+    }
+
+    fn of_segment(segment: &str) -> Self {
+        if segment.bytes().all(is_plain) {
+            let dots = segment.bytes().all(|byte| byte == b'.');
+            return if dots { Self::Doubtful } else { Self::Clean };
+        }
+        if has_broken_escape(segment) {
+            return Self::Doubtful;
+        }
+        let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+        if decoded.is_ok_and(|text| is_data(&text)) { Self::Escaped } else { Self::Doubtful }
+    }
+}
+
+/// Characters that stand for themselves with every reader.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+}
+
+fn has_broken_escape(segment: &str) -> bool {
+    segment.split('%').skip(1).any(|after| !begins_with_hex_pair(after))
+}
+
+fn begins_with_hex_pair(text: &str) -> bool {
+    matches!(text.as_bytes(), [one, two, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit())
+}
+
+/// Can this decoded segment be nothing but data: no separator, parameter, control character, second escape or dots?
+fn is_data(text: &str) -> bool {
+    let special = |c: char| matches!(loose::twin(c), '/' | '\\' | ';' | '#' | '?') || c.is_control();
+    let second_escape = || text.split(['%', '\u{ff05}']).skip(1).any(|after| begins_with_hex_pair(after) || begins_with_unicode_escape(after));
+    let dots = || text.contains(|c| loose::twin(c) == '.') && text.chars().all(|c| loose::twin(c) == '.' || c.is_whitespace());
+    !text.contains(special) && !second_escape() && !dots()
+}
+
+fn begins_with_unicode_escape(text: &str) -> bool {
+    matches!(text.as_bytes(), [b'u' | b'U', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_everyone_reads_alike_is_clean() {
+        for path in ["", "/", "/v1/recognize", "/v1/recognize/", "/a.b/c~d/e:f@g,h;".trim_end_matches(';'), "/v1/w/1+1=2", "/.well-known/x"] {
+            assert_eq!(Spelling::of(path), Spelling::Clean, "{path}");
+        }
+    }
+
+    #[test]
+    fn odd_ids_are_only_escaped() {
+        for path in ["/v1/w/a%20b", "/v1/w/caf%C3%A9", "/v1/w/100%25", "/v1/w/100%25%20sure", "/%6dessage", "/v1/w/é", "/v1/w/%22x%22", "/w/a...%20b"] {
+            assert_eq!(Spelling::of(path), Spelling::Escaped, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_doubtful() {
+        let paths = [
+            "//", "//v1/x", "/v1//x", "/v1/x//", "/v1/./x", "/v1/../x", "/v1/%2e%2E/x", "/v1/.%2e/x", "/v1/..;/x", "/v1/x;a=1", "/v1/x%3Ba", "/v1%2Fx",
+            "/v1\\x", "/v1%5cx", "/v1/x#y", "/v1/x%23y", "/v1/x%3Fy", "/v1/x%00", "/v1/x%0d%0a", "/v1/x%09", "/v1/%256dessage", "/v1/x%25u006d",
+            "/v1/%u006dessage", "/v1/x%", "/v1/x%2", "/v1/x%zz", "/v1/x%c0%af", "/v1/x%ff", "/v1/x%EF%BC%8Fy", "/v1/%2e%20/x", "/v1/x\u{7f}", "/v1/...",
+        ];
+        for path in paths {
+            assert_eq!(Spelling::of(path), Spelling::Doubtful, "{path}");
+        }
+    }
+}

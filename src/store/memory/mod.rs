@@ -1,0 +1,154 @@
+//! The same contract with nothing behind it: for tests of everything that stands on a store. Rows are sealed here too, so
+//! that what could not be opened later cannot be opened here either.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::row::StoredRow;
+use super::seal::Keys;
+use super::{Figures, Index, JobWrite, Jobs, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredJob};
+use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+
+#[derive(Default)]
+struct State {
+    rows: BTreeMap<PairKey, StoredRow>,
+    jobs: BTreeMap<Uuid, StoredJob>,
+    upstreams: Vec<KnownUpstream>,
+    syncs: u64,
+}
+
+/// A store that forgets everything when it is dropped.
+pub(super) struct MemoryStore {
+    keys: Arc<Keys>,
+    state: Mutex<State>,
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    pub(super) fn new(keys: Arc<Keys>) -> Self {
+        Self { keys, state: Mutex::default() }
+    }
+
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        question: impl FnOnce(&mut State) -> Result<T, StoreError> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move { question(&mut self.state.lock()) })
+    }
+}
+
+impl Index for MemoryStore {
+    fn record(&self, placement: Placement) -> StoreFuture<'_, ()> {
+        self.answer(move |state| {
+            let row = StoredRow::seal(&self.keys, &placement)?;
+            let row = match state.rows.get(&placement.key) {
+                Some(old) => row.after(old),
+                None => row,
+            };
+            state.rows.insert(placement.key, row);
+            state.syncs += 1;
+            Ok(())
+        })
+    }
+
+    fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>> {
+        self.answer(move |state| {
+            let theirs = state.rows.iter().filter(|(key, _)| tags.contains(&key.tag));
+            theirs.map(|(key, row)| row.clone().open(&self.keys, id, *key)).collect()
+        })
+    }
+
+    fn sweep(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
+        self.answer(move |state| {
+            let count = state.rows.len();
+            state.rows.retain(|_, row| row.erased_at.is_none_or(|at| at >= before));
+            Ok((count - state.rows.len()) as u64)
+        })
+    }
+
+    fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber> {
+        self.answer(move |state| {
+            if let Some(known) = state.upstreams.iter_mut().find(|known| known.name == name) {
+                known.identity = identity.to_owned();
+                return Ok(known.number);
+            }
+            let number = u16::try_from(state.upstreams.len() + 1).map(UpstreamNumber);
+            let number = number.map_err(|_| StoreError::TooLarge { what: "the list of upstreams" })?;
+            let known =
+                KnownUpstream { number, name: name.to_owned(), identity: identity.to_owned(), has_rows: false };
+            state.upstreams.push(known);
+            Ok(number)
+        })
+    }
+
+    fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {
+        self.answer(|state| {
+            let has_rows = |number| state.rows.keys().any(|key| key.upstream == number);
+            let known = state.upstreams.iter();
+            Ok(known.map(|known| KnownUpstream { has_rows: has_rows(known.number), ..known.clone() }).collect())
+        })
+    }
+
+    fn figures(&self) -> StoreFuture<'_, Figures> {
+        self.answer(|state| {
+            Ok(Figures {
+                rows: state.rows.len() as u64,
+                erased_rows: state.rows.values().filter(|row| row.erased_at.is_some()).count() as u64,
+                unfinished_jobs: state.jobs.values().filter(|job| !job.finished).count() as u64,
+                jobs: state.jobs.len() as u64,
+                bytes: 0,
+                syncs: state.syncs,
+            })
+        })
+    }
+
+    fn is_writable(&self) -> bool {
+        true
+    }
+}
+
+impl Jobs for MemoryStore {
+    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
+        self.answer(move |state| {
+            for key in &write.erased {
+                if let Some(row) = state.rows.get_mut(key) {
+                    row.erased_at = Some(write.at.max(UnixSeconds(1)));
+                }
+            }
+            state.jobs.insert(write.job.id, write.job);
+            state.syncs += 1;
+            Ok(())
+        })
+    }
+
+    fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
+        self.answer(move |state| Ok(state.jobs.get(&id).cloned()))
+    }
+
+    fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
+        self.answer(move |state| {
+            let after = state.jobs.iter().filter(|(id, _)| cursor.is_none_or(|cursor| **id > cursor));
+            Ok(after.take(limit).map(|(_, job)| job.clone()).collect())
+        })
+    }
+
+    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
+        self.answer(|state| Ok(state.jobs.values().filter(|job| !job.finished).cloned().collect()))
+    }
+
+    fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
+        self.answer(move |state| {
+            let theirs = state.jobs.values().filter(|job| !job.finished && tags.contains(&job.tag));
+            Ok(theirs.cloned().collect())
+        })
+    }
+}

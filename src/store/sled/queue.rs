@@ -1,0 +1,126 @@
+//! The bounded queue in front of the writer thread, and the gate at its mouth.
+//!
+//! Whatever is taken out, refused or thrown away answers by itself: a work that is dropped tells its asker that the store
+//! is broken. So a failure is one `clear`, and nobody is forgotten.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::tables::{TableError, Tables};
+use crate::store::StoreError;
+
+/// Tells the asker how it went; dropped without being called, it tells that the store is broken.
+pub(super) type Answer = Box<dyn FnOnce() + Send>;
+
+/// One thing to do with the tables, and how much it will write.
+pub(super) struct Work {
+    /// Bytes that it will write, roughly; 0 for a reader.
+    pub(super) bytes: usize,
+    /// Does it. An error breaks the engine.
+    pub(super) apply: Box<dyn FnOnce(&mut Tables) -> Result<Answer, TableError> + Send>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Open,
+    Refusing,
+    Closed,
+}
+
+struct State {
+    works: VecDeque<Work>,
+    gate: Gate,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    bound: usize,
+}
+
+impl Queue {
+    pub(super) fn new(bound: usize) -> Self {
+        let state = State { works: VecDeque::new(), gate: Gate::Open };
+        Self { state: Mutex::new(state), changed: Condvar::new(), bound }
+    }
+
+    /// Puts a work in line.
+    pub(super) fn push(&self, work: Work) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if state.gate != Gate::Open {
+            return Err(StoreError::Broken);
+        }
+        if state.works.len() >= self.bound {
+            return Err(StoreError::Overloaded);
+        }
+        state.works.push_back(work);
+        let was_empty = state.works.len() == 1;
+        drop(state);
+        if was_empty {
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Waits until something is there and takes as much as fits one batch, in order. `None` once the queue is closed and
+    /// everything before that has been taken.
+    pub(super) fn take(&self, works_max: usize, bytes_max: usize) -> Option<Vec<Work>> {
+        let mut state = self.state.lock();
+        while state.works.is_empty() {
+            if state.gate == Gate::Closed {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+        let mut bytes = 0;
+        let fits = |work: &&Work| {
+            bytes += work.bytes;
+            bytes <= bytes_max
+        };
+        // The first is taken whatever its size.
+        let count = state.works.iter().take(works_max).take_while(fits).count().max(1);
+        Some(state.works.drain(..count).collect())
+    }
+
+    /// Throws away what waits, and lets nothing in until [`Self::accept`].
+    pub(super) fn refuse(&self) {
+        let thrown_away = {
+            let mut state = self.state.lock();
+            if state.gate == Gate::Open {
+                state.gate = Gate::Refusing;
+            }
+            std::mem::take(&mut state.works)
+        };
+        drop(thrown_away);
+    }
+
+    /// Opens the gate again.
+    pub(super) fn accept(&self) {
+        let mut state = self.state.lock();
+        if state.gate == Gate::Refusing {
+            state.gate = Gate::Open;
+        }
+    }
+
+    /// Lets nothing in any more; what is in line is still taken.
+    pub(super) fn close(&self) {
+        self.state.lock().gate = Gate::Closed;
+        self.changed.notify_all();
+    }
+
+    /// Waits for `pause` or the end. Is it the end?
+    pub(super) fn closed_within(&self, pause: Duration) -> bool {
+        let mut state = self.state.lock();
+        if state.gate != Gate::Closed {
+            self.changed.wait_for(&mut state, pause);
+        }
+        state.gate == Gate::Closed
+    }
+
+    /// May something be put in line at this moment?
+    pub(super) fn is_open(&self) -> bool {
+        self.state.lock().gate == Gate::Open
+    }
+}

@@ -1,0 +1,113 @@
+//! Rows: written by traffic, read and marked by erasures, swept when no cache can believe in them any more.
+
+use super::{Count, TableError, Tables};
+use crate::domain::{PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::store::row::StoredRow;
+
+/// How many rows one step of a sweep removes, so that traffic never waits long for it.
+const SWEEP_STEP: usize = 256;
+
+impl Tables {
+    /// Writes a row. The mark of an older one goes, its first time stays.
+    pub(in super::super) fn record(&mut self, key: PairKey, row: StoredRow) -> Result<(), TableError> {
+        let placements = self.placements.clone();
+        let key_bytes = key.to_bytes();
+        let Some(old) = placements.get(key_bytes)? else {
+            self.put(&placements, &key_bytes, &row.to_bytes())?;
+            self.count_of(key.upstream).rows += 1;
+            return Ok(());
+        };
+        let old = read(&old)?;
+        // The row before the list of marks: a crash in between leaves a mark that the sweep finds to be stale.
+        self.put(&placements, &key_bytes, &row.after(&old).to_bytes())?;
+        if let Some(at) = old.erased_at {
+            self.remove(&self.marked.clone(), &mark(at, &key_bytes))?;
+            self.count_of(key.upstream).erased -= 1;
+        }
+        Ok(())
+    }
+
+    /// All rows under these tags, not opened.
+    pub(in super::super) fn rows(&self, tags: &[Tag]) -> Result<Vec<(PairKey, StoredRow)>, TableError> {
+        let mut found = Vec::new();
+        for tag in tags {
+            for entry in self.placements.scan_prefix(tag.0) {
+                let (key, row) = entry?;
+                found.push((pair_key(&key)?, read(&row)?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Marks a row as erased. A row that is gone needs no mark.
+    pub(super) fn mark_erased(&mut self, key: PairKey, at: UnixSeconds) -> Result<(), TableError> {
+        // 0 stands for "not marked" in the row.
+        let at = at.max(UnixSeconds(1));
+        let (placements, marked) = (self.placements.clone(), self.marked.clone());
+        let key_bytes = key.to_bytes();
+        let Some(row) = placements.get(key_bytes)? else { return Ok(()) };
+        let row = read(&row)?;
+        // The list before the row: the other way round a crash could leave a marked row that no sweep finds.
+        self.put(&marked, &mark(at, &key_bytes), &[])?;
+        self.put(&placements, &key_bytes, &StoredRow { erased_at: Some(at), ..row.clone() }.to_bytes())?;
+        match row.erased_at {
+            None => self.count_of(key.upstream).erased += 1,
+            Some(before) if before != at => {
+                self.remove(&marked, &mark(before, &key_bytes))?;
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Removes some rows that were marked before `before`: how many, and whether there may be more.
+    pub(in super::super) fn sweep_step(&mut self, before: UnixSeconds) -> Result<(u64, bool), TableError> {
+        let (placements, marked) = (self.placements.clone(), self.marked.clone());
+        let end = before.0.to_be_bytes();
+        let old = marked.range(..end.as_slice()).keys().take(SWEEP_STEP).collect::<Result<Vec<_>, _>>()?;
+        let mut removed = 0;
+        for entry in &old {
+            let (at, key) = entry.split_first_chunk::<8>().ok_or(TableError::Unreadable("a mark"))?;
+            let at = UnixSeconds(u64::from_be_bytes(*at));
+            let row = placements.get(key)?.map(|row| read(&row)).transpose()?;
+            if row.is_some_and(|row| row.erased_at == Some(at)) {
+                self.remove(&placements, key)?;
+                let count = self.count_of(pair_key(key)?.upstream);
+                count.rows -= 1;
+                count.erased -= 1;
+                removed += 1;
+            }
+            self.remove(&marked, entry)?;
+        }
+        Ok((removed, old.len() == SWEEP_STEP))
+    }
+
+    /// Counts all rows: after a crash, when the written counts are not to be trusted.
+    pub(super) fn count_placements(&mut self) -> Result<(), TableError> {
+        self.count.clear();
+        for entry in &self.placements.clone() {
+            let (key, row) = entry?;
+            let erased = read(&row)?.erased_at.is_some();
+            let count = self.count_of(pair_key(&key)?.upstream);
+            count.rows += 1;
+            count.erased += u64::from(erased);
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_of(&mut self, upstream: UpstreamNumber) -> &mut Count {
+        self.count.entry(upstream).or_default()
+    }
+}
+
+fn mark(at: UnixSeconds, key: &[u8; PairKey::LEN]) -> Vec<u8> {
+    [at.0.to_be_bytes().as_slice(), key].concat()
+}
+
+fn pair_key(bytes: &[u8]) -> Result<PairKey, TableError> {
+    PairKey::from_bytes(bytes).ok_or(TableError::Unreadable("a row's key"))
+}
+
+fn read(bytes: &[u8]) -> Result<StoredRow, TableError> {
+    StoredRow::from_bytes(bytes).ok_or(TableError::Unreadable("a row"))
+}

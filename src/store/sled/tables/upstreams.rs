@@ -1,0 +1,67 @@
+//! The numbers of upstreams: given once to a name, never given again to another.
+
+use super::{TableError, Tables};
+use crate::domain::UpstreamNumber;
+use crate::store::{KnownUpstream, StoreError};
+
+/// The longest name and identity together. Both come from the configuration.
+const NAMES_MAX: usize = 4000;
+
+impl Tables {
+    pub(super) fn read_upstreams(&mut self) -> Result<(), TableError> {
+        for entry in &self.upstreams.clone() {
+            let (key, value) = entry?;
+            let number = number(&key)?;
+            let (name, identity) = read_names(&value).ok_or(TableError::Unreadable("an upstream"))?;
+            let known = KnownUpstream { number, name, identity, has_rows: false };
+            self.known_upstreams.insert(number, known);
+        }
+        Ok(())
+    }
+
+    /// The number of this name. The inner error is the asker's, the outer one breaks the engine.
+    pub(in super::super) fn upstream_number(
+        &mut self,
+        name: &str,
+        identity: &str,
+    ) -> Result<Result<UpstreamNumber, StoreError>, TableError> {
+        if name.len() + identity.len() > NAMES_MAX {
+            return Ok(Err(StoreError::TooLarge { what: "an upstream's name and address" }));
+        }
+        let known = self.known_upstreams.values().find(|known| known.name == name);
+        if let Some(known) = known.filter(|known| known.identity == identity) {
+            return Ok(Ok(known.number));
+        }
+        let last = self.known_upstreams.keys().next_back().map_or(0, |number| number.0);
+        let Some(number) = known.map(|known| known.number).or_else(|| last.checked_add(1).map(UpstreamNumber)) else {
+            return Ok(Err(StoreError::TooLarge { what: "the list of upstreams" }));
+        };
+        self.put(&self.upstreams.clone(), &number.0.to_be_bytes(), &write_names(name, identity))?;
+        let known = KnownUpstream { number, name: name.into(), identity: identity.into(), has_rows: false };
+        self.known_upstreams.insert(number, known);
+        Ok(Ok(number))
+    }
+
+    pub(in super::super) fn upstreams(&self) -> Vec<KnownUpstream> {
+        let has_rows = |number| self.count.get(&number).is_some_and(|count| count.rows > 0);
+        let known = self.known_upstreams.values();
+        known.map(|known| KnownUpstream { has_rows: has_rows(known.number), ..known.clone() }).collect()
+    }
+}
+
+pub(super) fn number(bytes: &[u8]) -> Result<UpstreamNumber, TableError> {
+    let bytes: [u8; 2] = bytes.try_into().map_err(|_| TableError::Unreadable("an upstream's number"))?;
+    Ok(UpstreamNumber(u16::from_be_bytes(bytes)))
+}
+
+/// Length of the name (u32), name, identity.
+fn write_names(name: &str, identity: &str) -> Vec<u8> {
+    let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes(), name.as_bytes(), identity.as_bytes()].concat()
+}
+
+fn read_names(bytes: &[u8]) -> Option<(String, String)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (name, identity) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    Some((String::from_utf8(name.into()).ok()?, String::from_utf8(identity.into()).ok()?))
+}

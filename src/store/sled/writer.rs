@@ -1,0 +1,167 @@
+//! The one thread that owns sled: it takes what waits, applies it, makes it durable once and answers all.
+//!
+//! Any error or panic breaks the engine: whoever waits is told so, traffic is refused, and the store is opened again
+//! from its files, with back-off, until that succeeds. A failed sync is never repeated on the same writes.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Tuning;
+use super::files::Files;
+use super::queue::{Answer, Queue, Work};
+use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
+
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What is needed to open the store, and to open it again.
+pub(super) struct Opener {
+    pub(super) path: PathBuf,
+    pub(super) cache_bytes: u64,
+    pub(super) key_check: [u8; 16],
+    pub(super) tuning: Tuning,
+}
+
+impl Opener {
+    pub(super) fn open(&self, syncs: &Arc<AtomicU64>) -> Result<Tables, TableError> {
+        let files = Files::new(&self.path);
+        guarded(|| Tables::open(&files, self.cache_bytes, self.key_check, &self.tuning, syncs))
+    }
+
+    /// After a failure: what the page cache holds is written again first.
+    fn reopen(&self, syncs: &Arc<AtomicU64>) -> Result<Tables, TableError> {
+        Files::new(&self.path).rewrite_data()?;
+        self.open(syncs)
+    }
+}
+
+/// What the writer shares with its askers and with the watchdog.
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) syncs: Arc<AtomicU64>,
+    /// Who waits for the sync that is under way. Dropping them tells them that the store is broken.
+    waiting: Mutex<Vec<Answer>>,
+    /// Odd while a batch is under way; every change is a new number.
+    progress: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(queue_bound: usize, syncs: Arc<AtomicU64>) -> Self {
+        Self { queue: Queue::new(queue_bound), syncs, waiting: Mutex::default(), progress: AtomicU64::new(0) }
+    }
+}
+
+/// Serves until the queue is closed and empty.
+pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
+    let mut tables = first;
+    loop {
+        match serve(shared, &mut tables) {
+            Ok(()) => {
+                if let Err(error) = guarded(AssertUnwindSafe(|| tables.close())) {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the store did not close in good order");
+                }
+                return;
+            }
+            Err(error) => {
+                shared.queue.refuse();
+                shared.waiting.lock().clear();
+                tracing::error!(error = &error as &dyn std::error::Error, "the store is broken and will be opened again");
+                bury(tables);
+                let Some(again) = open_again(shared, opener) else { return };
+                tables = again;
+                shared.queue.accept();
+                tracing::info!("the store is open again");
+            }
+        }
+    }
+}
+
+fn serve(shared: &Shared, tables: &mut Tables) -> Result<(), TableError> {
+    while let Some(batch) = shared.queue.take(BATCH_ROWS, BATCH_BYTES) {
+        shared.progress.fetch_add(1, Ordering::Relaxed);
+        let done = guarded(AssertUnwindSafe(|| apply(shared, tables, batch)));
+        shared.progress.fetch_add(1, Ordering::Relaxed);
+        done?;
+        for answer in std::mem::take(&mut *shared.waiting.lock()) {
+            answer();
+        }
+    }
+    Ok(())
+}
+
+/// Applies a batch in order and makes it durable. Readers get their answers with the writers before them, so nobody is
+/// told what could still be lost.
+fn apply(shared: &Shared, tables: &mut Tables, batch: Vec<Work>) -> Result<(), TableError> {
+    let mut answers = Vec::with_capacity(batch.len());
+    for work in batch {
+        answers.push((work.apply)(tables)?);
+    }
+    *shared.waiting.lock() = answers;
+    if tables.is_dirty() { tables.sync() } else { Ok(()) }
+}
+
+/// Lets a broken sled go on a thread of its own, since it may hang in its own closing. Until it has let go of its
+/// lock, opening again fails.
+fn bury(tables: Tables) {
+    let buried = thread::Builder::new().name("store-burial".into()).spawn(move || {
+        guarded(AssertUnwindSafe(|| {
+            drop(tables);
+            Ok(())
+        }))
+    });
+    if buried.is_err() {
+        tracing::error!("no thread could be started to close the broken store");
+    }
+}
+
+/// Opens the store again, however long it takes. `None` when the queue was closed meanwhile.
+fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
+    let mut pause = PAUSE_MIN;
+    while !shared.queue.closed_within(pause) {
+        match opener.reopen(&shared.syncs) {
+            Ok(tables) => return Some(tables),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "the store does not open yet"),
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    None
+}
+
+/// Looks after the writer: a panic in one of sled's own threads leaves its `flush` waiting for ever. When one batch has not moved
+/// for the whole of `stall`, its askers and all in line are told that the store is broken, until it moves again.
+pub(super) fn watch(shared: &Shared, stall: Duration) {
+    const LOOKS: u32 = 8;
+    let (mut last, mut unmoved) = (0, 0);
+    loop {
+        if shared.queue.closed_within(stall / LOOKS) {
+            return;
+        }
+        let progress = shared.progress.load(Ordering::Relaxed);
+        let stuck = progress % 2 == 1 && progress == last;
+        if !stuck && unmoved >= LOOKS {
+            tracing::info!("the store moves again");
+            shared.queue.accept();
+        }
+        unmoved = if stuck { unmoved + 1 } else { 0 };
+        last = progress;
+        if unmoved == LOOKS {
+            tracing::error!("the store has not answered for {stall:?}; traffic is refused until it does");
+            shared.queue.refuse();
+            shared.waiting.lock().clear();
+        }
+    }
+}
+
+fn guarded<T>(body: impl FnOnce() -> Result<T, TableError> + panic::UnwindSafe) -> Result<T, TableError> {
+    panic::catch_unwind(body).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
+        Err(TableError::Panic(text.into()))
+    })
+}

@@ -1,0 +1,165 @@
+//! One request on a connection of its own: for the deletes that the gate makes itself, and for IAM.
+//!
+//! The error says whether the service may have got the request, because an erasure has to know. Once a status has been
+//! seen it is never lost: a body that is too long, cut or late only shortens [`Answer::response`], since a delete that
+//! was accepted stays accepted.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Uri, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connect::{ConnectError, Connector};
+
+/// The longest head of an answer, in bytes.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a call may take and how much of an answer is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// From the open connection to the last byte of the answer. Opening it has the connector's own timeout.
+    pub within: Duration,
+    /// Bytes of the answer's body that are kept.
+    pub body_bytes_max: usize,
+}
+
+/// What came back: always a status, and the body as far as it came.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status and headers as they came (case kept in the extensions), and at most `body_bytes_max` of the body.
+    pub response: Response<Bytes>,
+    /// Whether that is all of the body.
+    pub end: BodyEnd,
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// All of it is there.
+    Whole,
+    /// There was more than `body_bytes_max`; what fits is kept.
+    TooLong,
+    /// The connection ended, or spoke nonsense, before the body did.
+    Cut,
+    /// The time was over before the body was.
+    Late,
+}
+
+/// What went wrong on an open connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Ended without an answer.
+    #[error("closed without an answer")]
+    Closed,
+    /// No whole head of an answer in time.
+    #[error("timeout")]
+    Timeout,
+    /// What came is not HTTP/1.
+    #[error("answer is not HTTP")]
+    NotHttp,
+    /// A head of more than 64 KiB or 100 lines.
+    #[error("head of the answer is too large")]
+    HeadTooLarge,
+}
+
+/// No status was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No connection: nothing was sent.
+    #[error("no connection")]
+    Connect(#[source] ConnectError),
+    /// The connection was lost before the first byte of the request went out.
+    #[error("request not sent")]
+    NotSent(#[source] Fault),
+    /// The service may have got the request, and may have acted on it.
+    #[error("no answer to a request that may have been sent")]
+    MaybeSent(#[source] Fault),
+}
+
+impl CallError {
+    /// May the service have seen the request?
+    #[must_use]
+    pub fn maybe_sent(&self) -> bool {
+        matches!(self, Self::MaybeSent(_))
+    }
+}
+
+/// Sends `request` on a new connection and reads its answer. Of the URI only path and query count; `Host` and the
+/// framing are written here, anything that the caller put there is replaced. Dropping the future closes the connection.
+pub async fn call(connector: &Connector, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, CallError> {
+    let stream = connector.connect().await.map_err(CallError::Connect)?;
+    let deadline = Instant::now() + bounds.within;
+    let (mut sender, connection) = http1::Builder::new()
+        .preserve_header_case(true)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| CallError::NotSent(fault_of(&error)))?;
+    // The connection ends with the call, also when the caller of the call is dropped.
+    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let request = for_the_wire(request, connector.authority());
+    match timeout_at(deadline, sender.try_send_request(request)).await {
+        Ok(Ok(response)) => Ok(collect(response, deadline, bounds.body_bytes_max).await),
+        Ok(Err(mut error)) => {
+            let unsent = error.take_message().is_some();
+            let fault = fault_of(error.error());
+            Err(if unsent { CallError::NotSent(fault) } else { CallError::MaybeSent(fault) })
+        }
+        Err(_) => Err(CallError::MaybeSent(Fault::Timeout)),
+    }
+}
+
+/// Origin-form, our `Host`, framing by hyper alone, and the connection for this one request.
+fn for_the_wire(mut request: Request<Full<Bytes>>, authority: &HeaderValue) -> Request<Full<Bytes>> {
+    let target = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    *request.version_mut() = Version::HTTP_11;
+    let headers = request.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(TRANSFER_ENCODING);
+    headers.insert(HOST, authority.clone());
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    request
+}
+
+async fn collect(response: Response<Incoming>, deadline: Instant, max: usize) -> Answer {
+    let (head, mut body) = response.into_parts();
+    let mut kept = BytesMut::new();
+    let end = loop {
+        match timeout_at(deadline, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
+                let room = max - kept.len();
+                if data.len() > room {
+                    kept.extend_from_slice(&data.slice(..room));
+                    break BodyEnd::TooLong;
+                }
+                kept.extend_from_slice(&data);
+            }
+            Ok(Some(Err(_))) => break BodyEnd::Cut,
+            Ok(None) => break BodyEnd::Whole,
+            Err(_) => break BodyEnd::Late,
+        }
+    };
+    Answer { response: Response::from_parts(head, kept.freeze()), end }
+}
+
+fn fault_of(error: &hyper::Error) -> Fault {
+    if error.is_parse_too_large() {
+        Fault::HeadTooLarge
+    } else if error.is_parse() {
+        Fault::NotHttp
+    } else {
+        Fault::Closed
+    }
+}

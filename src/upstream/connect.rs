@@ -1,0 +1,237 @@
+//! One connection to one service: name, socket, TLS, and one deadline around all three.
+//!
+//! The name is looked up for every connection, so that a service that moves is followed. Addresses are tried in turn,
+//! each with its fair share of the time that is left: a black hole at the first cannot use up the second's.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::HeaderValue;
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::tls::{self, RootsError, TlsFault};
+use crate::config::{BaseUrl, Upstream, UpstreamTls};
+
+/// A connection that is silent for this long is asked whether it still lives. Below the 350 s after which cloud
+/// balancers forget a flow, and above what would wake a radio or fill a log.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(45);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How far a connection had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stage {
+    /// Looking up the name.
+    #[error("name lookup")]
+    Resolve,
+    /// Waiting for the socket.
+    #[error("connect")]
+    Connect,
+    /// In the TLS handshake.
+    #[error("TLS handshake")]
+    Tls,
+}
+
+/// No connection. Nothing of any request has been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address, or the name service did not answer.
+    #[error("name not resolved")]
+    Resolve,
+    /// Nobody listens there.
+    #[error("connection refused")]
+    Refused,
+    /// Any other word of the operating system (no route, out of descriptors, …), by its number.
+    #[error("{}", io::Error::from_raw_os_error(*.0))]
+    System(i32),
+    /// `connect_timeout` is over.
+    #[error("timeout in {0}")]
+    Timeout(Stage),
+    /// The socket is open, the handshake failed.
+    #[error("TLS: {0}")]
+    Tls(TlsFault),
+}
+
+impl ConnectError {
+    fn of(error: &io::Error) -> Self {
+        match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::TimedOut, _) => Self::Timeout(Stage::Connect),
+            (io::ErrorKind::ConnectionRefused, _) | (_, None) => Self::Refused,
+            (_, Some(number)) => Self::System(number),
+        }
+    }
+}
+
+/// Makes connections to one service. Clones share names and TLS sessions.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    to: Arc<To>,
+}
+
+#[derive(Debug)]
+struct To {
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+    within: Duration,
+    tls: Option<Tls>,
+}
+
+struct Tls {
+    name: ServerName<'static>,
+    connector: TlsConnector,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// A connector to an upstream. Reads `tls.ca`, or the system's roots if the URL is https and there is none.
+    pub fn new(upstream: &Upstream, connect_timeout: Duration) -> Result<Self, RootsError> {
+        Self::to(&upstream.url, &upstream.tls, connect_timeout)
+    }
+
+    /// A connector to a bare URL (its path is the caller's business).
+    pub fn to(url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
+        let bad_name = |_| RootsError::BadName { host: url.host.clone() };
+        let tls = if url.tls {
+            let connector = TlsConnector::from(tls::client_config(tls)?);
+            Some(Tls { name: tls::server_name(&url.host)?, connector })
+        } else {
+            None
+        };
+        Ok(Self {
+            to: Arc::new(To {
+                host: url.host.clone(),
+                port: url.port,
+                authority: HeaderValue::from_str(&url.authority).map_err(bad_name)?,
+                within: connect_timeout,
+                tls,
+            }),
+        })
+    }
+
+    /// The `Host` of requests that go over its connections.
+    #[must_use]
+    pub fn authority(&self) -> &HeaderValue {
+        &self.to.authority
+    }
+
+    /// A new connection, ready for the first byte of a request; within `connect_timeout`, all stages together.
+    pub async fn connect(&self) -> Result<Stream, ConnectError> {
+        let deadline = Instant::now() + self.to.within;
+        let socket = self.to.socket(deadline).await?;
+        let Some(tls) = &self.to.tls else {
+            return Ok(Stream::Plain(socket));
+        };
+        match timeout_at(deadline, tls.connector.connect(tls.name.clone(), socket)).await {
+            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(Err(error)) => Err(ConnectError::Tls(TlsFault::of(&error))),
+            Err(_) => Err(ConnectError::Timeout(Stage::Tls)),
+        }
+    }
+}
+
+impl To {
+    async fn socket(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
+        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
+        let addresses: Vec<SocketAddr> = match timeout_at(deadline, lookup).await {
+            Ok(Ok(found)) => found.collect(),
+            Ok(Err(_)) => return Err(ConnectError::Resolve),
+            Err(_) => return Err(ConnectError::Timeout(Stage::Resolve)),
+        };
+        let mut last = ConnectError::Resolve;
+        for (nth, address) in addresses.iter().enumerate() {
+            let left = u32::try_from(addresses.len() - nth).unwrap_or(u32::MAX);
+            let now = Instant::now();
+            let share = now + deadline.saturating_duration_since(now) / left;
+            match timeout_at(share, TcpStream::connect(address)).await {
+                Ok(Ok(socket)) => match prepare(&socket) {
+                    Ok(()) => return Ok(socket),
+                    Err(error) => last = ConnectError::of(&error),
+                },
+                Ok(Err(error)) => last = ConnectError::of(&error),
+                Err(_) => last = ConnectError::Timeout(Stage::Connect),
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Small writes go out at once, and a peer that vanished is noticed.
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// A connection to a service. Which of the two is no secret, so that forwarding may treat them differently.
+#[derive(Debug)]
+pub enum Stream {
+    /// http.
+    Plain(TcpStream),
+    /// https, the handshake done and the peer's name checked.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

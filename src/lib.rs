@@ -2,6 +2,7 @@
 
 pub mod barrier;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod store;
 pub mod upstream;

@@ -1,0 +1,133 @@
+//! The demonstration: stand-in services on loopback, the gate before them, and one story that is told with both.
+//!
+//! Everything in it is real but the services: sockets, requests, store, erasure. The gate is given to it as a function,
+//! so that it runs whatever the program itself runs.
+
+mod client;
+mod forgetting;
+mod scene;
+mod serve;
+pub mod services;
+mod stage;
+mod story;
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+pub use self::scene::SceneError;
+use self::scene::{Scene, TemporaryStore};
+pub use self::serve::services_only;
+pub use self::stage::Stage;
+use crate::config::Config;
+
+/// How the demonstration is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Keep everything running after the story, on the config's own store.
+    pub serve: bool,
+    /// Listen at any free ports in place of the config's.
+    pub free_ports: bool,
+}
+
+/// A gate that runs in this process.
+pub struct Gate {
+    /// Where applications reach it, over plain TCP.
+    pub addr: SocketAddr,
+    /// Where its admin API is.
+    pub admin: SocketAddr,
+    /// Stops it and waits until it has stopped.
+    pub stop: Box<dyn FnOnce()>,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("addr", &self.addr).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}
+
+/// Why a gate did not start: shown to people with all its causes.
+pub type GateError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the demonstration broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It could not begin.
+    #[error(transparent)]
+    Scene(#[from] SceneError),
+    /// The gate did not start.
+    #[error("the gate did not start")]
+    Gate(#[source] GateError),
+    /// A request could not be sent, or the story not be written.
+    #[error("a request could not be sent, or the story not be written")]
+    Io(#[from] io::Error),
+}
+
+/// Runs the demonstration on the terminal; success only if every claim of the story held.
+///
+/// Call it outside of any async runtime: it brings its own.
+pub fn run(options: &Options, config: Config, start_gate: impl FnOnce(Config) -> Result<Gate, GateError>) -> ExitCode {
+    let mut out = io::stdout();
+    let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut stage = Stage::new(&mut out, colour);
+    exit_code(play(options, config, start_gate, &mut stage))
+}
+
+/// The exit code of a demonstration; what broke it off goes to standard error, with its causes.
+fn exit_code(outcome: Result<bool, Failure>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("forgetgate demo: {}", causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let rest = std::iter::successors(error.source(), |cause| cause.source());
+    rest.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// The same on any stage; tells whether every claim held.
+///
+/// # Errors
+/// When the stand-ins or the gate cannot be started, or a request cannot be sent at all.
+pub fn play(
+    options: &Options,
+    mut config: Config,
+    start_gate: impl FnOnce(Config) -> Result<Gate, GateError>,
+    stage: &mut Stage<'_>,
+) -> Result<bool, Failure> {
+    // Dropped last, after the gate has let go of its store.
+    let _store = if options.serve { None } else { Some(TemporaryStore::put_in(&mut config)?) };
+    if options.free_ports {
+        scene::free_ports(&mut config);
+    }
+    let actors = scene::stand_ins(&config)?;
+    scene::rewire(&mut config, &actors);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let gate = start_gate(config).map_err(Failure::Gate)?;
+    let scene = Scene { gate: gate.addr, admin: gate.admin, actors };
+    let told = runtime.block_on(async {
+        story::tell(&scene, stage).await?;
+        epilogue(stage)?;
+        if options.serve {
+            serve::invite(&scene, stage)?;
+            serve::until_told_to_stop().await?;
+        }
+        Ok(stage.broken() == 0)
+    });
+    (gate.stop)();
+    told
+}
+
+fn epilogue(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let (claims, broken) = (stage.claims(), stage.broken());
+    match broken {
+        0 => stage.heading(format_args!("All {claims} claims held."))?,
+        _ => stage.heading(format_args!("{broken} of {claims} claims did not hold."))?,
+    }
+    Ok(())
+}

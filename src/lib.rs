@@ -1,8 +1,12 @@
 //! Forgetgate: a gate in front of Watson-like services that labels, opts out, indexes and erases.
 
 pub mod barrier;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod proxy;
+pub mod erasure;
 pub mod store;
+pub mod telemetry;
 pub mod upstream;

@@ -166,7 +166,14 @@ impl Passage {
         self.stage = Stage::Forwarded;
     }
 
-    /// The exchange has really ended, or provably nothing of it was sent.
+    /// Provably nothing of it was sent after all.
+    pub fn unsent(&mut self) {
+        if self.stage == Stage::Forwarded {
+            self.stage = Stage::Recorded;
+        }
+    }
+
+    /// The exchange has really ended.
     pub fn ended(mut self) {
         self.stage = match self.stage {
             Stage::Recording => Stage::Recording,

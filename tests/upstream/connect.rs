@@ -2,10 +2,10 @@
 
 use forgetgate::config::UpstreamTls;
 use forgetgate::upstream::{ConnectError, Connector, Stage, Stream};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::io::AsyncWrite;
 
-use crate::service::{LONG, SHORT, listen, plain, url};
+use crate::service::{SHORT, listen, plain, url};
 
 /// A connector goes to every worker thread, and its futures onto any runtime.
 #[test]
@@ -27,9 +27,8 @@ async fn small_writes_are_not_held_back_and_a_dead_peer_is_noticed() {
     assert!(SockRef::from(&socket).keepalive().unwrap());
 }
 
-/// `localhost` is ::1 and 127.0.0.1 on most machines; only the latter listens here.
 #[tokio::test]
-async fn every_address_of_a_name_is_tried() {
+async fn a_name_is_looked_up() {
     let (_listener, url) = listen(false, "localhost").await;
     plain(&url).connect().await.unwrap();
 }
@@ -47,30 +46,6 @@ async fn a_name_without_an_address_is_not_resolved() {
     let connector = Connector::to(&url(false, "nowhere.invalid", 80), &UpstreamTls::default(), SHORT * 5).unwrap();
     let error = connector.connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::Resolve | ConnectError::Timeout(Stage::Resolve)), "{error}");
-}
-
-/// A listener whose queue is full drops what comes, as a black hole does.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_host_that_drops_packets_costs_no_more_than_connect_timeout() {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let waiting: Vec<Socket> = (0..4)
-        .map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            drop(socket.connect(&address));
-            socket
-        })
-        .collect();
-
-    let url = url(false, "127.0.0.1", address.as_socket().unwrap().port());
-    let connector = Connector::to(&url, &UpstreamTls::default(), SHORT).unwrap();
-    let error = tokio::time::timeout(LONG / 4, connector.connect()).await.unwrap().unwrap_err();
-    assert_eq!(error, ConnectError::Timeout(Stage::Connect));
-    drop(waiting);
 }
 
 #[test]

@@ -17,8 +17,8 @@ fn kept(text: &str) -> (tempfile::TempDir, Secret) {
     (folder, secret)
 }
 
-fn authenticator(credentials: Credentials) -> Authenticator {
-    Authenticator::new(Some(&credentials), &limits()).unwrap()
+fn authenticator(credentials: &Credentials) -> Authenticator {
+    Authenticator::new(Some(credentials), &limits()).unwrap()
 }
 
 async fn header(authenticator: &Authenticator) -> HeaderValue {
@@ -36,18 +36,18 @@ async fn without_credentials_there_is_no_header() {
 #[tokio::test]
 async fn each_kind_has_its_form() {
     let (_folder, secret) = kept("K:é\n");
-    let apikey = authenticator(Credentials::ApiKey(secret.clone()));
+    let apikey = authenticator(&Credentials::ApiKey(secret.clone()));
     assert_eq!(header(&apikey).await, "Basic YXBpa2V5Oks6w6k=");
-    let basic = authenticator(Credentials::Basic { username: "u".to_owned(), password: secret });
+    let basic = authenticator(&Credentials::Basic { username: "u".to_owned(), password: secret });
     assert_eq!(header(&basic).await, "Basic dTpLOsOp");
     let (_folder, secret) = kept("abc.def-123");
-    assert_eq!(header(&authenticator(Credentials::Bearer(secret))).await, "Bearer abc.def-123");
+    assert_eq!(header(&authenticator(&Credentials::Bearer(secret))).await, "Bearer abc.def-123");
 }
 
 #[tokio::test]
 async fn a_rotated_secret_counts_at_once_and_makes_another_try_worth_it() {
     let (folder, secret) = kept("old");
-    let bearer = authenticator(Credentials::Bearer(secret));
+    let bearer = authenticator(&Credentials::Bearer(secret));
     let old = header(&bearer).await;
     assert!(!bearer.invalidate(&old, Instant::now()), "nothing has changed, so the answer would not");
 
@@ -60,14 +60,17 @@ async fn a_rotated_secret_counts_at_once_and_makes_another_try_worth_it() {
 
 #[tokio::test]
 async fn a_secret_that_cannot_be_used_blocks() {
-    let (_folder, broken) = kept("two\r\nX-Injected: lines");
-    let error = authenticator(Credentials::Bearer(broken)).authorization(Instant::now()).await.unwrap_err();
-    assert!(matches!(error, CredentialsError::Unfit), "{error}");
-    assert!(error.is_blocked());
+    for text in ["two\r\nX-Injected: lines", "two words", "tab\tulator", "é"] {
+        let (_folder, unfit) = kept(text);
+        let bearer = authenticator(&Credentials::Bearer(unfit));
+        let error = bearer.authorization(Instant::now()).await.unwrap_err();
+        assert!(matches!(error, CredentialsError::Unfit), "{error}");
+        assert!(error.is_blocked());
+    }
 
     let (folder, secret) = kept("x");
     drop(folder);
-    let error = authenticator(Credentials::ApiKey(secret)).authorization(Instant::now()).await.unwrap_err();
+    let error = authenticator(&Credentials::ApiKey(secret)).authorization(Instant::now()).await.unwrap_err();
     assert!(matches!(error, CredentialsError::Secret(_)), "{error}");
     assert!(error.is_blocked());
 }
@@ -81,11 +84,11 @@ async fn nothing_prints_the_secret() {
     let basic = Credentials::Basic { username: "u".to_owned(), password: secret.clone() };
     let mut printed = String::new();
     for credentials in [Credentials::ApiKey(secret.clone()), basic, Credentials::Bearer(secret), iam] {
-        let authenticator = authenticator(credentials.clone());
+        let authenticator = authenticator(&credentials);
         let outcome = authenticator.authorization(Instant::now()).await;
         printed.push_str(&format!("{credentials:?} {authenticator:?} {outcome:?} "));
     }
-    let error = authenticator(Credentials::Bearer(broken)).authorization(Instant::now()).await.unwrap_err();
+    let error = authenticator(&Credentials::Bearer(broken)).authorization(Instant::now()).await.unwrap_err();
     printed.push_str(&format!("{error} {error:?}"));
 
     assert!(!printed.contains(CANARY), "{printed}");

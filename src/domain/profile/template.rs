@@ -94,7 +94,7 @@ impl PathTemplate {
     }
 
     /// Its fixed segments, in order.
-    pub fn fixed(&self) -> impl Iterator<Item = &str> {
+    pub fn fixed(&self) -> impl Iterator<Item = &str> + Clone {
         self.0.iter().filter_map(Segment::fixed)
     }
 

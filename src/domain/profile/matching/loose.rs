@@ -50,7 +50,7 @@ fn beginning_before_dropped_is(segment: &str, fixed: &str) -> bool {
 }
 
 /// Characters that some reader leaves out.
-fn is_dropped(c: char) -> bool {
+pub(super) fn is_dropped(c: char) -> bool {
     c.is_control() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{fffd}')
 }
 
@@ -58,39 +58,62 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~') || !c.is_ascii() && !is_dropped(c)
 }
 
-/// A path decoded to the end and split wherever a reader could split it.
-pub(super) struct Loose(Option<String>);
+/// A path decoded to the end and split wherever a reader could split it: once with the characters that some reader
+/// leaves out, and once without them from the start, since they may stand inside an escape. `None`: it has no end.
+pub(super) struct Loose(Option<[String; 2]>);
 
 impl Loose {
     pub(super) fn of(path: &str) -> Self {
-        let mut text = path.to_owned();
-        for _ in 0..ROUNDS_MAX {
-            let next = decoded_once(&text);
-            if next == text {
-                return Self(Some(text).filter(|text| words(text).nth(WORDS_MAX).is_none()));
-            }
-            text = next;
-        }
-        Self(None)
+        let (kept, dropped) = (decoded(path, false), decoded(path, true));
+        Self(kept.zip(dropped).map(|(kept, dropped)| [kept, dropped]))
     }
 
     /// Do these fixed segments occur in it, in this order, whatever lies between? That is all that dropped, resolved,
     /// split and cut-off segments can leave of a call.
-    pub(super) fn may_hold<'t>(&self, mut fixed: impl Iterator<Item = &'t str>) -> bool {
-        let Some(text) = &self.0 else { return true };
-        let mut words = words(text);
-        fixed.all(|wanted| words.any(|word| reads_as(word, wanted, true)))
+    pub(super) fn may_hold<'t>(&self, fixed: impl Iterator<Item = &'t str> + Clone) -> bool {
+        let in_order = |text: &String| {
+            let mut words = words(text);
+            fixed.clone().all(|wanted| words.any(|word| reads_as(word, wanted, true)))
+        };
+        self.0.as_ref().is_none_or(|texts| texts.iter().any(in_order))
     }
+}
+
+/// `None` when it takes too many rounds, or leaves too many words.
+fn decoded(path: &str, drop: bool) -> Option<String> {
+    let mut text: String = path.chars().map(twin).collect();
+    for _ in 0..ROUNDS_MAX {
+        let bytes = unescaped_to_the_end(text.as_bytes(), drop)?;
+        let next: String = characters(&bytes).map(twin).filter(|c| !(drop && is_dropped(*c))).collect();
+        if next == text {
+            return Some(text).filter(|text| words(text).nth(WORDS_MAX).is_none());
+        }
+        text = next;
+    }
+    None
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(['/', '\\', ';', '#', '?']).filter(|word| !word.is_empty())
 }
 
-/// One round: escapes to bytes, bytes to characters, characters to their twins.
-fn decoded_once(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+/// The bytes when nothing is left to decode; `None` when that takes too many rounds. Bytes become characters only
+/// after that, since one half of a character may be escaped twice and the other once.
+fn unescaped_to_the_end(bytes: &[u8], drop: bool) -> Option<Vec<u8>> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..ROUNDS_MAX {
+        let mut next = unescaped(&bytes);
+        next.retain(|byte| !(drop && byte.is_ascii_control()));
+        if next.len() == bytes.len() {
+            return Some(bytes);
+        }
+        bytes = next;
+    }
+    None
+}
+
+fn unescaped(mut rest: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {
         rest = match (byte, after) {
             (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
@@ -109,7 +132,7 @@ fn decoded_once(text: &str) -> String {
             }
         };
     }
-    characters(&bytes).map(twin).collect()
+    bytes
 }
 
 fn hex(digit: u8) -> u8 {
@@ -155,7 +178,7 @@ mod tests {
             "/v1/message", "/v1//message", "/v1%2Fmessage", "/v1%252fmessage", "/v1\\message", "/v1/x/../message", "/v1/message;a=b", "/v1/message%3Fx",
             "/v1/%6Dessage", "/v1/%256dessage", "/v1/%u006dessage", "/v1/MESSAGE", "/v1/message.json", "/v1/message%00", "/v1/message%00.jpg", "/v1/mes%0asage",
             "/v1/%20message", "/v1/message%20", "/v1/\u{ff4d}essage", "/v1/me\u{17f}sage", "/v1%c0%afmessage", "/v1/%e0%81%adessage", "/v1/..;/message/..",
-            "/v1/mes%00sage%00.jpg", "/v1/%25252525256dessage",
+            "/v1/mes%00sage%00.jpg", "/v1/%6%0adessage", "/v1%ｃ0%afmessage", "/v1%25c0%af/%c0%25afmessage", "/v1/%25252525256dessage",
         ];
         for path in hidden {
             assert!(holds(path, &["v1", "message"]), "{path}");

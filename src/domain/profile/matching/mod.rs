@@ -10,6 +10,8 @@ mod spelling;
 mod tests;
 mod tree;
 
+use std::fmt;
+
 use smallvec::SmallVec;
 
 use self::loose::Loose;
@@ -72,7 +74,7 @@ impl<'p> Match<'p> {
 }
 
 /// The endpoints of one method.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct OneMethod {
     name: Box<str>,
     tree: Tree,
@@ -81,7 +83,7 @@ struct OneMethod {
 }
 
 /// The endpoints of a profile, ready to be asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Matcher {
     endpoints: Box<[Endpoint]>,
     methods: Vec<OneMethod>,
@@ -176,6 +178,12 @@ impl Matcher {
     fn governed<'m>(&'m self, method: &'m OneMethod, websocket: bool) -> impl Iterator<Item = &'m Endpoint> {
         let all = method.governed.iter().filter_map(|index| self.endpoints.get(*index));
         all.filter(move |endpoint| websocket || !endpoint.classes.websocket())
+    }
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.endpoints.iter().map(Endpoint::call)).finish()
     }
 }
 

@@ -69,12 +69,13 @@ fn begins_with_hex_pair(text: &str) -> bool {
     matches!(text.as_bytes(), [one, two, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit())
 }
 
-/// Can this decoded segment be nothing but data: no separator, parameter, control character, second escape or dots?
+/// Can this decoded segment be nothing but data: no separator, parameter, control character or second escape, and more
+/// than dots and blanks, which some reader leaves out?
 fn is_data(text: &str) -> bool {
     let special = |c: char| matches!(loose::twin(c), '/' | '\\' | ';' | '#' | '?') || c.is_control();
     let second_escape = || text.split(['%', '\u{ff05}']).skip(1).any(|after| begins_with_hex_pair(after) || begins_with_unicode_escape(after));
-    let dots = || text.contains(|c| loose::twin(c) == '.') && text.chars().all(|c| loose::twin(c) == '.' || c.is_whitespace());
-    !text.contains(special) && !second_escape() && !dots()
+    let nothing = || text.chars().all(|c| loose::twin(c) == '.' || c.is_whitespace() || loose::is_dropped(c));
+    !text.contains(special) && !second_escape() && !nothing()
 }
 
 fn begins_with_unicode_escape(text: &str) -> bool {
@@ -104,7 +105,7 @@ mod tests {
         let paths = [
             "//", "//v1/x", "/v1//x", "/v1/x//", "/v1/./x", "/v1/../x", "/v1/%2e%2E/x", "/v1/.%2e/x", "/v1/..;/x", "/v1/x;a=1", "/v1/x%3Ba", "/v1%2Fx",
             "/v1\\x", "/v1%5cx", "/v1/x#y", "/v1/x%23y", "/v1/x%3Fy", "/v1/x%00", "/v1/x%0d%0a", "/v1/x%09", "/v1/%256dessage", "/v1/x%25u006d",
-            "/v1/%u006dessage", "/v1/x%", "/v1/x%2", "/v1/x%zz", "/v1/x%c0%af", "/v1/x%ff", "/v1/x%EF%BC%8Fy", "/v1/%2e%20/x", "/v1/x\u{7f}", "/v1/...",
+            "/v1/%u006dessage", "/v1/x%", "/v1/x%2", "/v1/x%zz", "/v1/x%c0%af", "/v1/x%ff", "/v1/x%EF%BC%8Fy", "/v1/%2e%20/x", "/v1/%20", "/v1/%E2%80%8B/x", "/v1/x\u{7f}", "/v1/...",
         ];
         for path in paths {
             assert_eq!(Spelling::of(path), Spelling::Doubtful, "{path}");

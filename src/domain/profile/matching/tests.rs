@@ -140,10 +140,11 @@ fn p9_of_two_calls_that_one_path_could_be_the_plainer_wins_and_else_none() {
 }
 
 /// One governed call of one built-in profile.
-fn governed() -> impl Strategy<Value = (Arc<Profile>, usize)> {
-    let all = built_in_names().filter_map(built_in).flat_map(|profile| {
+fn governed() -> impl Strategy<Value = (&'static str, usize)> {
+    let all = built_in_names().flat_map(|name| {
+        let profile = built_in(name).unwrap();
         let governed = profile.endpoints().iter().enumerate().filter(|(_, endpoint)| !endpoint.classes.governed().is_empty());
-        governed.map(|(index, _)| (Arc::clone(&profile), index)).collect::<Vec<_>>()
+        governed.map(|(index, _)| (name, index)).collect::<Vec<_>>()
     });
     prop::sample::select(all.collect::<Vec<_>>())
 }
@@ -198,7 +199,7 @@ fn play(trick: Trick, path: &str, at: usize) -> String {
         Trick::UpAndBack => replace(path, at, slash, |_| "/x/%2e./".to_owned()),
         Trick::Parameter => replace(path, at, slash, |_| ";p=1/".to_owned()),
         Trick::UpperCase => replace(path, at, |c| c.is_ascii_lowercase(), |c| c.to_ascii_uppercase().to_string()),
-        Trick::Extension => format!("{path}.json"),
+        Trick::Extension => format!("{}.json", path.trim_end_matches('/')),
         Trick::Nul => format!("{path}%00"),
         Trick::Fragment => format!("{path}%23x"),
         Trick::TrailingSlash => format!("{path}/"),
@@ -217,10 +218,11 @@ proptest! {
     /// P9: a governed call written with any tricks is itself, a call that is governed at least as much, or refused.
     #[test]
     fn p9_no_spelling_of_a_governed_call_is_ungoverned(
-        (profile, index) in governed(),
+        (name, index) in governed(),
         values in prop::collection::vec("[a-zA-Z0-9][a-zA-Z0-9._~-]{0,8}", 8),
         tricks in prop::collection::vec((prop::sample::select(TRICKS.to_vec()), any::<usize>()), 0..6),
     ) {
+        let profile = built_in(name).unwrap();
         let endpoint = &profile.endpoints()[index];
         let mut values = values.iter();
         let part = |segment: &Segment| segment.fixed().map_or_else(|| format!("/{}", values.next().unwrap()), |text| format!("/{text}"));
@@ -237,7 +239,8 @@ proptest! {
 
     /// P9: what stands before a governed call does not hide it.
     #[test]
-    fn p9_no_prefix_of_a_governed_call_ungoverns_it((profile, index) in governed(), words in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+    fn p9_no_prefix_of_a_governed_call_ungoverns_it((name, index) in governed(), words in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+        let profile = built_in(name).unwrap();
         let endpoint = &profile.endpoints()[index];
         let known: Vec<&str> = profile.endpoints().iter().flat_map(|endpoint| endpoint.template.fixed()).collect();
         let prefix: String = words.iter().map(|word| format!("/{}", word.get(&known))).collect();

@@ -7,7 +7,7 @@ use super::super::template::{PathTemplate, Segment};
 /// The number of an endpoint in its profile.
 pub(super) type Index = usize;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Node {
     /// Sorted by text.
     fixed: Vec<(Box<str>, usize)>,
@@ -17,7 +17,7 @@ struct Node {
 }
 
 /// The tree; node 0 is its root.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Tree(Vec<Node>);
 
 impl Default for Tree {

@@ -13,17 +13,23 @@ mod story;
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub use self::scene::SceneError;
 use self::scene::{Scene, TemporaryStore};
 pub use self::serve::services_only;
 pub use self::stage::Stage;
-use crate::config::Config;
+use crate::config::{self, Config};
+
+/// The config that is used where there is no file.
+const EMBEDDED: &str = include_str!("../../config.toml");
 
 /// How the demonstration is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    /// The config to use; if none is named, config.toml in the current folder, and the program's own copy without one.
+    pub config: Option<PathBuf>,
     /// Keep everything running after the story, on the config's own store.
     pub serve: bool,
     /// Listen at any free ports in place of the config's.
@@ -52,6 +58,9 @@ pub type GateError = Box<dyn std::error::Error + Send + Sync>;
 /// Why the demonstration broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// The config has faults.
+    #[error("the config cannot be used\n{}", .0.join("\n"))]
+    Config(Vec<String>),
     /// It could not begin.
     #[error(transparent)]
     Scene(#[from] SceneError),
@@ -66,11 +75,27 @@ pub enum Failure {
 /// Runs the demonstration on the terminal; success only if every claim of the story held.
 ///
 /// Call it outside of any async runtime: it brings its own.
-pub fn run(options: &Options, config: Config, start_gate: impl FnOnce(Config) -> Result<Gate, GateError>) -> ExitCode {
+pub fn run(options: &Options, start_gate: impl FnOnce(Config) -> Result<Gate, GateError>) -> ExitCode {
     let mut out = io::stdout();
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut stage = Stage::new(&mut out, colour);
-    exit_code(play(options, config, start_gate, &mut stage))
+    exit_code(config(options).and_then(|config| play(options, config, start_gate, &mut stage)))
+}
+
+/// The config that these options mean.
+///
+/// # Errors
+/// Every fault of the file, with its place.
+pub fn config(options: &Options) -> Result<Config, Failure> {
+    let usual = Path::new("config.toml");
+    let file = options.config.as_deref().or_else(|| usual.exists().then_some(usual));
+    let loaded = match file {
+        Some(file) => config::load(file),
+        None => config::parse(EMBEDDED, Path::new(".")),
+    };
+    let name = file.map_or_else(|| "built-in config.toml".to_owned(), |file| file.display().to_string());
+    let placed = |faults: Vec<config::Fault>| faults.iter().map(|fault| format!("{name}:{fault}")).collect();
+    loaded.map(|loaded| loaded.config).map_err(|faults| Failure::Config(placed(faults)))
 }
 
 /// The exit code of a demonstration; what broke it off goes to standard error, with its causes.

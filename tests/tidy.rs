@@ -18,27 +18,15 @@ use tree::File;
 
 /// Runs a check over the files that `chosen` takes, and shows every fault at once.
 fn every(chosen: impl Fn(&File) -> bool, check: impl Fn(&File) -> Vec<String>) {
-    let faults: Vec<String> = tree::files()
-        .iter()
-        .filter(|file| chosen(file))
-        .flat_map(check)
-        .collect();
-    assert!(
-        faults.is_empty(),
-        "{} faults:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    let faults: Vec<String> = tree::files().iter().filter(|file| chosen(file)).flat_map(check).collect();
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[test]
 fn the_tree_is_seen() {
     let files = tree::files();
     for path in ["src/lib.rs", "tests/tidy.rs", "Cargo.toml"] {
-        assert!(
-            files.iter().any(|file| file.path == path),
-            "{path} was not found"
-        );
+        assert!(files.iter().any(|file| file.path == path), "{path} was not found");
     }
 }
 
@@ -50,10 +38,7 @@ fn dependencies_point_down_only() {
 #[test]
 fn no_file_and_no_function_holds_a_second_idea() {
     let tables = |file: &File| file.path.ends_with(".lock") || file.path.starts_with("LICENSE");
-    every(
-        |file| !file.is_markdown() && !tables(file) && !is_data(file),
-        shape::check_size,
-    );
+    every(|file| !file.is_markdown() && !tables(file) && !is_data(file), shape::check_size);
 }
 
 /// Data has the length that it has: profiles are tables, recordings are recordings.
@@ -84,10 +69,7 @@ fn only_commands_print_and_only_telemetry_logs() {
 
 #[test]
 fn spelling_is_british() {
-    every(
-        |file| !file.path.ends_with(".lock") && !file.path.starts_with("LICENSE"),
-        prose::check_spelling,
-    );
+    every(|file| !file.path.ends_with(".lock") && !file.path.starts_with("LICENSE"), prose::check_spelling);
 }
 
 #[test]

@@ -29,30 +29,16 @@ struct Documentation {
 impl Documentation {
     fn open() -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder can be made");
-        let sound: Vec<u8> = (0..3_000_000_u32)
-            .filter_map(|place| u8::try_from(place * 37 % 251).ok())
-            .collect();
+        let sound: Vec<u8> = (0..3_000_000_u32).filter_map(|place| u8::try_from(place * 37 % 251).ok()).collect();
         fs::write(folder.path().join("audio.wav"), &sound).expect("the sound can be written");
-        Self {
-            gate: Gate::start(REFUSE),
-            folder,
-            sound,
-        }
+        Self { gate: Gate::start(REFUSE), folder, sound }
     }
 
     /// Runs curl with these arguments at a path of the gate.
     fn curl(&self, path: &str, arguments: &[&str]) -> Told {
         let output = Command::new("curl")
             .current_dir(self.folder.path())
-            .args([
-                "-sS",
-                "-o",
-                "answer",
-                "-w",
-                "%{http_code} %{size_upload}",
-                "-u",
-                "apikey:KEY",
-            ])
+            .args(["-sS", "-o", "answer", "-w", "%{http_code} %{size_upload}", "-u", "apikey:KEY"])
             .args(["--max-time", &PATIENCE.as_secs().to_string()])
             .args(arguments)
             .arg(format!("{}{path}", self.gate.base))
@@ -60,13 +46,9 @@ impl Documentation {
             .expect("curl can be run");
         let said = String::from_utf8_lossy(&output.stdout);
         let numbers = said.split_once(' ').and_then(|(status, uploaded)| {
-            Some(Told {
-                status: status.parse().ok()?,
-                uploaded: uploaded.trim().parse().ok()?,
-            })
+            Some(Told { status: status.parse().ok()?, uploaded: uploaded.trim().parse().ok()? })
         });
-        numbers
-            .unwrap_or_else(|| panic!("{path}: {said} {}", String::from_utf8_lossy(&output.stderr)))
+        numbers.unwrap_or_else(|| panic!("{path}: {said} {}", String::from_utf8_lossy(&output.stderr)))
     }
 
     fn answer(&self) -> String {
@@ -79,41 +61,17 @@ impl Documentation {
 fn three_megabytes_of_sound_arrive_as_they_were_sent() {
     let open = Documentation::open();
     let recognize = "/speech-to-text/api/v1/recognize";
-    let sound = [
-        "-X",
-        "POST",
-        "-H",
-        LABEL,
-        "-H",
-        "Content-Type: audio/flac",
-        "--data-binary",
-        "@audio.wav",
-    ];
+    let sound = ["-X", "POST", "-H", LABEL, "-H", "Content-Type: audio/flac", "--data-binary", "@audio.wav"];
 
     let told = open.curl(recognize, &sound);
-    let chunked = open.curl(
-        recognize,
-        &[&sound[..], &["-H", "Transfer-Encoding: chunked"]].concat(),
-    );
+    let chunked = open.curl(recognize, &[&sound[..], &["-H", "Transfer-Encoding: chunked"]].concat());
 
-    assert_eq!(
-        (told.status, chunked.status),
-        (200, 200),
-        "{}",
-        open.gate.log()
-    );
+    assert_eq!((told.status, chunked.status), (200, 200), "{}", open.gate.log());
     let digest = HEXLOWER.encode(&Sha256::digest(&open.sound));
     let received = open.gate.services.speech.seen();
-    let digests: Vec<&str> = received
-        .iter()
-        .map(|seen| seen.body_sha256.as_str())
-        .collect();
+    let digests: Vec<&str> = received.iter().map(|seen| seen.body_sha256.as_str()).collect();
     assert_eq!(digests, [&digest, &digest]);
-    assert!(
-        received
-            .iter()
-            .all(|seen| seen.values("x-watson-metadata") == ["customer_id=my_ID"])
-    );
+    assert!(received.iter().all(|seen| seen.values("x-watson-metadata") == ["customer_id=my_ID"]));
     assert_eq!(open.gate.services.speech.holds("my_ID"), 2);
 }
 
@@ -121,30 +79,12 @@ fn three_megabytes_of_sound_arrive_as_they_were_sent() {
 #[test]
 fn an_unlabelled_upload_is_refused_before_it_begins() {
     let open = Documentation::open();
-    let sound = [
-        "-X",
-        "POST",
-        "-H",
-        "Content-Type: audio/wav",
-        "--data-binary",
-        "@audio.wav",
-    ];
+    let sound = ["-X", "POST", "-H", "Content-Type: audio/wav", "--data-binary", "@audio.wav"];
     for framing in [&[][..], &["-H", "Transfer-Encoding: chunked"]] {
-        let told = open.curl(
-            "/speech-to-text/api/v1/recognize",
-            &[&sound[..], framing].concat(),
-        );
+        let told = open.curl("/speech-to-text/api/v1/recognize", &[&sound[..], framing].concat());
 
-        assert_eq!(
-            told,
-            Told {
-                status: 400,
-                uploaded: 0
-            },
-            "{framing:?}"
-        );
-        let answer: serde_json::Value =
-            serde_json::from_str(&open.answer()).expect("the refusal is JSON");
+        assert_eq!(told, Told { status: 400, uploaded: 0 }, "{framing:?}");
+        let answer: serde_json::Value = serde_json::from_str(&open.answer()).expect("the refusal is JSON");
         assert_eq!(answer["errors"][0]["code"], "label_missing");
         assert_eq!(answer["code_description"], "Bad Request");
     }
@@ -156,31 +96,17 @@ fn an_unlabelled_upload_is_refused_before_it_begins() {
 fn a_classifier_of_visual_recognition_is_labelled_and_erased() {
     let open = Documentation::open();
     let classifiers = "/visual-recognition/api/v3/classifiers?version=2018-03-19";
-    let images = [
-        "-X",
-        "POST",
-        "--form",
-        "apple_positive_examples=@audio.wav",
-        "--form",
-        "name=apples",
-    ];
+    let images = ["-X", "POST", "--form", "apple_positive_examples=@audio.wav", "--form", "name=apples"];
 
     let refused = open.curl(classifiers, &images);
     let made = open.curl(classifiers, &[&images[..], &["-H", LABEL]].concat());
 
     let vision = &open.gate.services.vision;
-    assert_eq!(
-        (refused.status, made.status),
-        (400, 200),
-        "{}",
-        open.gate.log()
-    );
+    assert_eq!((refused.status, made.status), (400, 200), "{}", open.gate.log());
     assert_eq!((vision.seen().len(), vision.holds("my_ID")), (1, 1));
 
-    let deleted = open.curl(
-        "/visual-recognition/api/v3/user_data?customer_id=my_ID&version=2018-03-19",
-        &["-X", "DELETE"],
-    );
+    let deleted =
+        open.curl("/visual-recognition/api/v3/user_data?customer_id=my_ID&version=2018-03-19", &["-X", "DELETE"]);
 
     assert_eq!(deleted.status, 202);
     assert_eq!(open.answer(), "{}");
@@ -192,14 +118,7 @@ fn a_classifier_of_visual_recognition_is_labelled_and_erased() {
 fn the_commands_for_assistant_do_what_the_documentation_says() {
     let open = Documentation::open();
     let assistant = &open.gate.services.assistant;
-    let hello = [
-        "-X",
-        "POST",
-        "-H",
-        "Content-Type: application/json",
-        "--data",
-        "{\"input\":{\"text\":\"hello\"}}",
-    ];
+    let hello = ["-X", "POST", "-H", "Content-Type: application/json", "--data", "{\"input\":{\"text\":\"hello\"}}"];
     let message = "/assistant/api/v1/workspaces/w/message?version=2018-09-20";
     let logs = "/assistant/api/v1/workspaces/w/logs?version=2018-09-20&filter=customer_id::abc";
 
@@ -210,10 +129,7 @@ fn the_commands_for_assistant_do_what_the_documentation_says() {
     assert_eq!(open.curl(logs, &[]).status, 200);
     assert!(open.answer().contains("\"log-0\""), "{}", open.answer());
 
-    let deleted = open.curl(
-        "/assistant/api/v1/user_data?customer_id=abc&version=2018-09-20",
-        &["-X", "DELETE"],
-    );
+    let deleted = open.curl("/assistant/api/v1/user_data?customer_id=abc&version=2018-09-20", &["-X", "DELETE"]);
     assert_eq!(deleted.status, 202);
     eventually("the messages are gone", || assistant.holds("abc") == 0);
 }
@@ -229,10 +145,7 @@ fn text_to_speech_by_get_is_labelled_too() {
 
     let received = open.gate.services.voice.seen();
     assert_eq!(received.len(), 1);
-    assert_eq!(
-        received[0].target(),
-        "/v1/synthesize?accept=audio/wav&text=hello"
-    );
+    assert_eq!(received[0].target(), "/v1/synthesize?accept=audio/wav&text=hello");
     assert_eq!(received[0].values("x-watson-learning-opt-out"), ["true"]);
 }
 
@@ -240,24 +153,8 @@ fn text_to_speech_by_get_is_labelled_too() {
 #[test]
 fn a_delete_with_a_wrong_key_deletes_nothing() {
     let open = Documentation::open();
-    let hello = [
-        "-X",
-        "POST",
-        "-H",
-        LABEL,
-        "-H",
-        "Content-Type: application/json",
-        "--data",
-        "{}",
-    ];
-    assert_eq!(
-        open.curl(
-            "/assistant/api/v1/workspaces/w/message?version=2018-09-20",
-            &hello
-        )
-        .status,
-        200
-    );
+    let hello = ["-X", "POST", "-H", LABEL, "-H", "Content-Type: application/json", "--data", "{}"];
+    assert_eq!(open.curl("/assistant/api/v1/workspaces/w/message?version=2018-09-20", &hello).status, 200);
 
     let delete = "/assistant/api/v1/user_data?customer_id=my_ID&version=2018-09-20";
     let refused = open.curl(delete, &["-X", "DELETE", "-u", "apikey:WRONG"]);

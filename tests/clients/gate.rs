@@ -27,8 +27,7 @@ impl Services {
     fn start() -> Self {
         let start = |kind| {
             let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            Service::start(kind, any_port, Options::basic("apikey", "KEY"))
-                .expect("a stand-in starts")
+            Service::start(kind, any_port, Options::basic("apikey", "KEY")).expect("a stand-in starts")
         };
         Self {
             assistant: start(Kind::Assistant),
@@ -40,13 +39,7 @@ impl Services {
     }
 
     pub(crate) fn all(&self) -> [&Running; 5] {
-        [
-            &self.assistant,
-            &self.speech,
-            &self.voice,
-            &self.vision,
-            &self.discovery,
-        ]
+        [&self.assistant, &self.speech, &self.voice, &self.vision, &self.discovery]
     }
 
     /// Every request that any of them received.
@@ -56,10 +49,7 @@ impl Services {
 
     /// How many pieces of data of this customer there are.
     pub(crate) fn holds(&self, customer: &str) -> usize {
-        self.all()
-            .into_iter()
-            .map(|service| service.holds(customer))
-            .sum()
+        self.all().into_iter().map(|service| service.holds(customer)).sum()
     }
 }
 
@@ -81,11 +71,9 @@ impl Gate {
         let (address, admin) = (free_address(), free_address());
         let key = folder.path().join("key");
         fs::write(&key, "KEY\n").expect("the key can be written");
-        fs::set_permissions(&key, Permissions::from_mode(0o600))
-            .expect("the key can be made private");
+        fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("the key can be made private");
         let config = folder.path().join("config.toml");
-        fs::write(&config, config_text(address, admin, &services, policy))
-            .expect("the config can be written");
+        fs::write(&config, config_text(address, admin, &services, policy)).expect("the config can be written");
         let log = File::create(folder.path().join("log")).expect("the log can be made");
         let child = Command::new(env!("CARGO_BIN_EXE_forgetgate"))
             .arg("run")
@@ -95,13 +83,7 @@ impl Gate {
             .stderr(log)
             .spawn()
             .expect("the gate starts");
-        let mut gate = Self {
-            services,
-            base: format!("http://{address}"),
-            admin,
-            folder,
-            child,
-        };
+        let mut gate = Self { services, base: format!("http://{address}"), admin, folder, child };
         gate.wait_until_ready();
         gate
     }
@@ -123,15 +105,8 @@ impl Gate {
     /// Stops the gate as an orchestrator does; its exit status and everything that it wrote, the last line included.
     pub(crate) fn stop(mut self) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .expect("kill can be run");
-        assert!(
-            sent.success(),
-            "the gate had ended before it was stopped: {}",
-            self.log()
-        );
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
+        assert!(sent.success(), "the gate had ended before it was stopped: {}", self.log());
         let mut outcome = None;
         eventually("the gate ends after SIGTERM", || {
             outcome = self.child.try_wait().expect("the gate can be asked");
@@ -149,12 +124,7 @@ impl Drop for Gate {
     }
 }
 
-fn config_text(
-    address: SocketAddr,
-    admin: SocketAddr,
-    services: &Services,
-    policy: &str,
-) -> String {
+fn config_text(address: SocketAddr, admin: SocketAddr, services: &Services, policy: &str) -> String {
     let mut text = format!(
         "[[listen]]\naddress = \"{address}\"\nmode = \"reverse\"\n\n[admin]\naddress = \"{admin}\"\n\n\
          [store]\nengine = \"sled\"\npath = \"index\"\nkey = {{ file = \"index.key\" }}\n"
@@ -180,11 +150,7 @@ fn free_address() -> SocketAddr {
 fn status(addr: SocketAddr, path: &str) -> Option<u16> {
     let mut socket = TcpStream::connect(addr).ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
-    write!(
-        socket,
-        "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n"
-    )
-    .ok()?;
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer).ok()?;
     answer.split(' ').nth(1)?.parse().ok()
@@ -201,8 +167,6 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The folder for what tests/clients/install puts there.
 pub(crate) fn installed() -> std::path::PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("the folder for tests is in the target folder");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the folder for tests is in the target folder");
     target.join("clients")
 }

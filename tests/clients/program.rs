@@ -40,9 +40,7 @@ impl Language {
         let mut command = Command::new("timeout");
         command.arg((4 * PATIENCE.as_secs()).to_string());
         match self {
-            Self::Python => command
-                .arg(installed().join("python/bin/python"))
-                .arg(sources.join("client.py")),
+            Self::Python => command.arg(installed().join("python/bin/python")).arg(sources.join("client.py")),
             Self::Node => command
                 .arg("node")
                 .arg(sources.join("client.js"))
@@ -55,26 +53,11 @@ impl Language {
 /// Runs the program of that language against `base`; what its user saw, by the names of the calls.
 pub(crate) fn run(language: Language, base: &str, way: &str) -> BTreeMap<String, Answer> {
     install();
-    let output = language
-        .command()
-        .args([base, way, language.person()])
-        .output()
-        .expect("a client can be run");
-    let (said, errors) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "{language:?} {way}: {}\n{said}\n{errors}",
-        output.status
-    );
-    let answers = said
-        .lines()
-        .map(|line| serde_json::from_str::<Answer>(line).expect("a line is an answer"));
-    answers
-        .map(|answer| (answer.call.clone(), answer))
-        .collect()
+    let output = language.command().args([base, way, language.person()]).output().expect("a client can be run");
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{language:?} {way}: {}\n{said}\n{errors}", output.status);
+    let answers = said.lines().map(|line| serde_json::from_str::<Answer>(line).expect("a line is an answer"));
+    answers.map(|answer| (answer.call.clone(), answer)).collect()
 }
 
 /// Installs the SDKs, unless they are there.
@@ -84,18 +67,13 @@ fn install() {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/install");
         let target = installed();
         let target = target.parent().expect("the SDKs lie in the target folder");
-        let status = Command::new(script)
-            .env("CARGO_TARGET_DIR", target)
-            .status()
-            .expect("the script can be run");
+        let status = Command::new(script).env("CARGO_TARGET_DIR", target).status().expect("the script can be run");
         assert!(status.success(), "the SDKs could not be installed");
     });
 }
 
 /// The digest of the sound that the programs send.
 pub(crate) fn digest_of_audio() -> String {
-    let audio: Vec<u8> = (0..300_000_u32)
-        .filter_map(|place| u8::try_from((place * 31 + 7) % 251).ok())
-        .collect();
+    let audio: Vec<u8> = (0..300_000_u32).filter_map(|place| u8::try_from((place * 31 + 7) % 251).ok()).collect();
     HEXLOWER.encode(&Sha256::digest(audio))
 }

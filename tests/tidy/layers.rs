@@ -23,17 +23,8 @@ const LAYERS: [&[&str]; 10] = [
 const ROOT: &str = "lib";
 
 /// What the pure core may not name: a runtime, a protocol's machinery, a file, a socket, a clock.
-const IMPURE: [&str; 9] = [
-    "tokio",
-    "hyper",
-    "hyper_util",
-    "rustls",
-    "tokio_rustls",
-    "sled",
-    "SystemTime",
-    "Instant",
-    "Timestamp::now",
-];
+const IMPURE: [&str; 9] =
+    ["tokio", "hyper", "hyper_util", "rustls", "tokio_rustls", "sled", "SystemTime", "Instant", "Timestamp::now"];
 const IMPURE_STD: [&str; 4] = ["fs", "net", "process", "env"];
 
 /// Names of the file's code that its layer may not name.
@@ -42,17 +33,10 @@ pub(crate) fn check_layers(file: &File) -> Vec<String> {
         return Vec::new();
     };
     let Some(height) = height(module) else {
-        return vec![format!(
-            "{}: the table of layers does not know {module}",
-            file.path
-        )];
+        return vec![format!("{}: the table of layers does not know {module}", file.path)];
     };
     // A stand-in that knew the gate's tables could repeat their mistakes.
-    let height = if file.path.starts_with("src/demo/services/") {
-        0
-    } else {
-        height
-    };
+    let height = if file.path.starts_with("src/demo/services/") { 0 } else { height };
     let code = Source::of(&file.text).code;
     let lower: Vec<&str> = LAYERS.into_iter().take(height).flatten().copied().collect();
     let mut faults: Vec<String> = ["crate", "forgetgate"]
@@ -103,11 +87,7 @@ fn heads(path: &str) -> Vec<String> {
         let end = path.find(|c: char| !is_word(c)).unwrap_or(path.len());
         let name = path.split_at(end).0;
         // What is no name is a glob, which would hide them all.
-        return vec![if name.is_empty() {
-            "*".to_owned()
-        } else {
-            name.to_owned()
-        }];
+        return vec![if name.is_empty() { "*".to_owned() } else { name.to_owned() }];
     };
     let mut depth = 0_usize;
     let mut item = String::new();
@@ -126,12 +106,7 @@ fn heads(path: &str) -> Vec<String> {
         item.push(c);
     }
     items.push(item);
-    items
-        .iter()
-        .map(|item| item.trim())
-        .filter(|item| !item.is_empty())
-        .flat_map(heads)
-        .collect()
+    items.iter().map(|item| item.trim()).filter(|item| !item.is_empty()).flat_map(heads).collect()
 }
 
 const fn is_word(c: char) -> bool {
@@ -140,11 +115,7 @@ const fn is_word(c: char) -> bool {
 
 /// Chains of `super` that leave the file's own top module.
 fn climbs(file: &File, code: &str) -> Vec<String> {
-    let inside = file
-        .path
-        .trim_start_matches("src/")
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod");
+    let inside = file.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
     let depth = inside.split('/').count();
     let mut in_inline_module = false;
     let mut faults = Vec::new();
@@ -152,21 +123,12 @@ fn climbs(file: &File, code: &str) -> Vec<String> {
         // rustfmt puts an inline module's first and last line where its parent begins.
         match line {
             "}" => in_inline_module = false,
-            _ if line.contains("mod ") && line.ends_with('{') && !line.starts_with(' ') => {
-                in_inline_module = true
-            }
+            _ if line.contains("mod ") && line.ends_with('{') && !line.starts_with(' ') => in_inline_module = true,
             _ => {}
         }
         let longest = longest_climb(line);
-        if longest >= depth + usize::from(in_inline_module)
-            && longest > 0
-            && file.module() != Some("lib")
-        {
-            faults.push(format!(
-                "{}:{}: super climbs out of its module",
-                file.path,
-                number + 1
-            ));
+        if longest >= depth + usize::from(in_inline_module) && longest > 0 && file.module() != Some("lib") {
+            faults.push(format!("{}:{}: super climbs out of its module", file.path, number + 1));
         }
     }
     faults
@@ -180,11 +142,7 @@ fn longest_climb(line: &str) -> usize {
         longest = longest.max(run);
     }
     // `pub(super)` and `in super` say who sees an item; they name nothing.
-    if longest == 1 && !line.contains("super::") {
-        0
-    } else {
-        longest
-    }
+    if longest == 1 && !line.contains("super::") { 0 } else { longest }
 }
 
 /// A re-export of another layer's items would be a way round the table.
@@ -196,20 +154,10 @@ fn re_exports(file: &File, module: &str, code: &str) -> Vec<String> {
             let before = statement.split_at(at).0.trim_end();
             before.ends_with("pub") || (before.ends_with(')') && before.contains("pub("))
         });
-        let leaves = words
-            .iter()
-            .skip_while(|word| **word != "use")
-            .nth(1)
-            .is_some_and(|first| *first == "crate")
-            && paths(statement, "crate")
-                .iter()
-                .any(|named| named != module);
+        let leaves = words.iter().skip_while(|word| **word != "use").nth(1).is_some_and(|first| *first == "crate")
+            && paths(statement, "crate").iter().any(|named| named != module);
         if is_public && leaves {
-            faults.push(format!(
-                "{}: re-exports another layer: {}",
-                file.path,
-                statement.trim()
-            ));
+            faults.push(format!("{}: re-exports another layer: {}", file.path, statement.trim()));
         }
     }
     faults
@@ -217,17 +165,11 @@ fn re_exports(file: &File, module: &str, code: &str) -> Vec<String> {
 
 fn impurities(file: &File, code: &str) -> Vec<String> {
     let named = |wanted: &&str| {
-        if wanted.contains("::") {
-            code.contains(*wanted)
-        } else {
-            words(code).any(|word| word == *wanted)
-        }
+        if wanted.contains("::") { code.contains(*wanted) } else { words(code).any(|word| word == *wanted) }
     };
     let standard = paths(code, "std");
     let outside = IMPURE.into_iter().filter(named).map(str::to_owned);
-    let inside = IMPURE_STD
-        .into_iter()
-        .filter(|name| standard.iter().any(|found| found == name));
+    let inside = IMPURE_STD.into_iter().filter(|name| standard.iter().any(|found| found == name));
     outside
         .chain(inside.map(|name| format!("std::{name}")))
         .map(|name| format!("{}: the pure core names {name}", file.path))
@@ -261,10 +203,7 @@ mod tests {
         assert_eq!(faults("src/erasure/mod.rs", "use crate::proxy::Gate;"), 1);
         assert_eq!(faults("src/domain/mod.rs", "use crate::config::Config;"), 1);
         assert_eq!(faults("src/unheard_of.rs", ""), 1);
-        assert_eq!(
-            faults("src/demo/services/mod.rs", "use crate::domain::label;"),
-            1
-        );
+        assert_eq!(faults("src/demo/services/mod.rs", "use crate::domain::label;"), 1);
     }
 
     #[test]
@@ -272,75 +211,27 @@ mod tests {
         let text = "//! See `crate::proxy`.\nuse crate::{config::Config, domain::CustomerId};\nlet s = \"crate::proxy\";\n\
                     // crate::erasure\nuse crate::store::Index; use my_crate::proxy; pub use self::memory::Memory;";
         assert_eq!(faults("src/store/sled/mod.rs", text), 0);
-        assert_eq!(
-            faults("src/listen/mod.rs", "use crate::proxy; use crate::erasure;"),
-            0
-        );
+        assert_eq!(faults("src/listen/mod.rs", "use crate::proxy; use crate::erasure;"), 0);
         assert_eq!(faults("tests/spec/main.rs", "use forgetgate::proxy;"), 0);
     }
 
     #[test]
     fn super_may_not_climb_out_of_its_module() {
         assert_eq!(faults("src/config/mod.rs", "use super::domain::X;"), 1);
-        assert_eq!(
-            faults("src/config/parse.rs", "use super::super::domain::X;"),
-            1
-        );
-        assert_eq!(
-            faults(
-                "src/config/mod.rs",
-                "mod tests {\n    use super::super::domain::X;\n}"
-            ),
-            1
-        );
+        assert_eq!(faults("src/config/parse.rs", "use super::super::domain::X;"), 1);
+        assert_eq!(faults("src/config/mod.rs", "mod tests {\n    use super::super::domain::X;\n}"), 1);
 
-        assert_eq!(
-            faults(
-                "src/config/parse.rs",
-                "use super::file::Table; pub(super) fn f() {}"
-            ),
-            0
-        );
-        assert_eq!(
-            faults(
-                "src/config/parse/amount.rs",
-                "use super::super::file::Table;"
-            ),
-            0
-        );
-        assert_eq!(
-            faults(
-                "src/config/parse.rs",
-                "mod tests {\n    use super::super::file::Table;\n}"
-            ),
-            0
-        );
+        assert_eq!(faults("src/config/parse.rs", "use super::file::Table; pub(super) fn f() {}"), 0);
+        assert_eq!(faults("src/config/parse/amount.rs", "use super::super::file::Table;"), 0);
+        assert_eq!(faults("src/config/parse.rs", "mod tests {\n    use super::super::file::Table;\n}"), 0);
         assert_eq!(faults("src/config/mod.rs", "pub(super) struct X;"), 0);
     }
 
     #[test]
     fn a_re_export_across_layers_is_found() {
-        assert_eq!(
-            faults(
-                "src/store/mod.rs",
-                "use std::fmt;\npub use crate::domain::CustomerId;"
-            ),
-            1
-        );
-        assert_eq!(
-            faults(
-                "src/store/mod.rs",
-                "pub(crate) use crate::{\n    domain::CustomerId,\n};"
-            ),
-            1
-        );
-        assert_eq!(
-            faults(
-                "src/store/mod.rs",
-                "pub use crate::store::memory::Memory; use crate::domain::X;"
-            ),
-            0
-        );
+        assert_eq!(faults("src/store/mod.rs", "use std::fmt;\npub use crate::domain::CustomerId;"), 1);
+        assert_eq!(faults("src/store/mod.rs", "pub(crate) use crate::{\n    domain::CustomerId,\n};"), 1);
+        assert_eq!(faults("src/store/mod.rs", "pub use crate::store::memory::Memory; use crate::domain::X;"), 0);
     }
 
     #[test]
@@ -355,12 +246,6 @@ mod tests {
             assert_eq!(faults("src/domain/decide/mod.rs", text), 1, "{text}");
             assert_eq!(faults("src/config/mod.rs", text), 0, "{text}");
         }
-        assert_eq!(
-            faults(
-                "src/domain/decide/mod.rs",
-                "// tokio\nuse std::time::Duration; use std::fmt;"
-            ),
-            0
-        );
+        assert_eq!(faults("src/domain/decide/mod.rs", "// tokio\nuse std::time::Duration; use std::fmt;"), 0);
     }
 }

@@ -58,11 +58,7 @@ pub(crate) fn check_spelling(file: &File) -> Vec<String> {
     for (number, line) in prose.lines().enumerate() {
         for word in without_code(line).split(|c: char| !c.is_ascii_alphabetic()) {
             if let Some(wanted) = american(&word.to_ascii_lowercase()) {
-                faults.push(format!(
-                    "{}:{}: {word}, where {wanted} is meant",
-                    file.path,
-                    number + 1
-                ));
+                faults.push(format!("{}:{}: {word}, where {wanted} is meant", file.path, number + 1));
             }
         }
     }
@@ -74,21 +70,14 @@ fn american(word: &str) -> Option<&'static str> {
         Some(beginning) => word.starts_with(beginning),
         None => word == listed,
     };
-    AMERICAN
-        .iter()
-        .find(|(listed, _)| is_it(listed))
-        .map(|(_, wanted)| *wanted)
+    AMERICAN.iter().find(|(listed, _)| is_it(listed)).map(|(_, wanted)| *wanted)
 }
 
 /// The comments of files whose comments begin with `#` or `//`; the rest is blank.
 fn comments(text: &str) -> String {
     let comment = |line: &str| {
         let line = line.trim_start();
-        if line.starts_with('#') || line.starts_with("//") {
-            line.to_owned()
-        } else {
-            String::new()
-        }
+        if line.starts_with('#') || line.starts_with("//") { line.to_owned() } else { String::new() }
     };
     text.lines().map(comment).collect::<Vec<_>>().join("\n")
 }
@@ -114,22 +103,15 @@ fn without_code(line: &str) -> String {
 pub(crate) fn check_links(file: &File, files: &[File]) -> Vec<String> {
     let text = without_fences(&file.text);
     let links = text.lines().flat_map(links).collect::<Vec<_>>();
-    let broken = links
-        .iter()
-        .filter(|link| !leads_somewhere(file, link, files));
-    broken
-        .map(|link| format!("{}: {link} leads nowhere", file.path))
-        .collect()
+    let broken = links.iter().filter(|link| !leads_somewhere(file, link, files));
+    broken.map(|link| format!("{}: {link} leads nowhere", file.path)).collect()
 }
 
 /// The targets of `[text](target)` in a line.
 fn links(line: &str) -> Vec<String> {
     let line = without_code(line);
     let parts = line.split("](").skip(1);
-    parts
-        .filter_map(|part| part.split([')', ' ']).next())
-        .map(str::to_owned)
-        .collect()
+    parts.filter_map(|part| part.split([')', ' ']).next()).map(str::to_owned).collect()
 }
 
 fn leads_somewhere(from: &File, link: &str, files: &[File]) -> bool {
@@ -137,11 +119,7 @@ fn leads_somewhere(from: &File, link: &str, files: &[File]) -> bool {
         return true;
     }
     let (path, heading) = link.split_once('#').unwrap_or((link, ""));
-    let target = if path.is_empty() {
-        from.path.clone()
-    } else {
-        resolved(&from.path, path)
-    };
+    let target = if path.is_empty() { from.path.clone() } else { resolved(&from.path, path) };
     let in_folder = format!("{}/", target.trim_end_matches('/'));
     let Some(file) = files.iter().find(|file| file.path == target) else {
         return heading.is_empty() && files.iter().any(|file| file.path.starts_with(&in_folder));
@@ -151,10 +129,7 @@ fn leads_somewhere(from: &File, link: &str, files: &[File]) -> bool {
 
 /// The path that a link in this file means, from the root.
 fn resolved(from: &str, link: &str) -> String {
-    let folder = Path::new(from)
-        .parent()
-        .map(|folder| folder.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let folder = Path::new(from).parent().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default();
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in link.split('/') {
         match part {
@@ -174,9 +149,7 @@ fn headings(text: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |line: &str| {
         let words = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = words
-            .chars()
-            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         kept.map(|c| if c == ' ' { '-' } else { c }).collect()
     };
     lines.map(anchor).collect()
@@ -190,27 +163,12 @@ mod tests {
     #[test]
     fn american_spelling_is_found_in_comments_and_documents() {
         let faults = |path: &str, text: &str| check_spelling(&File::made_up(path, text)).len();
-        assert_eq!(
-            faults("src/a.rs", "/// Its behavior, and the Colors.\nfn f() {}"),
-            2
-        );
+        assert_eq!(faults("src/a.rs", "/// Its behavior, and the Colors.\nfn f() {}"), 2);
         assert_eq!(faults("README.md", "The behavior of unlabeled calls."), 2);
         assert_eq!(faults("config.toml", "  # labeled data\ncolor = 1"), 1);
 
-        assert_eq!(
-            faults(
-                "src/a.rs",
-                "// Its behaviour: `normalize`\nfn behavior() { \"color\"; }"
-            ),
-            0
-        );
-        assert_eq!(
-            faults(
-                "README.md",
-                "```toml\ncolor = 1\n```\nSet `authorize` and `color`."
-            ),
-            0
-        );
+        assert_eq!(faults("src/a.rs", "// Its behaviour: `normalize`\nfn behavior() { \"color\"; }"), 0);
+        assert_eq!(faults("README.md", "```toml\ncolor = 1\n```\nSet `authorize` and `color`."), 0);
     }
 
     #[test]
@@ -220,19 +178,8 @@ mod tests {
             File::made_up("deploy/notes.md", "# Notes\n"),
         ];
         let faults = |path: &str, text: &str| check_links(&File::made_up(path, text), &tree).len();
-        for link in [
-            "gone.md",
-            "deploy/gone.md",
-            "README.md#three-words",
-            "../README.md",
-            "src",
-            "#two-words",
-        ] {
-            assert_eq!(
-                faults("CHANGELOG.md", &format!("See [it]({link}).")),
-                1,
-                "{link}"
-            );
+        for link in ["gone.md", "deploy/gone.md", "README.md#three-words", "../README.md", "src", "#two-words"] {
+            assert_eq!(faults("CHANGELOG.md", &format!("See [it]({link}).")), 1, "{link}");
         }
         for link in [
             "README.md",
@@ -242,22 +189,9 @@ mod tests {
             "deploy",
             "https://x.example/",
         ] {
-            assert_eq!(
-                faults("CHANGELOG.md", &format!("See [it]({link}).")),
-                0,
-                "{link}"
-            );
+            assert_eq!(faults("CHANGELOG.md", &format!("See [it]({link}).")), 0, "{link}");
         }
-        assert_eq!(
-            faults(
-                "deploy/more.md",
-                "[up](../README.md#two-words) and [beside](notes.md)"
-            ),
-            0
-        );
-        assert_eq!(
-            faults("CHANGELOG.md", "```\n[x](gone.md)\n```\nand `[y](gone.md)`"),
-            0
-        );
+        assert_eq!(faults("deploy/more.md", "[up](../README.md#two-words) and [beside](notes.md)"), 0);
+        assert_eq!(faults("CHANGELOG.md", "```\n[x](gone.md)\n```\nand `[y](gone.md)`"), 0);
     }
 }

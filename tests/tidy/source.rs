@@ -26,13 +26,7 @@ enum Inside {
 
 impl Source {
     pub(crate) fn of(text: &str) -> Self {
-        let mut lexer = Lexer {
-            left: text,
-            source: Self {
-                code: String::new(),
-                prose: String::new(),
-            },
-        };
+        let mut lexer = Lexer { left: text, source: Self { code: String::new(), prose: String::new() } };
         let mut inside = Inside::Code;
         while !lexer.left.is_empty() {
             inside = lexer.step(inside);
@@ -53,27 +47,20 @@ impl Lexer<'_> {
             Inside::Line if self.left.starts_with('\n') => self.take(1, Inside::Code, Inside::Code),
             Inside::Line => self.take(1, Inside::Line, Inside::Line),
             Inside::Block(depth) if self.left.starts_with("*/") => {
-                let next = if depth == 1 {
-                    Inside::Code
-                } else {
-                    Inside::Block(depth - 1)
-                };
+                let next = if depth == 1 { Inside::Code } else { Inside::Block(depth - 1) };
                 self.take(2, inside, next)
             }
-            Inside::Block(depth) if self.left.starts_with("/*") => {
-                self.take(2, inside, Inside::Block(depth + 1))
-            }
+            Inside::Block(depth) if self.left.starts_with("/*") => self.take(2, inside, Inside::Block(depth + 1)),
             Inside::Block(_) => self.take(1, inside, inside),
-            Inside::Text { is_raw: false, .. } if self.left.starts_with('\\') => {
-                self.take(2, inside, inside)
-            }
-            Inside::Text { hashes, .. }
-                if self.left.starts_with(&format!("\"{}", "#".repeat(hashes))) =>
-            {
-                self.take(1 + hashes, Inside::Code, Inside::Code)
-            }
+            Inside::Text { is_raw: false, .. } if self.left.starts_with('\\') => self.take(2, inside, inside),
+            Inside::Text { hashes, .. } if self.ends_text(hashes) => self.take(1 + hashes, Inside::Code, Inside::Code),
             Inside::Text { .. } => self.take(1, inside, inside),
         }
+    }
+
+    fn ends_text(&self, hashes: usize) -> bool {
+        let after = self.left.strip_prefix('"');
+        after.is_some_and(|after| after.bytes().take_while(|byte| *byte == b'#').take(hashes).count() == hashes)
     }
 
     fn code(&mut self) -> Inside {
@@ -84,24 +71,10 @@ impl Lexer<'_> {
             return self.take(2, Inside::Block(1), Inside::Block(1));
         }
         if self.left.starts_with('"') {
-            return self.take(
-                1,
-                Inside::Code,
-                Inside::Text {
-                    hashes: 0,
-                    is_raw: false,
-                },
-            );
+            return self.take(1, Inside::Code, Inside::Text { hashes: 0, is_raw: false });
         }
         if let Some(hashes) = self.raw_string() {
-            return self.take(
-                hashes + 2,
-                Inside::Code,
-                Inside::Text {
-                    hashes,
-                    is_raw: true,
-                },
-            );
+            return self.take(hashes + 2, Inside::Code, Inside::Text { hashes, is_raw: true });
         }
         match self.char_literal() {
             Some(length) => self.take(length, Inside::Line, Inside::Code),
@@ -112,18 +85,11 @@ impl Lexer<'_> {
     /// How many `#` a raw string that begins here has.
     fn raw_string(&self) -> Option<usize> {
         let after = self.left.strip_prefix('r')?;
-        if self
-            .source
-            .code
-            .ends_with(|last: char| last.is_alphanumeric() && last != 'b' && last != 'c')
-        {
+        if self.source.code.ends_with(|last: char| last.is_alphanumeric() && last != 'b' && last != 'c') {
             return None;
         }
         let hashes = after.len() - after.trim_start_matches('#').len();
-        after
-            .trim_start_matches('#')
-            .starts_with('"')
-            .then_some(hashes)
+        after.trim_start_matches('#').starts_with('"').then_some(hashes)
     }
 
     /// How many characters a char literal that begins here has; a lifetime is none.
@@ -133,11 +99,7 @@ impl Lexer<'_> {
             let (name, _) = escaped.get(1..)?.split_once('\'')?;
             return Some(name.chars().count() + 4);
         }
-        after
-            .chars()
-            .nth(1)
-            .filter(|second| *second == '\'')
-            .map(|_| 3)
+        after.chars().nth(1).filter(|second| *second == '\'').map(|_| 3)
     }
 
     /// Moves so many characters to the half they belong to, and blanks to the other.
@@ -161,20 +123,17 @@ impl Lexer<'_> {
 
 /// The words of code: identifiers, keywords and numbers.
 pub(crate) fn words(code: &str) -> impl Iterator<Item = &str> {
-    code.split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .filter(|word| !word.is_empty())
+    code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }
 
 #[test]
 fn comments_literals_and_lifetimes_are_told_apart() {
-    let text = "fn f<'a>() { // a { comment\n  g(\"s // {\\\" x\", r#\"r \" {\"#, '{', '\\'', b'\"'); /* b /* { */ */ h }\n";
+    let text =
+        "fn f<'a>() { // a { comment\n  g(\"s // {\\\" x\", r#\"r \" {\"#, '{', '\\'', b'\"'); /* b /* { */ */ h }\n";
     let source = Source::of(text);
     assert_eq!(source.code.matches('{').count(), 1);
     assert_eq!(source.code.lines().count(), 2);
-    assert_eq!(
-        words(&source.code).collect::<Vec<_>>(),
-        ["fn", "f", "a", "g", "r", "b", "h"]
-    );
+    assert_eq!(words(&source.code).collect::<Vec<_>>(), ["fn", "f", "a", "g", "r", "b", "h"]);
     assert!(source.prose.contains("a { comment") && source.prose.contains("/* { */"));
     assert!(!source.prose.contains("s // {"));
 }

@@ -4,14 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold what is made or downloaded, and nothing of ours.
-const NOT_OURS: [&str; 6] = [
-    ".git",
-    "target",
-    "var",
-    ".cache",
-    "node_modules",
-    "__pycache__",
-];
+const NOT_OURS: [&str; 6] = [".git", "target", "var", ".cache", "node_modules", "__pycache__"];
 
 /// One file of the project.
 #[derive(Clone, Debug)]
@@ -24,22 +17,15 @@ pub(crate) struct File {
 impl File {
     /// A made-up file, to show that a check can fail.
     pub(crate) fn made_up(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     pub(crate) fn is_rust(&self) -> bool {
-        Path::new(&self.path)
-            .extension()
-            .is_some_and(|extension| extension == "rs")
+        Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
     }
 
     pub(crate) fn is_markdown(&self) -> bool {
-        Path::new(&self.path)
-            .extension()
-            .is_some_and(|extension| extension == "md")
+        Path::new(&self.path).extension().is_some_and(|extension| extension == "md")
     }
 
     /// The top module of a file under `src/`: `store` for `src/store/sled/mod.rs`, `main` for `src/main.rs`.
@@ -67,10 +53,7 @@ pub(crate) fn files() -> Vec<File> {
 fn gather(root: &Path, folder: &Path, found: &mut Vec<File>) {
     for entry in fs::read_dir(folder).expect("a folder of the project can be read") {
         let entry = entry.expect("an entry of the project can be read");
-        let (path, kind) = (
-            entry.path(),
-            entry.file_type().expect("an entry has a type"),
-        );
+        let (path, kind) = (entry.path(), entry.file_type().expect("an entry has a type"));
         if NOT_OURS.iter().any(|name| entry.file_name() == *name) {
             continue;
         }
@@ -79,10 +62,7 @@ fn gather(root: &Path, folder: &Path, found: &mut Vec<File>) {
         } else if let Ok(text) = fs::read_to_string(&path) {
             // What is not UTF-8 is no text of ours: seeds of the fuzzers, recorded bodies.
             let inside = path.strip_prefix(root).expect("a file under the root");
-            found.push(File {
-                path: inside.to_string_lossy().replace('\\', "/"),
-                text,
-            });
+            found.push(File { path: inside.to_string_lossy().replace('\\', "/"), text });
         }
     }
 }

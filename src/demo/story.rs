@@ -89,7 +89,7 @@ async fn personal(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure>
     let leaked =
         seen.iter().flat_map(|seen| [&seen.head, &seen.body_start]).any(|bytes| mentions(bytes, "example.com"));
     let told = if leaked { "the address in the request" } else { "no trace of the address in the whole request" };
-    stage.claim(!leaked && answer.status == 200, "", told)?;
+    stage.claim(!leaked && answer.status == 200 && seen.len() == 1, "", told)?;
     Ok(())
 }
 

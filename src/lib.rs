@@ -1,12 +1,15 @@
 //! Forgetgate: a gate in front of Watson-like services that labels, opts out, indexes and erases.
 
+pub mod app;
 pub mod barrier;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
-pub mod proxy;
 pub mod erasure;
+pub mod listen;
+pub mod proxy;
+
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

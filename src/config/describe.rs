@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Secret, SecretSource,
-    Store, Upstream, format_duration, format_size,
+    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets,
+    Secret, SecretSource, Store, Upstream, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -21,15 +21,9 @@ impl Config {
             "admin": admin(&self.admin),
             "store": store(&self.store),
             "erasure": erasure(&self.erasure),
-            "limits": self.limits.rows().into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect::<Value>(),
+            "limits": limits(&self.limits),
             "upstream": self.upstreams.iter().map(|one| upstream(one)).collect::<Vec<_>>(),
         })
-    }
-
-    /// Whom authority proved at this upstream reaches under `authorize = "home"`: itself and the others of its group, in
-    /// the order of the file. An ID that any of them passes on is followed within the group, and no further.
-    pub fn group_of<'a>(&'a self, upstream: &'a Upstream) -> impl Iterator<Item = &'a Upstream> {
-        self.upstreams.iter().map(AsRef::as_ref).filter(|other| other.group == upstream.group)
     }
 }
 
@@ -43,10 +37,16 @@ impl Limits {
             ("in_flight_max", self.in_flight_max.to_string()),
             ("headers_max", self.headers_max.to_string()),
             ("header_bytes_max", bytes(self.header_bytes_max)),
-            ("inspected_body_bytes_max", bytes(self.inspected_body_bytes_max)),
+            (
+                "inspected_body_bytes_max",
+                bytes(self.inspected_body_bytes_max),
+            ),
             ("header_timeout", format_duration(self.header_timeout)),
             ("idle_timeout", format_duration(self.idle_timeout)),
-            ("body_stall_timeout", format_duration(self.body_stall_timeout)),
+            (
+                "body_stall_timeout",
+                format_duration(self.body_stall_timeout),
+            ),
             ("connect_timeout", format_duration(self.connect_timeout)),
             ("response_timeout", format_duration(self.response_timeout)),
             ("drain_timeout", format_duration(self.drain_timeout)),
@@ -77,6 +77,20 @@ impl Authorize {
             Self::Open => "open",
         }
     }
+}
+
+/// Numbers stay numbers.
+fn limits(limits: &Limits) -> Value {
+    let value = |value: String| {
+        value
+            .parse::<u64>()
+            .map_or_else(|_| json!(value), |number| json!(number))
+    };
+    limits
+        .rows()
+        .into_iter()
+        .map(|(key, written)| (key.to_owned(), value(written)))
+        .collect()
 }
 
 fn log(log: &Log) -> Value {
@@ -151,8 +165,12 @@ fn upstream(upstream: &Upstream) -> Value {
 fn credentials(credentials: &Credentials) -> Value {
     let value = match credentials {
         Credentials::ApiKey(key) => secret(key),
-        Credentials::Iam { apikey, url } => json!({ "apikey": secret(apikey), "url": url.to_string() }),
-        Credentials::Basic { username, password } => json!({ "username": username, "password": secret(password) }),
+        Credentials::Iam { apikey, url } => {
+            json!({ "apikey": secret(apikey), "url": url.to_string() })
+        }
+        Credentials::Basic { username, password } => {
+            json!({ "username": username, "password": secret(password) })
+        }
         Credentials::Bearer(token) => secret(token),
     };
     json!({ credentials.kind(): value })
@@ -191,6 +209,9 @@ fn derive(from: &DeriveFrom) -> Value {
         DeriveFrom::Jwt(claim) => json!({ "jwt": claim }),
         DeriveFrom::Json(pointer) => json!({ "json": pointer }),
         DeriveFrom::Multipart { part, json: None } => json!({ "multipart": part }),
-        DeriveFrom::Multipart { part, json: Some(pointer) } => json!({ "multipart": part, "json": pointer }),
+        DeriveFrom::Multipart {
+            part,
+            json: Some(pointer),
+        } => json!({ "multipart": part, "json": pointer }),
     }
 }

@@ -32,7 +32,9 @@ pub use self::accept::Problem;
 pub use self::answer::Refused;
 pub use self::intake::DeleteCall;
 pub use self::office::{Decided, Submission, Submitted};
-pub use self::views::{DryRun, ErasureList, ErasureView, EvidenceView, Recipient, Recipients, TargetView};
+pub use self::views::{
+    DecisionView, DryRun, ErasureList, ErasureView, EvidenceView, Recipient, Recipients, TargetView, TargetWord,
+};
 
 use self::failures::Failures;
 use self::ledger::{Ledger, Locks};

@@ -13,7 +13,6 @@ pub(super) const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 forgetgate
 /// The request's name for people.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Lines that the gate may add.
 const LINES_ADDED: usize = 8;
@@ -23,11 +22,6 @@ const LINES_ADDED: usize = 8;
 pub(super) struct Orders<'a> {
     pub(super) label: &'a LabelLine,
     pub(super) opt_out: OptOutLine,
-}
-
-impl Orders<'_> {
-    /// A call that is not judged by its label: everything stays.
-    pub(super) const KEEP: Self = Self { label: &LabelLine::Keep, opt_out: OptOutLine::Untouched };
 }
 
 /// All that the new head is made of.

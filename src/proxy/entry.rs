@@ -106,10 +106,12 @@ impl Entry {
     }
 
     /// The gate answers itself.
-    pub(super) fn refused(&mut self, code: Code, ended: EndReason) {
+    pub(super) fn refused(&mut self, code: Code, status: u16) {
         self.record.refusal = Some(code);
-        self.record.status = code.status();
-        self.record.ended = ended;
+        self.record.status = status;
+        if self.record.ended != EndReason::TimedOut {
+            self.record.ended = EndReason::Refused;
+        }
         match self.upstream() {
             Some(upstream) => upstream.refused(code),
             None => self.counters.unrouted(code),

@@ -14,11 +14,11 @@ use super::body::AnswerBody;
 use super::entry::Entry;
 use super::framing::BodyLength;
 use super::gather::Gathered;
-use super::respond;
+use super::respond::{self, Refusing};
 use super::route::Destination;
 use super::target::Target;
 use crate::domain::decide::Permit;
-use crate::domain::refusal::{Code, Refusal};
+use crate::domain::refusal::Refusal;
 use crate::telemetry::EndReason;
 
 const FORGETGATE_AUTHORIZATION: HeaderName = HeaderName::from_static("forgetgate-authorization");
@@ -50,7 +50,7 @@ pub struct EraseCall {
     pub api: Option<u8>,
     /// The method.
     pub method: Method,
-    /// The path at the upstream, its own base path included.
+    /// The path below the upstream's base, as it was sent.
     pub path: String,
     /// The caller's query, as it was sent.
     pub query: Option<String>,
@@ -89,7 +89,7 @@ pub(super) fn prepare(
     let host = parts.headers.get(http::header::HOST).cloned();
     let forgetgate_authorization = parts.headers.get(&FORGETGATE_AUTHORIZATION).cloned();
     let prefer_wait = parts.headers.get_all(PREFER).iter().find_map(wait_of);
-    let (path, query) = (target.path(&parts, site), parts.uri.query().map(str::to_owned));
+    let (path, query) = (target.path(&parts), parts.uri.query().map(str::to_owned));
     let headers = NewHead {
         headers: parts.headers,
         nominated: &nominated,
@@ -129,16 +129,11 @@ impl EraseCall {
         Response::from_parts(parts, AnswerBody::Own((!body.is_empty()).then_some(body)))
     }
 
-    /// The erasure refuses.
+    /// The erasure refuses: with which status and when to try again it says itself.
     #[must_use]
-    pub fn refuse(mut self, refusal: Refusal) -> Response<AnswerBody> {
-        self.entry.refused(refusal.code, EndReason::Refused);
-        respond::refusal(refusal, self.destination.site.upstream.profile.error, &self.request_id, false)
-    }
-
-    /// The erasure has gone away without an answer.
-    #[must_use]
-    pub fn unanswered(self) -> Response<AnswerBody> {
-        self.refuse(Code::StoreUnavailable.into())
+    pub fn refuse(mut self, refusal: Refusal, status: u16, retry_after_s: Option<u32>) -> Response<AnswerBody> {
+        self.entry.refused(refusal.code, status);
+        let shape = self.destination.site.upstream.profile.error;
+        respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id: &self.request_id, close: false })
     }
 }

@@ -29,7 +29,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-pub use self::body::{AnswerBody, RequestBody};
+pub use self::body::{AnswerBody, Passing, RequestBody};
 pub use self::erase::EraseCall;
 pub use self::gate::{Gate, Shared};
 pub use self::respond::FORGETGATE_REFUSAL;
@@ -40,12 +40,12 @@ use self::forward::Outgoing;
 use self::framing::BodyLength;
 use self::gather::Gathered;
 use self::record::{Place, Recorded};
+use self::respond::Refusing;
 use self::target::Target;
 use crate::domain::decide::{Class, Decision, Derived, Permit, RequestFacts, decide};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::tap::RawHead;
-use crate::telemetry::EndReason;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -94,8 +94,9 @@ pub async fn handle(gate: &Rc<Gate>, arrived: Arrived) -> Handled {
 }
 
 fn refuse(refusal: Refusal, mut entry: Entry, shape: ErrorShape, request_id: &HeaderValue, close: bool) -> Response<AnswerBody> {
-    entry.refused(refusal.code, EndReason::Refused);
-    respond::refusal(refusal, shape, request_id, close)
+    let (status, retry_after_s) = (refusal.code.status(), refusal.code.retry_after_s());
+    entry.refused(refusal.code, status);
+    respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close })
 }
 
 /// What the story needs.

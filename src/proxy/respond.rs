@@ -33,10 +33,23 @@ struct Detail<'a> {
     message: &'a str,
 }
 
-/// The answer. `close` ends the connection behind it: the rest of the request is not wanted.
-#[must_use]
-pub fn refusal(refusal: Refusal, shape: ErrorShape, request_id: &HeaderValue, close: bool) -> Response<AnswerBody> {
-    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// A refusal on its way to the caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusing<'a> {
+    pub(super) refusal: Refusal,
+    /// Nearly always the code's own.
+    pub(super) status: u16,
+    pub(super) retry_after_s: Option<u32>,
+    pub(super) shape: ErrorShape,
+    pub(super) request_id: &'a HeaderValue,
+    /// Does the connection end behind it, because the rest of the request is not wanted?
+    pub(super) close: bool,
+}
+
+/// The answer.
+pub(super) fn refuse(refusing: Refusing<'_>) -> Response<AnswerBody> {
+    let Refusing { refusal, status, retry_after_s, shape, request_id, close } = refusing;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let sentence = refusal.sentence;
     let body = Body {
         code: status.as_u16(),
@@ -62,7 +75,7 @@ pub fn refusal(refusal: Refusal, shape: ErrorShape, request_id: &HeaderValue, cl
     if let Ok(date) = HeaderValue::from_str(&http_date()) {
         headers.insert(DATE, date);
     }
-    if let Some(seconds) = refusal.code.retry_after_s() {
+    if let Some(seconds) = retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if close {

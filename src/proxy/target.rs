@@ -54,10 +54,9 @@ impl<'p> Target<'p> {
         join(base, rest, rewritten.as_deref().or(query))
     }
 
-    /// The path at the upstream, without a query.
-    pub(super) fn path(&self, parts: &Parts, site: &Site) -> String {
-        let rest = parts.uri.path().get(self.prefix_len..).unwrap_or_default();
-        format!("{}{rest}", site.upstream.url.path)
+    /// The path below the route, as it was sent.
+    pub(super) fn path(&self, parts: &Parts) -> String {
+        parts.uri.path().get(self.prefix_len..).unwrap_or_default().to_owned()
     }
 }
 

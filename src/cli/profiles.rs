@@ -108,7 +108,7 @@ fn calls(profile: &Profile) -> Table {
     for endpoint in profile.endpoints() {
         let resource = endpoint.resource_template().unwrap_or_default();
         table.add_row([
-            wrapped(&endpoint.call(), '/', 48),
+            wrapped(endpoint.call(), '/', 48),
             wrapped(&kind(endpoint), ' ', 22),
             wrapped(resource, '/', 21),
         ]);
@@ -203,7 +203,7 @@ fn everything(profile: &Profile) -> Value {
         })),
         "verify": profile.verify.iter().map(|rule| json!({ "call": rule.call(), "query": rule.query_written(), "absent": rule.absent })).collect::<Vec<_>>(),
         "endpoints": profile.endpoints().iter().map(|endpoint| json!({
-            "call": endpoint.call(),
+            "call": &**endpoint.call(),
             "is": endpoint.classes.names().collect::<Vec<_>>(),
             "resource": endpoint.resource_template(),
             "when": endpoint.when.as_ref().map(|when| json!({ "query": when.query })),

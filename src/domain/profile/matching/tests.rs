@@ -72,6 +72,16 @@ fn p9_a_doubtful_spelling_of_a_governed_path_is_ambiguous() {
 }
 
 #[test]
+fn p9_a_labelled_call_is_refused_in_doubt_even_where_every_reading_is_labelled() {
+    let speech = built_in("watson-speech-to-text").unwrap();
+    for word in ["AC%2FDC", "c%23", "..", "a;b", "what%3F"] {
+        let path = format!("/v1/customizations/c/words/{word}");
+        assert_eq!(call_of(&speech, "PUT", &path), Err(Ambiguous::Path), "{path}");
+        assert_eq!(call_of(&speech, "DELETE", &path), Ok(None), "{path}");
+    }
+}
+
+#[test]
 fn p9_a_method_in_another_case_does_not_slip_past() {
     let profile = assistant();
     for (method, path) in [
@@ -322,7 +332,8 @@ proptest! {
         let profile = built_in(name).unwrap();
         let endpoint = &profile.endpoints()[index];
         let mut values = values.iter();
-        let part = |segment: &Segment| segment.fixed().map_or_else(|| format!("/{}", values.next().unwrap()), |text| format!("/{text}"));
+        let mut value = || values.next().unwrap().as_str();
+        let part = |segment: &Segment| format!("/{}", segment.fixed().unwrap_or_else(&mut value));
         let plain: String = endpoint.template.segments().iter().map(part).collect();
         // An extension stands at the end of a name, so it comes before whatever follows the name.
         let (names, others): (Vec<_>, Vec<_>) = tricks.into_iter().partition(|(trick, _)| matches!(trick, Trick::Extension));

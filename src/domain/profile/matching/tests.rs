@@ -332,11 +332,14 @@ proptest! {
         let profile = built_in(name).unwrap();
         let endpoint = &profile.endpoints()[index];
         let mut values = values.iter();
-        let mut value = || values.next().unwrap().as_str();
-        let part = |segment: &Segment| format!("/{}", segment.fixed().unwrap_or_else(&mut value));
+        let part = |segment: &Segment| match segment {
+            Segment::Fixed(text) => format!("/{text}"),
+            Segment::Variable(_) => format!("/{}", values.next().unwrap()),
+        };
         let plain: String = endpoint.template.segments().iter().map(part).collect();
         // An extension stands at the end of a name, so it comes before whatever follows the name.
-        let (names, others): (Vec<_>, Vec<_>) = tricks.into_iter().partition(|(trick, _)| matches!(trick, Trick::Extension));
+        let is_name = |(trick, _): &(Trick, usize)| matches!(trick, Trick::Extension);
+        let (names, others): (Vec<_>, Vec<_>) = tricks.into_iter().partition(is_name);
         let spelled = names.into_iter().chain(others).fold(plain, |path, (trick, at)| play(trick, &path, at));
         let websocket = endpoint.classes.websocket();
         if let Ok(found) = profile.classify(&endpoint.method, &spelled, Some("passages"), websocket) {

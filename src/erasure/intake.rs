@@ -100,7 +100,8 @@ impl Eraser {
             return Ok(passed_on(answer));
         }
         let evidence = send::evidence(&answer, sent, self.now(), true);
-        let probe: (Probe, Watch) = (Probe { form: today.form, evidence }, watch);
+        let counts = site.upstream.profile.erase.as_ref().is_some_and(|rule| rule.success.accepts(evidence.status));
+        let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
         let keep = site.upstream.credentials.is_none().then_some(carried);
         let asked = Asked {
             scope: Scope::Group(site.upstream.group.clone()),

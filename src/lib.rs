@@ -1,5 +1,6 @@
 //! Forgetgate: a gate in front of Watson-like services that labels, opts out, indexes and erases.
 
+pub mod admin;
 pub mod app;
 pub mod barrier;
 pub mod cli;

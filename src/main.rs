@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use forgetgate::config::{self, Address};
 use forgetgate::{app, cli, demo};
 
 /// A gate in front of Watson-like services: it labels each request with its customer, opts out of learning, remembers
@@ -28,6 +29,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The built-in profiles, or one as a table
+    Profiles {
+        /// Which one
+        name: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// See it work: stand-in services, the gate and a story, from the first label to an erasure
     Demo {
         /// Keep everything running afterwards, with commands to try
@@ -45,6 +54,9 @@ enum Command {
     },
 }
 
+/// What was typed cannot be done.
+const USAGE: u8 = 2;
+
 #[derive(Args)]
 struct ConfigArgs {
     /// The configuration
@@ -60,18 +72,31 @@ fn main() -> ExitCode {
             print(&text);
             ExitCode::from(code)
         }
-        Command::Demo { services_only: Some(port), .. } => demo::services_only((port != 0).then_some(port)),
+        Command::Profiles { name, json } => match cli::profiles::print(name.as_deref(), json) {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                writeln!(io::stderr(), "forgetgate: {error}").ok();
+                ExitCode::from(USAGE)
+            }
+        },
+        Command::Demo { services_only: Some(first), .. } => demo::services_only(Some(first)),
         Command::Demo { serve, config, free_ports, services_only: None } => {
             demo::run(&demo::Options { config, serve, free_ports }, start_for_demo)
         }
     }
 }
 
-fn start_for_demo(config: forgetgate::config::Config) -> Result<demo::Gate, demo::GateError> {
+fn start_for_demo(config: config::Config) -> Result<demo::Gate, demo::GateError> {
     let running = app::start(config)?;
     let addr = *running.addresses.first().ok_or("the configuration has no listener")?;
-    let admin = running.admin;
-    Ok(demo::Gate { addr, admin, stop: Box::new(move || drop(running.stop())) })
+    let Address::Tcp(admin) = running.admin else { return Err("the demonstration needs an admin address over TCP".into()) };
+    let stop = move || {
+        running.stop();
+    };
+    Ok(demo::Gate { addr, admin, stop: Box::new(stop) })
 }
 
 fn print(text: &str) {

@@ -15,9 +15,11 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use self::ended::EndedMark;
 pub use self::sites::SitesError;
+use crate::admin::{self, Readiness, State};
 use crate::barrier::Barrier;
 use crate::config::{Address, Config};
 use crate::erasure::{self, Eraser};
@@ -68,7 +70,7 @@ pub struct Running {
     /// Where callers come in, in the order of the configuration; the ports are real.
     pub addresses: Vec<SocketAddr>,
     /// Where the admin API is.
-    pub admin: SocketAddr,
+    pub admin: Address,
     /// Threads that serve.
     pub workers: usize,
     registry: Arc<Registry>,
@@ -94,7 +96,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
             match Parts::build(config, opened).await {
                 Err(error) => drop(built.send(Err(error))),
                 Ok(parts) => {
-                    drop(built.send(Ok((parts.addresses.clone(), parts.admin, parts.workers, Arc::clone(&parts.registry)))));
+                    drop(built.send(Ok((parts.addresses.clone(), parts.admin.clone(), parts.workers, Arc::clone(&parts.registry)))));
                     // A sender that is dropped means: at once.
                     let limit = stopped.await.unwrap_or(Duration::ZERO);
                     end.send_replace(Some(parts.take_down(limit).await));
@@ -129,12 +131,15 @@ impl Running {
 /// What has to be taken down again.
 struct Parts {
     addresses: Vec<SocketAddr>,
-    admin: SocketAddr,
+    admin: Address,
     workers: usize,
     registry: Arc<Registry>,
     listening: Listening,
     writer: Option<AccessWriter>,
     work: tokio::task::JoinHandle<()>,
+    admin_serving: tokio::task::JoinHandle<()>,
+    admin_drain: CancellationToken,
+    state: Arc<State>,
     mark: EndedMark,
     opened: Opened,
 }
@@ -175,17 +180,29 @@ impl Parts {
             workers,
             access_log,
         });
+        let readiness = Readiness::new();
+        let listeners = readiness.awaits("listeners");
         let bound = config.listen.iter().map(|listen| bind(&listen.address)).collect::<Result<Vec<_>, _>>()?;
-        let admin = bind(&config.admin.address)?;
+        let admin_listener = admin::Listener::bind(&config.admin.address).await.map_err(|source| StartError::Listen { address: config.admin.address.to_string(), source })?;
+        let admin = admin_listener.local_address().map_err(StartError::Thread)?;
         let addresses = bound.iter().map(|bound| bound.address).collect();
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
+        drop(listeners);
+        let state = Arc::new(State { eraser: eraser.clone(), index: Arc::clone(&opened.index), registry: Arc::clone(&registry), config: Arc::new(config), readiness });
+        let admin_drain = CancellationToken::new();
+        let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
         let work = tokio::spawn(async move { eraser.run().await });
-        Ok(Self { addresses, admin: admin.address, workers, registry, listening, writer, work, mark, opened })
+        Ok(Self { addresses, admin, workers, registry, listening, writer, work, admin_serving, admin_drain, state, mark, opened })
     }
 
     async fn take_down(self, limit: Duration) -> bool {
+        self.state.readiness.drain();
         let whole = self.listening.drain(limit).await;
         self.work.abort();
+        self.admin_drain.cancel();
+        // The admin API ends by itself; it bounds its own calls.
+        self.admin_serving.await.ok();
+        drop(self.state);
         if let Some(writer) = self.writer {
             writer.finish();
         }

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 const COLUMNS: usize = 100;
 /// What is said about a line ("service saw") has this width.
 const LABEL: usize = 14;
+/// What is left for the text.
+const ROOM: usize = COLUMNS - LABEL - 4;
 
 /// A terminal or anything else that takes text, and the count of what held.
 pub struct Stage<'a> {
@@ -68,9 +70,21 @@ impl<'a> Stage<'a> {
         self.marked(&mark, label, &text.to_string())
     }
 
+    /// Somebody's words, on as many lines as they take.
+    pub(super) fn quote(&mut self, text: &str) -> io::Result<()> {
+        let mut line = String::new();
+        for word in text.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > ROOM {
+                self.marked(" ", "", &std::mem::take(&mut line))?;
+            }
+            let gap = if line.is_empty() { "" } else { " " };
+            line = format!("{line}{gap}{word}");
+        }
+        self.marked(" ", "", &line)
+    }
+
     fn marked(&mut self, mark: &str, label: &str, text: &str) -> io::Result<()> {
-        let room = COLUMNS - LABEL - 4;
-        writeln!(self.out, " {mark} {label:<LABEL$} {}", clipped(text, room))
+        writeln!(self.out, " {mark} {label:<LABEL$} {}", clipped(text, ROOM))
     }
 
     fn painted(&self, code: &str, text: &str) -> String {
@@ -98,10 +112,12 @@ mod tests {
         stage.did("app sends", "x".repeat(200)).unwrap();
         stage.claim(true, "service saw", "this").unwrap();
         stage.claim(false, "service saw", "not\nthat").unwrap();
+        stage.quote(&"word ".repeat(20)).unwrap();
         assert_eq!((stage.claims(), stage.broken()), (2, 1));
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0].chars().count(), COLUMNS);
-        assert_eq!(lines[1..], [" ✓ service saw    this", " ✗ service saw    not that"]);
+        assert_eq!(lines[1..3], [" ✓ service saw    this", " ✗ service saw    not that"]);
+        assert_eq!(lines[3..].iter().map(|line| line.matches("word").count()).collect::<Vec<_>>(), [16, 4]);
     }
 }

@@ -72,7 +72,8 @@ async fn unlabelled(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failur
     stage.did("app sends", format_args!("POST {} without a label", call.target))?;
     let (answer, seen) = observed(cast, cast.assistant, call).await?;
     let refused = answer.status == 400 && answer.header("forgetgate-refusal") == "label_missing";
-    stage.claim(refused, "app got", format_args!("{} {}", answer.status, sentence(&answer)))?;
+    stage.claim(refused, "app got", format_args!("{} {}", answer.status, answer.header("forgetgate-refusal")))?;
+    stage.quote(answer.json().get("error").and_then(Value::as_str).unwrap_or_default())?;
     let untouched = seen.is_empty() && cast.assistant.service.connections() == connections;
     stage.claim(untouched, "service saw", if untouched { "nothing" } else { "the request" })?;
     Ok(())
@@ -89,7 +90,7 @@ async fn personal(cast: &Cast<'_>, stage: &mut Stage<'_>) -> Result<(), Failure>
     let leaked =
         seen.iter().flat_map(|seen| [&seen.head, &seen.body_start]).any(|bytes| mentions(bytes, "example.com"));
     let told = if leaked { "the address in the request" } else { "no trace of the address in the whole request" };
-    stage.claim(!leaked && answer.status == 200, "", told)?;
+    stage.claim(!leaked && answer.status == 200 && seen.len() == 1, "", told)?;
     Ok(())
 }
 
@@ -157,13 +158,4 @@ fn claim_success(stage: &mut Stage<'_>, answer: &Answer) -> Result<(), Failure> 
     let holds = (200..300).contains(&answer.status);
     stage.claim(holds, "app got", format_args!("{} {}", answer.status, answer.reason))?;
     Ok(())
-}
-
-/// What a refusal says to people.
-fn sentence(answer: &Answer) -> String {
-    let body = answer.json();
-    match body.get("error").and_then(Value::as_str) {
-        Some(error) => format!("{}: {error}", answer.header("forgetgate-refusal")),
-        None => answer.reason.clone(),
-    }
 }

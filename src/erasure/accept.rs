@@ -48,8 +48,9 @@ pub(super) struct Asked {
     pub(super) id: Option<Uuid>,
     pub(super) scope: Scope,
     pub(super) addressed: Option<Addressed>,
-    /// A probe that the addressed upstream accepted, and what watched over it.
-    pub(super) probe: Option<(Probe, Watch)>,
+    /// A probe that the addressed upstream answered with 2xx, and what watched over it, if the profile takes that answer
+    /// for an accepted delete.
+    pub(super) probe: Option<(Probe, Option<Watch>)>,
     /// The caller's own call.
     pub(super) carried: Option<Carried>,
     pub(super) submitted: Option<UnixSeconds>,
@@ -63,10 +64,10 @@ impl Eraser {
         let tags = shared.keys.tags_all_epochs(&asked.customer);
         let tag = shared.keys.tag(&asked.customer);
         let _alone = shared.customers.lock(tag).await;
-        if let Some(id) = asked.id {
-            if let Some(first) = shared.ledger.load(id).await? {
-                return if tags.contains(&first.tag) { Ok(first.job.id) } else { Err(Problem::OtherCustomer) };
-            }
+        if let Some(id) = asked.id
+            && let Some(first) = shared.ledger.load(id).await?
+        {
+            return if tags.contains(&first.tag) { Ok(first.job.id) } else { Err(Problem::OtherCustomer) };
         }
         let above = !shared.rate.allows(self.settings().erasure.erasures_per_minute, Instant::now());
         let running = shared.ledger.unfinished_of(&tags).await?;
@@ -126,7 +127,7 @@ impl Eraser {
         if let (Some(addressed), Some((probe, watch))) = (&mut addressed, asked.probe.take()) {
             addressed.probed = true;
             let passed_to = self.settings().is_passed_to(addressed.upstream);
-            addressed.probe = (fenced && watch.quiet() && !passed_to).then_some(probe);
+            addressed.probe = (fenced && watch.is_some_and(|watch| watch.quiet()) && !passed_to).then_some(probe);
         }
         Intent { scope: asked.scope.clone(), addressed, life: self.shared.started }
     }

@@ -100,7 +100,8 @@ impl Eraser {
             return Ok(passed_on(answer));
         }
         let evidence = send::evidence(&answer, sent, self.now(), true);
-        let probe: (Probe, Watch) = (Probe { form: today.form, evidence }, watch);
+        let counts = site.upstream.profile.erase.as_ref().is_some_and(|rule| rule.success.accepts(evidence.status));
+        let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
         let keep = site.upstream.credentials.is_none().then_some(carried);
         let asked = Asked {
             scope: Scope::Group(site.upstream.group.clone()),
@@ -186,13 +187,14 @@ fn version(raw: &str) -> Option<String> {
     String::from_utf8(query::decoded(pair.value).into_owned()).ok().filter(|version| version.len() <= 64)
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+/// The token of an `Authorization: Bearer` value.
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 /// Compares in a time that depends on neither: it is the digests that are compared, to their last byte.
-fn same(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     let digests = Sha256::digest(one).into_iter().zip(Sha256::digest(other));
     digests.fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }

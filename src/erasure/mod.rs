@@ -14,6 +14,7 @@ mod pace;
 mod round;
 mod send;
 mod settings;
+mod standing;
 mod views;
 mod worker;
 
@@ -31,9 +32,11 @@ use uuid::Uuid;
 pub use self::accept::Problem;
 pub use self::answer::Refused;
 pub use self::intake::DeleteCall;
+pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Decided, Submission, Submitted};
+pub use self::standing::Standing;
 pub use self::views::{
-    DecisionView, DryRun, ErasureList, ErasureView, EvidenceView, Recipient, Recipients, TargetView, TargetWord,
+    DecisionView, DryRun, List, View, EvidenceView, Recipient, Recipients, TargetView, TargetWord,
 };
 
 use self::failures::Failures;
@@ -119,6 +122,7 @@ struct Shared {
     rate: Rate,
     failures: Failures,
     schedule: Schedule,
+    standing: Mutex<Standing>,
     slots: Arc<Semaphore>,
 }
 
@@ -146,6 +150,7 @@ impl Eraser {
             rate: Rate::default(),
             failures: Failures::default(),
             schedule: Schedule::default(),
+            standing: Mutex::default(),
             slots: Arc::new(Semaphore::new(worker::AT_ONCE)),
         };
         Self { shared: Arc::new(shared) }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::accept::{Asked, Problem};
 use super::ledger::Marks;
 use super::settings::{Settings, held};
-use super::views::{DryRun, ErasureList, ErasureView, Recipient, Recipients, TargetView};
+use super::views::{DryRun, List, View, Recipient, Recipients, TargetView};
 use super::{Eraser, send};
 use crate::domain::erasure::{Decision, Fault, Intent, Job, JobState, Scope, Target, TargetState, Verdict, plan};
 use crate::domain::{CustomerId, UnixSeconds};
@@ -40,7 +40,7 @@ pub struct Submission {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submitted {
     /// It is durable.
-    Accepted(Box<ErasureView>),
+    Accepted(Box<View>),
     /// What it would do.
     DryRun(DryRun),
 }
@@ -111,9 +111,9 @@ impl Eraser {
     ///
     /// # Errors
     /// `NotFound` or `Store`.
-    pub async fn show(&self, id: Uuid) -> Result<ErasureView, Problem> {
+    pub async fn show(&self, id: Uuid) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
-        Ok(ErasureView::of(&entry.job, self.now()))
+        Ok(View::of(&entry.job, self.now()))
     }
 
     /// A page of erasures in the order of their IDs, oldest first. It may hold fewer than `limit` and still not be the
@@ -126,9 +126,9 @@ impl Eraser {
         state: Option<JobState>,
         cursor: Option<Uuid>,
         limit: usize,
-    ) -> Result<ErasureList, Problem> {
+    ) -> Result<List, Problem> {
         let (limit, now) = (limit.clamp(1, LIST_MAX), self.now());
-        let mut list = ErasureList { erasures: Vec::new(), next: cursor };
+        let mut list = List { erasures: Vec::new(), next: cursor };
         for _ in 0..PAGES_MAX {
             let (entries, next) = self.shared.ledger.page(list.next, PAGE).await?;
             for entry in entries {
@@ -137,7 +137,7 @@ impl Eraser {
                 }
                 list.next = Some(entry.job.id);
                 if state.is_none_or(|state| entry.job.state() == state) {
-                    list.erasures.push(ErasureView::of(&entry.job, now));
+                    list.erasures.push(View::of(&entry.job, now));
                 }
             }
             list.next = next;
@@ -152,7 +152,7 @@ impl Eraser {
     ///
     /// # Errors
     /// `NotFound`, `UnknownUpstream`, `Undecidable` or `Store`.
-    pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<ErasureView, Problem> {
+    pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<View, Problem> {
         let id = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?.job.id;
         let guard = self.shared.ledger.lock(id).await;
         let now = self.now();
@@ -173,7 +173,7 @@ impl Eraser {
         drop(guard);
         tracing::info!(erasure = %id, decision = ?decided.verdict, "a decision about an erasure");
         self.shared.schedule.wake(id, now);
-        Ok(ErasureView::of(&job, now))
+        Ok(View::of(&job, now))
     }
 
     /// Where this customer's data is, as far as the index knows. What was erased and has not come back is not shown.

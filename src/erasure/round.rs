@@ -54,7 +54,7 @@ impl Eraser {
         let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
         let due: BTreeSet<UpstreamNumber> = keys.iter().map(|key| key.upstream).collect();
         let involved = with_passers(&due, &reaches);
-        let rows = self.fenced_rows(entry, &customer, fences, Some(&involved)).await?;
+        let rows = self.fenced_rows(&customer, fences, Some(&involved)).await?;
         let drains = involved.iter().map(|upstream| (*upstream, OnceCell::new())).collect();
         let id = entry.job.id;
         let round = Round {
@@ -76,13 +76,12 @@ impl Eraser {
     /// if there is none, and narrows it if it is known to what.
     pub(super) async fn fenced_rows(
         &self,
-        entry: &Entry,
         customer: &CustomerId,
         fences: &mut Vec<Fence>,
         to: Option<&BTreeSet<UpstreamNumber>>,
     ) -> Result<Vec<Row>, StoreError> {
         if fences.is_empty() {
-            fences.push(self.shared.barrier.fence(entry.tag));
+            fences.push(self.shared.barrier.fence(self.shared.keys.tag(customer)));
         }
         if let Some(upstreams) = to {
             narrow(fences, upstreams);

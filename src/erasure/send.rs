@@ -152,10 +152,10 @@ impl Eraser {
     ) -> Result<Request<Full<Bytes>>, Outcome> {
         const NONE: Outcome = Outcome::NotSupported(Fault::NotSupported);
         site.upstream.profile.erase.as_ref().ok_or(NONE)?;
-        if site.upstream.credentials.is_none() {
-            if let Some(call) = self.carried_to(id, target.key.upstream) {
-                return call.request(site, text).ok_or(NONE);
-            }
+        if site.upstream.credentials.is_none()
+            && let Some(call) = self.carried_to(id, target.key.upstream)
+        {
+            return call.request(site, text).ok_or(NONE);
         }
         let mut request = own_request(site, target, text).ok_or(NONE)?;
         if let Some(authorization) = authorization(site, within).await? {
@@ -177,16 +177,11 @@ impl Eraser {
         let mut again = request.clone();
         let mut sent = self.now();
         let mut answer = exchange(&site.connector, request, within).await;
-        let refused = again.headers().get(AUTHORIZATION).cloned();
-        if let (Ok(seen), Some(refused)) = (&answer, refused) {
-            let now = Instant::now();
-            if matches!(seen.response.status().as_u16(), 401 | 403) && site.authenticator.invalidate(&refused, now) && now < deadline {
-                if let Ok(Some(new)) = authorization(site, deadline - now).await {
-                    again.headers_mut().insert(AUTHORIZATION, new);
-                    sent = self.now();
-                    answer = exchange(&site.connector, again, deadline - now).await;
-                }
-            }
+        let refused = answer.as_ref().is_ok_and(|seen| matches!(seen.response.status().as_u16(), 401 | 403));
+        if refused && let Some(new) = better(site, again.headers(), deadline).await {
+            again.headers_mut().insert(AUTHORIZATION, new);
+            sent = self.now();
+            answer = exchange(&site.connector, again, deadline.saturating_duration_since(Instant::now())).await;
         }
         match answer {
             Ok(answer) => self.judge(site, &answer, sent, drained, straggling_until),
@@ -210,6 +205,13 @@ impl Eraser {
         }
         judge(status, retry_after(answer.response.headers(), now))
     }
+}
+
+/// Credentials in place of those that were refused, if there may be better ones: an IAM's next token, a changed secret.
+async fn better(site: &Site, refused: &HeaderMap, deadline: Instant) -> Option<HeaderValue> {
+    let now = Instant::now();
+    let worth_it = site.authenticator.invalidate(refused.get(AUTHORIZATION)?, now) && now < deadline;
+    if worth_it { authorization(site, deadline - now).await.ok().flatten() } else { None }
 }
 
 /// The upstream's own credentials; none is no fault.

@@ -27,7 +27,7 @@ fn form_name(form: LabelForm) -> String {
 
 /// One erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ErasureView {
+pub struct View {
     /// Its ID.
     pub id: Uuid,
     /// Where it stands.
@@ -50,7 +50,7 @@ pub struct ErasureView {
     pub decisions: Vec<DecisionView>,
 }
 
-impl ErasureView {
+impl View {
     pub(super) fn of(job: &Job, now: UnixSeconds) -> Self {
         let name = |number| job.targets.iter().find(|t| t.key.upstream == number).map(|t| t.name.clone());
         let target = |target: &Target| {
@@ -181,9 +181,9 @@ impl DecisionView {
 
 /// A page of erasures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ErasureList {
+pub struct List {
     /// In the order of their IDs.
-    pub erasures: Vec<ErasureView>,
+    pub erasures: Vec<View>,
     /// The cursor of the next page, if there may be one.
     pub next: Option<Uuid>,
 }

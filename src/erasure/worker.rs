@@ -25,7 +25,7 @@ use crate::store::{Row, StoreError};
 pub(super) const AT_ONCE: usize = 64;
 
 /// How often all that is unfinished is looked at, and what is over is swept.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// What is to be woken when. A hint only: the store knows.
 #[derive(Debug, Default)]
@@ -76,10 +76,11 @@ impl Eraser {
         for entry in self.shared.ledger.unfinished().await? {
             let id = entry.job.id;
             if let Some(upstreams) = entry.job.fenced() {
-                let fence = self.shared.barrier.fence(entry.tag);
+                let customer = self.shared.ledger.customer(&entry).ok().flatten();
+                let tag = customer.as_ref().map_or(entry.tag, |customer| self.shared.keys.tag(customer));
+                let fence = self.shared.barrier.fence(tag);
                 if !upstreams.is_empty() {
-                    let reaches = self.shared.ledger.customer(&entry).ok().flatten();
-                    let reaches = reaches.map(|customer| self.settings().reaches(&customer, &[])).unwrap_or_default();
+                    let reaches = customer.map(|customer| self.settings().reaches(&customer, &[])).unwrap_or_default();
                     narrow(std::slice::from_ref(&fence), &with_passers(&upstreams.into_iter().collect(), &reaches));
                 }
                 self.shared.fences.lock().entry(id).or_default().push(fence);
@@ -90,6 +91,7 @@ impl Eraser {
     }
 
     /// Works until its future is dropped. What is under way then goes on, on the runtime of [`super::Parts::runtime`].
+    #[expect(clippy::infinite_loop, reason = "its end is that of its task")]
     pub async fn run(&self) {
         let mut looked: Option<Instant> = None;
         loop {
@@ -114,9 +116,17 @@ impl Eraser {
     async fn look(&self) {
         match self.shared.ledger.unfinished().await {
             Ok(entries) => {
-                for entry in entries {
-                    self.shared.schedule.wake(entry.job.id, self.now());
+                let now = self.now();
+                for entry in &entries {
+                    match next_step(&entry.job, now) {
+                        Step::Rest => {}
+                        Step::Wait(until) => self.shared.schedule.wake(entry.job.id, until),
+                        Step::Plan | Step::Attempt(_) | Step::Settle | Step::Finish => {
+                            self.shared.schedule.wake(entry.job.id, now);
+                        }
+                    }
                 }
+                self.stand(entries.iter().map(|entry| &entry.job), now);
             }
             Err(error) => tracing::error!(%error, "unfinished erasures cannot be read"),
         }
@@ -184,7 +194,7 @@ impl Eraser {
             Step::Settle => self.note(id, now, |job| job.settle(now)).await?,
             Step::Finish => self.note(id, now, |job| job.finish(now)).await?,
             Step::Wait(_) | Step::Rest => {
-                if entry.job.is_over() {
+                if entry.job.is_over() || entry.job.is_accepted_everywhere() {
                     self.forget_calls(id);
                 }
                 return Ok(Some(step));
@@ -209,7 +219,7 @@ impl Eraser {
     /// Reads the targets behind the fence, and narrows it to them.
     async fn plan(&self, entry: &Entry, fences: &mut Vec<Fence>) -> Result<(), StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(()) };
-        let rows = self.fenced_rows(entry, &customer, fences, None).await?;
+        let rows = self.fenced_rows(&customer, fences, None).await?;
         let reaches = self.settings().reaches(&customer, &self.shared.index.upstreams().await?);
         let intents = &entry.job.intents;
         let targets = plan(intents, &reaches, &held(&rows));

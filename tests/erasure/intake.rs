@@ -8,7 +8,7 @@ use forgetgate::config::{Authorize, Erasure, Secret};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, TargetState, Verdict};
 use forgetgate::domain::refusal::Code;
-use forgetgate::erasure::{Decided, ErasureList};
+use forgetgate::erasure::{Decided, List};
 use forgetgate::store::{JobWrite, Jobs, StoreError, StoreFuture, StoredJob};
 use http::{HeaderValue, Response};
 use http_body_util::Full;
@@ -28,7 +28,7 @@ fn home() -> Plan {
     authorised_by(Authorize::Home)
 }
 
-async fn all(world: &World) -> ErasureList {
+async fn all(world: &World) -> List {
     world.eraser.list(None, None, 100).await.unwrap()
 }
 
@@ -278,7 +278,31 @@ async fn p6_a_delete_must_name_one_customer_and_never_by_an_alias() {
     assert_eq!(seen[0].call, "DELETE /base/v1/user_data?customer_id=a%3Db%3B%20&version=2020-01-01");
 }
 
+#[tokio::test]
+async fn p5_a_caller_who_leaves_in_the_middle_ends_nothing() {
+    let (world, one, _two) = pair(home(), |_| {}).await;
+    let answer = one.will_wait();
+    let deleting = tokio::spawn({
+        let (eraser, call) = (world.eraser.clone(), world.call("ann", "one"));
+        async move { eraser.delete(call).await.map(drop) }
+    });
+    one.saw(1).await;
+    deleting.abort();
+    assert!(deleting.await.unwrap_err().is_cancelled());
+    answer.send(status(200)).unwrap();
+    let accepted = async {
+        loop {
+            if let Some(erasure) = all(&world).await.erasures.pop() {
+                return erasure.id;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    world.until_state(soon(accepted).await, JobState::Settling).await;
+}
+
 /// Jobs that cannot be written for a while.
+#[derive(Debug)]
 struct Failing {
     jobs: Arc<dyn Jobs>,
     failing: Mutex<bool>,

@@ -240,3 +240,16 @@ async fn recipients_are_those_that_hold_the_customers_data_now() {
     let none = world.eraser.recipients(&id("ann")).await.unwrap();
     assert!(none.recipients.is_empty(), "marked rows are not shown");
 }
+
+#[tokio::test]
+async fn late_erasures_are_counted() {
+    let (mut world, one, _two) = idle().await;
+    one.will_say(&[404]);
+    let id = world.erase("ann", "one").await;
+    world.pass(31 * 86_400);
+    world.work();
+    world.until_state(id, JobState::ActionRequired).await;
+    let view = world.show(id).await;
+    assert!(view.late);
+    assert_eq!(world.eraser.standing().late, 1);
+}

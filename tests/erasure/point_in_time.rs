@@ -161,7 +161,7 @@ async fn p4_a_straggler_at_the_first_is_one_at_those_to_whom_it_passes_ids_on() 
     let view = world.until(id, |view| view.targets.len() == 2 && view.targets.iter().all(|t| t.attempts == 1)).await;
     two.saw(1).await;
     assert_ne!(view.state, JobState::Settling);
-    let open = |view: &forgetgate::erasure::ErasureView| view.targets.iter().all(|target| target.next_attempt.is_some());
+    let open = |view: &forgetgate::erasure::View| view.targets.iter().all(|target| target.next_attempt.is_some());
     world.until(id, open).await;
 }
 

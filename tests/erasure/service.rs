@@ -105,8 +105,7 @@ impl Service {
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    loop {
-        let (socket, _) = listener.accept().await.unwrap();
+    while let Ok((socket, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
         let answer = service_fn(move |request| answer(Arc::clone(&shared), request));
         tokio::spawn(async move {

@@ -17,7 +17,7 @@ use forgetgate::domain::policy::Policy;
 use forgetgate::domain::profile::Profile;
 use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds};
 use forgetgate::erasure::{
-    Clock, DeleteCall, Eraser, ErasureView, Parts, Problem, Refused, Submission, Submitted, TargetWord,
+    Clock, DeleteCall, Eraser, View, Parts, Problem, Refused, Submission, Submitted, TargetWord,
 };
 use forgetgate::store::{Jobs, Opened, Placement, Row, open};
 use forgetgate::upstream::{Authenticator, Connector, Site};
@@ -299,19 +299,19 @@ impl World {
     }
 
     /// Submits through the admin API.
-    pub(crate) async fn submit(&self, submission: Submission) -> Result<ErasureView, Problem> {
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<View, Problem> {
         match self.eraser.submit(submission).await? {
             Submitted::Accepted(view) => Ok(*view),
             Submitted::DryRun(_) => panic!("a dry run"),
         }
     }
 
-    pub(crate) async fn show(&self, id: Uuid) -> ErasureView {
+    pub(crate) async fn show(&self, id: Uuid) -> View {
         self.eraser.show(id).await.unwrap()
     }
 
     /// Waits until the erasure looks so.
-    pub(crate) async fn until(&self, id: Uuid, looks: impl Fn(&ErasureView) -> bool) -> ErasureView {
+    pub(crate) async fn until(&self, id: Uuid, looks: impl Fn(&View) -> bool) -> View {
         let looking = async {
             loop {
                 let view = self.show(id).await;
@@ -327,11 +327,11 @@ impl World {
         }
     }
 
-    pub(crate) async fn until_state(&self, id: Uuid, state: JobState) -> ErasureView {
+    pub(crate) async fn until_state(&self, id: Uuid, state: JobState) -> View {
         self.until(id, |view| view.state == state).await
     }
 
-    pub(crate) async fn until_target(&self, id: Uuid, name: &str, state: TargetState) -> ErasureView {
+    pub(crate) async fn until_target(&self, id: Uuid, name: &str, state: TargetState) -> View {
         let of = TargetWord::Of(state);
         self.until(id, |view| view.targets.iter().any(|target| target.upstream == name && target.state == of)).await
     }

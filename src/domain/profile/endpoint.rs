@@ -105,7 +105,7 @@ impl Resource {
     pub(super) fn bind(resource: &PathTemplate, path: &PathTemplate) -> Result<Self, String> {
         let bind = |segment: &Segment| match segment {
             Segment::Fixed(text) => Ok(ResourcePart::Fixed(text.clone())),
-            Segment::Variable(name) => path.from_the_end(name).map(ResourcePart::FromTheEnd).ok_or_else(|| name.to_string()),
+            Segment::Variable(name) => path.back_to(name).map(ResourcePart::FromTheEnd).ok_or_else(|| name.to_string()),
         };
         let parts = resource.segments().iter().map(bind).collect::<Result<_, _>>()?;
         let written = resource.to_string().trim_start_matches('/').into();

@@ -2,6 +2,8 @@
 //!
 //! Query values are always percent-encoded with `%20` and `%2B`, which no decoder can mistake (P6).
 
+use std::fmt;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::template::{PathTemplate, Segment};
@@ -71,6 +73,12 @@ impl EraseRule {
         self.query.wants_version()
     }
 
+    /// The query as profiles write it: `customer_id={id}&version={version}`.
+    #[must_use]
+    pub fn query_written(&self) -> String {
+        self.query.to_string()
+    }
+
     /// The call as profiles write it: `DELETE /v{api}/user_data`.
     #[must_use]
     pub fn call(&self) -> String {
@@ -101,8 +109,13 @@ impl VerifyRule {
     pub fn path(&self, resource: &str) -> Option<String> {
         let (parts, form) = (resource.split('/'), self.resource.segments());
         let fits = parts.clone().count() == form.len()
-            && parts.clone().zip(form).all(|(part, segment)| !part.is_empty() && segment.fixed().is_none_or(|fixed| fixed == part));
-        let value = |name: &str| parts.clone().zip(form).find(|(_, segment)| segment.variable() == Some(name)).map(|(part, _)| part);
+            && parts
+                .clone()
+                .zip(form)
+                .all(|(part, segment)| !part.is_empty() && segment.fixed().is_none_or(|fixed| fixed == part));
+        let value = |name: &str| {
+            parts.clone().zip(form).find(|(_, segment)| segment.variable() == Some(name)).map(|(part, _)| part)
+        };
         let mut path = String::new();
         for segment in self.template.segments() {
             path.push('/');
@@ -118,6 +131,12 @@ impl VerifyRule {
     #[must_use]
     pub fn query(&self, id: &str, version: Option<&str>) -> String {
         self.query.write(id, version)
+    }
+
+    /// The query as profiles write it.
+    #[must_use]
+    pub fn query_written(&self) -> String {
+        self.query.to_string()
     }
 
     /// The call as profiles write it.
@@ -190,7 +209,26 @@ impl QueryTemplate {
     }
 }
 
+impl fmt::Display for QueryTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, pieces)) in self.0.iter().enumerate() {
+            write!(f, "{}{name}=", if index == 0 { "" } else { "&" })?;
+            pieces.iter().try_for_each(|piece| f.write_str(piece.written()))?;
+        }
+        Ok(())
+    }
+}
+
 impl Piece {
+    fn written(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Id => "{id}",
+            Self::IdLiteral => "{id:literal}",
+            Self::Version => "{version}",
+        }
+    }
+
     fn text(&self, id: &str, version: Option<&str>) -> String {
         match self {
             Self::Text(text) => text.to_string(),

@@ -19,10 +19,12 @@ pub use self::built_in::{built_in, built_in_names};
 pub use self::classes::Classes;
 pub use self::endpoint::{Endpoint, When};
 pub use self::erase::{EraseRule, Success, VerifyRule};
-pub use self::fault::{FaultKind, Known, ProfileFault};
-pub use self::file::{EndpointFile, EraseFile, LabelFile, OneOrMany, OptOutFile, ProfileFile, RateFile, VerifyFile, WhenFile};
+pub use self::fault::{FaultKind, Known};
+pub use self::file::{EndpointFile, EraseFile, LabelFile, OneOrMany, OptOutFile, RateFile, VerifyFile, WhenFile};
 pub use self::matching::{Ambiguous, Match};
 pub use self::template::{PathTemplate, Segment};
+#[expect(clippy::module_name_repetitions, reason = "elsewhere these stand among other files and faults")]
+pub use self::{fault::ProfileFault, file::ProfileFile};
 
 /// Which customer-ID grammar a service has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +165,13 @@ impl Profile {
     ///
     /// # Errors
     /// [`Ambiguous`] when one reading of the request is a governed call and another is not.
-    pub fn classify(&self, method: &str, path: &str, query: Option<&str>, websocket: bool) -> Result<Match<'_>, Ambiguous> {
+    pub fn classify(
+        &self,
+        method: &str,
+        path: &str,
+        query: Option<&str>,
+        websocket: bool,
+    ) -> Result<Match<'_>, Ambiguous> {
         self.matcher.classify(method, path, query, websocket)
     }
 }

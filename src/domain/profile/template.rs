@@ -99,7 +99,7 @@ impl PathTemplate {
     }
 
     /// How many segments from the end the variable of this name stands; 0 is the last.
-    pub(super) fn from_the_end(&self, variable: &str) -> Option<usize> {
+    pub(super) fn back_to(&self, variable: &str) -> Option<usize> {
         self.0.iter().rev().position(|segment| segment.variable() == Some(variable))
     }
 
@@ -167,13 +167,26 @@ mod tests {
         let template = PathTemplate::parse(text).unwrap();
         assert_eq!(template.to_string(), text);
         assert_eq!(template.api(), Some(2));
-        assert_eq!(template.from_the_end("assistant"), Some(3));
-        assert_eq!(template.from_the_end("workspace"), None);
+        assert_eq!(template.back_to("assistant"), Some(3));
+        assert_eq!(template.back_to("workspace"), None);
     }
 
     #[test]
     fn what_could_be_read_in_two_ways_is_no_template() {
-        for text in ["", "/", "v1/a", "/v1//a", "/v1/a/", "/v1/{}", "/v1/{A}", "/v1/a{b}", "/v1/a%20b", "/v1/a;b", "/..", "/a b"] {
+        for text in [
+            "",
+            "/",
+            "v1/a",
+            "/v1//a",
+            "/v1/a/",
+            "/v1/{}",
+            "/v1/{A}",
+            "/v1/a{b}",
+            "/v1/a%20b",
+            "/v1/a;b",
+            "/..",
+            "/a b",
+        ] {
             assert_eq!(PathTemplate::parse(text), Err(TemplateFault::Malformed), "{text}");
         }
         assert_eq!(PathTemplate::parse("/{a}/{b}/{a}"), Err(TemplateFault::Repeated("a".into())));

@@ -21,7 +21,8 @@ fn rows() -> Vec<Row> {
         let mut columns = line.split('\t');
         let mut next = || columns.next().unwrap_or_default();
         let (profile, method, path, names) = (next(), next(), next(), next());
-        let classes = names.split(',').filter(|name| !name.is_empty()).map(|name| Classes::named(name).unwrap()).collect();
+        let classes =
+            names.split(',').filter(|name| !name.is_empty()).map(|name| Classes::named(name).unwrap()).collect();
         Row { profile, method, path, classes }
     };
     text.lines().filter(|line| !line.starts_with('#')).map(row).collect()
@@ -33,7 +34,9 @@ fn all() -> Vec<Arc<Profile>> {
 
 /// A path that this template matches: every variable gets a value of its own.
 fn example(template: &PathTemplate) -> String {
-    let part = |(index, segment): (usize, &Segment)| segment.fixed().map_or_else(|| format!("/{index}f8-a.b_c~1"), |text| format!("/{text}"));
+    let part = |(index, segment): (usize, &Segment)| {
+        segment.fixed().map_or_else(|| format!("/{index}f8-a.b_c~1"), |text| format!("/{text}"))
+    };
     template.segments().iter().enumerate().map(part).collect()
 }
 
@@ -60,12 +63,18 @@ fn every_listed_call_is_classed_as_listed_under_every_prefix() {
         }
         let profile = built_in(name).unwrap();
         let example = path.replace('{', "0a-").replace('}', "~9");
-        let prefixes = ["", "/instances/5c9d-guid", "/assistant/api", "/speech-to-text/4.0.1/instances/77/api", "/v1", "/api/v2"];
-        for spelled in prefixes.iter().flat_map(|prefix| [format!("{prefix}{example}"), format!("{prefix}{example}/")]) {
+        let prefixes =
+            ["", "/instances/5c9d-guid", "/assistant/api", "/speech-to-text/4.0.1/instances/77/api", "/v1", "/api/v2"];
+        for spelled in prefixes.iter().flat_map(|prefix| [format!("{prefix}{example}"), format!("{prefix}{example}/")])
+        {
             let found = profile.classify(method, &spelled, None, classes.websocket()).unwrap();
             let endpoint = found.endpoint.unwrap_or_else(|| panic!("{name} does not know {method} {spelled}"));
             assert_eq!(endpoint.classes, *classes, "{name} {method} {spelled}");
-            assert_eq!(endpoint.template.to_string().matches('{').count(), path.matches('{').count(), "{name} {method} {spelled}");
+            assert_eq!(
+                endpoint.template.to_string().matches('{').count(),
+                path.matches('{').count(),
+                "{name} {method} {spelled}"
+            );
             assert_eq!(found.api, path.get(2..3).and_then(|digit| digit.parse().ok()));
         }
         seen += 1;
@@ -76,12 +85,20 @@ fn every_listed_call_is_classed_as_listed_under_every_prefix() {
 
 #[test]
 fn no_profile_knows_a_call_that_is_not_listed() {
-    let shape = |path: &str| path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/");
-    let listed: BTreeSet<_> = rows().iter().map(|row| (row.profile, row.method, shape(row.path), row.classes.websocket())).collect();
+    let shape = |path: &str| {
+        path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
+    };
+    let listed: BTreeSet<_> =
+        rows().iter().map(|row| (row.profile, row.method, shape(row.path), row.classes.websocket())).collect();
     let mut known = 0;
     for profile in all() {
         for endpoint in profile.endpoints() {
-            let call = (profile.name.as_str(), &*endpoint.method, shape(&endpoint.template.to_string()), endpoint.classes.websocket());
+            let call = (
+                profile.name.as_str(),
+                &*endpoint.method,
+                shape(&endpoint.template.to_string()),
+                endpoint.classes.websocket(),
+            );
             assert!(listed.contains(&call), "{call:?}");
             known += 1;
         }
@@ -141,18 +158,26 @@ fn hardly_any_call_of_a_built_in_profile_could_be_taken_for_another_that_is_gove
 #[test]
 fn a_labelled_get_is_one_that_brings_data() {
     let gets = |profile: &Arc<Profile>| {
-        let labelled = profile.endpoints().iter().filter(|endpoint| endpoint.classes.labelled() && &*endpoint.method == "GET");
+        let labelled =
+            profile.endpoints().iter().filter(|endpoint| endpoint.classes.labelled() && &*endpoint.method == "GET");
         labelled.map(|endpoint| (endpoint.template.to_string(), endpoint.classes.websocket())).collect::<Vec<_>>()
     };
-    let found: BTreeMap<_, _> = all().iter().map(|profile| (profile.name.clone(), gets(profile))).filter(|(_, gets)| !gets.is_empty()).collect();
+    let found: BTreeMap<_, _> = all()
+        .iter()
+        .map(|profile| (profile.name.clone(), gets(profile)))
+        .filter(|(_, gets)| !gets.is_empty())
+        .collect();
     let query = "/v1/environments/{environment}/collections/{collection}/query";
     let expected = [
         ("watson-discovery", vec![(query, false)]),
         ("watson-speech-to-text", vec![("/v1/recognize", true)]),
         ("watson-text-to-speech", vec![("/v1/synthesize", true), ("/v1/synthesize", false)]),
     ];
-    let owned = |gets: Vec<(&str, bool)>| gets.into_iter().map(|(path, websocket)| (path.to_owned(), websocket)).collect::<BTreeSet<_>>();
-    let found: BTreeMap<_, BTreeSet<_>> = found.into_iter().map(|(name, gets)| (name, gets.into_iter().collect())).collect();
+    let owned = |gets: Vec<(&str, bool)>| {
+        gets.into_iter().map(|(path, websocket)| (path.to_owned(), websocket)).collect::<BTreeSet<_>>()
+    };
+    let found: BTreeMap<_, BTreeSet<_>> =
+        found.into_iter().map(|(name, gets)| (name, gets.into_iter().collect())).collect();
     assert_eq!(found, expected.map(|(name, gets)| (name.to_owned(), owned(gets))).into());
 }
 
@@ -162,7 +187,9 @@ fn a_discovery_query_is_labelled_only_with_passages_or_natural_language() {
     let path = "/v1/environments/e/collections/c/query";
     let classes = |query| profile.classify("GET", path, query, false).unwrap().classes;
     let labelled = Classes::LABELLED.with(Classes::OPT_OUT);
-    for query in ["natural_language_query=x", "a=b&passages=true", "a&Passages", "%70assages=1", "a=1;passages=1", "+passages=1"] {
+    for query in
+        ["natural_language_query=x", "a=b&passages=true", "a&Passages", "%70assages=1", "a=1;passages=1", "+passages=1"]
+    {
         assert_eq!(classes(Some(query)), labelled, "{query}");
     }
     for query in [None, Some(""), Some("query=passages"), Some("xpassages=true")] {
@@ -204,7 +231,10 @@ fn rules_are_those_that_ibm_documents() {
     for profile in all() {
         assert_eq!(profile.settle.as_secs(), 24 * 3600, "{}", profile.name);
         assert_eq!((profile.label.header.as_str(), profile.label.field.as_str()), ("x-watson-metadata", "customer_id"));
-        assert!(profile.erase.as_ref().unwrap().success.accepts(204) && !profile.erase.as_ref().unwrap().success.accepts(404));
+        assert!(
+            profile.erase.as_ref().unwrap().success.accepts(204)
+                && !profile.erase.as_ref().unwrap().success.accepts(404)
+        );
     }
 }
 

@@ -12,19 +12,12 @@ mod tree;
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use self::loose::Loose;
 use self::spelling::Spelling;
+pub(super) use self::spelling::segments;
 use self::tree::{Index, Tree};
 use super::classes::Classes;
 use super::endpoint::Endpoint;
-
-/// The segments of a path as it was sent, without the slash before the first and one after the last.
-pub(super) fn segments(path: &str) -> SmallVec<[&str; 16]> {
-    let body = spelling::body(path);
-    if body.is_empty() { SmallVec::new() } else { body.split('/').collect() }
-}
 
 /// The request could be read as a governed call, and could be read otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +104,13 @@ impl Matcher {
         &self.endpoints
     }
 
-    pub(super) fn classify(&self, method: &str, path: &str, query: Option<&str>, websocket: bool) -> Result<Match<'_>, Ambiguous> {
+    pub(super) fn classify(
+        &self,
+        method: &str,
+        path: &str,
+        query: Option<&str>,
+        websocket: bool,
+    ) -> Result<Match<'_>, Ambiguous> {
         if let Some(known) = self.method(method) {
             let found = self.find(known, path, websocket).map_err(|()| Ambiguous::Path)?;
             return Ok(found.map_or(Match::UNKNOWN, |endpoint| Match::of(endpoint, query)));
@@ -131,13 +130,14 @@ impl Matcher {
 
     /// `Err` when the path is ambiguous.
     fn find(&self, method: &OneMethod, path: &str, websocket: bool) -> Result<Option<&Endpoint>, ()> {
-        let spelling = Spelling::of(path);
         let sent = segments(path);
+        let spelling = Spelling::of(path, &sent);
         let sent_as = method.tree.find(&sent, websocket);
         if spelling == Spelling::Clean {
             return self.plain(method, &sent, sent_as, true, websocket);
         }
-        let decoded: Vec<_> = sent.iter().map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy()).collect();
+        let decoded: Vec<_> =
+            sent.iter().map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy()).collect();
         let read: Vec<&str> = decoded.iter().map(AsRef::as_ref).collect();
         let read_as = method.tree.find(&read, websocket);
         match spelling {
@@ -148,24 +148,45 @@ impl Matcher {
 
     /// Everyone sees the same segments; they may still be written differently (in another case, with an extension).
     /// `exact`: decoded or not, the same endpoint is found.
-    fn plain(&self, method: &OneMethod, segments: &[&str], found: Option<Index>, exact: bool, websocket: bool) -> Result<Option<&Endpoint>, ()> {
+    fn plain(
+        &self,
+        method: &OneMethod,
+        segments: &[&str],
+        found: Option<Index>,
+        exact: bool,
+        websocket: bool,
+    ) -> Result<Option<&Endpoint>, ()> {
         let found = found.and_then(|index| self.endpoints.get(index));
         if exact && found.is_some_and(|endpoint| !endpoint.contested) {
             return Ok(found);
         }
         let beaten = |endpoint: &Endpoint| exact && found.is_some_and(|found| rivals::beats(found, endpoint));
-        let other_reading = |endpoint: &&Endpoint| rivals::may_end_with(segments, &endpoint.template) && !beaten(endpoint);
-        let near: Classes = self.governed(method, websocket).filter(other_reading).map(|endpoint| endpoint.classes.governed()).collect();
+        let other_reading =
+            |endpoint: &&Endpoint| rivals::may_end_with(segments, &endpoint.template) && !beaten(endpoint);
+        let near: Classes = self
+            .governed(method, websocket)
+            .filter(other_reading)
+            .map(|endpoint| endpoint.classes.governed())
+            .collect();
         let covered = found.map_or(Classes::NONE, |endpoint| endpoint.classes).has(near);
         if covered { Ok(found) } else { Err(()) }
     }
 
     /// Readers may disagree about the segments. Training texts may hold anything, so a path whose every reading is
     /// training is let through as that; near anything that is labelled, opted out, erased or filtered it is refused.
-    fn doubtful(&self, method: &OneMethod, path: &str, found: Option<Index>, websocket: bool) -> Result<Option<&Endpoint>, ()> {
+    fn doubtful(
+        &self,
+        method: &OneMethod,
+        path: &str,
+        found: Option<Index>,
+        websocket: bool,
+    ) -> Result<Option<&Endpoint>, ()> {
         let loose = Loose::of(path);
-        let near: Classes =
-            self.governed(method, websocket).filter(|endpoint| loose.may_hold(endpoint.template.fixed())).map(|endpoint| endpoint.classes.governed()).collect();
+        let near: Classes = self
+            .governed(method, websocket)
+            .filter(|endpoint| loose.may_hold(&endpoint.template.fixed()))
+            .map(|endpoint| endpoint.classes.governed())
+            .collect();
         if near.is_empty() {
             return Ok(None);
         }

@@ -46,6 +46,7 @@ pub(super) fn beats(one: &Endpoint, other: &Endpoint) -> bool {
     let Some(extra) = longer.len().checked_sub(shorter.len()) else { return false };
     let mut pairs = longer.iter().skip(extra).zip(shorter);
     let as_fixed = pairs.all(|(one, other)| other.fixed().is_none_or(|fixed| one.fixed() == Some(fixed)));
-    let says_more = longer.iter().filter_map(Segment::fixed).count() > shorter.iter().filter_map(Segment::fixed).count();
+    let says_more =
+        longer.iter().filter_map(Segment::fixed).count() > shorter.iter().filter_map(Segment::fixed).count();
     as_fixed && (says_more || one.template.same_shape(&other.template))
 }

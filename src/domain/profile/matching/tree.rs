@@ -2,6 +2,8 @@
 //!
 //! Paths match at their end, under any prefix, so the last segment is the first question; it also tells most calls apart.
 
+use std::cmp::Ordering;
+
 use super::super::template::{PathTemplate, Segment};
 
 /// The number of an endpoint in its profile.
@@ -9,7 +11,7 @@ pub(super) type Index = usize;
 
 #[derive(Clone, Default)]
 struct Node {
-    /// Sorted by text.
+    /// Sorted by [`by_length`].
     fixed: Vec<(Box<str>, usize)>,
     variable: Option<usize>,
     plain: Option<Index>,
@@ -41,7 +43,7 @@ impl Tree {
         let Some(parent) = self.0.get_mut(node) else { return node };
         let child = match segment {
             Segment::Variable(_) => *parent.variable.get_or_insert(next),
-            Segment::Fixed(text) => match parent.fixed.binary_search_by(|(known, _)| known.cmp(text)) {
+            Segment::Fixed(text) => match parent.fixed.binary_search_by(|(known, _)| by_length(known, text)) {
                 Ok(at) => parent.fixed.get(at).map_or(next, |(_, child)| *child),
                 Err(at) => {
                     parent.fixed.insert(at, (text.clone(), next));
@@ -72,7 +74,7 @@ impl Tree {
             *best = Some((rest.len(), endpoint));
         }
         let Some((last, before)) = rest.split_last() else { return };
-        if let Ok(at) = node.fixed.binary_search_by(|(text, _)| (**text).cmp(last))
+        if let Ok(at) = node.fixed.binary_search_by(|(known, _)| by_length(known, last))
             && let Some((_, child)) = node.fixed.get(at)
         {
             self.descend(*child, before, websocket, best);
@@ -81,4 +83,9 @@ impl Tree {
             self.descend(child, before, websocket, best);
         }
     }
+}
+
+/// Shorter texts first: most questions are then answered by a number, and few by comparing bytes.
+fn by_length(one: &str, other: &str) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }

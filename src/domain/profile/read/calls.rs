@@ -17,7 +17,11 @@ pub(super) fn erase(written: Option<&EraseFile>, endpoints: &[Endpoint], faults:
         return None;
     };
     let Some((method, path)) = written.call.split_once(' ').filter(|(method, _)| template::is_method(method)) else {
-        faults.malformed("erase.call", &written.call, "a method in upper case, one space and a path, such as `DELETE /v{api}/user_data`");
+        faults.malformed(
+            "erase.call",
+            &written.call,
+            "a method in upper case, one space and a path, such as `DELETE /v{api}/user_data`",
+        );
         return None;
     };
     let apis = apis(method, path, written.api, endpoints, faults);
@@ -26,10 +30,17 @@ pub(super) fn erase(written: Option<&EraseFile>, endpoints: &[Endpoint], faults:
         faults.add("erase.query", FaultKind::Conflict("has no \"{id}\", so it would name no customer"));
     }
     if query.wants_version() != written.default_version.is_some() {
-        faults.add("erase.default_version", FaultKind::Conflict("goes with \"{version}\" in `erase.query`: both or neither"));
+        faults.add(
+            "erase.default_version",
+            FaultKind::Conflict("goes with \"{version}\" in `erase.query`: both or neither"),
+        );
     }
-    let is_version = |text: &str| (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let default_version = written.default_version.as_deref().and_then(|text| faults.text("erase.default_version", text, is_version, "a version such as \"2021-06-14\""));
+    let is_version =
+        |text: &str| (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let default_version = written
+        .default_version
+        .as_deref()
+        .and_then(|text| faults.text("erase.default_version", text, is_version, "a version such as \"2021-06-14\""));
     let success = success(written.success.as_deref(), faults);
     Some(EraseRule {
         method: method.into(),
@@ -48,11 +59,21 @@ fn apis(method: &str, path: &str, default: Option<u8>, endpoints: &[Endpoint], f
     if versioned != default.is_some() {
         faults.add("erase.api", FaultKind::Conflict("goes with \"{api}\" in `erase.call`: both or neither"));
     }
-    let deletes = |path: &str| endpoints.iter().any(|endpoint| endpoint.classes.erase() && *endpoint.method == *method && endpoint.template.to_string() == path);
+    let deletes = |path: &str| {
+        endpoints.iter().any(|endpoint| {
+            endpoint.classes.erase() && *endpoint.method == *method && endpoint.template.to_string() == path
+        })
+    };
     let at = |api: u8| path.replace(API, &api.to_string());
     let wanted = default.map_or_else(|| path.to_owned(), at);
     if !deletes(&wanted) {
-        faults.add("erase.call", FaultKind::NoEndpoint { class: "erase", call: format!("{method} {}", wanted.chars().take(100).collect::<String>()) });
+        faults.add(
+            "erase.call",
+            FaultKind::NoEndpoint {
+                class: "erase",
+                call: format!("{method} {}", wanted.chars().take(100).collect::<String>()),
+            },
+        );
     }
     if versioned { (0..=u8::MAX).filter(|api| deletes(&at(*api))).collect() } else { Vec::new() }
 }
@@ -77,8 +98,13 @@ fn query(at: &str, written: &BTreeMap<String, String>, faults: &mut Faults) -> Q
         let at = format!("{at}.{name}");
         match faults.text(&at, value, |_| true, "text").map(|value| query.add(name, &value)) {
             None | Some(Ok(())) => {}
-            Some(Err(placeholder)) if placeholder.is_empty() => faults.malformed(at, value, "text with whole {placeholders}"),
-            Some(Err(name)) => faults.add(at, FaultKind::UnknownVariable { name, known: ["id", "id:literal", "version"].into_iter().collect() }),
+            Some(Err(placeholder)) if placeholder.is_empty() => {
+                faults.malformed(at, value, "text with whole {placeholders}")
+            }
+            Some(Err(name)) => faults.add(
+                at,
+                FaultKind::UnknownVariable { name, known: ["id", "id:literal", "version"].into_iter().collect() },
+            ),
         }
     }
     query
@@ -102,25 +128,44 @@ fn probe(written: &VerifyFile, at: &str, endpoints: &[Endpoint], faults: &mut Fa
     let call = endpoints::call(&written.call, at, faults);
     let query = query(&format!("{at}.query"), &written.query, faults);
     if !query.names_the_id() {
-        faults.add(format!("{at}.query"), FaultKind::Conflict("has no \"{id}\" or \"{id:literal}\", so it would find every customer's data"));
+        faults.add(
+            format!("{at}.query"),
+            FaultKind::Conflict("has no \"{id}\" or \"{id:literal}\", so it would find every customer's data"),
+        );
     }
     let is_pointer = |text: &str| text.starts_with('/');
     faults.text(format!("{at}.absent"), &written.absent, is_pointer, "a JSON pointer such as \"/logs/0\"");
     let (method, template) = call?;
-    let known = |endpoint: &&Endpoint| endpoint.classes.log_query() && *endpoint.method == *method && endpoint.template == template;
+    let known = |endpoint: &&Endpoint| {
+        endpoint.classes.log_query() && *endpoint.method == *method && endpoint.template == template
+    };
     if endpoints.iter().find(known).is_none() {
         faults.add(format!("{at}.call"), FaultKind::NoEndpoint { class: "log-query", call: written.call.clone() });
     }
     let resource = resource_with(&template, endpoints);
     if resource.is_none() {
-        faults.add(format!("{at}.call"), FaultKind::Conflict("has variables that no `resource` of a labelled endpoint has, so nothing would give them a value"));
+        faults.add(
+            format!("{at}.call"),
+            FaultKind::Conflict(
+                "has variables that no `resource` of a labelled endpoint has, so nothing would give them a value",
+            ),
+        );
     }
-    Some(VerifyRule { method: method.into(), template, resource: resource?, absent: written.absent.as_str().into(), query })
+    Some(VerifyRule {
+        method: method.into(),
+        template,
+        resource: resource?,
+        absent: written.absent.as_str().into(),
+        query,
+    })
 }
 
 /// The resource of labelled data that has just the variables of this probe.
 fn resource_with(probe: &PathTemplate, endpoints: &[Endpoint]) -> Option<PathTemplate> {
-    let resources = endpoints.iter().filter_map(Endpoint::resource_template).filter_map(|text| PathTemplate::parse_relative(text).ok());
+    let resources = endpoints
+        .iter()
+        .filter_map(Endpoint::resource_template)
+        .filter_map(|text| PathTemplate::parse_relative(text).ok());
     let mut fitting = resources.filter(|resource| probe.variables().eq(resource.variables()));
     fitting.next()
 }

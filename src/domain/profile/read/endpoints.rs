@@ -30,7 +30,9 @@ pub(super) fn read(written: &[EndpointFile], honours_opt_out: bool, faults: &mut
 }
 
 fn same_requests(one: &Endpoint, other: &Endpoint) -> bool {
-    one.method == other.method && one.classes.websocket() == other.classes.websocket() && one.template.same_shape(&other.template)
+    one.method == other.method
+        && one.classes.websocket() == other.classes.websocket()
+        && one.template.same_shape(&other.template)
 }
 
 fn one(written: &EndpointFile, at: &str, honours_opt_out: bool, faults: &mut Faults) -> Option<Endpoint> {
@@ -45,7 +47,15 @@ fn one(written: &EndpointFile, at: &str, honours_opt_out: bool, faults: &mut Fau
     let resource = written.resource.as_deref().map(|text| resource(text, &template, at, faults));
     judge(classes, &method, written, honours_opt_out, at, faults);
     let api = template.api();
-    Some(Endpoint { method: method.into(), template, classes, when, resource: resource.flatten(), api, contested: false })
+    Some(Endpoint {
+        method: method.into(),
+        template,
+        classes,
+        when,
+        resource: resource.flatten(),
+        api,
+        contested: false,
+    })
 }
 
 /// Classes that do not go together.
@@ -57,10 +67,22 @@ fn judge(classes: Classes, method: &str, written: &EndpointFile, honours_opt_out
     };
     conflict(classes.websocket() && method != "GET", "\"websocket\" is for GET, with which a handshake begins");
     conflict(classes.opt_out() && !honours_opt_out, "\"opt-out\" needs the profile's `opt_out`, which says how");
-    conflict(classes.labelled() && classes.carries_data(), "\"carries-data\" is for data that cannot be labelled; leave out one of the two");
-    conflict(classes.erase() && classes.labelled(), "\"erase\" and \"labelled\" cannot both be: a delete stores nothing");
-    conflict(written.when.is_some() && !classes.labelled(), "`when` says when data is labelled, so it needs \"labelled\"");
-    conflict(written.resource.is_some() && !classes.labelled(), "`resource` is remembered of labelled data, so it needs \"labelled\"");
+    conflict(
+        classes.labelled() && classes.carries_data(),
+        "\"carries-data\" is for data that cannot be labelled; leave out one of the two",
+    );
+    conflict(
+        classes.erase() && classes.labelled(),
+        "\"erase\" and \"labelled\" cannot both be: a delete stores nothing",
+    );
+    conflict(
+        written.when.is_some() && !classes.labelled(),
+        "`when` says when data is labelled, so it needs \"labelled\"",
+    );
+    conflict(
+        written.resource.is_some() && !classes.labelled(),
+        "`resource` is remembered of labelled data, so it needs \"labelled\"",
+    );
 }
 
 /// `METHOD /path`.
@@ -76,13 +98,23 @@ pub(super) fn call(text: &str, at: &str, faults: &mut Faults) -> Option<(String,
     path_template(PathTemplate::parse(path), path, &at, faults).map(|template| (method.to_owned(), template))
 }
 
-const CALL: &str = "a method, one space and a path of whole segments, such as `POST /v1/workspaces/{workspace}/message`";
+const CALL: &str =
+    "a method, one space and a path of whole segments, such as `POST /v1/workspaces/{workspace}/message`";
 
-fn path_template(read: Result<PathTemplate, TemplateFault>, text: &str, at: &str, faults: &mut Faults) -> Option<PathTemplate> {
+fn path_template(
+    read: Result<PathTemplate, TemplateFault>,
+    text: &str,
+    at: &str,
+    faults: &mut Faults,
+) -> Option<PathTemplate> {
     match read {
         Ok(template) => return Some(template),
-        Err(TemplateFault::Malformed) => faults.malformed(at, text, "a path of plain segments (letters, digits and -._~:@) and {variables}"),
-        Err(TemplateFault::TooLong) => faults.add(at, FaultKind::TooLarge { bound: template::SEGMENTS_MAX, unit: "segments" }),
+        Err(TemplateFault::Malformed) => {
+            faults.malformed(at, text, "a path of plain segments (letters, digits and -._~:@) and {variables}")
+        }
+        Err(TemplateFault::TooLong) => {
+            faults.add(at, FaultKind::TooLarge { bound: template::SEGMENTS_MAX, unit: "segments" })
+        }
         Err(TemplateFault::Repeated(name)) => faults.add(at, FaultKind::RepeatedVariable(name)),
     }
     None
@@ -99,7 +131,10 @@ fn condition(written: &WhenFile, at: &str, faults: &mut Faults) -> When {
     if written.query.is_empty() {
         faults.add(&at, FaultKind::Conflict("names no parameter, so the data would never be labelled"));
     }
-    let is_parameter = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"&;=%+#".contains(&byte));
+    let is_parameter = |name: &str| {
+        (1..=NAME_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"&;=%+#".contains(&byte))
+    };
     for name in &written.query {
         faults.text(&at, name, is_parameter, "the decoded name of a query parameter");
     }

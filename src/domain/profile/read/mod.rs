@@ -38,7 +38,13 @@ impl Faults {
     }
 
     /// A text that must be of a form; reported, and `None`, if it is not.
-    fn text(&mut self, at: impl Into<String>, text: &str, is_form: fn(&str) -> bool, expected: &'static str) -> Option<String> {
+    fn text(
+        &mut self,
+        at: impl Into<String>,
+        text: &str,
+        is_form: fn(&str) -> bool,
+        expected: &'static str,
+    ) -> Option<String> {
         if text.len() > TEXT_BYTES_MAX {
             self.add(at, FaultKind::TooLarge { bound: TEXT_BYTES_MAX, unit: "bytes" });
             return None;
@@ -80,13 +86,21 @@ pub(super) fn from_toml(text: &str) -> Result<Profile, Vec<ProfileFault>> {
 
 pub(super) fn from_file(file: &ProfileFile) -> Result<Profile, Vec<ProfileFault>> {
     let mut faults = Faults::default();
-    let name = faults.text("name", &file.name, is_name, "a name of lower-case letters, digits and `-`, at most 64 characters long");
+    let name = faults.text(
+        "name",
+        &file.name,
+        is_name,
+        "a name of lower-case letters, digits and `-`, at most 64 characters long",
+    );
     faults.text("source", &file.source, |_| true, "text");
     faults.bound("notes", file.notes.len(), LIST_MAX);
     for (index, note) in file.notes.iter().enumerate() {
         faults.text(format!("notes[{index}]"), note, |_| true, "text");
     }
-    let error = file.error.as_deref().map_or(Some(ErrorShape::default()), |shape| faults.one_of("error", shape, &ErrorShape::NAMED));
+    let error = file
+        .error
+        .as_deref()
+        .map_or(Some(ErrorShape::default()), |shape| faults.one_of("error", shape, &ErrorShape::NAMED));
     let label = label(file.label.as_ref(), &mut faults);
     let opt_out = file.opt_out.as_ref().map(|written| opt_out(written, &mut faults));
     let settle = settle(file.settle.as_deref(), &mut faults);
@@ -96,7 +110,9 @@ pub(super) fn from_file(file: &ProfileFile) -> Result<Profile, Vec<ProfileFault>
     let endpoints = endpoints::read(&file.endpoint, file.opt_out.is_some(), &mut faults);
     let erase = calls::erase(file.erase.as_ref(), &endpoints, &mut faults);
     let verify = calls::verify(&file.verify, &endpoints, &mut faults);
-    let (Some(name), Some(error), Some(label), true) = (name, error, label, faults.0.is_empty()) else { return Err(faults.0) };
+    let (Some(name), Some(error), Some(label), true) = (name, error, label, faults.0.is_empty()) else {
+        return Err(faults.0);
+    };
     Ok(Profile {
         name,
         source: file.source.clone(),
@@ -121,7 +137,10 @@ fn label(written: Option<&LabelFile>, faults: &mut Faults) -> Option<LabelRule> 
     let field = faults.text("label.field", &written.field, is_token, TOKEN);
     let query = written.query.as_deref().map(|name| faults.text("label.query", name, is_token, TOKEN));
     let grammar = faults.one_of("label.grammar", &written.grammar, &GrammarName::NAMED);
-    let several = written.several.as_deref().map(|several| faults.one_of("label.several", several, &[("first", ()), ("all", ())]));
+    let several = written
+        .several
+        .as_deref()
+        .map(|several| faults.one_of("label.several", several, &[("first", ()), ("all", ())]));
     let (header_written, field) = (header?, field?);
     Some(LabelRule {
         header: header_written.to_ascii_lowercase(),
@@ -142,13 +161,23 @@ fn opt_out(written: &OptOutFile, faults: &mut Faults) -> Option<OptOutRule> {
         faults.text(format!("opt_out.also[{index}]"), name, is_token, TOKEN);
     }
     let (header_written, value) = (header?, value?);
-    Some(OptOutRule { header: header_written.to_ascii_lowercase(), header_written, query: query.flatten(), value, also: written.also.clone() })
+    Some(OptOutRule {
+        header: header_written.to_ascii_lowercase(),
+        header_written,
+        query: query.flatten(),
+        value,
+        also: written.also.clone(),
+    })
 }
 
 fn settle(written: Option<&str>, faults: &mut Faults) -> Duration {
     let Some(written) = written else { return Duration::ZERO };
     duration(written).unwrap_or_else(|| {
-        faults.malformed("settle", written, "a time such as \"90s\", \"30m\", \"24h\" or \"30d\", at most 365 days long");
+        faults.malformed(
+            "settle",
+            written,
+            "a time such as \"90s\", \"30m\", \"24h\" or \"30d\", at most 365 days long",
+        );
         Duration::ZERO
     })
 }

@@ -187,14 +187,11 @@ impl Jobs for SledStore {
     }
 
     fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.ask(0, |tables| tables.unfinished(&[]))
+        self.ask(0, |tables| tables.unfinished(&[&[]]))
     }
 
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         let tags = tags.to_vec();
-        self.ask(0, move |tables| {
-            let found = tags.iter().map(|tag| tables.unfinished(&tag.0)).collect::<Result<Vec<_>, _>>()?;
-            Ok(found.concat())
-        })
+        self.ask(0, move |tables| tables.unfinished(&tags.iter().map(|tag| tag.0.as_slice()).collect::<Vec<_>>()))
     }
 }

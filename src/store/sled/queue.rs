@@ -14,12 +14,15 @@ use crate::store::StoreError;
 /// Tells the asker how it went; dropped without being called, it tells that the store is broken.
 pub(super) type Answer = Box<dyn FnOnce() + Send>;
 
+/// Does something to the tables.
+pub(super) type Apply = Box<dyn FnOnce(&mut Tables) -> Result<Answer, TableError> + Send>;
+
 /// One thing to do with the tables, and how much it will write.
 pub(super) struct Work {
     /// Bytes that it will write, roughly; 0 for a reader.
     pub(super) bytes: usize,
     /// Does it. An error breaks the engine.
-    pub(super) apply: Box<dyn FnOnce(&mut Tables) -> Result<Answer, TableError> + Send>,
+    pub(super) apply: Apply,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

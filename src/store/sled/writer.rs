@@ -71,7 +71,10 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
             Err(error) => {
                 shared.queue.refuse();
                 shared.waiting.lock().clear();
-                tracing::error!(error = &error as &dyn std::error::Error, "the store is broken and will be opened again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the store is broken and will be opened again"
+                );
                 bury(tables);
                 let Some(again) = open_again(shared, opener) else { return };
                 tables = again;
@@ -126,7 +129,9 @@ fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
     while !shared.queue.closed_within(pause) {
         match opener.reopen(&shared.syncs) {
             Ok(tables) => return Some(tables),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "the store does not open yet"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "the store does not open yet")
+            }
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }

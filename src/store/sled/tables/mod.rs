@@ -173,7 +173,11 @@ impl Tables {
         self.dirty_rows += 1;
         // What the note said is true no longer from the first write on.
         self.sync()?;
-        if closed_well { self.read_written_counts()? } else { self.count_placements()? }
+        if closed_well {
+            self.read_written_counts()?
+        } else {
+            self.count_placements()?
+        }
         self.job_count = self.jobs.len() as u64;
         self.unfinished_count = self.unfinished.len() as u64;
         Ok(())

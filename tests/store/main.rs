@@ -1,0 +1,6 @@
+//! The store's promises: one contract mounted on every engine, and what only a durable engine can show: kill -9,
+//! power cuts, full disks, failing syncs, wrong keys.
+
+mod contract;
+mod differential;
+mod world;

@@ -38,3 +38,11 @@ pub(crate) fn output(command: &mut Command) -> String {
     assert!(said.contains("1 passed"), "the child ran no test: {said}");
     said
 }
+
+/// The variable that carries a number to the child.
+pub(crate) const NUMBER: &str = "FORGETGATE_STORE_NUMBER";
+
+/// The number that the parent gave.
+pub(crate) fn number() -> u64 {
+    std::env::var(NUMBER).unwrap().parse().unwrap()
+}

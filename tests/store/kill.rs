@@ -26,7 +26,7 @@ fn p3_p5_what_was_acknowledged_survives_kill_9() {
     for round in 0..campaign::scaled(40) {
         let mut process = child::command(NAME, directory.path()).env(child::NUMBER, round.to_string()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
-        for _ in 0..fastrand::u32(1..4000) {
+        for _ in 0..fastrand::u32(1..1500) {
             let mut line = String::new();
             assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the child ended by itself");
             acknowledged.hear(&line);

@@ -107,10 +107,15 @@ async fn erase(store: &Opened, number: u64, say: &dyn Fn(&str)) {
 /// Is everything there that was acknowledged, and no step half done? Says what is not.
 pub(crate) fn verify(store: &Opened, acknowledged: &Acknowledged) -> Result<(), String> {
     wait(async {
+        let mut rows = Vec::new();
+        let mut rows_of = None;
         for (number, run) in &acknowledged.facts {
             let fact = the_fact(store, *number, *run);
-            let rows = store.index.rows(&[fact.key.tag], &fact.id).await.map_err(|error| error.to_string())?;
-            let row = rows.into_iter().find(|row| row.key == fact.key);
+            if rows_of != Some(fact.key.tag) {
+                rows = store.index.rows(&[fact.key.tag], &fact.id).await.map_err(|error| error.to_string())?;
+                rows_of = Some(fact.key.tag);
+            }
+            let row = rows.iter().find(|row| row.key == fact.key);
             let row = row.ok_or_else(|| format!("fact {number} is lost"))?;
             if row.last_seen < later(*run) || row.resource != fact.resource {
                 return Err(format!("fact {number} is not as it was last written"));

@@ -19,6 +19,9 @@ use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long closing waits for sled to let go of its lock: two seconds in all.
+const RELEASE_PAUSE: Duration = Duration::from_millis(2);
+const RELEASE_LOOKS: u32 = 1000;
 
 /// What is needed to open the store, and to open it again.
 pub(super) struct Opener {
@@ -32,6 +35,18 @@ impl Opener {
     pub(super) fn open(&self, syncs: &Arc<AtomicU64>) -> Result<Tables, TableError> {
         let files = Files::new(&self.path);
         guarded(|| Tables::open(&files, self.cache_bytes, self.key_check, &self.tuning, syncs))
+    }
+
+    /// sled's own threads hold the data file, and its lock, for a moment after the last handle is gone.
+    fn wait_until_released(&self) {
+        let files = Files::new(&self.path);
+        for _ in 0..RELEASE_LOOKS {
+            if files.in_use().is_ok_and(|in_use| !in_use) {
+                return;
+            }
+            thread::sleep(RELEASE_PAUSE);
+        }
+        tracing::warn!("the store's lock is not released yet");
     }
 
     /// After a failure: what the page cache holds is written again first.
@@ -66,6 +81,7 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
                 if let Err(error) = guarded(AssertUnwindSafe(|| tables.close())) {
                     tracing::error!(error = &error as &dyn std::error::Error, "the store did not close in good order");
                 }
+                opener.wait_until_released();
                 return;
             }
             Err(error) => {

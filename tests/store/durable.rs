@@ -117,6 +117,10 @@ fn a_damaged_store_is_refused_with_words() {
         let refused = open(&world.config).unwrap_err();
         assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
     }
+    let world = World::sled();
+    drop(world.open());
+    fs::remove_file(world.config.path.join("db")).unwrap();
+    assert!(matches!(open(&world.config), Err(OpenError::Io { .. })), "without its data");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::Tuning;
 use super::files::Files;
-use super::queue::{Answer, Queue, Work};
+use super::queue::{Answer, Queue, Refusal, Work};
 use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -85,7 +85,7 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
                 return;
             }
             Err(error) => {
-                shared.queue.refuse();
+                shared.queue.refuse(Refusal::Broken);
                 shared.waiting.lock().clear();
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -94,7 +94,7 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
                 bury(tables);
                 let Some(again) = open_again(shared, opener) else { return };
                 tables = again;
-                shared.queue.accept();
+                shared.queue.accept(Refusal::Broken);
                 tracing::info!("the store is open again");
             }
         }
@@ -167,13 +167,13 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
         let stuck = progress % 2 == 1 && progress == last;
         if !stuck && unmoved >= LOOKS {
             tracing::info!("the store moves again");
-            shared.queue.accept();
+            shared.queue.accept(Refusal::Stalled);
         }
         unmoved = if stuck { unmoved + 1 } else { 0 };
         last = progress;
         if unmoved == LOOKS {
             tracing::error!("the store has not answered for {stall:?}; traffic is refused until it does");
-            shared.queue.refuse();
+            shared.queue.refuse(Refusal::Stalled);
             shared.waiting.lock().clear();
         }
     }

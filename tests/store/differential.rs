@@ -20,7 +20,7 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let customer = 0..CUSTOMERS.len();
     let pair = (1..3u16, 0..4u8);
-    let record = (customer.clone(), pair.clone()).prop_map(|(customer, (upstream, resource))| Event::Record {
+    let record = (customer, pair.clone()).prop_map(|(customer, (upstream, resource))| Event::Record {
         customer,
         upstream,
         resource,

@@ -99,10 +99,12 @@ fn a_snapshot_that_was_cut_short_does_not_keep_the_store_shut() {
     assert_eq!(wait(rows_of(&world.open(), "anna")).len(), 1);
 }
 
+type Damage = fn(Vec<u8>) -> Vec<u8>;
+
 /// P11: what cannot be read is never taken for an empty index.
 #[test]
 fn a_damaged_store_is_refused_with_words() {
-    let damages: [(&str, fn(Vec<u8>) -> Vec<u8>); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("db", |_| Vec::new()),
         ("db", |bytes| vec![0; bytes.len()]),
         ("db", |bytes| bytes[..bytes.len() / 2].to_vec()),

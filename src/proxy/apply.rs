@@ -116,7 +116,7 @@ impl NewHead<'_> {
         });
         let kept: Vec<&[u8]> = kept.collect();
         if !kept.is_empty() {
-            insert_bytes(new, TRAILER, &kept.join(&b','));
+            append_bytes(new, TRAILER, &kept.join(&b','));
         }
     }
 
@@ -170,6 +170,12 @@ pub(super) fn is_kept_from_trailers(governed: &Governed, name: &str) -> bool {
     governed.role(name).is_some() || framing.iter().any(|each| name.eq_ignore_ascii_case(each))
 }
 
+fn append_bytes(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        headers.append(name, value);
+    }
+}
+
 fn insert_bytes(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
     // The bytes come from header values and from text that has no control characters: they make a header value again.
     if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -193,11 +199,12 @@ pub(super) fn answer_head(headers: &mut HeaderMap, request_id: &HeaderValue) {
 }
 
 fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
-    let nominated: Vec<Vec<u8>> = old
-        .get_all(http::header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b',').map(|name| name.trim_ascii().to_ascii_lowercase()))
-        .collect();
+    let words = |value: &'_ HeaderValue| -> Vec<HeaderName> {
+        let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let names = tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
+        names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
+    };
+    let nominated: Vec<HeaderName> = old.get_all(http::header::CONNECTION).iter().flat_map(words).collect();
     let mut new = HeaderMap::with_capacity(old.len() + 2);
     let mut last: Option<HeaderName> = None;
     for (name, value) in old {
@@ -208,7 +215,7 @@ fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
         let gone = matches!(kind(name), Kind::Connection | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
             || matches!(name.as_str(), "keep-alive" | "proxy-connection");
         // What an answer nominates is dropped, but never what frames or dates it.
-        let named = nominated.iter().any(|each| each == name.as_str().as_bytes()) && name != CONTENT_LENGTH;
+        let named = nominated.contains(name) && name != CONTENT_LENGTH;
         if !gone && !named {
             new.append(name.clone(), value);
         }

@@ -117,6 +117,7 @@ async function main() {
     }
     console.log(JSON.stringify({ call, ...seen }));
   }
+  process.exit(0); // a refused sound is a stream that nobody reads, which would keep Node waiting
 }
 
 main();

@@ -153,9 +153,8 @@ impl Round<'_> {
         }
         if !sendable.is_empty() {
             let straggling = self.drained_with_passers(upstream).await;
-            for key in sendable {
-                result = result.and(self.delete(key, straggling).await);
-            }
+            let deletes = join_all(sendable.into_iter().map(|key| self.delete(key, straggling))).await;
+            result = deletes.into_iter().fold(result, Result::and);
         }
         self.ended(upstream);
         result

@@ -172,12 +172,21 @@ impl Eraser {
                 Ok(Some(Step::Wait(until))) => return Some(until),
                 Ok(Some(_)) => return None,
                 Err(error) => {
-                    tracing::error!(erasure = %id, %error, "a step of an erasure could not be recorded");
-                    self.shared.fences.lock().entry(id).or_default().append(&mut fences);
-                    return Some(UnixSeconds(self.now().0 + 1));
+                    tracing::error!(erasure = %id, %error, "a step of an erasure could not be done");
+                    return Some(UnixSeconds(self.now().0 + self.after(id, &error, fences)));
                 }
             }
         }
+    }
+
+    /// Seconds until a step that failed is tried again. The customer stays out meanwhile, unless what is stored cannot be
+    /// read: that does not mend itself, and nobody is to be kept out for ever.
+    fn after(&self, id: Uuid, error: &StoreError, mut fences: Vec<Fence>) -> u64 {
+        if matches!(error, StoreError::Corrupt { .. }) {
+            return LOOK_EVERY.as_secs();
+        }
+        self.shared.fences.lock().entry(id).or_default().append(&mut fences);
+        1
     }
 
     /// Does one step. `Some` is what cannot be done now.

@@ -67,6 +67,7 @@ impl World {
             clock: Arc::new(unix_now),
             runtime: tokio::runtime::Handle::current(),
             cut_before: false,
+            registry: Arc::clone(&registry),
         });
         eraser.restore().await.unwrap();
         let (readiness, writable) = (Readiness::new(), Arc::new(AtomicBool::new(true)));

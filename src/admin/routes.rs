@@ -207,6 +207,9 @@ fn parameters(template: &str, path: &str) -> Option<Parameters> {
     let mut given = path.split('/');
     for wanted in template.split('/') {
         let segment = given.next()?;
+        if segment.is_empty() && wanted.starts_with('{') {
+            return None;
+        }
         let decoded = || percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned);
         match wanted {
             "{id}" => found.id = Some(decoded()?),

@@ -121,7 +121,8 @@ impl Barrier {
     }
 
     fn shard(&self, tag: Tag) -> &Mutex<Shard> {
-        &self.shards[usize::from(tag.0[15]) % SHARDS]
+        let [.., last] = tag.0;
+        self.shards.get(usize::from(last) % SHARDS).expect("the remainder is below the number of shards")
     }
 }
 

@@ -108,7 +108,7 @@ fn calls(profile: &Profile) -> Table {
     for endpoint in profile.endpoints() {
         let resource = endpoint.resource_template().unwrap_or_default();
         table.add_row([
-            wrapped(&endpoint.call(), '/', 48),
+            wrapped(endpoint.call(), '/', 48),
             wrapped(&kind(endpoint), ' ', 22),
             wrapped(resource, '/', 21),
         ]);
@@ -191,7 +191,12 @@ fn everything(profile: &Profile) -> Value {
             "grammar": label.grammar.name(),
             "several": label.several,
         },
-        "opt_out": opt_out.map(|rule| json!({ "header": rule.header_written, "query": rule.query, "value": rule.value, "also": rule.also })),
+        "opt_out": opt_out.map(|rule| json!({
+            "header": rule.header_written,
+            "query": rule.query,
+            "value": rule.value,
+            "also": rule.also,
+        })),
         "settle_seconds": profile.settle.as_secs(),
         "deletes_per_minute": profile.deletes_per_minute,
         "erase": erase.map(|rule| json!({
@@ -201,9 +206,13 @@ fn everything(profile: &Profile) -> Value {
             "apis": rule.apis,
             "default_version": rule.default_version,
         })),
-        "verify": profile.verify.iter().map(|rule| json!({ "call": rule.call(), "query": rule.query_written(), "absent": rule.absent })).collect::<Vec<_>>(),
+        "verify": profile.verify.iter().map(|rule| json!({
+            "call": rule.call(),
+            "query": rule.query_written(),
+            "absent": rule.absent,
+        })).collect::<Vec<_>>(),
         "endpoints": profile.endpoints().iter().map(|endpoint| json!({
-            "call": endpoint.call(),
+            "call": &**endpoint.call(),
             "is": endpoint.classes.names().collect::<Vec<_>>(),
             "resource": endpoint.resource_template(),
             "when": endpoint.when.as_ref().map(|when| json!({ "query": when.query })),

@@ -16,6 +16,8 @@ use crate::domain::profile::Endpoint;
 use crate::domain::refusal::Code;
 use crate::telemetry::{AccessLog, AccessRecord, EndReason, UpstreamCounters, WorkerCounters};
 
+type Count = fn(&UpstreamCounters);
+
 /// What is known of a request while it is on its way.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -61,7 +63,7 @@ impl Entry {
     /// The endpoint is known, as the profile names it.
     pub(super) fn called(&mut self, endpoint: &Endpoint) {
         if self.log.is_some() {
-            self.record.call = Some(endpoint.call().into());
+            self.record.call = Some(Arc::clone(endpoint.call()));
         }
     }
 
@@ -80,7 +82,7 @@ impl Entry {
     pub(super) fn judged(&self, permit: &Permit) {
         let Some(upstream) = self.upstream() else { return };
         let marks = permit.marks();
-        let counted: [(bool, fn(&UpstreamCounters)); 8] = [
+        let counted: [(bool, Count); 8] = [
             (!permit.labels().is_empty(), UpstreamCounters::labelled),
             (permit.opt_out() == OptOutLine::Out, UpstreamCounters::opted_out),
             (marks.rewritten, UpstreamCounters::rewritten),

@@ -79,7 +79,7 @@ pub(super) fn prepare(
     destination: &Arc<Destination>,
     target: &Target<'_>,
     gathered: Gathered,
-    permit: Permit,
+    permit: &Permit,
     parts: Parts,
     request_id: &HeaderValue,
     peer: IpAddr,

@@ -123,7 +123,7 @@ impl Gate {
     }
 
     pub(super) fn pool(&self, index: usize) -> &Pool<RequestBody> {
-        &self.pools[index]
+        self.pools.get(index).expect("an index is a place in the configuration, and each has its pool")
     }
 
     pub(super) fn barrier(&self) -> &Arc<Barrier> {

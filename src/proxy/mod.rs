@@ -136,7 +136,7 @@ async fn tell(gate: &Rc<Gate>, telling: Telling<'_>) -> Result<Told, Refusal> {
     let (permit, ahead) = judge(gate, &destination, &target, &gathered, &parts, body).await?;
     entry.judged(&permit);
     if target.found.classes.erase() {
-        return erase::prepare(&destination, &target, gathered, permit, parts, request_id, peer).map(Told::Erase);
+        return erase::prepare(&destination, &target, gathered, &permit, parts, request_id, peer).map(Told::Erase);
     }
     let place = Place { destination: &destination, resource: &target.resource, api: target.found.api };
     let recorded = record::record(gate, permit, place).await?;

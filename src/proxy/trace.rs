@@ -54,7 +54,10 @@ fn valid(bytes: &[u8]) -> Option<&[u8; 55]> {
 
 fn hex(mut number: u128, digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        *digit = match (number & 0xf) as u8 {
+            small @ 0..=9 => b'0' + small,
+            large => b'a' + large - 10,
+        };
         number >>= 4;
     }
 }

@@ -24,9 +24,11 @@ pub use self::sled::Tuning;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.
+#[allow(clippy::module_name_repetitions, reason = "it is used far from this module, where its name says whose it is")]
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Why the store did not do what it was asked. The caller sees 503 `store_unavailable`, whichever it is.
+#[allow(clippy::module_name_repetitions, reason = "it is used far from this module, where its name says whose it is")]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The engine failed and is being opened again.
@@ -177,9 +179,9 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// Jobs in the order of their IDs, from the first after `cursor`, at most `limit`.
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>>;
 
-    /// All that are not finished.
+    /// All that are not finished, in the order of their IDs.
     fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>>;
 
-    /// The unfinished jobs of a customer, under any of these tags.
+    /// The unfinished jobs of a customer, under any of these tags, in the order of their IDs.
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>>;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::memory::MemoryStore;
 use super::seal::Keys;
-use super::seal::key_file::{self, KeyFileError};
+use super::seal::key_file::{self, Failure as KeyFailure};
 use super::sled::{self, SledStore, Tuning};
 use super::{Index, Jobs};
 use crate::config::{self, Engine};
@@ -33,7 +33,7 @@ impl fmt::Debug for Opened {
 pub enum OpenError {
     /// There is no usable key.
     #[error("the store's key cannot be used")]
-    Key(#[from] KeyFileError),
+    Key(#[from] KeyFailure),
     /// The key is not the one that the store was made with.
     #[error("{key_file} is not the key that the store in {path} was made with")]
     WrongKey {
@@ -93,7 +93,7 @@ pub fn open_with(config: &config::Store, tuning: Tuning) -> Result<Opened, OpenE
     match config.engine {
         Engine::Sled => {
             let key = if sled::exists(config)? {
-                let missing = || KeyFileError::Missing { path: config.key_file.clone() };
+                let missing = || KeyFailure::Missing { path: config.key_file.clone() };
                 key_file::read(&config.key_file)?.ok_or_else(missing)?
             } else {
                 key_file::read_or_make(&config.key_file)?

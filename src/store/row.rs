@@ -4,7 +4,7 @@
 
 use zeroize::Zeroizing;
 
-use super::seal::{Keys, OVERHEAD, SealError};
+use super::seal::{Failure, Keys, OVERHEAD};
 use super::{Placement, Row, StoreError};
 use crate::domain::{CustomerId, PairKey, UnixSeconds};
 
@@ -43,7 +43,7 @@ impl StoredRow {
         plain.push(u8::from(wire.is_some()));
         plain.extend_from_slice(wire.unwrap_or_default());
         let sealed = keys.seal_row(&placement.id, placement.key, &plain).map_err(|error| match error {
-            SealError::NotOurs | SealError::NoRandomness => StoreError::Broken,
+            Failure::NotOurs | Failure::NoRandomness => StoreError::Broken,
         })?;
         Ok(Self { first_seen: placement.seen, last_seen: placement.seen, erased_at: None, api: placement.api, sealed })
     }

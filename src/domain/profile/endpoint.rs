@@ -1,5 +1,7 @@
 //! One call of a service: how it is recognised, what kind it is, and which part of its path the index remembers.
 
+use std::sync::Arc;
+
 use super::classes::Classes;
 use super::matching::segments;
 use super::template::{PathTemplate, Segment};
@@ -15,6 +17,8 @@ pub struct Endpoint {
     pub classes: Classes,
     /// When its data is labelled.
     pub when: Option<When>,
+    /// Its call as profiles write it, made once: every request's log line names it.
+    pub(super) written: Arc<str>,
     pub(super) resource: Option<Resource>,
     pub(super) api: Option<u8>,
     /// Could a path that matches this endpoint also be read as one with classes that this one lacks?
@@ -24,8 +28,8 @@ pub struct Endpoint {
 impl Endpoint {
     /// `POST /v1/recognize`, as profiles write it.
     #[must_use]
-    pub fn call(&self) -> String {
-        format!("{} {}", self.method, self.template)
+    pub const fn call(&self) -> &Arc<str> {
+        &self.written
     }
 
     /// The resource's template as profiles write it; `None` when the index remembers nothing of the path.

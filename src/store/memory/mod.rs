@@ -83,8 +83,7 @@ impl Index for MemoryStore {
             }
             let number = u16::try_from(state.upstreams.len() + 1).map(UpstreamNumber);
             let number = number.map_err(|_| StoreError::TooLarge { what: "the list of upstreams" })?;
-            let known =
-                KnownUpstream { number, name: name.to_owned(), identity: identity.to_owned(), has_rows: false };
+            let known = KnownUpstream { number, name: name.to_owned(), identity: identity.to_owned(), has_rows: false };
             state.upstreams.push(known);
             Ok(number)
         })

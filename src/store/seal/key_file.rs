@@ -16,9 +16,11 @@ pub type KeyBytes = Zeroizing<[u8; 32]>;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
+pub enum Failure {
     /// The store is there, its key is not.
-    #[error("{path} is missing, and the store cannot be opened without the key that it was made with; restore the file from its backup")]
+    #[error(
+        "{path} is missing, and the store cannot be opened without the key that it was made with; restore the file from its backup"
+    )]
     Missing {
         /// Where it should be.
         path: PathBuf,
@@ -57,39 +59,39 @@ pub enum KeyFileError {
 ///
 /// # Errors
 ///
-/// [`KeyFileError`], except `Missing`.
-pub fn read(path: &Path) -> Result<Option<KeyBytes>, KeyFileError> {
-    let io_error = |source| KeyFileError::Io { path: path.into(), source };
+/// [`Failure`], except `Missing`.
+pub fn read(path: &Path) -> Result<Option<KeyBytes>, Failure> {
+    let io_error = |source| Failure::Io { path: path.into(), source };
     let meta = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(io_error)?,
     };
     if !meta.is_file() {
-        return Err(KeyFileError::NotAFile { path: path.into() });
+        return Err(Failure::NotAFile { path: path.into() });
     }
     let mode = meta.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(KeyFileError::Exposed { path: path.into(), mode });
+        return Err(Failure::Exposed { path: path.into(), mode });
     }
     // A key is 65 bytes; whatever is much longer is something else and is not read in.
     if meta.len() > 1024 {
-        return Err(KeyFileError::NotAKey { path: path.into() });
+        return Err(Failure::NotAKey { path: path.into() });
     }
     let text = Zeroizing::new(fs::read(path).map_err(io_error)?);
-    parse(&text).map(Some).ok_or_else(|| KeyFileError::NotAKey { path: path.into() })
+    parse(&text).map(Some).ok_or_else(|| Failure::NotAKey { path: path.into() })
 }
 
 /// Reads the key, or makes a new one if there is no file yet. When this returns, the file is durable.
 ///
 /// # Errors
 ///
-/// [`KeyFileError`], except `Missing`.
-pub fn read_or_make(path: &Path) -> Result<KeyBytes, KeyFileError> {
+/// [`Failure`], except `Missing`.
+pub fn read_or_make(path: &Path) -> Result<KeyBytes, Failure> {
     if let Some(key) = read(path)? {
         return Ok(key);
     }
-    make(path).map_err(|source| KeyFileError::Io { path: path.into(), source })?;
-    read(path)?.ok_or_else(|| KeyFileError::Missing { path: path.into() })
+    make(path).map_err(|source| Failure::Io { path: path.into(), source })?;
+    read(path)?.ok_or_else(|| Failure::Missing { path: path.into() })
 }
 
 fn parse(text: &[u8]) -> Option<KeyBytes> {
@@ -158,7 +160,7 @@ mod tests {
     fn a_key_that_others_can_read_is_refused() {
         for mode in [0o640, 0o604, 0o620, 0o777] {
             let (_dir, path) = written(&format!("{}\n", "ab".repeat(32)), mode);
-            assert!(matches!(read(&path), Err(KeyFileError::Exposed { mode: found, .. }) if found == mode));
+            assert!(matches!(read(&path), Err(Failure::Exposed { mode: found, .. }) if found == mode));
         }
     }
 
@@ -166,11 +168,11 @@ mod tests {
     fn what_is_not_a_key_is_refused_and_not_replaced() {
         for text in ["", "\n", &"ab".repeat(31), &"ab".repeat(33), &"xy".repeat(32), &"ab".repeat(4000)] {
             let (_dir, path) = written(text, 0o600);
-            assert!(matches!(read_or_make(&path), Err(KeyFileError::NotAKey { .. })));
+            assert!(matches!(read_or_make(&path), Err(Failure::NotAKey { .. })));
             assert_eq!(fs::read_to_string(&path).unwrap(), *text);
         }
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(read(dir.path()), Err(KeyFileError::NotAFile { .. })));
+        assert!(matches!(read(dir.path()), Err(Failure::NotAFile { .. })));
     }
 
     #[test]

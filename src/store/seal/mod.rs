@@ -27,7 +27,7 @@ const MAC: usize = 16;
 
 /// Why something could not be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
+pub enum Failure {
     /// It was sealed for another customer, row or job, with another key, or it has been changed.
     #[error("the sealed value does not open with this key")]
     NotOurs,
@@ -111,8 +111,8 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`SealError::NoRandomness`].
-    pub fn seal_row(&self, id: &CustomerId, row: PairKey, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    /// [`Failure::NoRandomness`].
+    pub fn seal_row(&self, id: &CustomerId, row: PairKey, plain: &[u8]) -> Result<Vec<u8>, Failure> {
         seal(&self.row_cipher(id), &row.to_bytes(), plain)
     }
 
@@ -120,8 +120,8 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`SealError::NotOurs`] with another ID, row or key.
-    pub fn open_row(&self, id: &CustomerId, row: PairKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    /// [`Failure::NotOurs`] with another ID, row or key.
+    pub fn open_row(&self, id: &CustomerId, row: PairKey, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
         open(&self.row_cipher(id), &row.to_bytes(), sealed)
     }
 
@@ -129,8 +129,8 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`SealError::NoRandomness`].
-    pub fn seal_job(&self, job: Uuid, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    /// [`Failure::NoRandomness`].
+    pub fn seal_job(&self, job: Uuid, plain: &[u8]) -> Result<Vec<u8>, Failure> {
         seal(&self.jobs, job.as_bytes(), plain)
     }
 
@@ -138,8 +138,8 @@ impl Keys {
     ///
     /// # Errors
     ///
-    /// [`SealError::NotOurs`] for another job or key.
-    pub fn open_job(&self, job: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    /// [`Failure::NotOurs`] for another job or key.
+    pub fn open_job(&self, job: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
         open(&self.jobs, job.as_bytes(), sealed)
     }
 
@@ -156,9 +156,9 @@ fn expand(from: &Hkdf<Sha256>, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     key
 }
 
-fn seal(cipher: &ChaCha20Poly1305, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+fn seal(cipher: &ChaCha20Poly1305, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut nonce = [0; NONCE];
-    getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
+    getrandom::fill(&mut nonce).map_err(|_| Failure::NoRandomness)?;
     let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD);
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(plain);
@@ -170,9 +170,9 @@ fn seal(cipher: &ChaCha20Poly1305, context: &[u8], plain: &[u8]) -> Result<Vec<u
     Ok(sealed)
 }
 
-fn open(cipher: &ChaCha20Poly1305, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let (nonce, rest) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::NotOurs)?;
-    let (body, mac) = rest.split_last_chunk::<MAC>().ok_or(SealError::NotOurs)?;
+fn open(cipher: &ChaCha20Poly1305, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let (nonce, rest) = sealed.split_first_chunk::<NONCE>().ok_or(Failure::NotOurs)?;
+    let (body, mac) = rest.split_last_chunk::<MAC>().ok_or(Failure::NotOurs)?;
     let mut plain = Zeroizing::new(body.to_vec());
     cipher
         .decrypt_inout_detached(
@@ -181,7 +181,7 @@ fn open(cipher: &ChaCha20Poly1305, context: &[u8], sealed: &[u8]) -> Result<Zero
             plain.as_mut_slice().into(),
             &AeadTag::<ChaCha20Poly1305>::from(*mac),
         )
-        .map_err(|_| SealError::NotOurs)?;
+        .map_err(|_| Failure::NotOurs)?;
     Ok(plain)
 }
 

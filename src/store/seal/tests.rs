@@ -1,6 +1,6 @@
 use uuid::Uuid;
 
-use super::{Keys, SealError};
+use super::{Failure, Keys};
 use crate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UpstreamNumber};
 
 fn keys() -> Keys {
@@ -12,12 +12,7 @@ fn id(text: &str) -> CustomerId {
 }
 
 fn row(keys: &Keys, id: &CustomerId) -> PairKey {
-    PairKey {
-        tag: keys.tag(id),
-        upstream: UpstreamNumber(1),
-        form: LabelForm::RAW,
-        resource: ResourceHash([3; 8]),
-    }
+    PairKey { tag: keys.tag(id), upstream: UpstreamNumber(1), form: LabelForm::RAW, resource: ResourceHash([3; 8]) }
 }
 
 #[test]
@@ -36,7 +31,10 @@ fn derivations_are_what_the_rfc_says_and_stay_so() {
     let keys = keys();
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     assert_eq!(hex(&keys.tag(&id("abc")).0), "2f0431a3699a70bfbe3cdcf778b93f8d");
-    assert_eq!(hex(&*keys.alias_key("assistant-eu")), "ea770902650004d77dbf91de9b5f5fef426167c15da3f8ea81316f038285beeb");
+    assert_eq!(
+        hex(&*keys.alias_key("assistant-eu")),
+        "ea770902650004d77dbf91de9b5f5fef426167c15da3f8ea81316f038285beeb"
+    );
     assert_eq!(hex(&keys.check_value()), "28d007cfb53db0e946af9d6ad1c6f5aa");
 }
 
@@ -47,9 +45,9 @@ fn a_row_opens_with_the_customers_id_and_with_no_other_p7() {
     let row = row(&keys, &anna);
     let sealed = keys.seal_row(&anna, row, b"assistants/a1").unwrap();
     assert_eq!(keys.open_row(&anna, row, &sealed).unwrap().as_slice(), b"assistants/a1");
-    assert_eq!(keys.open_row(&bert, row, &sealed), Err(SealError::NotOurs));
+    assert_eq!(keys.open_row(&bert, row, &sealed), Err(Failure::NotOurs));
     let other_key = Keys::derive(&[8; 32]);
-    assert_eq!(other_key.open_row(&anna, row, &sealed), Err(SealError::NotOurs));
+    assert_eq!(other_key.open_row(&anna, row, &sealed), Err(Failure::NotOurs));
 }
 
 #[test]
@@ -59,12 +57,12 @@ fn a_sealed_row_cannot_be_moved_or_changed() {
     let row = row(&keys, &anna);
     let sealed = keys.seal_row(&anna, row, b"assistants/a1").unwrap();
     let moved = PairKey { upstream: UpstreamNumber(2), ..row };
-    assert_eq!(keys.open_row(&anna, moved, &sealed), Err(SealError::NotOurs));
+    assert_eq!(keys.open_row(&anna, moved, &sealed), Err(Failure::NotOurs));
     for at in 0..sealed.len() {
         let mut changed = sealed.clone();
         changed[at] ^= 1;
-        assert_eq!(keys.open_row(&anna, row, &changed), Err(SealError::NotOurs));
-        assert_eq!(keys.open_row(&anna, row, &sealed[..at]), Err(SealError::NotOurs));
+        assert_eq!(keys.open_row(&anna, row, &changed), Err(Failure::NotOurs));
+        assert_eq!(keys.open_row(&anna, row, &sealed[..at]), Err(Failure::NotOurs));
     }
 }
 
@@ -81,8 +79,8 @@ fn a_job_opens_with_the_store_key_alone_and_only_as_itself() {
     let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let sealed = keys().seal_job(one, b"anna").unwrap();
     assert_eq!(keys().open_job(one, &sealed).unwrap().as_slice(), b"anna");
-    assert_eq!(keys().open_job(two, &sealed), Err(SealError::NotOurs));
-    assert_eq!(Keys::derive(&[8; 32]).open_job(one, &sealed), Err(SealError::NotOurs));
+    assert_eq!(keys().open_job(two, &sealed), Err(Failure::NotOurs));
+    assert_eq!(Keys::derive(&[8; 32]).open_job(one, &sealed), Err(Failure::NotOurs));
 }
 
 #[test]

@@ -27,14 +27,19 @@ impl Files {
         self.directory.join("db")
     }
 
+    fn conf(&self) -> PathBuf {
+        self.directory.join("conf")
+    }
+
     /// Stands for as long as the first creation is under way.
     fn creating(&self) -> PathBuf {
         self.directory.join("creating")
     }
 
-    /// Is there a store that was once completed?
+    /// Is there a store that was once completed, or what is left of one? It is never taken for an empty place.
     pub(super) fn store_exists(&self) -> io::Result<bool> {
-        Ok(self.data().try_exists()? && !self.creating().try_exists()?)
+        let something = self.data().try_exists()? || self.conf().try_exists()?;
+        Ok(something && !self.creating().try_exists()?)
     }
 
     /// Is another process using the store at this moment?
@@ -69,7 +74,7 @@ impl Files {
 
     /// The first creation is complete and durable.
     pub(super) fn created(&self) -> io::Result<()> {
-        File::open(self.directory.join("conf"))?.sync_all()?;
+        File::open(self.conf())?.sync_all()?;
         self.sync_names()?;
         fs::remove_file(self.creating())?;
         self.sync_names()

@@ -81,9 +81,10 @@ impl SledStore {
             TableError::Sync(source) | TableError::Sled(sled::Error::Io(source)) => {
                 OpenError::Io { path: path.clone(), source }
             }
-            other @ (TableError::Sled(_) | TableError::Panic(_) | TableError::Unreadable(_)) => {
-                OpenError::Damaged { path: path.clone(), reason: other.to_string() }
-            }
+            other @ (TableError::Sled(_)
+            | TableError::Panic(_)
+            | TableError::Unreadable(_)
+            | TableError::TooLarge(_)) => OpenError::Damaged { path: path.clone(), reason: other.to_string() },
         })?;
         let (writers, watchers) = (Arc::clone(&shared), Arc::clone(&shared));
         let write = thread::Builder::new().name("store-writer".into());
@@ -101,14 +102,20 @@ impl SledStore {
     ) -> StoreFuture<'a, T> {
         let (sender, receiver) = oneshot::channel();
         let apply = Box::new(move |tables: &mut Tables| {
-            let answer = question(tables)?;
+            let answer = match question(tables) {
+                Ok(answer) => Ok(answer),
+                // One row's or one asker's trouble is not the engine's.
+                Err(TableError::Unreadable(what)) => Err(StoreError::Corrupt { what }),
+                Err(TableError::TooLarge(what)) => Err(StoreError::TooLarge { what }),
+                Err(broken) => return Err(broken),
+            };
             // An asker who has gone away does not matter: what was written stays written.
             Ok(Box::new(move || drop(sender.send(answer))) as Answer)
         });
         let queued = self.shared.queue.push(Work { bytes, apply });
         Box::pin(async move {
             queued?;
-            receiver.await.map_err(|_| StoreError::Broken)
+            receiver.await.unwrap_or(Err(StoreError::Broken))
         })
     }
 }
@@ -155,8 +162,7 @@ impl Index for SledStore {
 
     fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber> {
         let (name, identity) = (name.to_owned(), identity.to_owned());
-        let number = self.ask(name.len() + identity.len(), move |tables| tables.upstream_number(&name, &identity));
-        Box::pin(async move { number.await? })
+        self.ask(name.len() + identity.len(), move |tables| tables.upstream_number(&name, &identity))
     }
 
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {
@@ -187,14 +193,11 @@ impl Jobs for SledStore {
     }
 
     fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.ask(0, |tables| tables.unfinished(&[]))
+        self.ask(0, |tables| tables.unfinished(&[&[]]))
     }
 
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         let tags = tags.to_vec();
-        self.ask(0, move |tables| {
-            let found = tags.iter().map(|tag| tables.unfinished(&tag.0)).collect::<Result<Vec<_>, _>>()?;
-            Ok(found.concat())
-        })
+        self.ask(0, move |tables| tables.unfinished(&tags.iter().map(|tag| tag.0.as_slice()).collect::<Vec<_>>()))
     }
 }

@@ -14,42 +14,65 @@ use crate::store::StoreError;
 /// Tells the asker how it went; dropped without being called, it tells that the store is broken.
 pub(super) type Answer = Box<dyn FnOnce() + Send>;
 
+/// Does something to the tables.
+pub(super) type Apply = Box<dyn FnOnce(&mut Tables) -> Result<Answer, TableError> + Send>;
+
 /// One thing to do with the tables, and how much it will write.
 pub(super) struct Work {
     /// Bytes that it will write, roughly; 0 for a reader.
     pub(super) bytes: usize,
     /// Does it. An error breaks the engine.
-    pub(super) apply: Box<dyn FnOnce(&mut Tables) -> Result<Answer, TableError> + Send>,
+    pub(super) apply: Apply,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    Open,
-    Refusing,
-    Closed,
+/// Why nothing is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The engine failed and is not open again yet.
+    Broken,
+    /// A batch does not come to its end.
+    Stalled,
 }
 
+#[derive(Default)]
 struct State {
     works: VecDeque<Work>,
-    gate: Gate,
+    broken: bool,
+    stalled: bool,
+    closed: bool,
+}
+
+impl State {
+    fn is_open(&self) -> bool {
+        !(self.broken || self.stalled || self.closed)
+    }
+
+    fn set(&mut self, refusal: Refusal, refused: bool) {
+        match refusal {
+            Refusal::Broken => self.broken = refused,
+            Refusal::Stalled => self.stalled = refused,
+        }
+    }
 }
 
 pub(super) struct Queue {
     state: Mutex<State>,
-    changed: Condvar,
+    /// For the writer alone: something was put in line, or the queue was closed.
+    arrived: Condvar,
+    /// For all who pause: the queue was closed.
+    closed: Condvar,
     bound: usize,
 }
 
 impl Queue {
     pub(super) fn new(bound: usize) -> Self {
-        let state = State { works: VecDeque::new(), gate: Gate::Open };
-        Self { state: Mutex::new(state), changed: Condvar::new(), bound }
+        Self { state: Mutex::default(), arrived: Condvar::new(), closed: Condvar::new(), bound }
     }
 
     /// Puts a work in line.
     pub(super) fn push(&self, work: Work) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        if state.gate != Gate::Open {
+        if !state.is_open() {
             return Err(StoreError::Broken);
         }
         if state.works.len() >= self.bound {
@@ -59,7 +82,7 @@ impl Queue {
         let was_empty = state.works.len() == 1;
         drop(state);
         if was_empty {
-            self.changed.notify_all();
+            self.arrived.notify_one();
         }
         Ok(())
     }
@@ -69,10 +92,10 @@ impl Queue {
     pub(super) fn take(&self, works_max: usize, bytes_max: usize) -> Option<Vec<Work>> {
         let mut state = self.state.lock();
         while state.works.is_empty() {
-            if state.gate == Gate::Closed {
+            if state.closed {
                 return None;
             }
-            self.changed.wait(&mut state);
+            self.arrived.wait(&mut state);
         }
         let mut bytes = 0;
         let fits = |work: &&Work| {
@@ -84,43 +107,37 @@ impl Queue {
         Some(state.works.drain(..count).collect())
     }
 
-    /// Throws away what waits, and lets nothing in until [`Self::accept`].
-    pub(super) fn refuse(&self) {
+    /// Throws away what waits, and lets nothing in until this reason and any other have been lifted.
+    pub(super) fn refuse(&self, refusal: Refusal) {
         let thrown_away = {
             let mut state = self.state.lock();
-            if state.gate == Gate::Open {
-                state.gate = Gate::Refusing;
-            }
+            state.set(refusal, true);
             std::mem::take(&mut state.works)
         };
         drop(thrown_away);
     }
 
-    /// Opens the gate again.
-    pub(super) fn accept(&self) {
-        let mut state = self.state.lock();
-        if state.gate == Gate::Refusing {
-            state.gate = Gate::Open;
-        }
+    /// Lifts one reason for refusing.
+    pub(super) fn accept(&self, refusal: Refusal) {
+        self.state.lock().set(refusal, false);
     }
 
     /// Lets nothing in any more; what is in line is still taken.
     pub(super) fn close(&self) {
-        self.state.lock().gate = Gate::Closed;
-        self.changed.notify_all();
+        self.state.lock().closed = true;
+        self.arrived.notify_one();
+        self.closed.notify_all();
     }
 
     /// Waits for `pause` or the end. Is it the end?
     pub(super) fn closed_within(&self, pause: Duration) -> bool {
         let mut state = self.state.lock();
-        if state.gate != Gate::Closed {
-            self.changed.wait_for(&mut state, pause);
-        }
-        state.gate == Gate::Closed
+        self.closed.wait_while_for(&mut state, |state| !state.closed, pause);
+        state.closed
     }
 
     /// May something be put in line at this moment?
     pub(super) fn is_open(&self) -> bool {
-        self.state.lock().gate == Gate::Open
+        self.state.lock().is_open()
     }
 }

@@ -14,11 +14,14 @@ use parking_lot::Mutex;
 
 use super::Tuning;
 use super::files::Files;
-use super::queue::{Answer, Queue, Work};
+use super::queue::{Answer, Queue, Refusal, Work};
 use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long closing waits for sled to let go of its lock: two seconds in all.
+const RELEASE_PAUSE: Duration = Duration::from_millis(2);
+const RELEASE_LOOKS: u32 = 1000;
 
 /// What is needed to open the store, and to open it again.
 pub(super) struct Opener {
@@ -32,6 +35,18 @@ impl Opener {
     pub(super) fn open(&self, syncs: &Arc<AtomicU64>) -> Result<Tables, TableError> {
         let files = Files::new(&self.path);
         guarded(|| Tables::open(&files, self.cache_bytes, self.key_check, &self.tuning, syncs))
+    }
+
+    /// sled's own threads hold the data file, and its lock, for a moment after the last handle is gone.
+    fn wait_until_released(&self) {
+        let files = Files::new(&self.path);
+        for _ in 0..RELEASE_LOOKS {
+            if files.in_use().is_ok_and(|in_use| !in_use) {
+                return;
+            }
+            thread::sleep(RELEASE_PAUSE);
+        }
+        tracing::warn!("the store's lock is not released yet");
     }
 
     /// After a failure: what the page cache holds is written again first.
@@ -66,16 +81,20 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
                 if let Err(error) = guarded(AssertUnwindSafe(|| tables.close())) {
                     tracing::error!(error = &error as &dyn std::error::Error, "the store did not close in good order");
                 }
+                opener.wait_until_released();
                 return;
             }
             Err(error) => {
-                shared.queue.refuse();
+                shared.queue.refuse(Refusal::Broken);
                 shared.waiting.lock().clear();
-                tracing::error!(error = &error as &dyn std::error::Error, "the store is broken and will be opened again");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the store is broken and will be opened again"
+                );
                 bury(tables);
                 let Some(again) = open_again(shared, opener) else { return };
                 tables = again;
-                shared.queue.accept();
+                shared.queue.accept(Refusal::Broken);
                 tracing::info!("the store is open again");
             }
         }
@@ -126,7 +145,9 @@ fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
     while !shared.queue.closed_within(pause) {
         match opener.reopen(&shared.syncs) {
             Ok(tables) => return Some(tables),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "the store does not open yet"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "the store does not open yet")
+            }
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
@@ -146,13 +167,13 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
         let stuck = progress % 2 == 1 && progress == last;
         if !stuck && unmoved >= LOOKS {
             tracing::info!("the store moves again");
-            shared.queue.accept();
+            shared.queue.accept(Refusal::Stalled);
         }
         unmoved = if stuck { unmoved + 1 } else { 0 };
         last = progress;
         if unmoved == LOOKS {
             tracing::error!("the store has not answered for {stall:?}; traffic is refused until it does");
-            shared.queue.refuse();
+            shared.queue.refuse(Refusal::Stalled);
             shared.waiting.lock().clear();
         }
     }

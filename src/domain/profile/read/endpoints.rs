@@ -47,7 +47,9 @@ fn one(written: &EndpointFile, at: &str, honours_opt_out: bool, faults: &mut Fau
     let resource = written.resource.as_deref().map(|text| resource(text, &template, at, faults));
     judge(classes, &method, written, honours_opt_out, at, faults);
     let api = template.api();
+    let full = format!("{method} {template}").into();
     Some(Endpoint {
+        written: full,
         method: method.into(),
         template,
         classes,

@@ -95,87 +95,85 @@ fn an_id_cannot_break_out_of_a_filter() {
     assert_eq!(v2.path("assistants/a"), Some("/v2/assistants/a/logs".to_owned()));
 }
 
+/// What is written in [`GOOD`], what is written instead, and what is told of it.
+const FAULTS: [(&str, &str, &str); 36] = [
+    ("name    = \"acme-transcribe\"", "name = \"Acme!\"", "name: \"Acme!\" is not a name of lower-case letters"),
+    (
+        "error   = \"watson\"",
+        "error = \"html\"",
+        "error: \"html\" is not known; it is one of \"watson\", \"watson-speech\", \"watson-discovery\"",
+    ),
+    ("grammar = \"watson\"", "grammar = \"uuid\"", "label.grammar: \"uuid\" is not known"),
+    ("field = \"customer\"", "field = \"cust omer\"", "label.field: \"cust omer\" is not a token"),
+    ("header = \"X-Acme-Customer\"", "header = \"X:Y\"", "label.header: \"X:Y\" is not a token"),
+    ("value = \"yes\"", "value = \"\"", "opt_out.value: \"\" is not a token"),
+    ("\"90m\"", "\"soon\"", "settle: \"soon\" is not a time such as"),
+    ("\"90m\"", "\"366d\"", "settle: \"366d\" is not a time"),
+    ("deletes_per_minute = 10", "deletes_per_minute = 0", "rate.deletes_per_minute: \"0\" is not a number from 1"),
+    ("api   = 1", "", "erase.api: goes with \"{api}\""),
+    ("api   = 1", "api = 2", "erase.call: no endpoint of class erase is `DELETE /v2/customers`"),
+    ("customer = \"{id}\"", "customer = \"x\"", "erase.query: has no \"{id}\""),
+    (
+        "date = \"{version}\"",
+        "date = \"{vresion}\"",
+        "erase.query.date: {vresion} stands for nothing here; known is \"id\", \"id:literal\", \"version\"",
+    ),
+    (
+        "date = \"{version}\"",
+        "date = \"{version\"",
+        "erase.query.date: \"{version\" is not text with whole {placeholders}",
+    ),
+    ("default_version = \"2024-01-01\"", "", "erase.default_version: goes with \"{version}\""),
+    ("\"200, 202\"", "\"200, 404\"", "erase.success: \"200, 404\" is not \"2xx\" or codes"),
+    ("absent = \"/0\"", "absent = \"0\"", "verify.absent: \"0\" is not a JSON pointer"),
+    ("absent = \"/0\"", "", "verify: missing field `absent`"),
+    ("is   = [\"log-query\"]", "", "verify.call: no endpoint of class log-query is `GET /v1/rooms/{room}/log`"),
+    (
+        "resource = \"rooms/{room}\"",
+        "resource = \"rooms/{rom}\"",
+        "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): resource: {rom} stands for nothing here; known is \"room\", \"batch\"",
+    ),
+    (
+        "resource = \"rooms/{room}\"",
+        "resource = \"rooms//{room}\"",
+        "resource: \"rooms//{room}\" is not a path of plain segments",
+    ),
+    (
+        "is       = [\"labelled\"]",
+        "is = [\"labeled\"]",
+        "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): is: \"labeled\" is not known; it is one of \"labelled\"",
+    ),
+    ("is       = [\"labelled\"]", "is = []", "`when` says when data is labelled"),
+    ("is       = [\"labelled\"]", "is = [\"labelled\", \"websocket\"]", "\"websocket\" is for GET"),
+    ("is       = [\"labelled\"]", "is = [\"labelled\", \"carries-data\"]", "leave out one of the two"),
+    ("is       = [\"labelled\"]", "is = [\"labelled\", \"erase\"]", "cannot both be"),
+    ("query = [\"keep\"]", "query = []", "when.query: names no parameter"),
+    ("query = [\"keep\"]", "query = [\"a=b\"]", "when.query: \"a=b\" is not the decoded name"),
+    ("query = [\"keep\"]", "header = [\"keep\"]", "unknown field `header`"),
+    (
+        "call = \"DELETE /v1/customers\"",
+        "call = \"delete /v1/customers\"",
+        "call: \"delete\" is not a method in upper case",
+    ),
+    ("call = \"DELETE /v1/customers\"", "call = \"HEAD /v1/customers\"", "other than HEAD"),
+    ("call = \"DELETE /v1/customers\"", "call = \"DELETE\"", "call: \"DELETE\" is not a method, one space and a path"),
+    (
+        "call = \"DELETE /v1/customers\"",
+        "call = \"DELETE /v1//customers\"",
+        "call: \"/v1//customers\" is not a path of plain segments",
+    ),
+    ("call = \"DELETE /v1/customers\"", "call = \"DELETE /v1/{a}/{a}\"", "call: {a} is there twice"),
+    (
+        "call = \"GET /v1/rooms/{room}/log\"\nis",
+        "call = \"POST /v1/rooms/{a}/batches/{b}\"\nis",
+        "endpoint 3 (`POST /v1/rooms/{a}/batches/{b}`): matches the same requests as endpoint 1",
+    ),
+    ("settle  =", "setle =", "line 8: unknown field `setle`"),
+];
+
 #[test]
 fn every_fault_is_told_with_its_place_and_what_would_be_right() {
-    let cases = [
-        ("name    = \"acme-transcribe\"", "name = \"Acme!\"", "name: \"Acme!\" is not a name of lower-case letters"),
-        (
-            "error   = \"watson\"",
-            "error = \"html\"",
-            "error: \"html\" is not known; it is one of \"watson\", \"watson-speech\", \"watson-discovery\"",
-        ),
-        ("grammar = \"watson\"", "grammar = \"uuid\"", "label.grammar: \"uuid\" is not known"),
-        ("field = \"customer\"", "field = \"cust omer\"", "label.field: \"cust omer\" is not a token"),
-        ("header = \"X-Acme-Customer\"", "header = \"X:Y\"", "label.header: \"X:Y\" is not a token"),
-        ("value = \"yes\"", "value = \"\"", "opt_out.value: \"\" is not a token"),
-        ("\"90m\"", "\"soon\"", "settle: \"soon\" is not a time such as"),
-        ("\"90m\"", "\"366d\"", "settle: \"366d\" is not a time"),
-        ("deletes_per_minute = 10", "deletes_per_minute = 0", "rate.deletes_per_minute: \"0\" is not a number from 1"),
-        ("api   = 1", "", "erase.api: goes with \"{api}\""),
-        ("api   = 1", "api = 2", "erase.call: no endpoint of class erase is `DELETE /v2/customers`"),
-        ("customer = \"{id}\"", "customer = \"x\"", "erase.query: has no \"{id}\""),
-        (
-            "date = \"{version}\"",
-            "date = \"{vresion}\"",
-            "erase.query.date: {vresion} stands for nothing here; known is \"id\", \"id:literal\", \"version\"",
-        ),
-        (
-            "date = \"{version}\"",
-            "date = \"{version\"",
-            "erase.query.date: \"{version\" is not text with whole {placeholders}",
-        ),
-        ("default_version = \"2024-01-01\"", "", "erase.default_version: goes with \"{version}\""),
-        ("\"200, 202\"", "\"200, 404\"", "erase.success: \"200, 404\" is not \"2xx\" or codes"),
-        ("absent = \"/0\"", "absent = \"0\"", "verify.absent: \"0\" is not a JSON pointer"),
-        ("absent = \"/0\"", "", "verify: missing field `absent`"),
-        ("is   = [\"log-query\"]", "", "verify.call: no endpoint of class log-query is `GET /v1/rooms/{room}/log`"),
-        (
-            "resource = \"rooms/{room}\"",
-            "resource = \"rooms/{rom}\"",
-            "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): resource: {rom} stands for nothing here; known is \"room\", \"batch\"",
-        ),
-        (
-            "resource = \"rooms/{room}\"",
-            "resource = \"rooms//{room}\"",
-            "resource: \"rooms//{room}\" is not a path of plain segments",
-        ),
-        (
-            "is       = [\"labelled\"]",
-            "is = [\"labeled\"]",
-            "endpoint 1 (`POST /v1/rooms/{room}/batches/{batch}`): is: \"labeled\" is not known; it is one of \"labelled\"",
-        ),
-        ("is       = [\"labelled\"]", "is = []", "`when` says when data is labelled"),
-        ("is       = [\"labelled\"]", "is = [\"labelled\", \"websocket\"]", "\"websocket\" is for GET"),
-        ("is       = [\"labelled\"]", "is = [\"labelled\", \"carries-data\"]", "leave out one of the two"),
-        ("is       = [\"labelled\"]", "is = [\"labelled\", \"erase\"]", "cannot both be"),
-        ("query = [\"keep\"]", "query = []", "when.query: names no parameter"),
-        ("query = [\"keep\"]", "query = [\"a=b\"]", "when.query: \"a=b\" is not the decoded name"),
-        ("query = [\"keep\"]", "header = [\"keep\"]", "unknown field `header`"),
-        (
-            "call = \"DELETE /v1/customers\"",
-            "call = \"delete /v1/customers\"",
-            "call: \"delete\" is not a method in upper case",
-        ),
-        ("call = \"DELETE /v1/customers\"", "call = \"HEAD /v1/customers\"", "other than HEAD"),
-        (
-            "call = \"DELETE /v1/customers\"",
-            "call = \"DELETE\"",
-            "call: \"DELETE\" is not a method, one space and a path",
-        ),
-        (
-            "call = \"DELETE /v1/customers\"",
-            "call = \"DELETE /v1//customers\"",
-            "call: \"/v1//customers\" is not a path of plain segments",
-        ),
-        ("call = \"DELETE /v1/customers\"", "call = \"DELETE /v1/{a}/{a}\"", "call: {a} is there twice"),
-        (
-            "call = \"GET /v1/rooms/{room}/log\"\nis",
-            "call = \"POST /v1/rooms/{a}/batches/{b}\"\nis",
-            "endpoint 3 (`POST /v1/rooms/{a}/batches/{b}`): matches the same requests as endpoint 1",
-        ),
-        ("settle  =", "setle =", "line 8: unknown field `setle`"),
-    ];
-    for (good, bad, expected) in cases {
+    for (good, bad, expected) in FAULTS {
         assert!(GOOD.contains(good), "{good}");
         let told = faults(&GOOD.replace(good, bad));
         assert!(told.iter().any(|fault| fault.contains(expected)), "{bad}: {told:#?}");

@@ -120,14 +120,15 @@ impl Tables {
             .collect()
     }
 
-    /// The unfinished jobs whose list entry begins so: with a tag, or with nothing for all.
-    pub(in super::super) fn unfinished(&self, beginning: &[u8]) -> Result<Vec<StoredJob>, TableError> {
+    /// The unfinished jobs whose list entry begins with one of these: tags, or nothing for all. In the order of their IDs.
+    pub(in super::super) fn unfinished(&self, beginnings: &[&[u8]]) -> Result<Vec<StoredJob>, TableError> {
         let mut found = Vec::new();
-        for entry in self.unfinished.scan_prefix(beginning).keys() {
+        for entry in beginnings.iter().flat_map(|beginning| self.unfinished.scan_prefix(beginning).keys()) {
             let entry = entry?;
             let id = job_id(entry.get(16..).unwrap_or_default())?;
             found.extend(self.job(id)?.filter(|job| !job.finished && entry.starts_with(&job.tag.0)));
         }
+        found.sort_by_key(|job| job.id);
         Ok(found)
     }
 

@@ -29,7 +29,8 @@ pub(super) const BATCH_BYTES: usize = 64 * 1024;
 
 const FORMAT: u32 = 1;
 
-/// An error that breaks the engine: it is opened again from its files.
+/// What went wrong with the tables. All but `Unreadable` and `TooLarge`, which are one asker's, break the engine: it is
+/// opened again from its files.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TableError {
     /// sled said so.
@@ -44,6 +45,9 @@ pub(super) enum TableError {
     /// Something in the files does not read.
     #[error("the store holds something that cannot be read: {0}")]
     Unreadable(&'static str),
+    /// Something is larger than the tables take.
+    #[error("{0} is larger than the store takes")]
+    TooLarge(&'static str),
     /// Made by a newer version.
     #[error("the store has format {found}, this version reads format {FORMAT}")]
     Format {
@@ -173,7 +177,11 @@ impl Tables {
         self.dirty_rows += 1;
         // What the note said is true no longer from the first write on.
         self.sync()?;
-        if closed_well { self.read_written_counts()? } else { self.count_placements()? }
+        if closed_well {
+            self.read_written_counts()?
+        } else {
+            self.count_placements()?
+        }
         self.job_count = self.jobs.len() as u64;
         self.unfinished_count = self.unfinished.len() as u64;
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::{TableError, Tables};
 use crate::domain::UpstreamNumber;
-use crate::store::{KnownUpstream, StoreError};
+use crate::store::KnownUpstream;
 
 /// The longest name and identity together. Both come from the configuration.
 const NAMES_MAX: usize = 4000;
@@ -19,27 +19,26 @@ impl Tables {
         Ok(())
     }
 
-    /// The number of this name. The inner error is the asker's, the outer one breaks the engine.
+    /// The number of this name.
     pub(in super::super) fn upstream_number(
         &mut self,
         name: &str,
         identity: &str,
-    ) -> Result<Result<UpstreamNumber, StoreError>, TableError> {
+    ) -> Result<UpstreamNumber, TableError> {
         if name.len() + identity.len() > NAMES_MAX {
-            return Ok(Err(StoreError::TooLarge { what: "an upstream's name and address" }));
+            return Err(TableError::TooLarge("an upstream's name and address"));
         }
         let known = self.known_upstreams.values().find(|known| known.name == name);
         if let Some(known) = known.filter(|known| known.identity == identity) {
-            return Ok(Ok(known.number));
+            return Ok(known.number);
         }
         let last = self.known_upstreams.keys().next_back().map_or(0, |number| number.0);
-        let Some(number) = known.map(|known| known.number).or_else(|| last.checked_add(1).map(UpstreamNumber)) else {
-            return Ok(Err(StoreError::TooLarge { what: "the list of upstreams" }));
-        };
+        let number = known.map(|known| known.number).or_else(|| last.checked_add(1).map(UpstreamNumber));
+        let number = number.ok_or(TableError::TooLarge("the list of upstreams"))?;
         self.put(&self.upstreams.clone(), &number.0.to_be_bytes(), &write_names(name, identity))?;
         let known = KnownUpstream { number, name: name.into(), identity: identity.into(), has_rows: false };
         self.known_upstreams.insert(number, known);
-        Ok(Ok(number))
+        Ok(number)
     }
 
     pub(in super::super) fn upstreams(&self) -> Vec<KnownUpstream> {

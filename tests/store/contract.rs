@@ -1,0 +1,291 @@
+//! What every engine must do, in one suite. A new engine is one more line in `mounted!`.
+
+use forgetgate::config::Engine;
+use forgetgate::domain::{LabelForm, PairKey, Tag, UnixSeconds};
+use forgetgate::store::{Opened, Placement, StoreError, StoredJob};
+use futures_util::future::join_all;
+
+use crate::world::{NOW, World, fact, id, job, later, rows_of, step, wait};
+
+macro_rules! mounted {
+    ($($engine:ident => $kind:expr;)*) => { $(mod $engine { contract!($kind); })* };
+}
+
+macro_rules! tests {
+    ($($name:ident)*) => {
+        macro_rules! contract {
+            ($kind:expr) => { $(
+                #[test]
+                fn $name() {
+                    let world = crate::world::World::new($kind);
+                    crate::world::wait(super::$name(&world.open()));
+                }
+            )* };
+        }
+    };
+}
+
+tests! {
+    a_recorded_fact_is_found_with_all_that_was_said_of_it
+    a_customer_who_was_never_seen_has_no_rows
+    a_customer_who_comes_again_keeps_the_first_time_and_moves_the_last
+    each_upstream_form_and_resource_is_a_row_of_its_own
+    rows_are_found_under_any_of_the_tags
+    rows_open_only_with_their_own_customers_id_p7
+    an_erasure_marks_its_rows_and_no_others
+    traffic_after_an_erasure_clears_the_mark_p4
+    a_sweep_takes_what_was_marked_long_ago_and_not_cleared
+    a_row_marked_twice_counts_from_the_second_time
+    an_upstream_keeps_its_number_for_ever
+    upstreams_say_whether_rows_point_to_them
+    a_job_is_read_back_as_it_was_last_written
+    a_job_of_any_size_is_kept_whole
+    a_step_may_mark_any_number_of_rows
+    jobs_are_listed_in_order_and_in_pages
+    unfinished_jobs_are_found_by_customer_until_they_are_finished
+    figures_count_what_is_there
+    a_fact_that_is_too_large_is_refused_and_harms_nothing
+}
+
+mounted! {
+    sled => forgetgate::config::Engine::Sled;
+    memory => forgetgate::config::Engine::Memory;
+}
+
+async fn record(store: &Opened, fact: Placement) -> PairKey {
+    let key = fact.key;
+    store.index.record(fact).await.unwrap();
+    key
+}
+
+async fn a_recorded_fact_is_found_with_all_that_was_said_of_it(store: &Opened) {
+    let said =
+        Placement { wire: Some("fg_anna".into()), api: Some(2), ..fact(&store.keys, "anna", 3, "assistants/a1") };
+    let key = record(store, said).await;
+    let rows = rows_of(store, "anna").await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].key, rows[0].first_seen, rows[0].last_seen), (key, NOW, NOW));
+    assert_eq!((rows[0].erased_at, rows[0].api), (None, Some(2)));
+    assert_eq!((&*rows[0].resource, rows[0].wire.as_deref()), ("assistants/a1", Some("fg_anna")));
+}
+
+async fn a_customer_who_was_never_seen_has_no_rows(store: &Opened) {
+    record(store, fact(&store.keys, "anna", 1, "")).await;
+    assert_eq!(rows_of(store, "ann").await, []);
+}
+
+async fn a_customer_who_comes_again_keeps_the_first_time_and_moves_the_last(store: &Opened) {
+    record(store, Placement { api: Some(1), ..fact(&store.keys, "anna", 1, "r") }).await;
+    record(store, Placement { seen: later(60), ..fact(&store.keys, "anna", 1, "r") }).await;
+    // Two workers need not come in the order of their clocks.
+    record(store, Placement { seen: later(30), ..fact(&store.keys, "anna", 1, "r") }).await;
+    let rows = rows_of(store, "anna").await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].first_seen, rows[0].last_seen, rows[0].api), (NOW, later(60), Some(1)));
+}
+
+async fn each_upstream_form_and_resource_is_a_row_of_its_own(store: &Opened) {
+    let plain = fact(&store.keys, "anna", 1, "r");
+    let aliased = Placement { key: PairKey { form: LabelForm::alias(1), ..plain.key }, ..plain.clone() };
+    for fact in [plain, aliased, fact(&store.keys, "anna", 1, "s"), fact(&store.keys, "anna", 2, "r")] {
+        record(store, fact).await;
+    }
+    assert_eq!(rows_of(store, "anna").await.len(), 4);
+}
+
+async fn rows_are_found_under_any_of_the_tags(store: &Opened) {
+    let here = fact(&store.keys, "anna", 1, "r");
+    let older_epoch = Tag([9; 16]);
+    let before = Placement { key: PairKey { tag: older_epoch, ..here.key }, ..here.clone() };
+    let tags = [here.key.tag, older_epoch];
+    record(store, here).await;
+    record(store, before).await;
+    assert_eq!(store.index.rows(&tags, &id("anna")).await.unwrap().len(), 2);
+    assert_eq!(store.index.rows(&tags[1..], &id("anna")).await.unwrap().len(), 1);
+}
+
+async fn rows_open_only_with_their_own_customers_id_p7(store: &Opened) {
+    record(store, fact(&store.keys, "anna", 1, "r")).await;
+    let tag = [store.keys.tag(&id("anna"))];
+    let opened = store.index.rows(&tag, &id("bert")).await;
+    assert!(matches!(opened, Err(StoreError::Corrupt { .. })));
+}
+
+async fn an_erasure_marks_its_rows_and_no_others(store: &Opened) {
+    let one = record(store, fact(&store.keys, "anna", 1, "r")).await;
+    let two = record(store, fact(&store.keys, "anna", 2, "r")).await;
+    record(store, fact(&store.keys, "bert", 1, "r")).await;
+    let never_seen = fact(&store.keys, "carl", 1, "r").key;
+    store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &[one, never_seen], later(5))).await.unwrap();
+    for row in rows_of(store, "anna").await {
+        assert_eq!(row.erased_at, (row.key == one).then_some(later(5)), "{two:?} was not in the step");
+    }
+    assert_eq!(rows_of(store, "bert").await[0].erased_at, None);
+    assert_eq!(rows_of(store, "carl").await, []);
+}
+
+async fn traffic_after_an_erasure_clears_the_mark_p4(store: &Opened) {
+    let key = record(store, fact(&store.keys, "anna", 1, "r")).await;
+    store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &[key], later(5))).await.unwrap();
+    record(store, Placement { seen: later(9), ..fact(&store.keys, "anna", 1, "r") }).await;
+    let rows = rows_of(store, "anna").await;
+    assert_eq!((rows[0].first_seen, rows[0].last_seen, rows[0].erased_at), (NOW, later(9), None));
+    assert_eq!(store.index.sweep(later(1000)).await.unwrap(), 0);
+    assert_eq!(rows_of(store, "anna").await.len(), 1);
+}
+
+async fn a_sweep_takes_what_was_marked_long_ago_and_not_cleared(store: &Opened) {
+    let mut keys = Vec::new();
+    for resource in 0..600 {
+        keys.push(record(store, fact(&store.keys, "anna", 1, &resource.to_string())).await);
+    }
+    let fresh = record(store, fact(&store.keys, "bert", 1, "r")).await;
+    record(store, fact(&store.keys, "carl", 1, "r")).await;
+    store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &keys, later(5))).await.unwrap();
+    store.jobs.commit(step(job(&store.keys, 2, "bert", b""), &[fresh], later(10))).await.unwrap();
+    assert_eq!(store.index.sweep(later(5)).await.unwrap(), 0, "marked at this very second is not before it");
+    assert_eq!(store.index.sweep(later(6)).await.unwrap(), 600);
+    assert_eq!(rows_of(store, "anna").await, []);
+    assert_eq!(rows_of(store, "bert").await.len() + rows_of(store, "carl").await.len(), 2);
+    assert_eq!(store.index.sweep(later(6)).await.unwrap(), 0);
+    let figures = store.index.figures().await.unwrap();
+    assert_eq!((figures.rows, figures.erased_rows), (2, 1));
+}
+
+async fn a_row_marked_twice_counts_from_the_second_time(store: &Opened) {
+    let key = record(store, fact(&store.keys, "anna", 1, "r")).await;
+    for at in [5, 10] {
+        store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &[key], later(at))).await.unwrap();
+    }
+    assert_eq!(store.index.figures().await.unwrap().erased_rows, 1);
+    assert_eq!(store.index.sweep(later(6)).await.unwrap(), 0);
+    assert_eq!(rows_of(store, "anna").await[0].erased_at, Some(later(10)));
+    assert_eq!(store.index.sweep(later(11)).await.unwrap(), 1);
+}
+
+async fn an_upstream_keeps_its_number_for_ever(store: &Opened) {
+    let one = store.index.upstream_number("one", "https://one").await.unwrap();
+    let two = store.index.upstream_number("two", "https://two").await.unwrap();
+    assert_ne!(one, two);
+    assert_eq!(store.index.upstream_number("one", "https://moved").await.unwrap(), one);
+    let known = store.index.upstreams().await.unwrap();
+    let known: Vec<_> = known.iter().map(|known| (known.number, &*known.name, &*known.identity)).collect();
+    assert_eq!(known, [(one, "one", "https://moved"), (two, "two", "https://two")]);
+}
+
+async fn upstreams_say_whether_rows_point_to_them(store: &Opened) {
+    let one = store.index.upstream_number("one", "").await.unwrap();
+    store.index.upstream_number("two", "").await.unwrap();
+    let key = record(store, fact(&store.keys, "anna", one.0, "r")).await;
+    let has_rows =
+        async || store.index.upstreams().await.unwrap().iter().map(|known| known.has_rows).collect::<Vec<_>>();
+    assert_eq!(has_rows().await, [true, false]);
+    store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &[key], NOW)).await.unwrap();
+    assert_eq!(has_rows().await, [true, false], "a marked row still points");
+    store.index.sweep(later(1)).await.unwrap();
+    assert_eq!(has_rows().await, [false, false]);
+}
+
+async fn a_job_is_read_back_as_it_was_last_written(store: &Opened) {
+    let first = job(&store.keys, 1, "anna", b"first");
+    let second = StoredJob { body: b"second".to_vec(), finished: true, ..first.clone() };
+    for written in [&first, &second] {
+        store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
+        assert_eq!(store.jobs.job(first.id).await.unwrap().as_ref(), Some(written));
+    }
+    assert_eq!(store.jobs.job(uuid::Uuid::from_u128(2)).await.unwrap(), None);
+}
+
+async fn a_job_of_any_size_is_kept_whole(store: &Opened) {
+    for size in [1_000_000, 4097, 4096, 0, 300_000] {
+        let body: Vec<u8> = (0..size).map(|at: u32| at.to_le_bytes()[at as usize % 3]).collect();
+        let written = job(&store.keys, 1, "anna", &body);
+        store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
+        assert_eq!(store.jobs.job(written.id).await.unwrap(), Some(written));
+    }
+}
+
+async fn a_step_may_mark_any_number_of_rows(store: &Opened) {
+    let facts = (0..3000).map(|resource| fact(&store.keys, "anna", 1, &resource.to_string()));
+    let keys = join_all(facts.map(|fact| record(store, fact))).await;
+    store.jobs.commit(step(job(&store.keys, 1, "anna", b"b"), &keys, later(5))).await.unwrap();
+    let rows = rows_of(store, "anna").await;
+    assert_eq!(rows.len(), 3000);
+    assert!(rows.iter().all(|row| row.erased_at == Some(later(5))));
+    assert_eq!(store.index.figures().await.unwrap().erased_rows, 3000);
+}
+
+async fn jobs_are_listed_in_order_and_in_pages(store: &Opened) {
+    for number in [5, 1, 3, 2, 4] {
+        store.jobs.commit(step(job(&store.keys, number, "anna", b""), &[], NOW)).await.unwrap();
+    }
+    let mut cursor = None;
+    let mut listed = Vec::new();
+    loop {
+        let page = store.jobs.jobs(cursor, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        cursor = Some(last.id);
+        listed.extend(page.iter().map(|job| job.id.as_u128()));
+    }
+    assert_eq!(listed, [1, 2, 3, 4, 5]);
+}
+
+async fn unfinished_jobs_are_found_by_customer_until_they_are_finished(store: &Opened) {
+    let (anna, bert) = (job(&store.keys, 1, "anna", b"a"), job(&store.keys, 2, "bert", b"b"));
+    for written in [&anna, &bert] {
+        store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
+    }
+    assert_eq!(store.jobs.unfinished().await.unwrap(), [anna.clone(), bert.clone()]);
+    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), std::slice::from_ref(&anna));
+    assert_eq!(store.jobs.unfinished_of(&[Tag([0; 16]), bert.tag]).await.unwrap(), std::slice::from_ref(&bert));
+    store.jobs.commit(step(StoredJob { finished: true, ..anna.clone() }, &[], NOW)).await.unwrap();
+    assert_eq!(store.jobs.unfinished().await.unwrap(), [bert]);
+    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), []);
+    // Reopened, as when a second erasure joins.
+    store.jobs.commit(step(anna.clone(), &[], NOW)).await.unwrap();
+    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), [anna]);
+}
+
+async fn figures_count_what_is_there(store: &Opened) {
+    let key = record(store, fact(&store.keys, "anna", 1, "r")).await;
+    record(store, fact(&store.keys, "anna", 1, "r")).await;
+    record(store, fact(&store.keys, "bert", 2, "r")).await;
+    store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &[key], NOW)).await.unwrap();
+    let done = StoredJob { finished: true, ..job(&store.keys, 2, "bert", b"") };
+    store.jobs.commit(step(done, &[], NOW)).await.unwrap();
+    let figures = store.index.figures().await.unwrap();
+    assert_eq!((figures.rows, figures.erased_rows), (2, 1));
+    assert_eq!((figures.jobs, figures.unfinished_jobs), (2, 1));
+    assert!(figures.syncs > 0);
+    assert!(store.index.is_writable());
+}
+
+async fn a_fact_that_is_too_large_is_refused_and_harms_nothing(store: &Opened) {
+    let refused = store.index.record(fact(&store.keys, "anna", 1, &"x".repeat(7000))).await;
+    assert!(matches!(refused, Err(StoreError::TooLarge { .. })));
+    // Twenty of the largest that are taken, side by side on one page, again and again.
+    for round in 0..5 {
+        for number in 0..40 {
+            let resource = format!("{number}{}", "x".repeat(5800));
+            record(store, Placement { seen: later(round), ..fact(&store.keys, "anna", 1, &resource) }).await;
+        }
+    }
+    let rows = rows_of(store, "anna").await;
+    assert_eq!(rows.len(), 40);
+    assert!(rows.iter().all(|row| row.resource.len() > 5800 && row.last_seen == later(4)));
+    assert!(store.index.is_writable());
+}
+
+/// The suite above is worth what its engines are: these are all that a configuration can name.
+#[test]
+fn every_engine_that_can_be_configured_is_mounted() {
+    for engine in [Engine::Sled, Engine::Memory] {
+        match engine {
+            Engine::Sled | Engine::Memory => {
+                let world = World::new(engine);
+                assert_eq!(wait(world.open().index.sweep(UnixSeconds(0))).unwrap(), 0);
+            }
+        }
+    }
+}

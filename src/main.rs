@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use forgetgate::config::{self, Address};
-use forgetgate::{app, cli, demo};
+use forgetgate::{cli, demo};
 
 /// A gate in front of Watson-like services: it labels each request with its customer, opts out of learning, remembers
 /// which service holds whose data, and erases a customer everywhere with one DELETE.
@@ -84,19 +83,9 @@ fn main() -> ExitCode {
         },
         Command::Demo { services_only: Some(first), .. } => demo::services_only(Some(first)),
         Command::Demo { serve, config, free_ports, services_only: None } => {
-            demo::run(&demo::Options { config, serve, free_ports }, start_for_demo)
+            demo::run(&demo::Options { config, serve, free_ports }, demo::start_gate)
         }
     }
-}
-
-fn start_for_demo(config: config::Config) -> Result<demo::Gate, demo::GateError> {
-    let running = app::start(config)?;
-    let addr = *running.addresses.first().ok_or("the configuration has no listener")?;
-    let Address::Tcp(admin) = running.admin else { return Err("the demonstration needs an admin address over TCP".into()) };
-    let stop = move || {
-        running.stop();
-    };
-    Ok(demo::Gate { addr, admin, stop: Box::new(stop) })
 }
 
 fn print(text: &str) {

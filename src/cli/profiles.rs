@@ -246,7 +246,7 @@ mod tests {
             let profile = built_in(name).unwrap();
             assert_eq!(json["endpoints"].as_array().unwrap().len(), profile.endpoints().len());
             let short = profile.endpoints().iter().map(Endpoint::call).filter(|call| call.len() <= 48);
-            assert!(short.into_iter().all(|call| text.contains(&call)), "{name}");
+            assert!(short.into_iter().all(|call| text.contains(&**call)), "{name}");
         }
     }
 

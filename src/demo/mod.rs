@@ -20,7 +20,8 @@ pub use self::scene::SceneError;
 use self::scene::{Scene, TemporaryStore};
 pub use self::serve::services_only;
 pub use self::stage::Stage;
-use crate::config::{self, Config};
+use crate::app;
+use crate::config::{self, Address, Config};
 
 /// The config that is used where there is no file.
 const EMBEDDED: &str = include_str!("../../config.toml");
@@ -70,6 +71,20 @@ pub enum Failure {
     /// A request could not be sent, or the story not be written.
     #[error("a request could not be sent, or the story not be written")]
     Io(#[from] io::Error),
+}
+
+/// Starts the gate in this process.
+///
+/// # Errors
+/// When it does not start, or has no address over TCP.
+pub fn start_gate(config: Config) -> Result<Gate, GateError> {
+    let running = app::start(config)?;
+    let addr = *running.addresses.first().ok_or("the configuration has no listener")?;
+    let Address::Tcp(admin) = running.admin else { return Err("the admin address is not over TCP".into()) };
+    let stop = move || {
+        running.stop();
+    };
+    Ok(Gate { addr, admin, stop: Box::new(stop) })
 }
 
 /// Runs the demonstration on the terminal; success only if every claim of the story held.

@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use forgetgate::app;
 use forgetgate::demo::services::Kind;
 use forgetgate::demo::{self, Failure, Gate, Options, SceneError, Stage};
 
@@ -17,14 +16,7 @@ fn with_the_gate_itself_every_claim_holds() {
     let options = free_ports();
     let mut out = Vec::new();
     let mut stage = Stage::new(&mut out, false);
-    let start = |config| {
-        let running = app::start(config)?;
-        let addr = *running.addresses.first().ok_or("no listener")?;
-        let admin = running.admin;
-        let stop = move || assert!(running.stop(), "the gate did not end by itself");
-        Ok(Gate { addr, admin, stop: Box::new(stop) })
-    };
-    let all_held = demo::play(&options, demo::config(&options).unwrap(), start, &mut stage).unwrap();
+    let all_held = demo::play(&options, demo::config(&options).unwrap(), demo::start_gate, &mut stage).unwrap();
     let told = String::from_utf8(out).unwrap();
     assert!(all_held, "{told}");
     assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
@@ -38,8 +30,8 @@ fn a_gate_that_does_nothing_is_found_out() {
     let (addr, admin) = (gate.addr, admin.addr);
     let mut out = Vec::new();
     let mut stage = Stage::new(&mut out, false);
-    let start = |_| Ok(Gate { addr, admin, stop: Box::new(|| ()) });
-    let all_held = demo::play(&options, demo::config(&options).unwrap(), start, &mut stage).unwrap();
+    let start = |_| Ok::<_, demo::GateError>(Gate { addr, admin, stop: Box::new(|| ()) });
+    let all_held = demo::play(&options, demo::config(&options).unwrap(), demo::start_gate, &mut stage).unwrap();
     let (claims, broken) = (stage.claims(), stage.broken());
     let told = String::from_utf8(out).unwrap();
     assert!(!all_held, "{told}");

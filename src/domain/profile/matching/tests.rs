@@ -12,7 +12,7 @@ fn assistant() -> Arc<Profile> {
 }
 
 fn call_of(profile: &Profile, method: &str, path: &str) -> Result<Option<String>, Ambiguous> {
-    Ok(profile.classify(method, path, None, false)?.endpoint.map(Endpoint::call))
+    Ok(profile.classify(method, path, None, false)?.endpoint.map(|endpoint| endpoint.call().to_string()))
 }
 
 #[test]

@@ -185,6 +185,13 @@ impl Client {
         std::mem::take(&mut self.read)
     }
 
+    /// What comes until the gate has nothing more to say: all that was sent has been answered by then.
+    #[track_caller]
+    pub(crate) fn rest_within_a_moment(&mut self) -> Vec<u8> {
+        self.finish_sending();
+        self.rest()
+    }
+
     pub(crate) fn finish_sending(&self) {
         self.socket.shutdown(Shutdown::Write).unwrap();
     }

@@ -65,6 +65,7 @@ impl World {
             response_timeout: config.limits.response_timeout,
             lease: config.store.lease,
             clock: Arc::new(unix_now),
+            registry: Arc::clone(&registry),
             runtime: tokio::runtime::Handle::current(),
             cut_before: false,
         });

@@ -47,13 +47,21 @@ pub(super) struct Forwarded<'a> {
     pub(super) host: Option<&'a HeaderValue>,
 }
 
+/// Which lines of ours stand in the place of the caller's.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    label: bool,
+    /// HTTP/1.0 may come without.
+    host: bool,
+}
+
 impl NewHead<'_> {
     /// Builds the head.
     pub(super) fn build(mut self) -> HeaderMap {
         let old = std::mem::take(&mut self.headers);
         let mut new = HeaderMap::with_capacity(old.len() + LINES_ADDED);
         let (traceparent, continued) = trace::traceparent(old.get(&TRACEPARENT));
-        let mut label_written = false;
+        let mut written = Written::default();
         let mut last: Option<HeaderName> = None;
         for (name, value) in old {
             // A name that is absent means: one more line of the last one.
@@ -64,10 +72,13 @@ impl NewHead<'_> {
             if self.is_nominated(name) {
                 continue;
             }
-            self.line(&mut new, name, value, continued, &mut label_written);
+            self.line(&mut new, name, value, continued, &mut written);
+        }
+        if !written.host {
+            new.insert(HOST, self.host.clone());
         }
         self.write_framing(&mut new);
-        if let (LabelLine::Write(line), false) = (self.orders.label, label_written) {
+        if let (LabelLine::Write(line), false) = (self.orders.label, written.label) {
             insert_bytes(&mut new, self.governed.label.clone(), line);
         }
         self.write_opt_out(&mut new);
@@ -86,9 +97,12 @@ impl NewHead<'_> {
     }
 
     /// One line of the caller's: passes, is replaced in its place, or is left out.
-    fn line(&self, new: &mut HeaderMap, name: &HeaderName, value: HeaderValue, continued: bool, label_written: &mut bool) {
+    fn line(&self, new: &mut HeaderMap, name: &HeaderName, value: HeaderValue, continued: bool, written: &mut Written) {
         match kind(name) {
-            Kind::Host => drop(new.insert(HOST, self.host.clone())),
+            Kind::Host => {
+                new.insert(HOST, self.host.clone());
+                written.host = true;
+            }
             Kind::Connection | Kind::Dropped | Kind::Te | Kind::TransferEncoding | Kind::Upgrade => {}
             Kind::ContentLength => self.write_framing(new),
             Kind::TraceParent | Kind::RequestId => {}
@@ -101,7 +115,7 @@ impl NewHead<'_> {
                 (Some(Role::OptOut), _) => {}
                 (Some(Role::Label), Orders { label: LabelLine::Write(line), .. }) => {
                     insert_bytes(new, name.clone(), line);
-                    *label_written = true;
+                    written.label = true;
                 }
                 (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => drop(new.append(name.clone(), value)),
             },
@@ -115,8 +129,8 @@ impl NewHead<'_> {
             std::str::from_utf8(name.trim_ascii()).is_ok_and(|name| !is_kept_from_trailers(self.governed, name))
         });
         let kept: Vec<&[u8]> = kept.collect();
-        if !kept.is_empty() {
-            insert_bytes(new, TRAILER, &kept.join(&b','));
+        if let (false, Ok(line)) = (kept.is_empty(), HeaderValue::from_bytes(kept.join(&b',').trim_ascii())) {
+            new.append(TRAILER, line);
         }
     }
 
@@ -193,11 +207,12 @@ pub(super) fn answer_head(headers: &mut HeaderMap, request_id: &HeaderValue) {
 }
 
 fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
-    let nominated: Vec<Vec<u8>> = old
-        .get_all(http::header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b',').map(|name| name.trim_ascii().to_ascii_lowercase()))
-        .collect();
+    let words = |value: &'_ HeaderValue| -> Vec<HeaderName> {
+        let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let names = tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
+        names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
+    };
+    let nominated: Vec<HeaderName> = old.get_all(http::header::CONNECTION).iter().flat_map(words).collect();
     let mut new = HeaderMap::with_capacity(old.len() + 2);
     let mut last: Option<HeaderName> = None;
     for (name, value) in old {
@@ -208,7 +223,7 @@ fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
         let gone = matches!(kind(name), Kind::Connection | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
             || matches!(name.as_str(), "keep-alive" | "proxy-connection");
         // What an answer nominates is dropped, but never what frames or dates it.
-        let named = nominated.iter().any(|each| each == name.as_str().as_bytes()) && name != CONTENT_LENGTH;
+        let named = nominated.contains(name) && name != CONTENT_LENGTH;
         if !gone && !named {
             new.append(name.clone(), value);
         }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep_until};
 
@@ -51,6 +51,7 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
         let exchange = Exchange { gate: Rc::clone(gate), index, passages, sender: Some(sender), request: Rc::clone(&body), entry };
         let (answer, mut exchange) = wait(Waiting::new(answer, exchange), &body, gate).await;
         match answer {
+            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return Err(switched(exchange)),
             Some(Ok(response)) => return Ok(pass(response, exchange, &request_id)),
             Some(Err(mut error)) => {
                 // Given back unsent: the connection had died in the pool, and one new one is tried.
@@ -123,6 +124,15 @@ fn broke_off(body: &BodyState, exchange: Exchange) -> Failed {
         upstream.upstream_failed(FailureKind::BrokeOff);
     }
     (Refusal::new(Code::UpstreamUnreachable, "The service behind the gate broke off before it had answered"), entry)
+}
+
+/// No upgrade is ever asked for, and what would follow could not be judged.
+fn switched(exchange: Exchange) -> Failed {
+    let entry = exchange.into_entry();
+    if let Some(upstream) = entry.upstream() {
+        upstream.upstream_failed(FailureKind::Protocol);
+    }
+    (Refusal::new(Code::UpstreamUnreachable, "The service behind the gate switched protocols unasked"), entry)
 }
 
 fn timed_out(exchange: Exchange) -> Failed {

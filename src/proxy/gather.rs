@@ -19,24 +19,22 @@ pub(super) struct Gathered {
     pub(super) nominated: SmallVec<[HeaderName; 2]>,
     /// Did `TE` say `trailers`?
     pub(super) te_trailers: bool,
-    /// The value of a method override, if there is one.
-    pub(super) method_override: Option<HeaderValue>,
-    /// Is it a WebSocket handshake?
+    /// The values of all lines of a method override: which of them a server believes is not known.
+    pub(super) method_overrides: SmallVec<[HeaderValue; 1]>,
+    /// Is it a WebSocket handshake? Any other upgrade is left out, and the request goes on without it.
     pub(super) websocket: bool,
-    /// Does it ask for any other upgrade that `Connection` confirms?
-    pub(super) upgrade: bool,
 }
 
 /// Reads all lines.
 pub(super) fn gather(method: &Method, headers: &HeaderMap, governed: &Governed) -> Result<Gathered, Refusal> {
     let mut found = Gathered::default();
-    let mut upgrade_to: Option<&HeaderValue> = None;
+    let mut to_websocket = false;
     for (name, value) in headers {
         match kind(name) {
             Kind::Connection => nominate(&mut found, value, governed)?,
             Kind::Te => found.te_trailers |= has_token(value, "trailers"),
-            Kind::MethodOverride => found.method_override = Some(value.clone()),
-            Kind::Upgrade => upgrade_to = Some(value),
+            Kind::MethodOverride => found.method_overrides.push(value.clone()),
+            Kind::Upgrade => to_websocket |= has_token(value, "websocket"),
             Kind::Other => match governed.role(name.as_str()) {
                 None => {}
                 Some(Role::Label) if found.label.is_none() => found.label = Some(value.clone()),
@@ -48,9 +46,8 @@ pub(super) fn gather(method: &Method, headers: &HeaderMap, governed: &Governed) 
             _ => {}
         }
     }
-    found.upgrade = upgrade_to.is_some() && found.nominated.iter().any(|name| name == "upgrade");
-    let to_websocket = upgrade_to.is_some_and(|value| has_token(value, "websocket"));
-    found.websocket = found.upgrade && to_websocket && method == Method::GET;
+    let confirmed = || found.nominated.iter().any(|name| name == http::header::UPGRADE);
+    found.websocket = to_websocket && method == Method::GET && confirmed();
     Ok(found)
 }
 

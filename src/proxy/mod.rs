@@ -130,7 +130,7 @@ async fn tell(gate: &Rc<Gate>, telling: Telling<'_>) -> Result<Told, Refusal> {
     if let Some(endpoint) = target.found.endpoint {
         entry.called(endpoint);
     }
-    if gathered.upgrade && (gathered.websocket || target.found.classes.labelled()) {
+    if gathered.websocket {
         return Err(Code::UpgradeUnsupported.into());
     }
     let (permit, ahead) = judge(gate, &destination, &target, &gathered, &parts, body).await?;

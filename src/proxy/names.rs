@@ -51,11 +51,14 @@ pub(super) fn kind(name: &HeaderName) -> Kind {
         "x-request-id" => Kind::RequestId,
         "traceparent" => Kind::TraceParent,
         "tracestate" => Kind::TraceState,
-        "x-http-method-override" | "x-http-method" | "x-method-override" => Kind::MethodOverride,
         "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" | "forwarded" => Kind::Forwarding,
+        other if METHOD_OVERRIDES.iter().any(|name| folds_into(other, name)) => Kind::MethodOverride,
         _ => Kind::Other,
     }
 }
+
+/// Headers by which frameworks let a `POST` mean another method.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// The old opt-out header: read as the caller's wish, never forwarded.
 pub(super) const LEGACY_OPT_OUT: &str = "x-wdc-pl-opt-out";

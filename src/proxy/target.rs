@@ -1,18 +1,22 @@
 //! Which call of the service a request is, and where it goes there.
 
+use http::Method;
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 
 use super::gather::Gathered;
 use crate::domain::CustomerId;
 use crate::domain::decide::{Rules, text_of, todays_label};
-use crate::domain::profile::{Ambiguous, Match, Profile};
+use crate::domain::profile::{Ambiguous, Match, Profile, climbs_out};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{log_filter, query};
 use crate::upstream::Site;
 
 /// The query parameter that holds a log query's filter.
 const FILTER: &str = "filter";
+
+/// The target of `OPTIONS *`, which means the server as a whole (RFC 9112 §3.2.4).
+const ASTERISK: &str = "*";
 
 /// A classed request.
 #[derive(Debug)]
@@ -27,14 +31,21 @@ impl<'p> Target<'p> {
     /// Classes a request by its path below the route.
     pub(super) fn of(parts: &Parts, prefix_len: usize, profile: &'p Profile, gathered: &Gathered) -> Result<Self, Refusal> {
         let path = parts.uri.path().get(prefix_len..).unwrap_or_default();
+        if parts.uri.path() == ASTERISK && parts.method != Method::OPTIONS {
+            return Err(Refusal::new(Code::PathAmbiguous, "Only OPTIONS may have * as its target"));
+        }
+        if climbs_out(path) {
+            return Err(Refusal::new(Code::PathAmbiguous, "The path leads out of the service: send it without dot segments"));
+        }
         let classify = |method: &str| profile.classify(method, path, parts.uri.query(), gathered.websocket).map_err(ambiguous);
         let found = classify(parts.method.as_str())?;
-        if let Some(other) = &gathered.method_override {
-            let other = other.to_str().unwrap_or_default().trim().to_ascii_uppercase();
-            let overridden = classify(&other)?;
-            let governed = found.classes.with(overridden.classes).governed();
-            if other != parts.method.as_str() && !governed.is_empty() {
-                return Err(Refusal::new(Code::HeaderAmbiguous, "The request's method and its method override name different calls"));
+        for line in &gathered.method_overrides {
+            for other in line.to_str().unwrap_or_default().split(',') {
+                let other = other.trim().to_ascii_uppercase();
+                let governed = found.classes.with(classify(&other)?.classes).governed();
+                if other != parts.method.as_str() && !governed.is_empty() {
+                    return Err(Refusal::new(Code::HeaderAmbiguous, "The request's method and its method override name different calls"));
+                }
             }
         }
         let resource = if found.classes.labelled() { found.resource(path) } else { String::new() };
@@ -44,6 +55,9 @@ impl<'p> Target<'p> {
     /// Where the request goes at the upstream: the caller's bytes behind the upstream's own path.
     pub(super) fn uri(&self, parts: &Parts, site: &Site) -> Result<Uri, Refusal> {
         let (path, query) = (parts.uri.path(), parts.uri.query());
+        if path == ASTERISK {
+            return Ok(Uri::from_static(ASTERISK));
+        }
         let base = site.upstream.url.path.as_str();
         let rewritten = if self.found.classes.log_query() { query.and_then(|query| rewrite_filter(query, site.rules())) } else { None };
         let same_prefix = path.get(..self.prefix_len) == Some(base);

@@ -81,6 +81,32 @@ impl Loose {
     }
 }
 
+/// Could a reader find that this path leads above where it begins? Then what it means is not within the service that it
+/// was sent to, and no profile of that service can say what it is.
+#[must_use]
+pub fn climbs_out(path: &str) -> bool {
+    if path.is_ascii() && memchr::memchr2(b'.', b'%', path.as_bytes()).is_none() {
+        return false;
+    }
+    let climbs = |text: Option<String>| text.is_none_or(|text| goes_above_its_beginning(&text));
+    climbs(decoded(path, false)) || climbs(decoded(path, true))
+}
+
+fn goes_above_its_beginning(path: &str) -> bool {
+    let mut depth = 0_usize;
+    for segment in path.split(['/', '\\']) {
+        let name = segment.split([';', '#', '?']).next().unwrap_or_default().trim();
+        let dots = name.bytes().all(|byte| byte == b'.');
+        match (dots, name.len()) {
+            (true, 0 | 1) => {}
+            (true, _) if depth == 0 => return true,
+            (true, _) => depth -= 1,
+            (false, _) => depth += 1,
+        }
+    }
+    false
+}
+
 /// `None` when it takes too many rounds, or leaves too many words.
 fn decoded(path: &str, drop: bool) -> Option<String> {
     let mut text: String = path.chars().map(twin).collect();
@@ -224,6 +250,17 @@ mod tests {
             "/v1/%E6%97%A5",
         ] {
             assert!(!holds(path, &["v1", "message"]), "{path}");
+        }
+    }
+
+    #[test]
+    fn p9_a_path_that_leads_above_its_beginning_is_known() {
+        let climbing = ["/..", "/../x", "/a/../../x", "/%2e%2E/x", "/..;a=b/x", "/a/..\\..\\x", "/a//../../x", "/%252e%252e", "/．．/x", "/.\u{200b}./x"];
+        for path in climbing {
+            assert!(climbs_out(path), "{path}");
+        }
+        for path in ["", "/", "/a/..", "/a/b/../../c", "/./a", "/a.b/c", "/%2e/a", "/..a", "/a%2Fb/../.."] {
+            assert!(!climbs_out(path), "{path}");
         }
     }
 

@@ -13,6 +13,7 @@ mod tree;
 use std::fmt;
 
 use self::loose::Loose;
+pub use self::loose::climbs_out;
 use self::spelling::Spelling;
 pub(super) use self::spelling::segments;
 use self::tree::{Index, Tree};

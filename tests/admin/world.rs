@@ -65,7 +65,6 @@ impl World {
             response_timeout: config.limits.response_timeout,
             lease: config.store.lease,
             clock: Arc::new(unix_now),
-            registry: Arc::clone(&registry),
             runtime: tokio::runtime::Handle::current(),
             cut_before: false,
             registry: Arc::clone(&registry),

@@ -105,7 +105,8 @@ impl NewHead<'_> {
             }
             Kind::Connection | Kind::Dropped | Kind::Te | Kind::TransferEncoding | Kind::Upgrade => {}
             Kind::ContentLength => self.write_framing(new),
-            Kind::TraceParent | Kind::RequestId => {}
+            Kind::TraceParent => {}
+            Kind::RequestId => drop(new.insert(X_REQUEST_ID, self.request_id.clone())),
             Kind::TraceState if !continued => {}
             Kind::Forwarding if self.forwarded.is_some() => {}
             Kind::Trailer => self.trailer(new, &value),
@@ -207,12 +208,22 @@ pub(super) fn answer_head(headers: &mut HeaderMap, request_id: &HeaderValue) {
 }
 
 fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
+<<<<<<< HEAD
     let words = |value: &'_ HeaderValue| -> Vec<HeaderName> {
         let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let names = tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
         names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
     };
     let nominated: Vec<HeaderName> = old.get_all(http::header::CONNECTION).iter().flat_map(words).collect();
+=======
+    // Where both are there the coding frames the body, and the length is wrong (RFC 9112 §6.3).
+    let coded = old.contains_key(TRANSFER_ENCODING);
+    let nominated: Vec<Vec<u8>> = old
+        .get_all(http::header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b',').map(|name| name.trim_ascii().to_ascii_lowercase()))
+        .collect();
+>>>>>>> spec-http
     let mut new = HeaderMap::with_capacity(old.len() + 2);
     let mut last: Option<HeaderName> = None;
     for (name, value) in old {
@@ -221,7 +232,8 @@ fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
         }
         let Some(name) = &last else { continue };
         let gone = matches!(kind(name), Kind::Connection | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
-            || matches!(name.as_str(), "keep-alive" | "proxy-connection");
+            || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+            || (coded && name == CONTENT_LENGTH);
         // What an answer nominates is dropped, but never what frames or dates it.
         let named = nominated.contains(name) && name != CONTENT_LENGTH;
         if !gone && !named {

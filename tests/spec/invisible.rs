@@ -68,7 +68,7 @@ fn p8_header_lines_keep_case_order_and_bytes() {
         "user-AGENT: watson-apis-python-sdk-core-3.0",
         "X-lower: a",
         "x-UPPER: b",
-        "X-Empty: ",
+        "X-Empty:",
         "X-Odd: a \t\"b\";c=d, ?",
         "x-Latin: \u{e9}",
         LABEL,

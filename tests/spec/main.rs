@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 
+mod answers;
 mod authority;
 mod client;
 mod framing;
+mod invisible;
 mod labels;
 mod no_way_round;
 mod opt_out;

@@ -140,7 +140,8 @@ pub(super) fn legal_as_sent(rules: Rules<'_>, value: &[u8]) -> SmallVec<[Label; 
     let Ok(reading) = label::read(value, &rules.label.field) else { return SmallVec::new() };
     let legal = |wire: &&[u8]| {
         let id = label::canonical(wire, rules.label.grammar).ok()?;
-        rules.label.grammar.allows(id.expose()).then_some(Label { id, form: LabelForm::RAW })
+        let legal = rules.label.grammar.allows(id.expose()) && !has_alias_form(id.expose());
+        legal.then_some(Label { id, form: LabelForm::RAW })
     };
     reading.ids.iter().filter_map(legal).collect()
 }
@@ -171,6 +172,7 @@ pub fn todays_label(rules: Rules<'_>, id: &CustomerId) -> Result<Label, Refusal>
     let form = match (rules.policy.mode, form_of(rules, id)) {
         (Mode::Enforce, Ok(form)) => form,
         (Mode::Enforce, Err(refusal)) if has_alias_form(id.expose()) => return Err(refusal),
+        (Mode::Observe, _) if has_alias_form(id.expose()) => return Err(invalid(rules.label.grammar)),
         (Mode::Enforce, Err(_)) | (Mode::Observe, _) => LabelForm::RAW,
     };
     Ok(Label { id: id.clone(), form })

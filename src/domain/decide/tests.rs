@@ -235,6 +235,8 @@ fn p10_a_delete_takes_todays_form_and_never_an_alias_as_an_id() {
     assert_eq!(form(&policy, "bob@example.com"), Ok(LabelForm::alias(1)));
     assert_eq!(form(&policy, "a;b"), Ok(LabelForm::RAW), "whatever was once labelled can be erased");
     assert_eq!(form(&policy, "fg_3damo5jx3ani3h2tn7mi2wk7bo"), Err(Code::LabelInvalid));
+    let observing = Policy { mode: Mode::Observe, ..Policy::default() };
+    assert_eq!(form(&observing, "fg_3damo5jx3ani3h2tn7mi2wk7bo"), Err(Code::LabelInvalid));
     let rewriting = Policy { invalid: Invalid::Rewrite, alias: AliasUse::Always, ..Policy::default() };
     assert_eq!(form(&rewriting, "fg_3damo5jx3ani3h2tn7mi2wk7bo"), Ok(LabelForm::alias(1)));
     assert_eq!(form(&rewriting, "abc"), Ok(LabelForm::alias(1)));

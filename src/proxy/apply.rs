@@ -208,22 +208,14 @@ pub(super) fn answer_head(headers: &mut HeaderMap, request_id: &HeaderValue) {
 }
 
 fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
-<<<<<<< HEAD
+    // Where both are there the coding frames the body, and the length is wrong (RFC 9112 §6.3).
+    let coded = old.contains_key(TRANSFER_ENCODING);
     let words = |value: &'_ HeaderValue| -> Vec<HeaderName> {
         let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let names = tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
         names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
     };
     let nominated: Vec<HeaderName> = old.get_all(http::header::CONNECTION).iter().flat_map(words).collect();
-=======
-    // Where both are there the coding frames the body, and the length is wrong (RFC 9112 §6.3).
-    let coded = old.contains_key(TRANSFER_ENCODING);
-    let nominated: Vec<Vec<u8>> = old
-        .get_all(http::header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b',').map(|name| name.trim_ascii().to_ascii_lowercase()))
-        .collect();
->>>>>>> spec-http
     let mut new = HeaderMap::with_capacity(old.len() + 2);
     let mut last: Option<HeaderName> = None;
     for (name, value) in old {

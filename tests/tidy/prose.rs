@@ -55,7 +55,8 @@ pub(crate) fn check_spelling(file: &File) -> Vec<String> {
         comments(&file.text)
     };
     let mut faults = Vec::new();
-    for (number, line) in prose.lines().enumerate() {
+    let written = prose.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    for (number, line) in written {
         for word in without_code(line).split(|c: char| !c.is_ascii_alphabetic()) {
             if let Some(wanted) = american(&word.to_ascii_lowercase()) {
                 faults.push(format!("{}:{}: {word}, where {wanted} is meant", file.path, number + 1));

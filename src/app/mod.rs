@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::ended::EndedMark;
@@ -27,6 +28,9 @@ use crate::listen::{self, Bound, Listening};
 use crate::proxy::{Routes, Shared};
 use crate::store::{self, OpenError, Opened, StoreError};
 use crate::telemetry::{AccessLog, AccessWriter, Registry, clock, events};
+
+/// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
+const LOST_MARGIN: Duration = Duration::from_secs(2);
 
 /// Why the gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -141,19 +145,24 @@ struct Parts {
     admin_drain: CancellationToken,
     state: Arc<State>,
     mark: EndedMark,
+    barrier: Arc<Barrier>,
+    /// Until when something may arrive at an upstream that the run before this one had on its way.
+    lost_until: Option<Instant>,
     opened: Opened,
 }
 
 impl Parts {
     async fn build(config: Config, opened: Opened) -> Result<Self, StartError> {
         let mark = EndedMark::of(&config.store);
-        let cut_before = mark.take();
+        // A store that knows no upstream has never served.
+        let cut_before = mark.take() && !opened.index.upstreams().await?.is_empty();
         let sites = sites::build(&config, &opened).await?;
         let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
         let names: Vec<Arc<str>> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
         let registry = Registry::new(&names, workers);
         let (access_log, writer) = access_log(&config, &names, &registry)?;
         let limits = config.limits.clone();
+        let lost_until = cut_before.then(|| Instant::now() + limits.response_timeout + LOST_MARGIN);
         let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
         let eraser = Eraser::new(erasure::Parts {
             barrier: Arc::clone(&barrier),
@@ -173,7 +182,7 @@ impl Parts {
         let shared = Arc::new(Shared {
             routes: Routes::new(&sites),
             sites,
-            barrier,
+            barrier: Arc::clone(&barrier),
             index: Arc::clone(&opened.index),
             keys: Arc::clone(&opened.keys),
             limits,
@@ -193,7 +202,7 @@ impl Parts {
         let admin_drain = CancellationToken::new();
         let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
         let work = tokio::spawn(async move { eraser.run().await });
-        Ok(Self { addresses, admin, workers, registry, listening, writer, work, admin_serving, admin_drain, state, mark, opened })
+        Ok(Self { addresses, admin, workers, registry, listening, writer, work, admin_serving, admin_drain, state, mark, barrier, lost_until, opened })
     }
 
     async fn take_down(self, limit: Duration) -> bool {
@@ -208,7 +217,9 @@ impl Parts {
             writer.finish();
         }
         drop(self.opened);
-        if whole {
+        // The next run must reckon with what this one still reckons with.
+        let nothing_is_late = !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
+        if whole && nothing_is_late {
             self.mark.set();
         }
         whole

@@ -120,6 +120,14 @@ impl Barrier {
         }
     }
 
+    /// May the data of an exchange that was cut still be stored somewhere?
+    #[must_use]
+    pub fn is_straggling(&self) -> bool {
+        let now = Instant::now();
+        let late = |person: &Person| person.flights.iter().any(|flight| flight.stragglers_until.is_some_and(|until| until > now));
+        self.shards.iter().any(|shard| shard.lock().people.values().any(late))
+    }
+
     fn shard(&self, tag: Tag) -> &Mutex<Shard> {
         let [.., last] = tag.0;
         self.shards.get(usize::from(last) % SHARDS).expect("the remainder is below the number of shards")

@@ -110,7 +110,9 @@ async fn p4_an_exchange_that_was_cut_is_a_straggler_and_one_never_sent_is_not() 
     let mut cut = barrier.enter(&key(1, HERE), NOW).unwrap();
     cut.passage.recorded(NOW);
     cut.passage.forwarded();
+    assert!(!barrier.is_straggling());
     drop((unsent, cut));
+    assert!(barrier.is_straggling());
 
     let fence = barrier.fence(Tag([1; 16]));
     assert_eq!(fence.drained(THERE, Duration::from_secs(5)).await, Drain::Clean);

@@ -96,7 +96,8 @@ impl Eraser {
     /// What the run before this one had on its way there may still arrive until then.
     pub(super) fn lost_until(&self, rows: &[Row], upstream: UpstreamNumber, life: UnixSeconds, at: UnixSeconds) -> Straggling {
         let until = UnixSeconds(life.0 + self.settings().response_timeout.as_secs() + 1);
-        let from_before = |row: &Row| row.key.upstream == upstream && row.first_seen < life;
+        // In the second of a quick restart both lives write the same time.
+        let from_before = |row: &Row| row.key.upstream == upstream && row.first_seen <= life;
         (self.shared.cut_before && at < until && rows.iter().any(from_before)).then_some(until)
     }
 }

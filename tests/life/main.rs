@@ -1,0 +1,13 @@
+//! The gate's life: killed, cut off from its disk, flooded, drained; and what it must keep promising through all of it.
+//!
+//! The real program runs as a child process in front of real services on loopback. How many of the long random rounds are
+//! run is said by `FORGETGATE_CAMPAIGN`, in per cent.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
+
+mod kill;
+mod limits;
+mod memory;
+mod races;
+mod stragglers;
+mod support;

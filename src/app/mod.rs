@@ -165,6 +165,7 @@ impl Parts {
             response_timeout: limits.response_timeout,
             lease: config.store.lease,
             clock: Arc::new(clock::unix_now),
+            registry: Arc::clone(&registry),
             runtime: runtime::Handle::current(),
             cut_before,
         });

@@ -13,6 +13,7 @@ use crate::barrier::{Fence, Watch};
 use crate::domain::erasure::{Addressed, Intent, Job, Probe, Scope, Undecidable, reaches};
 use crate::domain::{CustomerId, Tag, UnixSeconds};
 use crate::store::StoreError;
+use crate::telemetry::events;
 
 /// Why an erasure was not accepted, found or changed.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +96,8 @@ impl Eraser {
         job.awaiting_approval = above;
         self.shared.ledger.create(job, tag, &asked.customer).await?;
         self.keep(&guard, id, raised, asked.carried);
-        tracing::info!(erasure = %id, awaiting_approval = above, "erasure accepted");
+        self.shared.registry.erasures().accepted();
+        events::ErasureAccepted { erasure: id, awaiting_approval: above }.emit();
         Ok(id)
     }
 
@@ -116,7 +118,6 @@ impl Eraser {
             self.shared.ledger.attach(own, id, tag, self.now()).await?;
         }
         self.keep(&guard, id, raised, asked.carried);
-        tracing::info!(erasure = %id, "a request for the same customer attached to this erasure");
         Ok(id)
     }
 

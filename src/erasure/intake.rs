@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
 use super::send::{self, Carried};
-use super::{Eraser, Refused};
+use super::{Eraser, Refused, report};
 use crate::barrier::Watch;
 use crate::config::{Authorize, Secret};
 use crate::domain::decide::{Label, text_of, todays_label};
@@ -117,7 +117,7 @@ impl Eraser {
         let request = carried.request(site, text).ok_or(Code::PathAmbiguous)?;
         let within = self.settings().erasure.barrier_timeout;
         send::exchange(&site.connector, request, within).await.map_err(|error| {
-            tracing::info!(upstream = %site.upstream.name, %error, "no answer to a delete from its home");
+            report::no_answer(&site.upstream.name, &error);
             Refused::no_home()
         })
     }
@@ -134,7 +134,7 @@ impl Eraser {
         otherwise: Response<Bytes>,
     ) -> Result<Response<Bytes>, Refused> {
         let id = self.accept(asked).await.map_err(|error| {
-            tracing::error!(%error, "an erasure could not be accepted");
+            report::warn("an erasure could not be accepted", &error);
             Code::StoreUnavailable
         })?;
         if let Some(limit) = wait {
@@ -148,7 +148,7 @@ impl Eraser {
 
     fn check_token(&self, call: &DeleteCall, token: &Secret) -> Result<(), Refused> {
         let wanted = token.read().map_err(|error| {
-            tracing::error!(%error, "the token of erasures cannot be read");
+            report::warn("the token of erasures cannot be read", &error);
             Code::ErasureUnauthorised
         })?;
         let shown = call.forgetgate_authorization.as_ref().map(HeaderValue::as_bytes).and_then(bearer);

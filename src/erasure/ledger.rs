@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, OwnedMutexGuard};
 use uuid::Uuid;
 
+use super::report;
 use crate::domain::erasure::Job;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
 use crate::store::seal::Keys;
@@ -226,7 +227,7 @@ fn entries(stored: Vec<StoredJob>) -> Vec<Entry> {
         Ok(Body::Erasure { job, sealed }) => Some(Entry { job: *job, tag: stored.tag, sealed }),
         Ok(Body::Attached { .. }) => None,
         Err(error) => {
-            tracing::error!(erasure = %stored.id, %error, "an erasure cannot be read");
+            report::step_failed(stored.id, &error);
             None
         }
     };

@@ -11,10 +11,10 @@ mod intake;
 mod ledger;
 mod office;
 mod pace;
+mod report;
 mod round;
 mod send;
 mod settings;
-mod standing;
 mod views;
 mod worker;
 
@@ -34,7 +34,6 @@ pub use self::answer::Refused;
 pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Decided, Submission, Submitted};
-pub use self::standing::Standing;
 pub use self::views::{
     DecisionView, DryRun, List, View, EvidenceView, Recipient, Recipients, TargetView, TargetWord,
 };
@@ -50,6 +49,7 @@ use crate::config;
 use crate::domain::{Tag, UnixSeconds};
 use crate::store::seal::Keys;
 use crate::store::{Index, Jobs};
+use crate::telemetry::Registry;
 use crate::upstream::Site;
 
 /// The wall clock, as the program was given it.
@@ -75,6 +75,8 @@ pub struct Parts {
     pub lease: Duration,
     /// The time.
     pub clock: Clock,
+    /// Where erasures are counted.
+    pub registry: Arc<Registry>,
     /// Where erasures run.
     pub runtime: Handle,
     /// Did the run before this one end with requests on their way, as a crash does? Then what they carried may still
@@ -122,7 +124,9 @@ struct Shared {
     rate: Rate,
     failures: Failures,
     schedule: Schedule,
-    standing: Mutex<Standing>,
+    registry: Arc<Registry>,
+    /// When the unfinished ones were last looked at, for the alarm about late ones.
+    looked: Mutex<Option<UnixSeconds>>,
     slots: Arc<Semaphore>,
 }
 
@@ -150,7 +154,8 @@ impl Eraser {
             rate: Rate::default(),
             failures: Failures::default(),
             schedule: Schedule::default(),
-            standing: Mutex::default(),
+            registry: parts.registry,
+            looked: Mutex::default(),
             slots: Arc::new(Semaphore::new(worker::AT_ONCE)),
         };
         Self { shared: Arc::new(shared) }

@@ -171,7 +171,7 @@ impl Eraser {
             drop(self.shared.fences.lock().remove(&id));
         }
         drop(guard);
-        tracing::info!(erasure = %id, decision = ?decided.verdict, "a decision about an erasure");
+        self.told_decision(&job, decided.verdict);
         self.shared.schedule.wake(id, now);
         Ok(View::of(&job, now))
     }

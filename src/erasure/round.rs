@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Eraser;
+use super::{Eraser, report};
 use super::ledger::{Entry, Marks};
 use super::settings::{Settings, held};
 use crate::barrier::{Drain, Fence};
@@ -153,9 +153,8 @@ impl Round<'_> {
         }
         if !sendable.is_empty() {
             let straggling = self.drained_with_passers(upstream).await;
-            for key in sendable {
-                result = result.and(self.delete(key, straggling).await);
-            }
+            let deletes = join_all(sendable.into_iter().map(|key| self.delete(key, straggling))).await;
+            result = deletes.into_iter().fold(result, Result::and);
         }
         self.ended(upstream);
         result
@@ -253,13 +252,13 @@ impl Round<'_> {
 
     /// What came of it and, if it counts, the marks of the rows that it covers: one durable write, before the fence lifts.
     async fn record(&self, key: TargetKey, outcome: Outcome) -> Result<(), StoreError> {
+        let attempt = report::attempt_outcome(&outcome);
         let counts = matches!(&outcome, Outcome::Accepted { straggling_until: None, .. });
         let marks = if counts { marks(&self.rows, key) } else { Vec::new() };
         let now = self.eraser.now();
         let change = |job: &mut Job| {
             job.ended(key, outcome, now, fastrand::u64(..));
-            let told = job.target(key).map(|target| (target.name.clone(), target.state, target.last_error));
-            ((told, job.is_accepted_everywhere()), Marks(marks))
+            ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marks))
         };
         let Some((told, everywhere)) = self.eraser.shared.ledger.change(self.id, now, change).await? else {
             return Ok(());
@@ -267,9 +266,8 @@ impl Round<'_> {
         if everywhere {
             self.eraser.forget_calls(self.id);
         }
-        if let Some((upstream, state, error)) = told {
-            let error = error.map(|error| error.to_string());
-            tracing::info!(erasure = %self.id, upstream, ?state, error, "a target of an erasure");
+        if let Some(target) = told {
+            self.eraser.told_attempt(self.id, &target, attempt);
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::Eraser;
+use super::{Eraser, report};
 use super::intake::DeleteCall;
 use crate::domain::erasure::{Evidence, Fault, Outcome, Target, judge};
 use crate::domain::{UnixSeconds, UpstreamNumber, query};
@@ -221,7 +221,7 @@ async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderVal
     match made {
         Ok(Ok(authorization)) => Ok(authorization),
         Ok(Err(error)) => {
-            tracing::warn!(upstream = %site.upstream.name, %error, "no credentials for a delete");
+            report::warn("a delete has no credentials", &error);
             Err(if CredentialsError::is_blocked(&error) { Outcome::Blocked(fault) } else { Outcome::Retry { fault, after: None } })
         }
         Err(_late) => Err(Outcome::Retry { fault, after: None }),

@@ -35,6 +35,9 @@ pub struct View {
     /// When it was accepted.
     #[serde(serialize_with = "rfc3339")]
     pub received: UnixSeconds,
+    /// When the person asked, if the requester said so.
+    #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
+    pub submitted_time: Option<UnixSeconds>,
     /// When it is late.
     #[serde(serialize_with = "rfc3339")]
     pub due: UnixSeconds,
@@ -61,6 +64,7 @@ impl View {
             id: job.id,
             state: job.state(),
             received: job.received,
+            submitted_time: job.submitted,
             due: job.due,
             late: job.is_late(now),
             reason: job.reason.clone(),

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::Eraser;
+use super::{Eraser, report};
 use super::ledger::{Entry, Marks};
 use super::round::{marks, narrow, with_passers};
 use super::settings::held;
@@ -20,6 +20,7 @@ use crate::barrier::Fence;
 use crate::domain::erasure::{Intent, Job, Outcome, Step, TargetKey, TargetState, next_step, plan};
 use crate::domain::{UnixSeconds, UpstreamNumber};
 use crate::store::{Row, StoreError};
+use crate::telemetry::events;
 
 /// Erasures under way at once.
 pub(super) const AT_ONCE: usize = 64;
@@ -126,13 +127,13 @@ impl Eraser {
                         }
                     }
                 }
-                self.stand(entries.iter().map(|entry| &entry.job), now);
+                self.told_standing(entries.iter().map(|entry| &entry.job), now);
             }
-            Err(error) => tracing::error!(%error, "unfinished erasures cannot be read"),
+            Err(error) => report::warn("unfinished erasures cannot be read", &error),
         }
         self.shared.barrier.prune();
         if let Err(error) = self.sweep().await {
-            tracing::error!(%error, "rows of erased customers cannot be swept");
+            report::warn("rows of erased customers cannot be swept", &error);
         }
     }
 
@@ -172,12 +173,21 @@ impl Eraser {
                 Ok(Some(Step::Wait(until))) => return Some(until),
                 Ok(Some(_)) => return None,
                 Err(error) => {
-                    tracing::error!(erasure = %id, %error, "a step of an erasure could not be recorded");
-                    self.shared.fences.lock().entry(id).or_default().append(&mut fences);
-                    return Some(UnixSeconds(self.now().0 + 1));
+                    report::step_failed(id, &error);
+                    return Some(UnixSeconds(self.now().0 + self.after(id, &error, fences)));
                 }
             }
         }
+    }
+
+    /// Seconds until a step that failed is tried again. The customer stays out meanwhile, unless what is stored cannot be
+    /// read: that does not mend itself, and nobody is to be kept out for ever.
+    fn after(&self, id: Uuid, error: &StoreError, mut fences: Vec<Fence>) -> u64 {
+        if matches!(error, StoreError::Corrupt { .. }) {
+            return LOOK_EVERY.as_secs();
+        }
+        self.shared.fences.lock().entry(id).or_default().append(&mut fences);
+        1
     }
 
     /// Does one step. `Some` is what cannot be done now.
@@ -191,8 +201,14 @@ impl Eraser {
                 self.attempt(&entry, keys, fences).await?;
                 fences.clear();
             }
-            Step::Settle => self.note(id, now, |job| job.settle(now)).await?,
-            Step::Finish => self.note(id, now, |job| job.finish(now)).await?,
+            Step::Settle => {
+                self.note(id, now, |job| job.settle(now)).await?;
+                self.told_settled(&entry.job, now);
+            }
+            Step::Finish => {
+                self.note(id, now, |job| job.finish(now)).await?;
+                events::ErasureDone { erasure: id }.emit();
+            }
             Step::Wait(_) | Step::Rest => {
                 if entry.job.is_over() || entry.job.is_accepted_everywhere() {
                     self.forget_calls(id);
@@ -233,8 +249,8 @@ impl Eraser {
             job.planned(intents, targets);
             let marked = probes.iter().filter(|(_, outcome)| counts(outcome)).flat_map(|(key, _)| marks(&rows, *key));
             let marked = Marks(marked.collect());
-            for (key, outcome) in probes {
-                job.probe_counts(key, outcome, now);
+            for (key, outcome) in &probes {
+                job.probe_counts(*key, outcome.clone(), now);
             }
             let first: Vec<TargetKey> =
                 job.targets.iter().filter(|target| target.is_due(now)).map(|target| target.key).collect();
@@ -242,6 +258,7 @@ impl Eraser {
             (job.fenced(), marked)
         };
         let fenced = self.shared.ledger.change(entry.job.id, now, change).await?.flatten();
+        self.told_probes(probes.iter().map(|(_, outcome)| outcome));
         match fenced {
             // More was asked for meanwhile; that is planned next, under all the fences.
             Some(upstreams) if upstreams.is_empty() => {}

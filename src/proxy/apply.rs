@@ -210,11 +210,12 @@ pub(super) fn answer_head(headers: &mut HeaderMap, request_id: &HeaderValue) {
 fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
     // Where both are there the coding frames the body, and the length is wrong (RFC 9112 §6.3).
     let coded = old.contains_key(TRANSFER_ENCODING);
-    let nominated: Vec<Vec<u8>> = old
-        .get_all(http::header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b',').map(|name| name.trim_ascii().to_ascii_lowercase()))
-        .collect();
+    let words = |value: &'_ HeaderValue| -> Vec<HeaderName> {
+        let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let names = tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
+        names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
+    };
+    let nominated: Vec<HeaderName> = old.get_all(http::header::CONNECTION).iter().flat_map(words).collect();
     let mut new = HeaderMap::with_capacity(old.len() + 2);
     let mut last: Option<HeaderName> = None;
     for (name, value) in old {
@@ -226,7 +227,7 @@ fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
             || matches!(name.as_str(), "keep-alive" | "proxy-connection")
             || (coded && name == CONTENT_LENGTH);
         // What an answer nominates is dropped, but never what frames or dates it.
-        let named = nominated.iter().any(|each| each == name.as_str().as_bytes()) && name != CONTENT_LENGTH;
+        let named = nominated.contains(name) && name != CONTENT_LENGTH;
         if !gone && !named {
             new.append(name.clone(), value);
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use http::Method;
 use uuid::Uuid;
 
+use super::batch;
 use super::events;
 use super::registry::Registry;
 use crate::domain::refusal::Code;
@@ -142,10 +143,13 @@ struct Writer {
 impl Writer {
     /// Waits for a first line, then takes whole batches with a pause between them until there is nothing more.
     fn run(self) {
+        batch::begin();
         while let Ok(Message::Line(first)) = self.lines.recv() {
             self.write(&first);
             loop {
-                match self.batch() {
+                let batch = self.batch();
+                batch::flush();
+                match batch {
                     Batch::Some => thread::sleep(PAUSE),
                     Batch::None => break,
                     Batch::Last => return,
@@ -153,6 +157,7 @@ impl Writer {
             }
         }
         self.tell_drops();
+        batch::flush();
     }
 
     fn batch(&self) -> Batch {

@@ -13,6 +13,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use super::batch::Stderr;
 use crate::config::{Log, LogFormat};
 
 /// Why there is no log.
@@ -43,7 +44,7 @@ pub struct LogGuard(());
 /// When the filter cannot be read, or logging was set up before.
 pub fn init(log: &Log) -> Result<LogGuard, LoggingError> {
     let filter = filter(log)?;
-    let lines = lines(log.format, std::io::stderr, std::io::stderr().is_terminal());
+    let lines = lines(log.format, || Stderr, std::io::stderr().is_terminal());
     tracing_subscriber::registry()
         .with(lines.with_filter(filter.and(filter_fn(may_be_written))))
         .try_init()

@@ -4,6 +4,7 @@
 //! one could come in. Other layers say what happened; only this module writes log lines.
 
 mod access_log;
+mod batch;
 pub mod clock;
 mod counters;
 mod erasures;

@@ -53,6 +53,18 @@ async fn metrics_are_one_whole_page_with_the_counters_and_the_stores_figures() {
 }
 
 #[tokio::test]
+async fn an_erasure_is_seen_in_the_metrics() {
+    let world = World::new(Wish::default()).await;
+    world.labelled("someone").await;
+    let path = world.erasure("someone").await;
+    world.until(&path, "settling").await;
+    let page = world.get("/metrics").await.body;
+    for line in ["forgetgate_erasures_accepted_total 1", "forgetgate_erasure_attempts_total{code=\"accepted\"} 1"] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_counted_is_shown_for_each_upstream() {
     let world = World::new(Wish::default()).await;
     let worker = world.registry.worker(0);

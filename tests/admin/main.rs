@@ -6,6 +6,7 @@
 mod bounds;
 mod caller;
 mod canary;
+mod cli;
 mod described;
 mod guarded;
 mod health;

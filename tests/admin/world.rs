@@ -67,6 +67,7 @@ impl World {
             clock: Arc::new(unix_now),
             runtime: tokio::runtime::Handle::current(),
             cut_before: false,
+            registry: Arc::clone(&registry),
         });
         eraser.restore().await.unwrap();
         let (readiness, writable) = (Readiness::new(), Arc::new(AtomicBool::new(true)));
@@ -106,15 +107,11 @@ impl World {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
-        call(self.address, "GET", path, &[&self.authorization()], "").await
+        call(self.address, "GET", path, &[&authorization()], "").await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {
-        call(self.address, "POST", path, &[&self.authorization()], body).await
-    }
-
-    fn authorization(&self) -> String {
-        format!("Authorization: Bearer {TOKEN}")
+        call(self.address, "POST", path, &[&authorization()], body).await
     }
 
     /// An erasure that was accepted; its path.
@@ -150,6 +147,10 @@ impl World {
         let (resource, seen) = ("assistants/a1".into(), UnixSeconds(1_527_206_400));
         self.store.index.record(Placement { key, id, resource, wire: None, api: Some(2), seen }).await.unwrap();
     }
+}
+
+fn authorization() -> String {
+    format!("Authorization: Bearer {TOKEN}")
 }
 
 fn spawn(work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {

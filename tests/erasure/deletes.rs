@@ -143,7 +143,9 @@ async fn every_form_in_the_index_and_every_upstream_with_rows_is_a_target_retire
     world.until_state(id, JobState::Settling).await;
     let alias = world.alias("ann", "one");
     let call = |text: &str, api: u8| format!("DELETE /base/v{api}/user_data?customer_id={text}&version=2020-01-01");
-    assert_eq!(one.calls(), [call("ann", 1), call(&alias, 1)]);
+    let mut calls = one.calls();
+    calls.sort();
+    assert_eq!(calls, [call("ann", 1), call(&alias, 1)]);
     assert_eq!(two.calls(), [call("ann", 1)]);
 }
 
@@ -156,7 +158,9 @@ async fn an_upstream_that_held_labels_before_is_always_a_target_in_both_forms() 
     world.until_state(id, JobState::Settling).await;
     let alias = world.alias("ann@example.com", "two");
     let texts = ["ann%40example.com", &alias];
-    assert_eq!(two.calls(), texts.map(|text| format!("DELETE /base/v1/user_data?customer_id={text}&version=2020-01-01")));
+    let mut calls = two.calls();
+    calls.sort();
+    assert_eq!(calls, texts.map(|text| format!("DELETE /base/v1/user_data?customer_id={text}&version=2020-01-01")));
 }
 
 #[tokio::test]
@@ -232,7 +236,10 @@ async fn p12_only_so_many_deletes_are_under_way_at_one_upstream() {
     }
     one.saw(4).await;
     for id in &erasures {
-        world.until(*id, |view| !view.targets.is_empty()).await;
+        world.until(*id, |view| view.targets.iter().any(|target| target.state != TargetWord::Of(TargetState::Pending))).await;
+    }
+    for _ in 0..500 {
+        tokio::task::yield_now().await;
     }
     assert_eq!(one.calls().len(), 4);
     for answer in answers {

@@ -279,6 +279,29 @@ async fn p6_a_delete_must_name_one_customer_and_never_by_an_alias() {
 }
 
 #[tokio::test]
+async fn p4_a_probe_for_an_erasure_on_hold_does_not_cover_what_comes_until_the_hold_is_over() {
+    let (world, one, _two) = pair(home(), |_| {}).await;
+    let on_its_way = world.forward("ann", "one", LabelForm::RAW).await;
+    let id = world.erase("ann", "one").await;
+    world.until_target(id, "one", TargetState::Draining).await;
+    let decided = |verdict| Decided { verdict, by: "A. Person".into(), note: "court".into(), upstream: None };
+    world.eraser.decide(id, decided(Verdict::Hold)).await.unwrap();
+    on_its_way.ended();
+    assert_eq!(world.erase("ann", "one").await, id);
+    let let_in = async {
+        while world.is_kept_out("ann", "one") {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(let_in).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+
+    world.eraser.decide(id, decided(Verdict::Unhold)).await.unwrap();
+    world.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 3, "two probes, and the delete that counts");
+}
+
+#[tokio::test]
 async fn p5_a_caller_who_leaves_in_the_middle_ends_nothing() {
     let (world, one, _two) = pair(home(), |_| {}).await;
     let answer = one.will_wait();

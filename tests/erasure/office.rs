@@ -242,7 +242,7 @@ async fn recipients_are_those_that_hold_the_customers_data_now() {
 }
 
 #[tokio::test]
-async fn late_erasures_are_counted() {
+async fn erasures_are_counted_and_late_ones_said() {
     let (mut world, one, _two) = idle().await;
     one.will_say(&[404]);
     let id = world.erase("ann", "one").await;
@@ -251,5 +251,15 @@ async fn late_erasures_are_counted() {
     world.until_state(id, JobState::ActionRequired).await;
     let view = world.show(id).await;
     assert!(view.late);
-    assert_eq!(world.eraser.standing().late, 1);
+    let page = world.registry.render(&[]);
+    let lines = [
+        "forgetgate_erasures_accepted_total 1",
+        "forgetgate_erasures_late 1",
+        "forgetgate_erasures_unfinished 1",
+        "forgetgate_erasure_attempts_total{code=\"refused\"} 1",
+        "forgetgate_erasure_targets_total{code=\"refused\"} 1",
+    ];
+    for line in lines {
+        assert!(page.lines().any(|written| written == line), "{line} in {page}");
+    }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use forgetgate::config::{Engine, Upstream};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, TargetState};
-use forgetgate::store::Opened;
+use forgetgate::store::{JobWrite, Opened};
 
-use crate::service::{Service, status};
+use crate::service::{Service, soon, status};
 use crate::world::{Plan, World, open_store, submission, upstream};
 
 /// The same store for a second life.
@@ -116,4 +116,28 @@ async fn p10_a_callers_credentials_do_not_survive_a_restart() {
     let second = World::new(Plan { store: Some(store), erasure, now: later, ..Plan::default() }, upstreams(&one, &two)).await;
     second.until_target(id, "one", TargetState::Blocked).await;
     assert_eq!(one.seen().last().unwrap().authorization(), None);
+}
+
+#[tokio::test]
+async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_no_other() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let first = World::idle(Plan { store: Some(same(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    drop(first);
+    let mut job = store.jobs.job(id).await.unwrap().unwrap();
+    let damaged = String::from_utf8(job.body).unwrap().replace("\"sealed\":\"", "\"sealed\":\"AAAA");
+    job.body = damaged.into_bytes();
+    let at = job.received;
+    store.jobs.commit(JobWrite { job, erased: Vec::new(), at }).await.unwrap();
+
+    let second = World::new(Plan { store: Some(store), ..Plan::default() }, upstreams(&one, &two)).await;
+    let let_in = async {
+        while second.is_kept_out("ann", "one") {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(let_in).await;
+    let other = second.erase("bob", "one").await;
+    second.until_state(other, JobState::Settling).await;
 }

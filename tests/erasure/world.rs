@@ -20,6 +20,7 @@ use forgetgate::erasure::{
     Clock, DeleteCall, Eraser, View, Parts, Problem, Refused, Submission, Submitted, TargetWord,
 };
 use forgetgate::store::{Jobs, Opened, Placement, Row, open};
+use forgetgate::telemetry::Registry;
 use forgetgate::upstream::{Authenticator, Connector, Site};
 use http::{HeaderMap, HeaderValue, Response};
 use tokio_util::task::AbortOnDropHandle;
@@ -155,6 +156,7 @@ pub(crate) struct World {
     pub(crate) barrier: Arc<Barrier>,
     pub(crate) store: Opened,
     pub(crate) sites: Vec<Arc<Site>>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) folder: Arc<tempfile::TempDir>,
     clock: Arc<AtomicU64>,
     working: Option<AbortOnDropHandle<()>>,
@@ -185,6 +187,8 @@ impl World {
     pub(crate) async fn idle(plan: Plan, upstreams: Vec<Upstream>) -> Self {
         let store = plan.store.unwrap_or_else(|| open_store(plan.folder.path(), plan.engine));
         let sites = sites(&store, upstreams).await;
+        let names: Vec<Arc<str>> = sites.iter().map(|site| Arc::clone(&site.upstream.name)).collect();
+        let registry = Registry::new(&names, 1);
         let barrier = Barrier::new(1000, LEASE, plan.straggle);
         let clock = Arc::new(AtomicU64::new(plan.now));
         let read = Arc::clone(&clock);
@@ -198,10 +202,11 @@ impl World {
             response_timeout: Duration::from_secs(30),
             lease: LEASE,
             clock: Arc::new(move || UnixSeconds(read.load(Ordering::SeqCst))) as Clock,
+            registry: Arc::clone(&registry),
             runtime: tokio::runtime::Handle::current(),
             cut_before: plan.cut_before,
         });
-        Self { eraser, barrier, store, sites, folder: plan.folder, clock, working: None }
+        Self { eraser, barrier, store, sites, registry, folder: plan.folder, clock, working: None }
     }
 
     pub(crate) fn work(&mut self) {

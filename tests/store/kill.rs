@@ -17,7 +17,7 @@ fn p3_p5_what_was_acknowledged_survives_kill_9() {
     if child::is_child() {
         let store = World::at(&child::directory(), Engine::Sled).open();
         let run_number = child::number();
-        run(&store, Load { run: run_number, facts: u64::MAX, jobs: usize::MAX }, &child::say);
+        run(&store, Load { run: run_number, facts: u64::MAX, jobs: usize::MAX, large_only: false }, &child::say);
         return;
     }
     let directory = tempfile::tempdir().unwrap();

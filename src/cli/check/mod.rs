@@ -4,7 +4,7 @@
 mod authority;
 mod policy;
 mod sections;
-mod table;
+pub(super) mod table;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A table as text. Cells that are too wide for it are wrapped.
-pub(super) fn table<const N: usize>(
+pub(in crate::cli) fn table<const N: usize>(
     heading: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {

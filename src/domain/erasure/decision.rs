@@ -20,6 +20,20 @@ pub enum Verdict {
     Retry,
 }
 
+impl Verdict {
+    /// As it is written in answers, logs and the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Hold => "hold",
+            Self::Unhold => "unhold",
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {

@@ -47,6 +47,25 @@ pub enum TargetState {
     NotSupported,
 }
 
+impl TargetState {
+    /// As it is written in answers, logs and the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Fenced => "fenced",
+            Self::Draining => "draining",
+            Self::Sent => "sent",
+            Self::Accepted => "accepted",
+            Self::Settled => "settled",
+            Self::Retrying => "retrying",
+            Self::Blocked => "blocked",
+            Self::Refused => "refused",
+            Self::NotSupported => "not_supported",
+        }
+    }
+}
+
 /// Why an attempt did not end in acceptance. It never quotes an upstream's answer, which could hold an ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -204,6 +223,16 @@ impl Target {
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
         matches!(self.state, TargetState::Accepted | TargetState::Settled)
+    }
+
+    /// The status that the last attempt ended with, if it had one.
+    #[must_use]
+    pub fn last_status(&self) -> Option<u16> {
+        match self.last_error {
+            Some(Fault::Status(status)) => Some(status),
+            Some(Fault::NotDrained) | None => self.evidence.as_ref().map(|evidence| evidence.status),
+            Some(_) => None,
+        }
     }
 
     /// Does a person have to do something?

@@ -21,6 +21,7 @@ use crate::workload::{Acknowledged, Load, run, verify};
 use crate::world::{World, fact, wait};
 
 const SYNCED: &str = "power::p3_p5_what_was_acknowledged_survives_power_cuts";
+const STEPS: &str = "power::p5_a_step_of_many_rows_is_all_or_nothing_when_the_power_is_cut";
 const UNSYNCED: &str = "power::without_the_sync_of_the_data_file_power_cuts_lose_what_was_acknowledged";
 
 /// Lives of the store in one recording; all but the last end with kill -9, so that opening again is cut as well.
@@ -29,9 +30,19 @@ const LIVES: u64 = 3;
 #[test]
 fn p3_p5_what_was_acknowledged_survives_power_cuts() {
     if child::is_child() {
-        return live(Tuning::default());
+        return live(Tuning::default(), load());
     }
     let findings = replay(&record(SYNCED), campaign::scaled(200));
+    assert_eq!(findings, Vec::<String>::new());
+}
+
+/// Half of the moments of such a run lie within a step.
+#[test]
+fn p5_a_step_of_many_rows_is_all_or_nothing_when_the_power_is_cut() {
+    if child::is_child() {
+        return live(Tuning::default(), Load { facts: 0, jobs: 3, large_only: true, ..load() });
+    }
+    let findings = replay(&record(STEPS), campaign::scaled(200));
     assert_eq!(findings, Vec::<String>::new());
 }
 
@@ -39,24 +50,30 @@ fn p3_p5_what_was_acknowledged_survives_power_cuts() {
 #[test]
 fn without_the_sync_of_the_data_file_power_cuts_lose_what_was_acknowledged() {
     if child::is_child() {
-        return live(Tuning { sync_data: false, ..Tuning::default() });
+        return live(Tuning { sync_data: false, ..Tuning::default() }, load());
     }
-    let findings = replay(&record(UNSYNCED), campaign::scaled(100));
+    let cuts = campaign::scaled(100);
+    let findings = replay(&record(UNSYNCED), cuts);
+    eprintln!("without the sync, {} of {cuts} cuts lost something", findings.len());
     assert!(!findings.is_empty(), "no loss was found, so losses cannot be found");
 }
 
 /// The child: opens, works, says that it is done, and waits to be killed or told to close.
-fn live(tuning: Tuning) {
+fn live(tuning: Tuning, load: Load) {
     let directory = child::directory();
     let store = open_with(&World::at(&directory, Engine::Sled).config, tuning).unwrap();
     let acknowledgements = File::options().create(true).append(true).open(directory.join("acknowledged")).unwrap();
     let say = |line: &str| (&acknowledgements).write_all(format!("{line}\n").as_bytes()).unwrap();
-    let size = campaign::scaled(10);
-    let jobs = usize::try_from(6 + 2 * size).unwrap();
-    run(&store, Load { run: child::number(), facts: 500 + 250 * size, jobs }, &say);
+    run(&store, load, &say);
     child::say("done");
     // The parent says nothing: it kills, or closes our standard input, and then the store is closed in good order.
     std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+fn load() -> Load {
+    let size = campaign::scaled(10);
+    let jobs = usize::try_from(6 + 2 * size).unwrap();
+    Load { run: child::number(), facts: 500 + 250 * size, jobs, large_only: false }
 }
 
 /// Records the lives of one store.

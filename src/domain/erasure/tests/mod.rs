@@ -234,6 +234,18 @@ fn a_person_can_have_everything_open_tried_at_once() {
 }
 
 #[test]
+fn a_word_is_the_same_in_logs_and_answers() {
+    use TargetState as S;
+    let states = [S::Pending, S::Fenced, S::Draining, S::Sent, S::Accepted, S::Settled, S::Retrying, S::Blocked, S::Refused, S::NotSupported];
+    for state in states {
+        assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+    }
+    for verdict in [Verdict::Approve, Verdict::Hold, Verdict::Unhold, Verdict::Cancel, Verdict::Retry] {
+        assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.as_str());
+    }
+}
+
+#[test]
 fn the_deadline_runs_from_when_the_person_asked() {
     let job = Job::new(Uuid::nil(), NOW, Some(UnixSeconds(NOW.0 - 100)), 100, intent());
     assert_eq!(job.due, NOW);

@@ -68,7 +68,7 @@ async fn answer(serving: Serving, request: Request<Incoming>) -> Result<Response
         Handled::Answer(response) => response,
         Handled::Erase(call) => erase(&serving.eraser, *call).await,
     };
-    Ok(response.map(|body| Reply { body, _busy: busy }))
+    Ok(response.map(|body| Reply { body, busy }))
 }
 
 async fn erase(eraser: &Eraser, call: EraseCall) -> Response<AnswerBody> {
@@ -92,7 +92,7 @@ async fn erase(eraser: &Eraser, call: EraseCall) -> Response<AnswerBody> {
 #[derive(Debug)]
 struct Reply {
     body: AnswerBody,
-    _busy: Busy,
+    busy: Busy,
 }
 
 impl Body for Reply {
@@ -100,6 +100,7 @@ impl Body for Reply {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.busy.answering();
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

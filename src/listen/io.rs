@@ -28,6 +28,12 @@ pub(super) struct ConnectionState {
     busy: Cell<u32>,
     now: Rc<Cell<Instant>>,
     moved: Cell<Instant>,
+    /// When the head that is arriving began.
+    head_began: Cell<Instant>,
+    /// When the last request that was handled had ended.
+    freed: Cell<Instant>,
+    /// Is an answer's body on its way?
+    answering: Cell<bool>,
     reading_waits: Cell<bool>,
     writing_waits: Cell<bool>,
     lingering: Cell<bool>,
@@ -43,6 +49,9 @@ impl ConnectionState {
             busy: Cell::new(0),
             now: Rc::clone(now),
             moved: Cell::new(now.get()),
+            head_began: Cell::new(now.get()),
+            freed: Cell::new(now.get()),
+            answering: Cell::new(false),
             reading_waits: Cell::new(false),
             writing_waits: Cell::new(false),
             lingering: Cell::new(false),
@@ -64,17 +73,18 @@ impl ConnectionState {
 
     /// Ends the connection when its time is over. To be called with every tick.
     pub(super) fn look(&self, limits: &Limits) {
-        let still = self.now.get().duration_since(self.moved.get());
         let incoming = self.tap.borrow().incoming();
-        let limit = match (self.busy.get(), incoming) {
-            _ if self.lingering.get() => LINGER,
-            (0, Incoming::Idle) => limits.idle_timeout,
-            (0, Incoming::Head) => limits.header_timeout,
-            (_, Incoming::Body) if self.reading_waits.get() => limits.body_stall_timeout,
-            _ if self.writing_waits.get() => limits.body_stall_timeout,
+        let moved = self.moved.get();
+        let (since, limit) = match (self.busy.get(), incoming) {
+            _ if self.lingering.get() => (moved, LINGER),
+            (0, Incoming::Idle) => (moved, limits.idle_timeout),
+            // A head has so long from its first byte, however its bytes are spread; not while an answer keeps it waiting.
+            (0, Incoming::Head) => (self.head_began.get().max(self.freed.get()), limits.header_timeout),
+            (_, Incoming::Body) if self.reading_waits.get() => (moved, limits.body_stall_timeout),
+            _ if self.writing_waits.get() || self.answering.get() => (moved, limits.body_stall_timeout),
             _ => return,
         };
-        if still > limit {
+        if self.now.get().duration_since(since) > limit {
             self.end();
         }
     }
@@ -121,15 +131,35 @@ impl ConnectionState {
     fn has_moved(&self) {
         self.moved.set(self.now.get());
     }
+
+    fn came(&self, bytes: &[u8]) {
+        let mut tap = self.tap.borrow_mut();
+        let before = (tap.incoming(), tap.heads_waiting());
+        tap.feed(bytes);
+        let after = (tap.incoming(), tap.heads_waiting());
+        if after.0 == Incoming::Head && after != before {
+            self.head_began.set(self.now.get());
+        }
+        self.has_moved();
+    }
 }
 
 /// A request that is being handled.
 #[derive(Debug)]
 pub(super) struct Busy(Rc<ConnectionState>);
 
+impl Busy {
+    /// The body of its answer is asked for.
+    pub(super) fn answering(&self) {
+        self.0.answering.set(true);
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get() - 1);
+        self.0.answering.set(false);
+        self.0.freed.set(self.0.now.get());
         self.0.has_moved();
     }
 }
@@ -174,9 +204,7 @@ impl AsyncRead for ClientIo {
         let polled = Pin::new(&mut self.socket).poll_read(cx, buf);
         self.state.reading_waits.set(polled.is_pending());
         if polled.is_ready() {
-            let came = buf.filled().get(before..).unwrap_or_default();
-            self.state.tap.borrow_mut().feed(came);
-            self.state.has_moved();
+            self.state.came(buf.filled().get(before..).unwrap_or_default());
         }
         polled
     }

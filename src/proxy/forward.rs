@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, sleep_until};
 
 use super::Gate;
-use super::apply;
+use super::{apply, framing};
 use super::body::{AnswerBody, BodyState, Progress, RequestBody};
 use super::entry::Entry;
 use super::exchange::{Answer, Exchange, Waiting};
@@ -51,7 +51,12 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
         let exchange = Exchange { gate: Rc::clone(gate), index, passages, sender: Some(sender), request: Rc::clone(&body), entry };
         let (answer, mut exchange) = wait(Waiting::new(answer, exchange), &body, gate).await;
         match answer {
-            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return Err(switched(exchange)),
+            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(unsound(exchange, "The service behind the gate switched protocols unasked"));
+            }
+            Some(Ok(response)) if !framing::is_sound_answer(response.headers()) => {
+                return Err(unsound(exchange, "The answer of the service behind the gate is not framed as HTTP asks"));
+            }
             Some(Ok(response)) => return Ok(pass(response, exchange, &request_id)),
             Some(Err(mut error)) => {
                 // Given back unsent: the connection had died in the pool, and one new one is tried.
@@ -126,13 +131,13 @@ fn broke_off(body: &BodyState, exchange: Exchange) -> Failed {
     (Refusal::new(Code::UpstreamUnreachable, "The service behind the gate broke off before it had answered"), entry)
 }
 
-/// No upgrade is ever asked for, and what would follow could not be judged.
-fn switched(exchange: Exchange) -> Failed {
+/// An answer that must not be passed on: what follows it could not be told apart from the next.
+fn unsound(exchange: Exchange, sentence: &'static str) -> Failed {
     let entry = exchange.into_entry();
     if let Some(upstream) = entry.upstream() {
         upstream.upstream_failed(FailureKind::Protocol);
     }
-    (Refusal::new(Code::UpstreamUnreachable, "The service behind the gate switched protocols unasked"), entry)
+    (Refusal::new(Code::UpstreamUnreachable, sentence), entry)
 }
 
 fn timed_out(exchange: Exchange) -> Failed {

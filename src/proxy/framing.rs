@@ -78,6 +78,12 @@ fn body_length(parts: &Parts, raw: RawHead) -> Result<BodyLength, Refusal> {
     }
 }
 
+/// Is an answer's body framed in the one way that all read alike? The library takes any list of codings that ends in
+/// `chunked`, and what stands before it would be lost with the line.
+pub(super) fn is_sound_answer(headers: &HeaderMap) -> bool {
+    !headers.contains_key(TRANSFER_ENCODING) || is_just_chunked(headers)
+}
+
 fn is_just_chunked(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
     let first = lines.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 pub use self::body::{AnswerBody, Passing, RequestBody};
 pub use self::erase::EraseCall;
@@ -35,6 +35,7 @@ pub use self::gate::{Gate, Shared};
 pub use self::respond::FORGETGATE_REFUSAL;
 pub use self::route::{Destination, Routes};
 use self::apply::{Forwarded, NewHead, Orders};
+use self::body::Progress;
 use self::entry::Entry;
 use self::forward::Outgoing;
 use self::framing::BodyLength;
@@ -74,20 +75,25 @@ pub async fn handle(gate: &Rc<Gate>, arrived: Arrived) -> Handled {
     let mut entry = gate.entry(&parts.method);
     let request_id = entry.request_id(&parts.headers);
     let mut shape = ErrorShape::Watson;
+    // To read the body of such a request is to tell its sender to go on with it.
+    let waits = !body.is_end_stream() && parts.headers.contains_key(http::header::EXPECT);
     let told = tell(gate, Telling { parts, body: &mut body, raw, peer, request_id: &request_id, entry: &mut entry, shape: &mut shape }).await;
     match told {
         Ok(Told::Forward { head, ahead, destination, recorded }) => {
             let body = RequestBody::new(ahead, body, &destination);
-            let index = destination.index;
+            let (index, state) = (destination.index, body.state());
             let out = Outgoing { request: Request::from_parts(head, body), recorded, entry, index, request_id: request_id.clone() };
             match forward::forward(gate, out).await {
                 Ok(response) => Handled::Answer(response),
-                Err((refusal, entry)) => Handled::Answer(refuse(refusal, entry, shape, &request_id, true)),
+                Err((refusal, entry)) => {
+                    let close = state.progress.get() != Progress::Ended;
+                    Handled::Answer(refuse(refusal, entry, shape, &request_id, close))
+                }
             }
         }
         Ok(Told::Erase(call)) => Handled::Erase(Box::new(call.into_call(entry, request_id))),
         Err(refusal) => {
-            let close = !gate::drained(&mut body, refusal).await;
+            let close = waits || !gate::drained(&mut body, refusal).await;
             Handled::Answer(refuse(refusal, entry, shape, &request_id, close))
         }
     }

@@ -108,7 +108,7 @@ fn p8_what_is_no_answer_is_a_502() {
         b"HTTP/1.1 20x OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
     ];
     for bytes in answers {

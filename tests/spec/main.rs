@@ -6,10 +6,15 @@
 mod answers;
 mod authority;
 mod client;
+mod derive;
+mod disconnects;
+mod faults;
 mod framing;
 mod invisible;
 mod labels;
+mod limits;
 mod no_way_round;
 mod opt_out;
+mod uploads;
 mod upstream;
 mod world;

@@ -115,7 +115,8 @@ impl Upstream {
                 shared.open.fetch_add(1, Ordering::SeqCst);
                 shared.bytes.lock().unwrap().push(Vec::new());
                 std::thread::spawn(move || {
-                    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                    // Longer than any test waits: it is never the service that ends a wait.
+                    socket.set_read_timeout(Some(PATIENCE * 3)).unwrap();
                     socket.set_nodelay(true).unwrap();
                     if let Some(wire) = work.0(socket.try_clone().unwrap()) {
                         let mut connection = Connection { number, socket, wire, shared: Arc::clone(&shared), read: Vec::new() };

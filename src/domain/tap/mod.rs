@@ -72,6 +72,12 @@ impl Tap {
         self.seen.pop_front()
     }
 
+    /// How many heads have not been asked for.
+    #[must_use]
+    pub fn heads_waiting(&self) -> usize {
+        self.seen.len()
+    }
+
     /// What is the connection busy with?
     #[must_use]
     pub fn incoming(&self) -> Incoming {

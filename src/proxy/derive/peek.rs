@@ -9,7 +9,7 @@ use futures_util::stream;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use serde_json::Value;
 
 use crate::domain::derive;
@@ -85,6 +85,9 @@ impl Peek {
     }
 
     async fn read_ahead(&mut self, body: &mut Incoming) -> Result<(), Refusal> {
+        if body.size_hint().lower() > self.bytes_max as u64 {
+            return Err(Code::BodyTooLarge.into());
+        }
         let mut bytes = 0;
         while let Some(frame) = body.frame().await {
             let malformed = Refusal::new(Code::HeaderAmbiguous, "The request's body broke off or is not framed as HTTP asks");

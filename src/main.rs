@@ -1,1 +1,107 @@
-fn main(){}
+//! The commands of `forgetgate`, as they are typed. What they do is in [`forgetgate::cli`].
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use forgetgate::{cli, demo};
+
+/// A request makes a dozen small allocations; this allocator does them at half the price of the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A gate in front of Watson-like services: it labels each request with its customer, opts out of learning, remembers
+/// which service holds whose data, and erases a customer everywhere with one DELETE.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gate
+    Run(ConfigArgs),
+    /// Check a configuration: faults, warnings, and the policy of every upstream
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Erase a customer everywhere, through the admin API
+    Erase(cli::EraseArgs),
+    /// Which upstreams and resources hold a customer's data
+    Recipients(cli::RecipientsArgs),
+    /// The erasures, or one
+    Erasures(cli::ErasuresArgs),
+    /// The built-in profiles, or one as a table
+    Profiles {
+        /// Which one
+        name: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// See it work: stand-in services, the gate and a story, from the first label to an erasure
+    Demo {
+        /// Keep everything running afterwards, with commands to try
+        #[arg(long)]
+        serve: bool,
+        /// The configuration; without one config.toml here, or the built-in copy
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Take any free ports
+        #[arg(long, hide = true)]
+        free_ports: bool,
+        /// Only the stand-in services, from this port on
+        #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "0")]
+        services_only: Option<u16>,
+    },
+}
+
+/// What was typed cannot be done.
+const USAGE: u8 = 2;
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// The configuration
+    #[arg(long, default_value = "config.toml")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => cli::run::run(&args.config),
+        Command::Check { config, json } => {
+            let (text, code) = cli::check::check(&config.config, json);
+            print(&text);
+            ExitCode::from(code)
+        }
+        Command::Erase(args) => cli::erase(&args, &mut io::stdin().lock()).print(),
+        Command::Recipients(args) => cli::recipients(&args, &mut io::stdin().lock()).print(),
+        Command::Erasures(args) => cli::erasures(&args).print(),
+        Command::Profiles { name, json } => match cli::profiles::print(name.as_deref(), json) {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                writeln!(io::stderr(), "forgetgate: {error}").ok();
+                ExitCode::from(USAGE)
+            }
+        },
+        Command::Demo { services_only: Some(first), .. } => demo::services_only(Some(first)),
+        Command::Demo { serve, config, free_ports, services_only: None } => {
+            demo::run(&demo::Options { config, serve, free_ports }, demo::start_gate)
+        }
+    }
+}
+
+fn print(text: &str) {
+    // Whoever closed standard output has read enough.
+    io::stdout().write_all(text.as_bytes()).ok();
+}

@@ -121,7 +121,8 @@ impl Barrier {
     }
 
     fn shard(&self, tag: Tag) -> &Mutex<Shard> {
-        &self.shards[usize::from(tag.0[15]) % SHARDS]
+        let [.., last] = tag.0;
+        self.shards.get(usize::from(last) % SHARDS).expect("the remainder is below the number of shards")
     }
 }
 
@@ -166,7 +167,14 @@ impl Passage {
         self.stage = Stage::Forwarded;
     }
 
-    /// The exchange has really ended, or provably nothing of it was sent.
+    /// Provably nothing of it was sent after all.
+    pub fn unsent(&mut self) {
+        if self.stage == Stage::Forwarded {
+            self.stage = Stage::Recorded;
+        }
+    }
+
+    /// The exchange has really ended.
     pub fn ended(mut self) {
         self.stage = match self.stage {
             Stage::Recording => Stage::Recording,

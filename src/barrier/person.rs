@@ -53,7 +53,7 @@ impl Person {
             self.flights.push(Flight::new(upstream));
             self.flights.len() - 1
         });
-        &mut self.flights[at]
+        self.flights.get_mut(at).expect("it was found or pushed just now")
     }
 
     pub(super) fn existing_flight(&self, upstream: UpstreamNumber) -> Option<&Flight> {

@@ -1,11 +1,18 @@
 //! The configuration that cannot be wrong: what the rest of the program sees.
 //!
-//! [`file`] mirrors config.toml as it was written; [`parse`] turns it into these types once, and reports every fault
-//! with its place. Nothing outside this module ever looks at the written form.
+//! `file` is config.toml as it was written; [`parse()`] turns it into these types once, and reports every fault with its
+//! place. Nothing outside this module ever looks at the written form.
 
-pub mod file;
-pub mod parse;
+mod defaults;
+mod describe;
+mod fault;
+mod file;
+mod load;
+mod nearest;
+mod parse;
+mod quantity;
 pub mod secret;
+mod url;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -13,7 +20,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::secret::Secret;
+pub use self::fault::{Fault, Warning};
+pub use self::load::load;
+pub use self::parse::parse;
+pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
+pub use self::secret::{Secret, SecretError, SecretSource, SecretText};
+pub use self::url::UrlFault;
 use crate::domain::policy::Policy;
 use crate::domain::profile::Profile;
 
@@ -36,6 +48,15 @@ pub struct Config {
     pub limits: Limits,
     /// The services, in the order of the file; at least one.
     pub upstreams: Vec<Arc<Upstream>>,
+}
+
+/// A file that was read without a fault.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// What its operator should know all the same, in the order of the file.
+    pub warnings: Vec<Warning>,
 }
 
 /// A place to listen at.

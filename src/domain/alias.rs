@@ -20,6 +20,7 @@ const DIGITS: usize = 26;
 
 /// The key of one upstream's aliases in one epoch; derived from the store's key.
 #[derive(Clone)]
+#[expect(clippy::module_name_repetitions, reason = "it is used far from its module, where Key alone says too little")]
 pub struct AliasKey {
     keyed: Hmac<Sha256>,
     epoch: u8,

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
+
 /// The blind name of a customer: the first 16 bytes of HMAC-SHA-256(index key of the epoch, canonical ID).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(pub [u8; 16]);
@@ -14,11 +17,11 @@ impl fmt::Debug for Tag {
 }
 
 /// The number of an upstream in the store. Given once to a name and never used again for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UpstreamNumber(pub u16);
 
 /// Which form of a customer's ID was sent to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LabelForm(pub u8);
 
 impl LabelForm {
@@ -42,8 +45,17 @@ impl LabelForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceHash(pub [u8; 8]);
 
+impl ResourceHash {
+    /// The hash of a resource path.
+    #[must_use]
+    pub fn of(resource: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(resource.as_bytes()).into();
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+}
+
 /// Seconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UnixSeconds(pub u64);
 
 impl UnixSeconds {

@@ -3,9 +3,12 @@
 pub mod alias;
 pub mod customer_id;
 pub mod decide;
+pub mod derive;
+pub mod erasure;
 pub mod grammar;
 pub mod ids;
 pub mod label;
+pub mod log_filter;
 pub mod personal;
 pub mod policy;
 pub mod profile;

@@ -8,6 +8,7 @@ const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// Is it, or does it hold, an e-mail address, a telephone number with its `+`, or an @handle? Looked at as it is and
 /// percent-decoded, since an encoded address is one all the same.
 #[must_use]
+#[expect(clippy::module_name_repetitions, reason = "the function is the module's question")]
 pub fn looks_personal(id: &str) -> bool {
     // Nothing personal is told by an ID that has neither sign, encoded or not: the common case, decided at once.
     if !id.bytes().any(|byte| matches!(byte, b'@' | b'+' | b'%')) {

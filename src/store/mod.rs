@@ -105,7 +105,7 @@ pub struct Figures {
 }
 
 /// Which upstream holds whose data.
-pub trait Index: Send + Sync {
+pub trait Index: Send + Sync + std::fmt::Debug {
     /// Makes one fact durable (shared with whoever else is waiting: group commit). Clears the row's erased mark.
     fn record(&self, placement: Placement) -> StoreFuture<'_, ()>;
 
@@ -169,7 +169,7 @@ pub struct JobWrite {
 }
 
 /// The erasures.
-pub trait Jobs: Send + Sync {
+pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// Writes a job's state and its marks, all or nothing, durable when done.
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()>;
 

@@ -94,11 +94,7 @@ impl CallError {
 
 /// Sends `request` on a new connection and reads its answer. Of the URI only path and query count; `Host` and the
 /// framing are written here, anything that the caller put there is replaced. Dropping the future closes the connection.
-pub async fn call(
-    connector: &Connector,
-    request: Request<Full<Bytes>>,
-    bounds: Bounds,
-) -> Result<Answer, CallError> {
+pub async fn call(connector: &Connector, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, CallError> {
     let stream = connector.connect().await.map_err(CallError::Connect)?;
     let deadline = Instant::now() + bounds.within;
     let (mut sender, connection) = http1::Builder::new()
@@ -140,7 +136,9 @@ async fn collect(response: Response<Incoming>, deadline: Instant, max: usize) ->
     let end = loop {
         match timeout_at(deadline, body.frame()).await {
             Ok(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else { continue };
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
                 let room = max - kept.len();
                 if data.len() > room {
                     kept.extend_from_slice(&data.slice(..room));

@@ -152,22 +152,27 @@ impl To {
             Ok(Err(_)) => return Err(ConnectError::Resolve),
             Err(_) => return Err(ConnectError::Timeout(Stage::Resolve)),
         };
-        let mut last = ConnectError::Resolve;
-        for (nth, address) in addresses.iter().enumerate() {
-            let left = u32::try_from(addresses.len() - nth).unwrap_or(u32::MAX);
-            let now = Instant::now();
-            let share = now + deadline.saturating_duration_since(now) / left;
-            match timeout_at(share, TcpStream::connect(address)).await {
-                Ok(Ok(socket)) => match prepare(&socket) {
-                    Ok(()) => return Ok(socket),
-                    Err(error) => last = ConnectError::of(&error),
-                },
-                Ok(Err(error)) => last = ConnectError::of(&error),
-                Err(_) => last = ConnectError::Timeout(Stage::Connect),
-            }
-        }
-        Err(last)
+        first_of(&addresses, deadline).await
     }
+}
+
+/// The first address that answers, or why the last did not.
+async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectError> {
+    let mut last = ConnectError::Resolve;
+    for (nth, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - nth).unwrap_or(u32::MAX);
+        let now = Instant::now();
+        let share = now + deadline.saturating_duration_since(now) / left;
+        last = match timeout_at(share, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => match prepare(&socket) {
+                Ok(()) => return Ok(socket),
+                Err(error) => ConnectError::of(&error),
+            },
+            Ok(Err(error)) => ConnectError::of(&error),
+            Err(_) => ConnectError::Timeout(Stage::Connect),
+        };
+    }
+    Err(last)
 }
 
 /// Small writes go out at once, and a peer that vanished is noticed.
@@ -233,5 +238,60 @@ impl AsyncWrite for Stream {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use socket2::{Domain, Socket, Type};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::{ConnectError, Stage, first_of};
+
+    /// A listener whose queue is full drops what comes, as a black hole does.
+    fn black_hole() -> (SocketAddr, Vec<Socket>) {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = vec![listener];
+        for _ in 0..4 {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            // It is under way, or dropped; either fills the queue.
+            drop(socket.connect(&address));
+            held.push(socket);
+        }
+        (address.as_socket().unwrap(), held)
+    }
+
+    async fn refusing() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_address_has_its_turn_and_its_share_of_the_time() {
+        let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open_at = open.local_addr().unwrap();
+        let (silent, _held) = black_hole();
+        let deadline = Instant::now() + Duration::from_millis(900);
+        let socket = first_of(&[refusing().await, silent, open_at], deadline).await.unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), open_at);
+        assert!(Instant::now() < deadline);
+    }
+
+    #[tokio::test]
+    async fn what_the_last_address_said_is_reported() {
+        let (silent, _held) = black_hole();
+        let deadline = || Instant::now() + Duration::from_millis(200);
+        let refused = first_of(&[silent, refusing().await], deadline()).await.unwrap_err();
+        assert_eq!(refused, ConnectError::Refused);
+        let timeout = first_of(&[refusing().await, silent], deadline()).await.unwrap_err();
+        assert_eq!(timeout, ConnectError::Timeout(Stage::Connect));
+        assert_eq!(first_of(&[], deadline()).await.unwrap_err(), ConnectError::Resolve);
     }
 }

@@ -1,13 +1,21 @@
 //! Towards the services: connections, TLS, the gate's own calls and what they authenticate with.
 //!
 //! A [`Connector`] makes connections and knows nothing of HTTP; [`call()`] makes one request on one connection, for the
-//! gate's own deletes and for IAM. Callers' requests go through connections that a worker keeps, made by the same
-//! [`Connector`].
+//! gate's own deletes and for IAM; an [`Authenticator`] makes the `Authorization` of such calls. Callers' requests go
+//! through connections that a worker keeps, made by the same [`Connector`].
 
 mod call;
 mod connect;
+mod credentials;
+mod iam;
+mod pool;
+mod site;
 mod tls;
 
 pub use self::call::{Answer, BodyEnd, Bounds, CallError, Fault, call};
 pub use self::connect::{ConnectError, Connector, Stage, Stream};
+pub use self::credentials::{Authenticator, CredentialsError};
+pub use self::iam::{Iam, IamError};
+pub use self::pool::{Pool, PoolError, Taken};
+pub use self::site::Site;
 pub use self::tls::{RootsError, TlsFault};

@@ -1,10 +1,32 @@
 //! A service, described as data: which calls are labelled, how its IDs are written, how its data is erased.
 //!
-//! The built-in profiles and an operator's own `[[profile]]` are the same form, read by the same code.
+//! The built-in profiles and an operator's own `[[profile]]` are the same form, read by the same code. A [`Profile`]
+//! cannot be wrong: its only maker checks everything and reports every fault at once.
+
+mod built_in;
+mod classes;
+mod endpoint;
+mod erase;
+mod fault;
+mod file;
+mod matching;
+mod read;
+mod template;
 
 use std::time::Duration;
 
-/// Which customer-ID grammar a service has; see [`crate::domain::grammar`].
+pub use self::built_in::{built_in, built_in_names};
+pub use self::classes::Classes;
+pub use self::endpoint::{Endpoint, When};
+pub use self::erase::{EraseRule, Success, VerifyRule};
+pub use self::fault::{FaultKind, Known};
+pub use self::file::{EndpointFile, EraseFile, LabelFile, OneOrMany, OptOutFile, RateFile, VerifyFile, WhenFile};
+pub use self::matching::{Ambiguous, Match, climbs_out};
+pub use self::template::{PathTemplate, Segment};
+#[expect(clippy::module_name_repetitions, reason = "elsewhere these stand among other files and faults")]
+pub use self::{fault::ProfileFault, file::ProfileFile};
+
+/// Which customer-ID grammar a service has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrammarName {
     /// Printable ASCII but `;` and `=`.
@@ -15,15 +37,46 @@ pub enum GrammarName {
     WatsonVr,
 }
 
+impl GrammarName {
+    const NAMED: [(&'static str, Self); 3] =
+        [("watson", Self::Watson), ("watson-discovery", Self::WatsonDiscovery), ("watson-vr", Self::WatsonVr)];
+
+    /// Its name in profiles.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Watson => "watson",
+            Self::WatsonDiscovery => "watson-discovery",
+            Self::WatsonVr => "watson-vr",
+        }
+    }
+}
+
 /// Shape of a refusal's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorShape {
     /// What all of Watson's clients read.
+    #[default]
     Watson,
     /// The same with `code_description`, for Speech to Text and Text to Speech.
     WatsonSpeech,
     /// The same with `description`, for Discovery.
     WatsonDiscovery,
+}
+
+impl ErrorShape {
+    const NAMED: [(&'static str, Self); 3] =
+        [("watson", Self::Watson), ("watson-speech", Self::WatsonSpeech), ("watson-discovery", Self::WatsonDiscovery)];
+
+    /// Its name in profiles.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Watson => "watson",
+            Self::WatsonSpeech => "watson-speech",
+            Self::WatsonDiscovery => "watson-discovery",
+        }
+    }
 }
 
 /// How a service's data is labelled.
@@ -77,4 +130,48 @@ pub struct Profile {
     pub settle: Duration,
     /// How many deletes a minute it takes, if it documents that.
     pub deletes_per_minute: Option<u32>,
+    /// The delete by label, if it has one.
+    pub erase: Option<EraseRule>,
+    /// The probes after a delete, at most one for each kind of resource.
+    pub verify: Vec<VerifyRule>,
+    matcher: matching::Matcher,
+}
+
+impl Profile {
+    /// Reads one profile file.
+    ///
+    /// # Errors
+    /// Every fault: a single one when the text is no TOML of this form, else all that are in it.
+    pub fn from_toml(text: &str) -> Result<Self, Vec<ProfileFault>> {
+        read::from_toml(text)
+    }
+
+    /// Checks a profile as written, from whatever file it came.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn from_file(file: &ProfileFile) -> Result<Self, Vec<ProfileFault>> {
+        read::from_file(file)
+    }
+
+    /// Every endpoint, in the order in which the profile lists them.
+    #[must_use]
+    pub fn endpoints(&self) -> &[Endpoint] {
+        self.matcher.endpoints()
+    }
+
+    /// What a request is. `path` is the path below the route, byte for byte as the caller sent it; `query` is what
+    /// follows its `?`; `websocket` says that the request asks for an upgrade to a WebSocket.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] when one reading of the request is a governed call and another is not.
+    pub fn classify(
+        &self,
+        method: &str,
+        path: &str,
+        query: Option<&str>,
+        websocket: bool,
+    ) -> Result<Match<'_>, Ambiguous> {
+        self.matcher.classify(method, path, query, websocket)
+    }
 }

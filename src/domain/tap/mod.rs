@@ -13,8 +13,9 @@ use std::collections::VecDeque;
 
 use self::chunks::Chunks;
 
-/// Pipelined heads that may wait to be asked for; whoever sends more is not read on.
-const HEADS_WAITING_MAX: usize = 256;
+/// Pipelined heads that may wait to be asked for; whoever sends more is not read on. More than fit into what the library
+/// reads ahead at the default bound, were all of them as short as heads can be.
+const HEADS_WAITING_MAX: usize = 8192;
 
 /// What was seen of one request's head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,149 @@
+//! Bodies of calls: bounded, in JSON, and nothing in them that is not known. What is wrong with one is said without
+//! quoting it, since it can hold a customer's ID (P7).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde::{Deserialize, Deserializer};
+use tokio::time::timeout;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::problem::Problem;
+use crate::domain::{CustomerId, UnixSeconds};
+use crate::telemetry::from_rfc3339;
+
+/// Bytes of a body.
+const BYTES_MAX: usize = 64 * 1024;
+/// From the head to the body's last byte.
+const WITHIN: Duration = Duration::from_secs(10);
+/// Characters of a name, and of a reason or note.
+const NAME_MAX: usize = 200;
+const TEXT_MAX: usize = 2000;
+
+/// The whole body.
+pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
+    let limited = Limited::new(request.into_body(), BYTES_MAX);
+    match timeout(WITHIN, limited.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "a body here has at most 64 KiB"))
+        }
+        Ok(Err(_)) => Err(Problem::bad("body_cut", "the body did not come whole")),
+        Err(_) => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_late", "the body did not come within ten seconds"))
+        }
+    }
+}
+
+/// A body of the form `T`, of which `form` says in words what it is.
+pub(super) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8], form: &'static str) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let wrong = match error.classify() {
+            serde_json::error::Category::Data => "holds something else than this call takes",
+            _ => "is not JSON",
+        };
+        Problem::bad(
+            "body_invalid",
+            format!("the body {wrong} (line {}, column {}); it takes {form}", error.line(), error.column()),
+        )
+    })
+}
+
+/// A customer's ID in a body. It is wiped when dropped, and `None` if it is blank or too long.
+pub(super) struct CustomerField(Option<CustomerId>);
+
+impl<'de> Deserialize<'de> for CustomerField {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(from)?);
+        Ok(Self(CustomerId::new(&text)))
+    }
+}
+
+impl CustomerField {
+    pub(super) fn id(self) -> Result<CustomerId, Problem> {
+        let detail = "customer_id is a text that is not blank and has at most 4096 bytes";
+        self.0.ok_or_else(|| Problem::bad("customer_id_invalid", detail))
+    }
+}
+
+/// `POST /api/v1/erasures`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubmissionBody {
+    pub(super) customer_id: CustomerField,
+    pub(super) id: Option<Uuid>,
+    submitted_time: Option<String>,
+    pub(super) upstreams: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) dry_run: bool,
+    pub(super) reason: Option<String>,
+}
+
+impl SubmissionBody {
+    pub(super) const FORM: &'static str = "{\"customer_id\": text, \"id\"?: UUID, \"submitted_time\"?: RFC 3339, \
+         \"upstreams\"?: [name, …], \"dry_run\"?: true or false, \"reason\"?: text}";
+
+    pub(super) fn submitted(&self) -> Result<Option<UnixSeconds>, Problem> {
+        let Some(text) = &self.submitted_time else { return Ok(None) };
+        let detail = "submitted_time is a time as RFC 3339 writes it, such as 2018-05-25T00:00:00Z";
+        from_rfc3339(text).map(Some).ok_or_else(|| Problem::bad("time_invalid", detail))
+    }
+}
+
+/// `POST /api/v1/recipients`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CustomerBody {
+    pub(super) customer_id: CustomerField,
+}
+
+impl CustomerBody {
+    pub(super) const FORM: &'static str = "{\"customer_id\": text}";
+}
+
+/// What a named person says with a decision.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecisionBody {
+    pub(super) by: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) note: Option<String>,
+    pub(super) upstream: Option<String>,
+}
+
+impl DecisionBody {
+    pub(super) const FORM: &'static str = "{\"by\": name, \"reason\": text} for approve, hold and unhold (of one target with \"upstream\": name), \
+         {\"by\": name, \"note\"?: text} for cancel, retry and confirm";
+}
+
+/// A person's name: there, and short enough.
+pub(super) fn name(given: Option<String>) -> Result<String, Problem> {
+    words(given, NAME_MAX)
+        .ok_or_else(|| Problem::bad("by_missing", "by is the name of the person who decides, at most 200 characters"))
+}
+
+/// The same, which may be missing.
+pub(super) fn name_if_any(given: Option<String>) -> Result<Option<String>, Problem> {
+    given.map(|text| name(Some(text))).transpose()
+}
+
+/// A reason or note: there, and short enough.
+pub(super) fn reason(given: Option<String>) -> Result<String, Problem> {
+    words(given, TEXT_MAX)
+        .ok_or_else(|| Problem::bad("reason_missing", "a reason or note is needed, at most 2000 characters"))
+}
+
+/// The same, which may be missing.
+pub(super) fn reason_if_any(given: Option<String>) -> Result<Option<String>, Problem> {
+    given.map(|text| reason(Some(text))).transpose()
+}
+
+fn words(given: Option<String>, max: usize) -> Option<String> {
+    let text = given?.trim().to_owned();
+    let fits = !text.is_empty() && text.chars().count() <= max && !text.chars().any(|c| c.is_control() && c != '\n');
+    fits.then_some(text)
+}

@@ -1,0 +1,38 @@
+//! `GET /metrics`: the counters, and what the store says about itself at this moment.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::State;
+use super::problem::{Answer, text};
+use crate::telemetry::{Gauge, METRICS_TYPE};
+
+/// How long a scrape waits for the store's figures; without them it shows the rest.
+const FIGURES_WITHIN: Duration = Duration::from_secs(2);
+
+pub(super) async fn metrics(state: &State) -> Answer {
+    let mut gauges = vec![
+        gauge("forgetgate_ready", "1 if the gate is ready for traffic", u64::from(state.missing().is_empty())),
+        gauge("forgetgate_store_writable", "1 if the store can be written", u64::from(state.index.is_writable())),
+    ];
+    if let Ok(Ok(figures)) = timeout(FIGURES_WITHIN, state.index.figures()).await {
+        gauges.extend([
+            gauge("forgetgate_store_rows", "Rows of the index, those marked erased included", figures.rows),
+            gauge("forgetgate_store_erased_rows", "Rows of the index that are marked erased", figures.erased_rows),
+            gauge("forgetgate_store_jobs", "Erasures in the store", figures.jobs),
+            gauge(
+                "forgetgate_store_unfinished_jobs",
+                "Erasures in the store that are not done",
+                figures.unfinished_jobs,
+            ),
+            gauge("forgetgate_store_bytes", "Bytes of the store's files", figures.bytes),
+        ]);
+    }
+    text(StatusCode::OK, METRICS_TYPE, state.registry.render(&gauges))
+}
+
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Gauge {
+    Gauge { name, help, value: i64::try_from(value).unwrap_or(i64::MAX) }
+}

@@ -1,0 +1,48 @@
+//! The admin listener: health, metrics and the API of people and programs that run erasures.
+//!
+//! Everything that can be called stands in one table (`routes`): the router, the OpenAPI description and the tests read
+//! the same rows. A customer's ID comes in bodies only, and goes nowhere but to [`crate::erasure`] (P7).
+
+mod body;
+mod calls;
+mod guard;
+mod health;
+mod listener;
+mod metrics;
+mod openapi;
+mod problem;
+mod router;
+mod routes;
+mod server;
+mod upstreams;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::health::{Awaited, Readiness};
+pub use self::listener::Listener;
+pub use self::server::serve;
+use crate::config::Config;
+use crate::erasure::Eraser;
+use crate::store::Index;
+use crate::telemetry::Registry;
+
+/// What the calls work with.
+pub struct State {
+    /// Accepts and carries out erasures.
+    pub eraser: Eraser,
+    /// Whose data is where: asked whether it can be written, and for its figures.
+    pub index: Arc<dyn Index>,
+    /// All counters.
+    pub registry: Arc<Registry>,
+    /// The configuration in force: shown without secrets, and asked for the token.
+    pub config: Arc<Config>,
+    /// What is still missing.
+    pub readiness: Readiness,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("readiness", &self.readiness).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! `GET /api/v1/openapi.json`: the table of calls as OpenAPI 3.1 describes it, with the schemas from `schemas.json`.
+
+use serde_json::{Map, Value, json};
+
+use super::routes::{Call, LIST_QUERY, ROUTES, Route};
+
+const SCHEMAS: &str = include_str!("schemas.json");
+
+/// The whole description.
+pub(super) fn description() -> Value {
+    let mut paths = Map::new();
+    for route in &ROUTES {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Some(methods) = path.as_object_mut() {
+            methods.insert(route.method.as_str().to_ascii_lowercase(), operation(route));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Forgetgate admin API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "A customer's ID is given in bodies only, so that no URL and no log holds one. Times are RFC 3339.",
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": serde_json::from_str::<Value>(SCHEMAS).unwrap_or_default(),
+        },
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": format!("{:?}", route.call).to_ascii_lowercase(),
+        "summary": route.summary,
+        "security": if route.open { json!([]) } else { json!([{ "token": [] }]) },
+        "responses": responses(route),
+    });
+    let parameters = parameters(route);
+    if let Some(members) = operation.as_object_mut() {
+        if !parameters.is_empty() {
+            members.insert("parameters".to_owned(), parameters.into());
+        }
+        if let Some(schema) = route.takes {
+            let body = json!({ "required": route.call != Call::Retry, "content": content("application/json", schema) });
+            members.insert("requestBody".to_owned(), body);
+        }
+    }
+    operation
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path.map(|name| {
+        let schema =
+            if name == "id" { json!({ "type": "string", "format": "uuid" }) } else { json!({ "type": "string" }) };
+        json!({ "name": name, "in": "path", "required": true, "schema": schema })
+    });
+    let query: &[&str] = if route.call == Call::List { &LIST_QUERY } else { &[] };
+    let in_query = query.iter().map(|name| {
+        let schema = match *name {
+            "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }),
+            "cursor" => json!({ "type": "string", "format": "uuid" }),
+            _ => reference("ErasureState"),
+        };
+        json!({ "name": name, "in": "query", "required": false, "schema": schema })
+    });
+    in_path.chain(in_query).collect()
+}
+
+fn responses(route: &Route) -> Value {
+    let mut responses = Map::new();
+    let (status, schema) = route.gives;
+    let kind = if route.call == Call::Metrics { "application/openmetrics-text" } else { "application/json" };
+    if status < 300 && !matches!(route.call, Call::Receipt | Call::Reload) {
+        responses.insert(status.to_string(), json!({ "description": schema, "content": content(kind, schema) }));
+    }
+    if route.call == Call::Submit {
+        responses.insert("200".to_owned(), json!({ "description": "DryRun", "content": content(kind, "DryRun") }));
+    }
+    let common: &[u16] = if route.open { &[] } else { &[400, 401, 403] };
+    for status in common.iter().chain(route.problems) {
+        let content = match route.call {
+            Call::Ready => content("application/json", "Readiness"),
+            _ => content("application/problem+json", "Problem"),
+        };
+        let reason = http::StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
+        responses.insert(status.to_string(), json!({ "description": reason, "content": content }));
+    }
+    responses.into()
+}
+
+fn content(kind: &str, schema: &str) -> Value {
+    json!({ kind: { "schema": reference(schema) } })
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::description;
+
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(key, value)| match (key.as_str(), value) {
+                ("$ref", Value::String(to)) => drop(found.insert(to.clone())),
+                _ => references(value, found),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_schema_that_is_named_is_there_and_every_schema_is_named() {
+        let description = description();
+        let mut named = BTreeSet::new();
+        references(&description, &mut named);
+        let schemas = description["components"]["schemas"].as_object().unwrap();
+        let there = schemas.keys().map(|name| format!("#/components/schemas/{name}")).collect::<BTreeSet<_>>();
+        assert_eq!(named, there);
+    }
+}

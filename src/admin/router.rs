@@ -1,0 +1,75 @@
+//! From a request to its answer: who asks, what for, and which function does it.
+
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+
+use super::problem::{Answer, Problem, json_answer};
+use super::routes::{self, Call, Parameters, Route};
+use super::{State, body, calls, guard, health, metrics, openapi, upstreams};
+use crate::telemetry::events;
+
+/// Answers one request.
+pub(super) async fn answer(state: &State, request: Request<Incoming>) -> Answer {
+    let mut answer = judged(state, request).await.unwrap_or_else(Problem::answer);
+    // The rest of a body that was too much or too late is not waited for.
+    if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+async fn judged(state: &State, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let admin = &state.config.admin;
+    guard::check_origin(admin, request.method(), request.headers()).inspect_err(|_| refused("-", "origin or host"))?;
+    let (route, parameters) = routes::find(request.method(), request.uri().path())?;
+    if !route.open {
+        guard::check_token(admin, request.headers()).inspect_err(|_| refused(route.path, "token"))?;
+        check_query(route, request.uri().query())?;
+    }
+    call(state, route, &parameters, request).await
+}
+
+fn refused(call: &str, reason: &str) {
+    events::AdminRefused { call, reason }.emit();
+}
+
+/// Only the list takes a query; an ID that was put there by mistake is refused before it is used.
+fn check_query(route: &Route, query: Option<&str>) -> Result<(), Problem> {
+    if route.call == Call::List || query.is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    Err(Problem::bad("query_refused", "this call takes no query; a customer's ID belongs in the body"))
+}
+
+async fn call(state: &State, route: &Route, at: &Parameters, request: Request<Incoming>) -> Result<Answer, Problem> {
+    match route.call {
+        Call::Alive => Ok(health::alive()),
+        Call::Ready => Ok(health::ready(&state.missing())),
+        Call::Metrics => Ok(metrics::metrics(state).await),
+        Call::OpenApi => Ok(json_answer(StatusCode::OK, &openapi::description())),
+        Call::Upstreams => Ok(json_answer(StatusCode::OK, &upstreams::upstreams(state))),
+        Call::Config => Ok(json_answer(StatusCode::OK, &state.config.describe())),
+        Call::Reload => Err(calls::no_reload()),
+        Call::List => calls::list(state, request.uri().query()).await,
+        Call::Show => calls::show(state, at).await,
+        Call::Receipt => calls::receipt(state, at).await,
+        Call::Submit => calls::submit(state, &body::read(request).await?).await,
+        Call::Recipients => calls::recipients(state, &body::read(request).await?).await,
+        Call::Approve | Call::Hold | Call::Unhold | Call::Cancel | Call::Retry => {
+            calls::decide(state, route.call, at, &body::read(request).await?).await
+        }
+        Call::Confirm => calls::confirm(state, at, &body::read(request).await?).await,
+    }
+}
+
+impl State {
+    /// What readiness waits for at this moment.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let mut missing = self.readiness.missing();
+        if !self.index.is_writable() {
+            missing.push("store");
+        }
+        missing
+    }
+}

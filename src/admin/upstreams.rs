@@ -1,0 +1,38 @@
+//! `GET /api/v1/upstreams`: what was counted for each upstream, by the names that the documents use.
+
+use serde_json::{Map, Value, json};
+
+use super::State;
+use crate::domain::refusal::Code;
+use crate::telemetry::{FailureKind, UpstreamFigures, rfc3339};
+
+pub(super) fn upstreams(state: &State) -> Value {
+    let figures = state.registry.per_upstream();
+    json!({ "upstreams": figures.iter().map(upstream).collect::<Vec<_>>() })
+}
+
+fn upstream(figures: &UpstreamFigures) -> Value {
+    json!({
+        "name": &*figures.name,
+        "requests": figures.requests,
+        "in_flight": figures.in_flight,
+        "labelled": figures.labelled,
+        "refused": counts(&Code::ALL.map(Code::as_str), &figures.refused),
+        "would_refuse": counts(&Code::ALL.map(Code::as_str), &figures.would_refuse),
+        "rewritten": figures.rewritten,
+        "derived": figures.derived,
+        "cut": figures.cut,
+        "opted_out": figures.opted_out,
+        "unlabelled": figures.unlabelled,
+        "unknown": figures.unknown,
+        "beta": figures.beta,
+        "failures": counts(&FailureKind::ALL.map(FailureKind::as_str), &figures.failed),
+        "last_error": figures.last_error.map(|last| json!({ "at": rfc3339(last.at), "kind": last.kind.as_str() })),
+    })
+}
+
+/// Only what happened: most codes never do.
+fn counts(names: &[&str], counts: &[u64]) -> Map<String, Value> {
+    let happened = names.iter().zip(counts).filter(|(_, count)| **count > 0);
+    happened.map(|(name, count)| ((*name).to_owned(), (*count).into())).collect()
+}

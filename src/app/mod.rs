@@ -1,0 +1,249 @@
+//! Builds everything from a configuration, in the one order in which it is safe, and takes it down again.
+//!
+//! Store and keys first; then the upstreams, whose numbers the store gives; then the barrier with the fences of
+//! unfinished erasures; and only then a listener.
+
+mod ended;
+mod sites;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::ended::EndedMark;
+pub use self::sites::SitesError;
+use crate::admin::{self, Readiness, State};
+use crate::barrier::Barrier;
+use crate::config::{Address, Config};
+use crate::erasure::{self, Eraser};
+use crate::listen::{self, Bound, Listening};
+use crate::proxy::{Routes, Shared};
+use crate::store::{self, OpenError, Opened, StoreError};
+use crate::telemetry::{AccessLog, AccessWriter, Registry, clock, events};
+
+/// Why the gate does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error("the store cannot be opened")]
+    Store(#[from] OpenError),
+    /// The store opened, and then did not answer.
+    #[error("the store cannot be used")]
+    StoreUse(#[from] StoreError),
+    /// The upstreams do not fit the store, or cannot be prepared.
+    #[error(transparent)]
+    Sites(#[from] SitesError),
+    /// A listener.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gave no thread or runtime.
+    #[error("the system gives no thread")]
+    Thread(#[source] io::Error),
+    /// The thread that builds everything panicked.
+    #[error("the gate could not be built")]
+    Panicked,
+}
+
+impl StartError {
+    /// Is the configuration to blame?
+    #[must_use]
+    pub const fn is_config(&self) -> bool {
+        matches!(self, Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. }))
+    }
+}
+
+/// A gate that runs. Stop it with [`Running::stop`]; dropping it cuts everything.
+#[derive(Debug)]
+pub struct Running {
+    /// Where callers come in, in the order of the configuration; the ports are real.
+    pub addresses: Vec<SocketAddr>,
+    /// Where the admin API is.
+    pub admin: Address,
+    /// Threads that serve.
+    pub workers: usize,
+    registry: Arc<Registry>,
+    stop: Option<oneshot::Sender<Duration>>,
+    ended: watch::Receiver<Option<bool>>,
+    thread: Option<JoinHandle<()>>,
+    drain_timeout: Duration,
+}
+
+/// Starts a gate and comes back when its listeners are open. Blocking: not to be called on a runtime.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn start(config: Config) -> Result<Running, StartError> {
+    let opened = store::open(&config.store)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let (built, told) = std::sync::mpsc::channel();
+    let (stop, stopped) = oneshot::channel();
+    let (end, ended) = watch::channel(None);
+    let drain_timeout = config.limits.drain_timeout;
+    let control = move || {
+        runtime.block_on(async move {
+            match Parts::build(config, opened).await {
+                Err(error) => drop(built.send(Err(error))),
+                Ok(parts) => {
+                    drop(built.send(Ok((parts.addresses.clone(), parts.admin.clone(), parts.workers, Arc::clone(&parts.registry)))));
+                    // A sender that is dropped means: at once.
+                    let limit = stopped.await.unwrap_or(Duration::ZERO);
+                    end.send_replace(Some(parts.take_down(limit).await));
+                }
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("control".to_owned()).spawn(control).map_err(StartError::Thread)?;
+    let (addresses, admin, workers, registry) = told.recv().map_err(|_| StartError::Panicked)??;
+    Ok(Running { addresses, admin, workers, registry, stop: Some(stop), ended, thread: Some(thread), drain_timeout })
+}
+
+impl Running {
+    /// Requests that are being handled at this moment.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.registry.per_upstream().iter().map(|upstream| upstream.in_flight).sum()
+    }
+
+    /// Stops accepting, lets what is on its way finish within `drain_timeout`, and closes the store. `false` if something
+    /// was cut. Blocking.
+    pub fn stop(mut self) -> bool {
+        if let Some(stop) = self.stop.take() {
+            // If nobody listens any more it has ended already.
+            stop.send(self.drain_timeout).ok();
+        }
+        let joined = self.thread.take().is_none_or(|thread| thread.join().is_ok());
+        joined && *self.ended.borrow() == Some(true)
+    }
+}
+
+/// What has to be taken down again.
+struct Parts {
+    addresses: Vec<SocketAddr>,
+    admin: Address,
+    workers: usize,
+    registry: Arc<Registry>,
+    listening: Listening,
+    writer: Option<AccessWriter>,
+    work: tokio::task::JoinHandle<()>,
+    admin_serving: tokio::task::JoinHandle<()>,
+    admin_drain: CancellationToken,
+    state: Arc<State>,
+    mark: EndedMark,
+    opened: Opened,
+}
+
+impl Parts {
+    async fn build(config: Config, opened: Opened) -> Result<Self, StartError> {
+        let mark = EndedMark::of(&config.store);
+        let cut_before = mark.take();
+        let sites = sites::build(&config, &opened).await?;
+        let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
+        let names: Vec<Arc<str>> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
+        let registry = Registry::new(&names, workers);
+        let (access_log, writer) = access_log(&config, &names, &registry)?;
+        let limits = config.limits.clone();
+        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
+        let eraser = Eraser::new(erasure::Parts {
+            barrier: Arc::clone(&barrier),
+            index: Arc::clone(&opened.index),
+            jobs: Arc::clone(&opened.jobs),
+            keys: Arc::clone(&opened.keys),
+            sites: sites.clone(),
+            erasure: config.erasure.clone(),
+            response_timeout: limits.response_timeout,
+            lease: config.store.lease,
+            clock: Arc::new(clock::unix_now),
+            registry: Arc::clone(&registry),
+            runtime: runtime::Handle::current(),
+            cut_before,
+        });
+        eraser.restore().await?;
+        let shared = Arc::new(Shared {
+            routes: Routes::new(&sites),
+            sites,
+            barrier,
+            index: Arc::clone(&opened.index),
+            keys: Arc::clone(&opened.keys),
+            limits,
+            barrier_timeout: config.erasure.barrier_timeout,
+            workers,
+            access_log,
+        });
+        let readiness = Readiness::new();
+        let listeners = readiness.awaits("listeners");
+        let bound = config.listen.iter().map(|listen| bind(&listen.address)).collect::<Result<Vec<_>, _>>()?;
+        let admin_listener = admin::Listener::bind(&config.admin.address).await.map_err(|source| StartError::Listen { address: config.admin.address.to_string(), source })?;
+        let admin = admin_listener.local_address().map_err(StartError::Thread)?;
+        let addresses = bound.iter().map(|bound| bound.address).collect();
+        let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
+        drop(listeners);
+        let state = Arc::new(State { eraser: eraser.clone(), index: Arc::clone(&opened.index), registry: Arc::clone(&registry), config: Arc::new(config), readiness });
+        let admin_drain = CancellationToken::new();
+        let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
+        let work = tokio::spawn(async move { eraser.run().await });
+        Ok(Self { addresses, admin, workers, registry, listening, writer, work, admin_serving, admin_drain, state, mark, opened })
+    }
+
+    async fn take_down(self, limit: Duration) -> bool {
+        self.state.readiness.drain();
+        let whole = self.listening.drain(limit).await;
+        self.work.abort();
+        self.admin_drain.cancel();
+        // The admin API ends by itself; it bounds its own calls.
+        self.admin_serving.await.ok();
+        drop(self.state);
+        if let Some(writer) = self.writer {
+            writer.finish();
+        }
+        drop(self.opened);
+        if whole {
+            self.mark.set();
+        }
+        whole
+    }
+}
+
+fn access_log(
+    config: &Config,
+    names: &[Arc<str>],
+    registry: &Arc<Registry>,
+) -> Result<(Option<AccessLog>, Option<AccessWriter>), StartError> {
+    if !config.log.access {
+        return Ok((None, None));
+    }
+    let (log, writer) = AccessLog::start(names.into(), Arc::clone(registry)).map_err(StartError::Thread)?;
+    Ok((Some(log), Some(writer)))
+}
+
+fn bind(address: &Address) -> Result<Bound, StartError> {
+    let failed = |source| StartError::Listen { address: address.to_string(), source };
+    match address {
+        Address::Tcp(socket) => Bound::to(*socket).map_err(failed),
+        Address::Unix(_) => Err(failed(io::Error::from(io::ErrorKind::Unsupported))),
+    }
+}
+
+/// The CPUs that this process may use: its affinity and its control group's quota.
+fn available() -> Option<NonZeroUsize> {
+    std::thread::available_parallelism().ok()
+}
+
+/// Says that a gate runs.
+pub fn announce(running: &Running) {
+    for address in &running.addresses {
+        events::Listening { what: "gate", address: &address.to_string() }.emit();
+    }
+    events::Listening { what: "admin", address: &running.admin.to_string() }.emit();
+}

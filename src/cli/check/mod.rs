@@ -1,0 +1,130 @@
+//! `forgetgate check`: every fault with its place, or what the file means: the policy of each upstream, who can erase
+//! what, and the bounds. It reads what a start would read and opens no port.
+
+mod authority;
+mod policy;
+mod sections;
+pub(super) mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::config::{self, Config, Fault, Loaded, Warning};
+
+/// The file is good.
+pub const GOOD: u8 = 0;
+/// The file is refused.
+pub const REFUSED: u8 = 3;
+
+/// Judges the file at `path`. Gives what is to be printed, with a line's end at its end, and the exit code.
+#[must_use]
+pub fn check(path: &Path, json: bool) -> (String, u8) {
+    match (config::load(path), json) {
+        (Ok(loaded), false) => (good(path, &loaded), GOOD),
+        (Err(faults), false) => (refused(path, &faults), REFUSED),
+        (Ok(Loaded { config, warnings }), true) => {
+            let warnings: Vec<Value> = warnings.iter().map(warning_json).collect();
+            let config = config.describe();
+            (
+                lines_of(
+                    &json!({ "good": true, "faults": [], "warnings": warnings, "config": config }),
+                ),
+                GOOD,
+            )
+        }
+        (Err(faults), true) => {
+            let faults: Vec<Value> = faults.iter().map(fault_json).collect();
+            (
+                lines_of(
+                    &json!({ "good": false, "faults": faults, "warnings": [], "config": null }),
+                ),
+                REFUSED,
+            )
+        }
+    }
+}
+
+fn refused(path: &Path, faults: &[Fault]) -> String {
+    let places: String = faults
+        .iter()
+        .map(|fault| format!("{}:{fault}\n", path.display()))
+        .collect();
+    format!(
+        "{places}\n{}: refused, {}\n",
+        path.display(),
+        counted(faults.len(), "fault")
+    )
+}
+
+fn good(path: &Path, Loaded { config, warnings }: &Loaded) -> String {
+    let warned: String = warnings
+        .iter()
+        .map(|warning| format!("{}:{warning}\n", path.display()))
+        .collect();
+    let sections = [
+        section("Warnings", &warned),
+        section("The gate", &sections::gate(config)),
+        section("Upstreams", &sections::upstreams(config)),
+        section("Policy", &policy::policy(config)),
+        section("Who can erase what", &authority::authority(config)),
+        section("Limits", &sections::limits(config)),
+        section("What no setting can do", &sections::notes(config)),
+        summary(path, config, warnings),
+    ];
+    sections.concat()
+}
+
+/// A heading and what is under it; nothing where there is nothing to say.
+fn section(heading: &str, body: &str) -> String {
+    match body.trim_end() {
+        "" => String::new(),
+        body => format!("{heading}\n\n{body}\n\n"),
+    }
+}
+
+fn summary(path: &Path, config: &Config, warnings: &[Warning]) -> String {
+    let upstreams = counted(config.upstreams.len(), "upstream");
+    format!(
+        "{}: good, {upstreams}, {}\n",
+        path.display(),
+        counted(warnings.len(), "warning")
+    )
+}
+
+fn counted(number: usize, thing: &str) -> String {
+    match number {
+        0 => format!("no {thing}s"),
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
+fn fault_json(fault: &Fault) -> Value {
+    let Fault {
+        line,
+        column,
+        key,
+        what,
+        right,
+    } = fault;
+    json!({ "line": line, "column": column, "key": key, "what": what, "right": right })
+}
+
+fn warning_json(warning: &Warning) -> Value {
+    let Warning {
+        line,
+        column,
+        key,
+        what,
+        right,
+    } = warning;
+    json!({ "line": line, "column": column, "key": key, "what": what, "right": right })
+}
+
+fn lines_of(value: &Value) -> String {
+    format!("{value:#}\n")
+}

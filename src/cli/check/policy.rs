@@ -1,0 +1,91 @@
+//! The policy of each upstream, as a table, and under it what has no room there.
+
+use serde::Serialize;
+
+use super::table::{paragraph, table};
+use crate::config::Config;
+use crate::domain::policy::{DeriveFrom, Missing, Policy, Training};
+
+pub(super) fn policy(config: &Config) -> String {
+    let heading = [
+        "upstream", "mode", "missing", "invalid", "personal", "several", "alias", "opt_out",
+        "beta", "unknown",
+    ];
+    let rows = config
+        .upstreams
+        .iter()
+        .map(|upstream| policy_row(&upstream.name, &upstream.policy));
+    let below: String = config
+        .upstreams
+        .iter()
+        .map(|upstream| policy_words(&upstream.name, &upstream.policy))
+        .collect();
+    format!("{}\n{below}", table(heading, rows))
+}
+
+fn policy_row(name: &str, policy: &Policy) -> [String; 10] {
+    let words = [
+        word(&policy.mode),
+        word(&policy.missing),
+        word(&policy.invalid),
+        word(&policy.personal),
+        word(&policy.several),
+        word(&policy.alias),
+        word(&policy.opt_out),
+        word(&policy.beta),
+        word(&policy.unknown),
+    ];
+    let mut row: [String; 10] = Default::default();
+    for (cell, text) in row
+        .iter_mut()
+        .zip([name.to_owned()].into_iter().chain(words))
+    {
+        *cell = text;
+    }
+    row
+}
+
+/// What has no room in the table.
+fn policy_words(name: &str, policy: &Policy) -> String {
+    let places: Vec<String> = policy.derive.iter().map(derive_place).collect();
+    let derives = (policy.missing == Missing::Derive)
+        .then(|| format!("{name} derives from {}", places.join(", then ")));
+    let required: Vec<String> = policy.require.iter().map(word).collect();
+    let requires = (!required.is_empty()).then(|| {
+        format!(
+            "{name} is required to suit {}: what this file says of it does",
+            required.join(" and ")
+        )
+    });
+    let inspects = (policy.training != Training::Allow)
+        .then(|| format!("{name} has its training data inspected"));
+    let said = [derives, requires, inspects];
+    said.into_iter()
+        .flatten()
+        .map(|text| paragraph(&text, " "))
+        .collect()
+}
+
+/// The word that the file has for a choice.
+fn word(choice: &impl Serialize) -> String {
+    serde_json::to_value(choice)
+        .ok()
+        .and_then(|value| value.as_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
+}
+
+fn derive_place(from: &DeriveFrom) -> String {
+    match from {
+        DeriveFrom::Header(name) => format!("header {name}"),
+        DeriveFrom::Query(name) => format!("query {name}"),
+        DeriveFrom::Cookie(name) => format!("cookie {name}"),
+        DeriveFrom::BasicUsername => "basic username".to_owned(),
+        DeriveFrom::Jwt(claim) => format!("jwt {claim} (signature not checked)"),
+        DeriveFrom::Json(pointer) => format!("json {pointer}"),
+        DeriveFrom::Multipart { part, json: None } => format!("multipart {part}"),
+        DeriveFrom::Multipart {
+            part,
+            json: Some(pointer),
+        } => format!("multipart {part} json {pointer}"),
+    }
+}

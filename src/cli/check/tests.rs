@@ -1,0 +1,181 @@
+//! `check` says where each fault is, and what a good file means.
+
+use std::path::{Path, PathBuf};
+
+use super::{GOOD, REFUSED, check};
+
+const TWO_GROUPS: &str = r#"
+[[listen]]
+address = "127.0.0.1:8080"
+[admin]
+token = { file = "token" }
+[policy]
+require = ["gdpr"]
+[limits]
+idle_timeout = "600s"
+[[upstream]]
+name = "assistant"
+profile = "watson-assistant"
+url = "https://api.eu-gb.assistant.watson.cloud.ibm.com/instances/2f0a3c9e-4a53-4d26-9a0e-1e3f1d5b7c11"
+route = { path = "/assistant/api" }
+policy = { missing = "derive", derive = [{ header = "X-User-Id" }, { jwt = "sub" }] }
+[[upstream]]
+name = "discovery"
+profile = "watson-discovery"
+url = "http://127.0.0.1:9105"
+route = { hosts = ["gateway.example"] }
+group = "search"
+[[upstream]]
+name = "old-assistant"
+profile = "watson-assistant"
+url = "http://127.0.0.1:9101"
+retired = true
+"#;
+
+/// The text in a file of its own, beside a token.
+fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), "canary-7f3a\n").unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// P11: every fault has its file, line, column and key.
+#[test]
+fn a_bad_file_is_refused_with_every_place_and_reason() {
+    let (_folder, path) = written(
+        "[log]\nformat = \"xml\"\n[[listen]]\naddress = \"127.0.0.1:1\"\n mode = \"forward\"\n",
+    );
+
+    let (text, code) = check(&path, false);
+
+    let lines: Vec<&str> = text.lines().collect();
+    let file = path.display();
+    assert_eq!(code, REFUSED);
+    assert!(
+        lines[0].starts_with(&format!("{file}:1:1: upstream: is missing — ")),
+        "{text}"
+    );
+    assert!(
+        lines[1].starts_with(&format!(
+            "{file}:2:1: log.format: \"xml\" is none of its values — "
+        )),
+        "{text}"
+    );
+    assert!(
+        lines[2].starts_with(&format!(
+            "{file}:5:2: listen[1].mode: \"forward\" is not yet"
+        )),
+        "{text}"
+    );
+    assert_eq!(lines[4], format!("{file}: refused, 3 faults"));
+}
+
+#[test]
+fn the_file_at_the_projects_root_fits_a_terminal_of_a_hundred_columns() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+
+    let (text, code) = check(&path, false);
+
+    assert_eq!(code, GOOD);
+    let head = text.split_once("Upstreams").unwrap().1;
+    assert!(
+        head.lines()
+            .all(|line| line.ends_with("no warnings") || line.chars().count() <= 100),
+        "{text}"
+    );
+    assert!(
+        text.contains(" assistant-legacy    enforce  derive   refuse   rewrite"),
+        "{text}"
+    );
+    assert!(
+        text.contains("/team2/assistant/api → http://127.0.0.1:9102\n"),
+        "{text}"
+    );
+    assert!(text.ends_with(": good, 7 upstreams, no warnings\n"));
+}
+
+/// P10: how far one credential reaches is printed.
+#[test]
+fn who_can_erase_what_is_said_group_by_group() {
+    let (_folder, path) = written(TWO_GROUPS);
+
+    let (text, code) = check(&path, false);
+
+    assert_eq!(code, GOOD, "{text}");
+    let row = |group: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!(" {group} ")));
+        line.unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(row("default"), "default assistant assistant, old-assistant");
+    assert_eq!(row("search"), "search discovery all of them");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let admin =
+        "At every upstream: whoever uses the admin API at 127.0.0.1:8081, with its token (in file ";
+    assert!(words.contains(admin), "{text}");
+    assert!(
+        text.contains("idle_timeout        10m (default 5m)"),
+        "{text}"
+    );
+    assert!(
+        text.contains(
+            "assistant derives from header x-user-id, then jwt sub (signature not checked)\n"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn anyone_who_reaches_an_open_gate_is_named() {
+    let (_folder, path) = written(&format!("[erasure]\nauthorize = \"open\"\n{TWO_GROUPS}"));
+
+    let (text, _) = check(&path, false);
+
+    assert!(
+        text.contains("At every upstream: anyone who reaches 127.0.0.1:8080."),
+        "{text}"
+    );
+}
+
+/// P7: a secret is shown by its place only.
+#[test]
+fn no_secret_is_printed() {
+    let (_folder, path) = written(TWO_GROUPS);
+
+    for json in [false, true] {
+        let (text, _) = check(&path, json);
+        assert!(!text.contains("canary"), "{text}");
+        assert!(text.contains("token"), "{text}");
+    }
+}
+
+#[test]
+fn the_same_is_said_to_programs() {
+    let (_folder, path) = written(TWO_GROUPS);
+    let (text, code) = check(&path, true);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+
+    assert_eq!((code, json["good"].as_bool()), (GOOD, Some(true)));
+    assert_eq!(json["config"]["limits"]["connections_max"], 10_000);
+    assert_eq!(json["config"]["limits"]["idle_timeout"], "10m");
+    assert_eq!(json["config"]["upstream"][0]["policy"]["missing"], "derive");
+    assert_eq!(
+        json["config"]["upstream"][0]["policy"]["derive"][1]["jwt"],
+        "sub"
+    );
+    assert_eq!(
+        json["config"]["upstream"][1]["route"]["hosts"][0],
+        "gateway.example"
+    );
+
+    let (text, code) = check(Path::new("no-such-file.toml"), true);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, json["good"].as_bool()), (REFUSED, Some(false)));
+    assert_eq!(json["faults"][0]["line"], 1);
+}

@@ -1,0 +1,215 @@
+//! Calls of the admin API by the commands that need a gate that runs: where it is, with which token, and what came back.
+//!
+//! The address and the token come from the configuration that the gate itself runs with, unless they are given. A
+//! customer's ID is sent in bodies only, and is not quoted in any message (P7).
+
+use std::fmt;
+use std::io::{BufRead, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+use zeroize::Zeroizing;
+
+use super::answer::{Failure, chain, text};
+use crate::config::{self, Address, Secret, SecretText};
+use crate::domain::CustomerId;
+
+/// For one call, from the connection to the last byte. The gate bounds its own answers at thirty seconds.
+const WITHIN: Duration = Duration::from_secs(40);
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Where the gate is and how its answers are shown.
+#[derive(Args, Clone, Debug)]
+pub struct GateArgs {
+    /// The configuration of the gate, which says where its admin API is
+    #[arg(long, value_name = "FILE", default_value = "config.toml")]
+    pub config: PathBuf,
+    /// The admin API itself: http://127.0.0.1:8081 or unix:/run/forgetgate/admin.sock; needs no configuration
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// The file of its token, in place of the configuration's
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A gate that runs, to be called.
+pub(super) struct Client {
+    place: Place,
+    token: Option<SecretText>,
+}
+
+/// Where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Client {
+    /// Finds the gate. Nothing is connected yet.
+    pub(super) fn find(args: &GateArgs) -> Result<Self, Failure> {
+        let (place, mut token) = match &args.admin {
+            Some(url) => (place_of(url)?, None),
+            None => configured(args)?,
+        };
+        if let Some(path) = &args.token_file {
+            token = Some(Secret::file(path));
+        }
+        let token = token.map(|token| token.read()).transpose().map_err(|error| Failure::failed(chain(&error)))?;
+        Ok(Self { place, token })
+    }
+
+    /// Calls it. Any 2xx is an answer; a problem is a failure in its own words.
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let exchange = async {
+            match &self.place {
+                Place::Tcp { host, port } => {
+                    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|e| self.unreachable(&e))?;
+                    self.exchange(stream, method, path, body).await
+                }
+                Place::Unix(socket) => {
+                    let stream = UnixStream::connect(socket).await.map_err(|e| self.unreachable(&e))?;
+                    self.exchange(stream, method, path, body).await
+                }
+            }
+        };
+        timeout(WITHIN, exchange)
+            .await
+            .unwrap_or_else(|_| Err(Failure::failed(format!("the gate at {} does not answer", self.place))))
+    }
+
+    async fn exchange<S>(&self, stream: S, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broke_off = |error: hyper::Error| self.unreachable(&error);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let mut request = Request::builder().method(method).uri(path).header(HOST, self.host());
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = Full::new(Bytes::from(body.map_or_else(String::new, Value::to_string)));
+        let request =
+            request.body(body).map_err(|_| Failure::failed("the token is not a text that a header can hold".into()))?;
+        let response = sender.send_request(request).await.map_err(broke_off)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| self.unreachable(&*error))?.to_bytes();
+        let answer: Option<Value> = serde_json::from_slice(&body).ok();
+        match answer {
+            Some(answer) if status.is_success() => Ok(answer),
+            Some(problem) if !text(&problem, "detail").is_empty() => Err(Failure::refused(&problem)),
+            _ => Err(Failure::failed(format!("what answers at {} is no Forgetgate ({status})", self.place))),
+        }
+    }
+
+    fn host(&self) -> String {
+        match &self.place {
+            Place::Tcp { .. } => self.place.to_string(),
+            Place::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        Failure::failed(format!("no answer from the gate at {} ({}); does it run?", self.place, chain(error)))
+    }
+}
+
+fn configured(args: &GateArgs) -> Result<(Place, Option<Secret>), Failure> {
+    let loaded = config::load(&args.config).map_err(|faults| Failure::config(&args.config, &faults))?;
+    let admin = loaded.config.admin;
+    let place = match admin.address {
+        Address::Unix(path) => Place::Unix(path),
+        // A gate that listens everywhere is on this machine, too.
+        Address::Tcp(address) if address.ip().is_unspecified() => {
+            let host = if address.is_ipv6() { "::1" } else { "127.0.0.1" };
+            Place::Tcp { host: host.to_owned(), port: address.port() }
+        }
+        Address::Tcp(address) => Place::Tcp { host: address.ip().to_string(), port: address.port() },
+    };
+    Ok((place, admin.token))
+}
+
+fn place_of(url: &str) -> Result<Place, Failure> {
+    let wrong = || Failure::usage("--admin is http://HOST:PORT or unix:PATH".into());
+    if let Some(path) = url.strip_prefix("unix:") {
+        return if path.is_empty() { Err(wrong()) } else { Ok(Place::Unix(path.into())) };
+    }
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && uri.scheme_str() == Some("http");
+    let host = uri.host().filter(|_| bare).ok_or_else(wrong)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(Place::Tcp { host, port: uri.port_u16().unwrap_or(80) })
+}
+
+/// The customer's ID as it was given; `-` is one line of `input`, so that the ID stays out of shell histories and process
+/// lists.
+pub(super) fn customer(given: &str, input: &mut dyn BufRead) -> Result<CustomerId, Failure> {
+    let mut line = Zeroizing::new(String::new());
+    let id = if given == "-" {
+        let longest = CustomerId::BYTES_MAX as u64 + 2;
+        input.take(longest).read_line(&mut line).map_err(|_| Failure::usage("standard input is not a text".into()))?;
+        line.trim_end_matches('\n').trim_end_matches('\r')
+    } else {
+        given
+    };
+    CustomerId::new(id)
+        .ok_or_else(|| Failure::usage("a customer's ID is not blank and has at most 4096 bytes".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, customer, place_of};
+
+    #[test]
+    fn the_admin_api_is_found_by_url_or_socket_and_nothing_else() {
+        let tcp = |host: &str, port| Place::Tcp { host: host.into(), port };
+        assert_eq!(place_of("http://127.0.0.1:8081").unwrap(), tcp("127.0.0.1", 8081));
+        assert_eq!(place_of("http://[::1]:8081/").unwrap(), tcp("::1", 8081));
+        assert_eq!(place_of("unix:/run/gate.sock").unwrap(), Place::Unix("/run/gate.sock".into()));
+        for wrong in ["https://gate:1", "http://gate:1/api", "gate:1", "unix:", "", "http://"] {
+            assert!(place_of(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(tcp("::1", 8081).to_string(), "[::1]:8081");
+    }
+
+    #[test]
+    fn an_id_is_read_from_one_line_of_standard_input_without_its_end() {
+        let read = |text: &str| customer("-", &mut text.as_bytes()).map(|id| id.expose().to_owned());
+        assert_eq!(read("alice\n").unwrap(), "alice");
+        assert_eq!(read("two words\r\nmore\n").unwrap(), "two words");
+        assert_eq!(read("no end").unwrap(), "no end");
+        assert!(read("").is_err() && read("  \n").is_err() && read(&"x".repeat(5000)).is_err());
+        assert_eq!(customer("bob", &mut &b""[..]).unwrap().expose(), "bob");
+    }
+}

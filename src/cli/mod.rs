@@ -1,0 +1,16 @@
+//! The commands: each makes the text of its answer; printing it is up to `main`.
+
+mod answer;
+pub mod check;
+mod client;
+mod erase;
+mod erasures;
+pub mod profiles;
+mod recipients;
+pub mod run;
+
+pub use self::answer::Answer;
+pub use self::client::GateArgs;
+pub use self::erase::{EraseArgs, erase};
+pub use self::erasures::{ErasuresArgs, erasures};
+pub use self::recipients::{RecipientsArgs, recipients};

@@ -1,0 +1,102 @@
+//! What holds where the file says nothing. The one place for defaults; `check` prints what became of them.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{
+    Address, Admin, Authorize, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Store,
+};
+
+impl Address {
+    /// Can only this machine reach it?
+    #[must_use]
+    pub const fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+
+    /// Is the port left to the system? Then two of them are two addresses.
+    pub(super) const fn is_any_port(&self) -> bool {
+        matches!(self, Self::Tcp(address) if address.port() == 0)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Default for Log {
+    /// Text, `info`, one line a request.
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+            access: true,
+        }
+    }
+}
+
+impl Default for Admin {
+    /// 127.0.0.1:8081, without a token.
+    fn default() -> Self {
+        Self {
+            address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
+            token: None,
+        }
+    }
+}
+
+impl Default for Store {
+    /// sled in `var/forgetgate` with its key beside it; rows believed for ten minutes; a million pairs known.
+    fn default() -> Self {
+        Self {
+            engine: Engine::Sled,
+            path: PathBuf::from("var/forgetgate"),
+            key_file: PathBuf::from("var/forgetgate.key"),
+            lease: Duration::from_secs(600),
+            cache_entries: 1_000_000,
+            cache_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for Erasure {
+    /// The home upstream's answer is the proof; due in 30 days; 60 a minute; 10 s at the barrier; WebSockets are waited for.
+    fn default() -> Self {
+        Self {
+            authorize: Authorize::Home,
+            deadline: Duration::from_secs(30 * 86_400),
+            erasures_per_minute: 60,
+            barrier_timeout: Duration::from_secs(10),
+            open_websockets: OpenWebsockets::Wait,
+        }
+    }
+}
+
+impl Default for Limits {
+    /// Generous to honest callers of speech and document services, and finite.
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            in_flight_max: 4_096,
+            headers_max: 100,
+            header_bytes_max: 64 << 10,
+            inspected_body_bytes_max: 1 << 20,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            body_stall_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(300),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The effective configuration for people and programs: what `check --json` prints and the admin API shows.
+//!
+//! It has the file's own key names. A secret is shown by the place where it is found, never by its text.
+
+use serde_json::{Value, json};
+
+use super::{
+    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets,
+    Secret, SecretSource, Store, Upstream, format_duration, format_size,
+};
+use crate::domain::policy::{DeriveFrom, Policy};
+
+impl Config {
+    /// The whole configuration with every default filled in.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        json!({
+            "listen": self.listen.iter().map(|listen| json!({ "address": listen.address.to_string() })).collect::<Vec<_>>(),
+            "process": { "workers": self.workers.map_or_else(|| json!("auto"), |workers| json!(workers)) },
+            "log": log(&self.log),
+            "admin": admin(&self.admin),
+            "store": store(&self.store),
+            "erasure": erasure(&self.erasure),
+            "limits": limits(&self.limits),
+            "upstream": self.upstreams.iter().map(|one| upstream(one)).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Limits {
+    /// Every limit: its key, and its value as the file would write it.
+    #[must_use]
+    pub fn rows(&self) -> [(&'static str, String); 11] {
+        let bytes = |size: usize| format_size(u64::try_from(size).unwrap_or(u64::MAX));
+        [
+            ("connections_max", self.connections_max.to_string()),
+            ("in_flight_max", self.in_flight_max.to_string()),
+            ("headers_max", self.headers_max.to_string()),
+            ("header_bytes_max", bytes(self.header_bytes_max)),
+            (
+                "inspected_body_bytes_max",
+                bytes(self.inspected_body_bytes_max),
+            ),
+            ("header_timeout", format_duration(self.header_timeout)),
+            ("idle_timeout", format_duration(self.idle_timeout)),
+            (
+                "body_stall_timeout",
+                format_duration(self.body_stall_timeout),
+            ),
+            ("connect_timeout", format_duration(self.connect_timeout)),
+            ("response_timeout", format_duration(self.response_timeout)),
+            ("drain_timeout", format_duration(self.drain_timeout)),
+        ]
+    }
+}
+
+impl Credentials {
+    /// Their kind, as the file names it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ApiKey(_) => "apikey",
+            Self::Iam { .. } => "iam",
+            Self::Basic { .. } => "basic",
+            Self::Bearer(_) => "bearer",
+        }
+    }
+}
+
+impl Authorize {
+    /// The word that the file has for it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::Token(_) => "token",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// Numbers stay numbers.
+fn limits(limits: &Limits) -> Value {
+    let value = |value: String| {
+        value
+            .parse::<u64>()
+            .map_or_else(|_| json!(value), |number| json!(number))
+    };
+    limits
+        .rows()
+        .into_iter()
+        .map(|(key, written)| (key.to_owned(), value(written)))
+        .collect()
+}
+
+fn log(log: &Log) -> Value {
+    let format = match log.format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    json!({ "format": format, "level": log.level, "access": log.access })
+}
+
+fn admin(admin: &Admin) -> Value {
+    json!({ "address": admin.address.to_string(), "token": admin.token.as_ref().map(secret) })
+}
+
+fn store(store: &Store) -> Value {
+    let engine = match store.engine {
+        Engine::Sled => "sled",
+        Engine::Memory => "memory",
+    };
+    json!({
+        "engine": engine,
+        "path": store.path.to_string_lossy(),
+        "key": { "file": store.key_file.to_string_lossy() },
+        "lease": format_duration(store.lease),
+        "cache_entries": store.cache_entries,
+        "cache_bytes": format_size(store.cache_bytes),
+    })
+}
+
+fn erasure(erasure: &Erasure) -> Value {
+    let token = match &erasure.authorize {
+        Authorize::Token(token) => Some(secret(token)),
+        Authorize::Home | Authorize::Open => None,
+    };
+    let open_websockets = match erasure.open_websockets {
+        OpenWebsockets::Wait => "wait",
+        OpenWebsockets::Close => "close",
+    };
+    json!({
+        "authorize": erasure.authorize.word(),
+        "token": token,
+        "deadline": format_duration(erasure.deadline),
+        "erasures_per_minute": erasure.erasures_per_minute,
+        "barrier_timeout": format_duration(erasure.barrier_timeout),
+        "open_websockets": open_websockets,
+    })
+}
+
+fn upstream(upstream: &Upstream) -> Value {
+    json!({
+        "name": &*upstream.name,
+        "profile": upstream.profile.name,
+        "url": upstream.url.to_string(),
+        "route": { "path": upstream.route.path, "hosts": upstream.route.hosts },
+        "credentials": upstream.credentials.as_ref().map(credentials),
+        "group": upstream.group,
+        "retired": upstream.retired,
+        "forwarded": upstream.forwarded,
+        "inject": upstream.inject,
+        "version": upstream.version,
+        "held_labels_before": upstream.held_labels_before,
+        "passes_to": upstream.passes_to.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "erase": "label",
+        "tls": { "ca": upstream.tls.ca.as_ref().map(|path| path.to_string_lossy()) },
+        "plan": upstream.plan,
+        "region": upstream.region,
+        "created": upstream.created,
+        "policy": policy(&upstream.policy),
+    })
+}
+
+fn credentials(credentials: &Credentials) -> Value {
+    let value = match credentials {
+        Credentials::ApiKey(key) => secret(key),
+        Credentials::Iam { apikey, url } => {
+            json!({ "apikey": secret(apikey), "url": url.to_string() })
+        }
+        Credentials::Basic { username, password } => {
+            json!({ "username": username, "password": secret(password) })
+        }
+        Credentials::Bearer(token) => secret(token),
+    };
+    json!({ credentials.kind(): value })
+}
+
+fn secret(secret: &Secret) -> Value {
+    match secret.source() {
+        SecretSource::File(path) => json!({ "file": path.to_string_lossy() }),
+        SecretSource::Env(name) => json!({ "env": name }),
+    }
+}
+
+fn policy(policy: &Policy) -> Value {
+    json!({
+        "mode": policy.mode,
+        "missing": policy.missing,
+        "invalid": policy.invalid,
+        "personal": policy.personal,
+        "several": policy.several,
+        "alias": policy.alias,
+        "opt_out": policy.opt_out,
+        "beta": policy.beta,
+        "training": policy.training,
+        "unknown": policy.unknown,
+        "require": policy.require,
+        "derive": policy.derive.iter().map(derive).collect::<Vec<_>>(),
+    })
+}
+
+fn derive(from: &DeriveFrom) -> Value {
+    match from {
+        DeriveFrom::Header(name) => json!({ "header": name }),
+        DeriveFrom::Query(name) => json!({ "query": name }),
+        DeriveFrom::Cookie(name) => json!({ "cookie": name }),
+        DeriveFrom::BasicUsername => json!({ "basic": "username" }),
+        DeriveFrom::Jwt(claim) => json!({ "jwt": claim }),
+        DeriveFrom::Json(pointer) => json!({ "json": pointer }),
+        DeriveFrom::Multipart { part, json: None } => json!({ "multipart": part }),
+        DeriveFrom::Multipart {
+            part,
+            json: Some(pointer),
+        } => json!({ "multipart": part, "json": pointer }),
+    }
+}

@@ -1,1 +1,0 @@
-//! From the written form to [`crate::config::Config`].

@@ -1,0 +1,129 @@
+//! What the file points to outside itself: paths relative to its folder, secrets, certificates.
+
+use std::path::{Path, PathBuf};
+
+use super::super::Secret;
+use super::super::file::{Place, Report, Value};
+use super::super::secret::{SecretError, SecretSource};
+
+const SECRET_FORM: &str = "{ file = \"…\" } or { env = \"…\" }";
+
+/// The folder of the file, and whether what it names is opened or only named.
+#[derive(Debug)]
+pub(super) struct Outside<'a> {
+    base: &'a Path,
+    open: bool,
+}
+
+/// What becomes of a configuration whose secret cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It guards something: nobody could get in, or worse. The file is refused.
+    IsFault,
+    /// The gate's own calls would go without it, and their targets wait, blocked, until it is there.
+    IsWarning,
+}
+
+impl<'a> Outside<'a> {
+    pub(super) const fn named_only(base: &'a Path) -> Self {
+        Self { base, open: false }
+    }
+
+    pub(super) const fn opened(base: &'a Path) -> Self {
+        Self { base, open: true }
+    }
+
+    /// A path, taken from the folder of the file.
+    pub(super) fn path(&self, value: &Value<'_>) -> Option<PathBuf> {
+        let form = "a path; relative ones begin at this file's folder";
+        match value.text(form)? {
+            "" => {
+                value.fault("is empty", form);
+                None
+            }
+            path => Some(self.join(path)),
+        }
+    }
+
+    pub(super) fn join(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// A file of certificates in PEM.
+    pub(super) fn certificates(&self, value: &Value<'_>) -> Option<PathBuf> {
+        let path = self.path(value)?;
+        if self.open {
+            match std::fs::read_to_string(&path) {
+                Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {}
+                Ok(_) => value.fault("names a file without a certificate", "certificates in PEM"),
+                Err(error) => value.fault(
+                    format!("names a file that cannot be read: {error}"),
+                    "certificates in PEM",
+                ),
+            }
+        }
+        Some(path)
+    }
+
+    /// A secret by reference.
+    pub(super) fn secret(&self, value: &Value<'_>, unreadable: Unreadable) -> Option<Secret> {
+        if value.is_text() {
+            value.fault(
+                "is written out; a secret never stands in this file",
+                SECRET_FORM,
+            );
+            return None;
+        }
+        let table = value.table(SECRET_FORM)?;
+        let (file, env) = (table.get("file"), table.get("env"));
+        table.close();
+        let source = match (file, env) {
+            (Some(file), None) => SecretSource::File(self.path(&file)?),
+            (None, Some(env)) => SecretSource::Env(variable(&env)?),
+            (Some(_), Some(_)) => {
+                value.fault("names two places", SECRET_FORM);
+                return None;
+            }
+            (None, None) => {
+                value.fault("names no place", SECRET_FORM);
+                return None;
+            }
+        };
+        let secret = Secret::from(source);
+        if self.open {
+            let outcome = secret.read().map(|_| ());
+            tell(value.report, &value.place, outcome, unreadable);
+        }
+        Some(secret)
+    }
+}
+
+fn tell(
+    report: &Report<'_>,
+    place: &Place,
+    outcome: Result<(), SecretError>,
+    unreadable: Unreadable,
+) {
+    let Err(error) = outcome else { return };
+    let cause =
+        std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+    let what = format!("{error}{cause}");
+    match unreadable {
+        Unreadable::IsFault => report.fault(place, what, "a secret that can be read"),
+        Unreadable::IsWarning => {
+            let effect = "until it can be read, the gate's own calls go without it";
+            report.warning(place, what, effect);
+        }
+    }
+}
+
+fn variable(value: &Value<'_>) -> Option<String> {
+    let form = "the name of an environment variable: letters, digits and `_`";
+    let name = value.text(form)?;
+    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if name.is_empty() || !legal || name.starts_with(|c: char| c.is_ascii_digit()) {
+        value.fault("is no name of an environment variable", form);
+        return None;
+    }
+    Some(name.to_owned())
+}

@@ -1,0 +1,275 @@
+//! `[[upstream]]`
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::super::file::{Table, Value};
+use super::super::{BaseUrl, Credentials, EraseBy, Route, Upstream, UpstreamTls};
+use super::credentials::{credentials, url};
+use super::gate::off_for_now;
+use super::outside::Outside;
+use super::policy::{Common, over};
+use super::profiles::Profiles;
+use super::route::route;
+use crate::domain::policy::Policy;
+use crate::domain::profile::Profile;
+
+/// An upstream as far as it could be read, and where it stands.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    pub(super) table: Table<'a>,
+    pub(super) policy_table: Option<Table<'a>>,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) profile: Option<Arc<Profile>>,
+    pub(super) url: Option<BaseUrl>,
+    pub(super) route: Option<Route>,
+    pub(super) policy: Policy,
+    pub(super) passes_to: Vec<(Value<'a>, Arc<str>)>,
+    credentials: Option<Credentials>,
+    pub(super) group: String,
+    flags: Flags,
+    version: Option<String>,
+    tls: UpstreamTls,
+    pub(super) instance: Instance,
+}
+
+/// The switches of an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flags {
+    pub(super) retired: bool,
+    forwarded: bool,
+    pub(super) inject: bool,
+    held_labels_before: bool,
+}
+
+/// What IBM sold, for `require`.
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    pub(super) plan: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) created: Option<Date>,
+}
+
+pub(super) fn upstreams<'a>(
+    root: &Table<'a>,
+    common: &Common<'a>,
+    profiles: &Profiles,
+    outside: &Outside<'_>,
+) -> Vec<Draft<'a>> {
+    let form = "[[upstream]] with name, profile, url and route";
+    let entries = root.need("upstream", form).map_or_else(Vec::new, |value| {
+        let entries = value.list(form);
+        if value.is_list() && entries.is_empty() {
+            value.fault("is empty", form);
+        }
+        entries
+    });
+    entries
+        .iter()
+        .filter_map(|entry| Some(upstream(entry.table(form)?, common, profiles, outside)))
+        .collect()
+}
+
+fn upstream<'a>(
+    table: Table<'a>,
+    common: &Common<'a>,
+    profiles: &Profiles,
+    outside: &Outside<'_>,
+) -> Draft<'a> {
+    let name = table
+        .need("name", "name = \"assistant-eu\", which never changes")
+        .and_then(|value| word(&value));
+    let profile = table
+        .need("profile", "profile = \"watson-assistant\"")
+        .and_then(|value| profiles.find(&value));
+    let url = table
+        .need("url", "url = \"https://…\"")
+        .and_then(|value| url(&value));
+    let flags = flags(&table);
+    let policy_table = table
+        .get("policy")
+        .and_then(|value| value.table("[upstream.policy]"));
+    let policy = policy_table
+        .as_ref()
+        .map_or_else(|| common.policy.clone(), |own| over(own, &common.policy));
+    later(&table);
+    let draft = Draft {
+        name: name.map(Arc::from),
+        profile,
+        url,
+        route: route_of(&table, flags.retired),
+        policy,
+        passes_to: passes_to(&table),
+        credentials: table
+            .get("credentials")
+            .and_then(|value| credentials(&value, outside)),
+        group: table
+            .get("group")
+            .and_then(|value| word(&value))
+            .map_or_else(|| "default".into(), String::from),
+        flags,
+        version: table
+            .get("version")
+            .and_then(|value| word(&value))
+            .map(String::from),
+        tls: tls(&table, outside),
+        instance: instance(&table),
+        policy_table,
+        table,
+    };
+    draft.table.close();
+    draft
+}
+
+impl Draft<'_> {
+    pub(super) const fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    pub(super) const fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// Does the file list places to derive from, for this upstream?
+    pub(super) fn policy_lists_places(&self, common: Option<&Table<'_>>) -> bool {
+        [self.policy_table.as_ref(), common]
+            .into_iter()
+            .flatten()
+            .any(|table| table.has("derive"))
+    }
+
+    /// The upstream, if everything that it needs is there.
+    pub(super) fn finish(self) -> Option<Upstream> {
+        let Instance {
+            plan,
+            region,
+            created,
+        } = self.instance;
+        Some(Upstream {
+            name: self.name?,
+            profile: self.profile?,
+            url: self.url?,
+            route: self
+                .route
+                .or_else(|| self.flags.retired.then(Route::default))?,
+            credentials: self.credentials,
+            group: self.group,
+            retired: self.flags.retired,
+            forwarded: self.flags.forwarded,
+            inject: self.flags.inject,
+            version: self.version,
+            held_labels_before: self.flags.held_labels_before,
+            passes_to: self.passes_to.into_iter().map(|(_, name)| name).collect(),
+            erase: EraseBy::Label,
+            tls: self.tls,
+            plan,
+            region,
+            created: created.map(|date| date.to_string()),
+            policy: self.policy,
+        })
+    }
+}
+
+/// Names, groups and versions: they appear in metrics, in receipts and in URLs as they are.
+fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
+    let form = "1 to 64 letters, digits, `-`, `_` and `.`, the first of them a letter or digit";
+    let text = value.text(form)?;
+    let legal = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let begins = text
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
+    if !legal || !begins || text.len() > 64 {
+        value.fault("holds other characters than it may", form);
+        return None;
+    }
+    Some(text)
+}
+
+/// A retired upstream has no traffic, and needs no route.
+fn route_of(table: &Table<'_>, retired: bool) -> Option<Route> {
+    let value = if retired {
+        table.get("route")
+    } else {
+        table.need("route", "route = { path = \"/…\" }")
+    };
+    value.and_then(|value| route(&value))
+}
+
+fn flags(table: &Table<'_>) -> Flags {
+    let flag = |key| {
+        table
+            .get(key)
+            .and_then(|value| value.flag())
+            .unwrap_or(false)
+    };
+    Flags {
+        retired: flag("retired"),
+        forwarded: flag("forwarded"),
+        inject: flag("inject"),
+        held_labels_before: flag("held_labels_before"),
+    }
+}
+
+fn passes_to<'a>(table: &Table<'a>) -> Vec<(Value<'a>, Arc<str>)> {
+    let form = "a list of upstreams' names";
+    let entries = table
+        .get("passes_to")
+        .map_or_else(Vec::new, |value| value.list(form));
+    entries
+        .into_iter()
+        .filter_map(|entry| entry.text(form).map(Arc::from).map(|name| (entry, name)))
+        .collect()
+}
+
+fn tls(table: &Table<'_>, outside: &Outside<'_>) -> UpstreamTls {
+    let Some(tls) = table
+        .get("tls")
+        .and_then(|value| value.table("tls = { ca = \"corp.pem\" }"))
+    else {
+        return UpstreamTls::default();
+    };
+    let ca = tls.get("ca").and_then(|value| outside.certificates(&value));
+    tls.not_yet("cert", "leave it out: only `ca` is read");
+    tls.not_yet("key", "leave it out: only `ca` is read");
+    tls.close();
+    UpstreamTls { ca }
+}
+
+/// Keys of later versions. A value that says what this version does anyway is taken.
+fn later(table: &Table<'_>) {
+    if let Some(value) = table.get("after_erasure") {
+        value.choice(&[("allow", ())], &["refuse"]);
+    }
+    if let Some(value) = table.get("erase") {
+        value.choice(&[("label", ())], &["ticket"]);
+    }
+    table.not_yet("ticket", "leave it out: erase = \"label\"");
+    off_for_now(table, "http2", &["off"]);
+}
+
+fn instance(table: &Table<'_>) -> Instance {
+    let text = |key, form: &str| {
+        table
+            .get(key)
+            .and_then(|value| value.text(form))
+            .map(ToOwned::to_owned)
+    };
+    Instance {
+        plan: text("plan", "the plan's name, such as \"premium\""),
+        region: text("region", "the region's name, such as \"us-east\""),
+        created: table.get("created").and_then(|value| date(&value)),
+    }
+}
+
+fn date(value: &Value<'_>) -> Option<Date> {
+    let form = "a date, such as \"2019-05-02\"";
+    let date = value.text_or_date(form)?.parse();
+    if date.is_err() {
+        value.fault("is no date", form);
+    }
+    date.ok()
+}

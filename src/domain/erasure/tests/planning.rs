@@ -1,0 +1,113 @@
+//! Where an erasure must go.
+
+use super::*;
+
+fn reach(number: u16) -> Reach {
+    Reach {
+        number: UpstreamNumber(number),
+        name: format!("upstream-{number}"),
+        profile: "watson".into(),
+        group: Some("default".into()),
+        held_labels_before: false,
+        passes_to: vec![],
+        today: LabelForm::RAW,
+        raw_possible: true,
+        settle: SETTLE,
+    }
+}
+
+fn held(upstream: u16, form: LabelForm) -> Held {
+    Held { upstream: UpstreamNumber(upstream), form, api: None, last_seen: NOW }
+}
+
+fn addressed_to(upstream: u16) -> Intent {
+    let addressed = Addressed {
+        upstream: UpstreamNumber(upstream),
+        profile: "watson".into(),
+        api: Some(2),
+        version: Some("2020-04-01".into()),
+        probed: false,
+        probe: None,
+    };
+    Intent { addressed: Some(addressed), ..intent() }
+}
+
+/// The targets as (upstream, form, whose label).
+fn keys(intents: &[Intent], reaches: &[Reach], held: &[Held]) -> Vec<(u16, u8, u16)> {
+    let key = |target: Target| (target.key.upstream.0, target.key.form.0, target.key.label_of.0);
+    plan(intents, reaches, held).into_iter().map(key).collect()
+}
+
+#[test]
+fn the_addressed_upstream_is_a_target_even_if_nothing_is_known() {
+    assert_eq!(keys(&[addressed_to(1)], &[reach(1), reach(2)], &[]), [(1, 0, 1)]);
+    assert_eq!(keys(&[intent()], &[reach(1), reach(2)], &[]), []);
+}
+
+#[test]
+fn every_form_in_the_index_is_a_target_and_an_aliased_id_goes_raw_only_where_it_was_sent_raw() {
+    let aliased = |number| Reach { today: ALIAS, ..reach(number) };
+    let reaches = [aliased(1), aliased(2)];
+    assert_eq!(keys(&[addressed_to(1)], &reaches, &[held(2, LabelForm::RAW)]), [(1, 1, 1), (2, 0, 2)]);
+    let both = [held(1, LabelForm::RAW), held(1, ALIAS)];
+    assert_eq!(keys(&[addressed_to(1)], &reaches, &both), [(1, 0, 1), (1, 1, 1)]);
+}
+
+#[test]
+fn an_upstream_that_held_labels_before_gets_both_forms_where_the_raw_one_was_possible() {
+    let before = Reach { held_labels_before: true, today: ALIAS, ..reach(1) };
+    assert_eq!(keys(&[intent()], std::slice::from_ref(&before), &[]), [(1, 0, 1), (1, 1, 1)]);
+    let impossible = Reach { raw_possible: false, ..before };
+    assert_eq!(keys(&[intent()], &[impossible], &[]), [(1, 1, 1)]);
+}
+
+#[test]
+fn ids_are_followed_to_whom_they_were_passed_in_the_form_that_was_sent_there() {
+    let passing = |number, to: u16| Reach { passes_to: vec![UpstreamNumber(to)], ..reach(number) };
+    let chain = [passing(1, 2), passing(2, 3), reach(3)];
+    let from_alias = keys(&[intent()], &chain, &[held(1, ALIAS)]);
+    assert_eq!(from_alias, [(1, 1, 1), (2, 1, 1), (3, 1, 1)], "the alias of the first, all along");
+    assert_eq!(keys(&[intent()], &chain, &[held(1, LabelForm::RAW)]), [(1, 0, 1), (2, 0, 2), (3, 0, 3)]);
+    let both_ways = [held(1, ALIAS), held(2, ALIAS)];
+    let merged = keys(&[intent()], &chain, &both_ways);
+    assert_eq!(merged, [(1, 1, 1), (2, 1, 1), (2, 1, 2), (3, 1, 1), (3, 1, 2)]);
+
+    let ring = [passing(1, 2), passing(2, 1)];
+    assert_eq!(keys(&[intent()], &ring, &[held(1, LabelForm::RAW)]), [(1, 0, 1), (2, 0, 2)]);
+    assert_eq!(passers(&chain, UpstreamNumber(3)), [UpstreamNumber(1), UpstreamNumber(2)].into());
+    assert_eq!(passers(&ring, UpstreamNumber(1)), [UpstreamNumber(2)].into());
+}
+
+#[test]
+fn p10_authority_proved_in_one_group_reaches_no_other() {
+    let other = |number| Reach { group: Some("other".into()), ..reach(number) };
+    let gone = Reach { group: None, ..reach(4) };
+    let reaches = [Reach { passes_to: vec![UpstreamNumber(3)], ..reach(1) }, reach(2), other(3), gone];
+    let rows = [1, 2, 3, 4].map(|number| held(number, LabelForm::RAW));
+    let home = Intent { scope: Scope::Group("default".into()), ..addressed_to(1) };
+    assert_eq!(keys(&[home], &reaches, &rows), [(1, 0, 1), (2, 0, 2)]);
+    let only = Intent { scope: Scope::Only(vec![UpstreamNumber(3)]), ..intent() };
+    assert_eq!(keys(&[only], &reaches, &rows), [(3, 0, 3)]);
+    assert_eq!(keys(&[intent()], &reaches, &rows).len(), 4);
+}
+
+#[test]
+fn a_delete_uses_the_callers_api_and_version_where_the_profile_is_the_same_else_what_traffic_used() {
+    let foreign = Reach { profile: "other".into(), ..reach(3) };
+    let rows = [
+        Held { api: Some(1), ..held(2, LabelForm::RAW) },
+        Held { api: Some(3), ..held(3, LabelForm::RAW) },
+        Held { api: Some(4), last_seen: UnixSeconds(NOW.0 - 9), ..held(3, ALIAS) },
+    ];
+    let targets = plan(&[addressed_to(1)], &[reach(1), reach(2), foreign], &rows);
+    let said: Vec<_> = targets.iter().map(|t| (t.key.upstream.0, t.api, t.version.as_deref())).collect();
+    let caller = (Some(2), Some("2020-04-01"));
+    assert_eq!(said, [(1, caller.0, caller.1), (2, caller.0, caller.1), (3, Some(3), None), (3, Some(3), None)]);
+}
+
+#[test]
+fn what_was_sent_in_another_form_since_is_found_by_a_later_attempt() {
+    let rows = [held(1, ALIAS), held(2, ALIAS)];
+    let more = plan_at(&[UpstreamNumber(1)], &[reach(1), reach(2)], &rows);
+    assert_eq!(more.iter().map(|target| target.key.upstream.0).collect::<Vec<_>>(), [1]);
+}

@@ -1,0 +1,272 @@
+//! How the most careless reader could read a path: everything decoded until nothing is left to decode, every
+//! character that may separate taken as a separator, upper and lower case alike.
+//!
+//! Used only to refuse, never to say what a request is: if a governed call can be found in a path read like this, the
+//! path is ambiguous.
+
+/// Rounds of decoding after which a path that is still changing is taken for anything.
+const ROUNDS_MAX: usize = 8;
+/// Words after which a path is taken for anything.
+const WORDS_MAX: usize = 256;
+
+/// The plain character that a careless reader takes this one for: lower case, ASCII for its wide and look-alike forms.
+pub(super) const fn twin(c: char) -> char {
+    match c {
+        'A'..='Z' => c.to_ascii_lowercase(),
+        '\u{ff01}'..='\u{ff5e}' => match char::from_u32(c as u32 - 0xfee0) {
+            Some(narrow) => narrow.to_ascii_lowercase(),
+            None => c,
+        },
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        '\u{130}' | '\u{131}' => 'i',
+        '\u{2044}' | '\u{2215}' | '\u{29f8}' => '/',
+        '\u{2216}' | '\u{fe68}' | '\u{29f5}' => '\\',
+        '\u{2024}' | '\u{fe52}' => '.',
+        '\u{37e}' | '\u{fe54}' => ';',
+        _ => c,
+    }
+}
+
+/// Could this segment be read as that fixed one? `cut`: also if only its beginning is it, up to something that a
+/// reader may cut off: an extension, a blank, a control character.
+pub(super) fn reads_as(segment: &str, fixed: &str, cut: bool) -> bool {
+    let mut rest = segment.chars().filter(|c| !is_dropped(*c)).map(twin).skip_while(|c| c.is_whitespace());
+    for wanted in fixed.chars().map(|c| c.to_ascii_lowercase()) {
+        if rest.next() != Some(wanted) {
+            return false;
+        }
+    }
+    // A dropped character may also be the end of what is read, as NUL is with some.
+    let ends = rest.next().is_none_or(|c| cut && !is_word(c));
+    ends || (cut && beginning_before_dropped_is(segment, fixed))
+}
+
+fn beginning_before_dropped_is(segment: &str, fixed: &str) -> bool {
+    let Some(at) =
+        segment.trim_start_matches(is_dropped).char_indices().find(|(_, c)| is_dropped(*c)).map(|(at, _)| at)
+    else {
+        return false;
+    };
+    segment.trim_start_matches(is_dropped).get(..at).is_some_and(|beginning| reads_as(beginning, fixed, true))
+}
+
+/// Characters that some reader leaves out.
+pub(super) fn is_dropped(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{fffd}')
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~') || !c.is_ascii() && !is_dropped(c)
+}
+
+/// A path decoded to the end and split wherever a reader could split it: once with the characters that some reader
+/// leaves out, and once without them from the start, since they may stand inside an escape. `None`: it has no end.
+pub(super) struct Loose(Option<[String; 2]>);
+
+impl Loose {
+    pub(super) fn of(path: &str) -> Self {
+        let (kept, dropped) = (decoded(path, false), decoded(path, true));
+        Self(kept.zip(dropped).map(|(kept, dropped)| [kept, dropped]))
+    }
+
+    /// Do these fixed segments occur in it, in this order, whatever lies between? That is all that dropped, resolved,
+    /// split and cut-off segments can leave of a call.
+    pub(super) fn may_hold<'t>(&self, fixed: &(impl Iterator<Item = &'t str> + Clone)) -> bool {
+        let in_order = |text: &String| {
+            let mut words = words(text);
+            fixed.clone().all(|wanted| words.any(|word| reads_as(word, wanted, true)))
+        };
+        self.0.as_ref().is_none_or(|texts| texts.iter().any(in_order))
+    }
+}
+
+/// Could a reader find that this path leads above where it begins? Then what it means is not within the service that it
+/// was sent to, and no profile of that service can say what it is.
+#[must_use]
+pub fn climbs_out(path: &str) -> bool {
+    if path.is_ascii() && memchr::memchr2(b'.', b'%', path.as_bytes()).is_none() {
+        return false;
+    }
+    let climbs = |text: Option<String>| text.is_none_or(|text| goes_above_its_beginning(&text));
+    climbs(decoded(path, false)) || climbs(decoded(path, true))
+}
+
+fn goes_above_its_beginning(path: &str) -> bool {
+    let mut depth = 0_usize;
+    for segment in path.split(['/', '\\']) {
+        let name = segment.split([';', '#', '?']).next().unwrap_or_default().trim();
+        let dots = name.bytes().all(|byte| byte == b'.');
+        match (dots, name.len()) {
+            (true, 0 | 1) => {}
+            (true, _) if depth == 0 => return true,
+            (true, _) => depth -= 1,
+            (false, _) => depth += 1,
+        }
+    }
+    false
+}
+
+/// `None` when it takes too many rounds, or leaves too many words.
+fn decoded(path: &str, drop: bool) -> Option<String> {
+    let mut text: String = path.chars().map(twin).collect();
+    for _ in 0..ROUNDS_MAX {
+        let bytes = unescaped_to_the_end(text.as_bytes(), drop)?;
+        let next: String = characters(&bytes).map(twin).filter(|c| !(drop && is_dropped(*c))).collect();
+        if next == text {
+            return Some(text).filter(|text| words(text).nth(WORDS_MAX).is_none());
+        }
+        text = next;
+    }
+    None
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['/', '\\', ';', '#', '?']).filter(|word| !word.is_empty())
+}
+
+/// The bytes when nothing is left to decode; `None` when that takes too many rounds. Bytes become characters only
+/// after that, since one half of a character may be escaped twice and the other once.
+fn unescaped_to_the_end(bytes: &[u8], drop: bool) -> Option<Vec<u8>> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..ROUNDS_MAX {
+        let mut next = unescaped(&bytes);
+        next.retain(|byte| !(drop && byte.is_ascii_control()));
+        if next.len() == bytes.len() {
+            return Some(bytes);
+        }
+        bytes = next;
+    }
+    None
+}
+
+fn unescaped(mut rest: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match (byte, after) {
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                bytes.push(hex(*high) << 4 | hex(*low));
+                after
+            }
+            (b'%', [b'u' | b'U', a, b, c, d, after @ ..]) if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
+                let number = [a, b, c, d].into_iter().fold(0, |number, digit| number << 4 | u32::from(hex(*digit)));
+                let character = char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER);
+                bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                after
+            }
+            _ => {
+                bytes.push(byte);
+                after
+            }
+        };
+    }
+    bytes
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20).saturating_sub(b'a') + 10,
+    }
+}
+
+/// UTF-8 as a reader without checks takes it: sequences that are longer than they need be are read too.
+fn characters(mut rest: &[u8]) -> impl Iterator<Item = char> {
+    std::iter::from_fn(move || {
+        let (&first, after) = rest.split_first()?;
+        let (more, bits) = match first {
+            0..=0x7f => (0, first),
+            0xc0..=0xdf => (1, first & 0x1f),
+            0xe0..=0xef => (2, first & 0x0f),
+            0xf0..=0xf7 => (3, first & 0x07),
+            _ => (0, 0xff),
+        };
+        let sequence = after.get(..more).filter(|bytes| bytes.iter().all(|byte| byte & 0xc0 == 0x80));
+        let (Some(sequence), true) = (sequence, bits != 0xff) else {
+            rest = after;
+            return Some(char::REPLACEMENT_CHARACTER);
+        };
+        rest = after.get(more..).unwrap_or_default();
+        let number = sequence.iter().fold(u32::from(bits), |number, byte| number << 6 | u32::from(byte & 0x3f));
+        Some(char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(path: &str, fixed: &[&str]) -> bool {
+        Loose::of(path).may_hold(&fixed.iter().copied())
+    }
+
+    #[test]
+    fn every_way_to_hide_a_segment_is_seen_through() {
+        let hidden = [
+            "/v1/message",
+            "/v1//message",
+            "/v1%2Fmessage",
+            "/v1%252fmessage",
+            "/v1\\message",
+            "/v1/x/../message",
+            "/v1/message;a=b",
+            "/v1/message%3Fx",
+            "/v1/%6Dessage",
+            "/v1/%256dessage",
+            "/v1/%u006dessage",
+            "/v1/MESSAGE",
+            "/v1/message.json",
+            "/v1/message%00",
+            "/v1/message%00.jpg",
+            "/v1/mes%0asage",
+            "/v1/%20message",
+            "/v1/message%20",
+            "/v1/\u{ff4d}essage",
+            "/v1/me\u{17f}sage",
+            "/v1%c0%afmessage",
+            "/v1/%e0%81%adessage",
+            "/v1/..;/message/..",
+            "/v1/mes%00sage%00.jpg",
+            "/v1/%6%0adessage",
+            "/v1%ｃ0%afmessage",
+            "/v1%25c0%af/%c0%25afmessage",
+            "/v1/%25252525256dessage",
+        ];
+        for path in hidden {
+            assert!(holds(path, &["v1", "message"]), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_words_are_not_taken_for_it() {
+        for path in [
+            "/v1/messages",
+            "/v1/xmessage",
+            "/v1/mess/age",
+            "/message/v1",
+            "/v1/message-x",
+            "/v1/messag%c3%a9",
+            "/v2/message",
+            "/v1/%E6%97%A5",
+        ] {
+            assert!(!holds(path, &["v1", "message"]), "{path}");
+        }
+    }
+
+    #[test]
+    fn p9_a_path_that_leads_above_its_beginning_is_known() {
+        let climbing = ["/..", "/../x", "/a/../../x", "/%2e%2E/x", "/..;a=b/x", "/a/..\\..\\x", "/a//../../x", "/%252e%252e", "/．．/x", "/.\u{200b}./x"];
+        for path in climbing {
+            assert!(climbs_out(path), "{path}");
+        }
+        for path in ["", "/", "/a/..", "/a/b/../../c", "/./a", "/a.b/c", "/%2e/a", "/..a", "/a%2Fb/../.."] {
+            assert!(!climbs_out(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_taken_for_anything() {
+        assert!(holds(&format!("/%{}41", "25".repeat(9)), &["v1", "message"]));
+        assert!(holds(&"/a".repeat(300), &["v1"]));
+    }
+}

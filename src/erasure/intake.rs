@@ -1,0 +1,221 @@
+//! `DELETE …/user_data` on the data path: whose data, by what authority, and the answer.
+//!
+//! Nothing in the answer depends on what is known of the customer. Each call runs on a task of its own, so that a caller
+//! who leaves in the middle does not end what has begun.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+
+use super::accept::Asked;
+use super::answer::{empty, naming, passed_on};
+use super::send::{self, Carried};
+use super::{Eraser, Refused, report};
+use crate::barrier::Watch;
+use crate::config::{Authorize, Secret};
+use crate::domain::decide::{Label, text_of, todays_label};
+use crate::domain::erasure::{Addressed, Probe, Scope};
+use crate::domain::refusal::Code;
+use crate::domain::{CustomerId, label, query};
+use crate::upstream::{Answer, Site};
+
+/// The longest `Prefer: wait` that is honoured.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// A delete as the data path hands it over.
+#[derive(Debug)]
+pub struct DeleteCall {
+    /// The upstream that it is addressed to.
+    pub site: Arc<Site>,
+    /// `{api}` of its path.
+    pub api: Option<u8>,
+    /// Its path below the upstream's base, as it was sent.
+    pub path: String,
+    /// Its query, as it was sent.
+    pub query: Option<String>,
+    /// Its headers, ready to be sent to the upstream: nothing of the connection or of the gate is in them.
+    pub headers: HeaderMap,
+    /// What it brought to authorise itself at the gate.
+    pub forgetgate_authorization: Option<HeaderValue>,
+    /// `Prefer: wait`.
+    pub prefer_wait: Option<Duration>,
+    /// Who calls; `None` over a Unix socket.
+    pub peer: Option<IpAddr>,
+}
+
+impl Eraser {
+    /// Answers a delete. With `Ok`, it is either accepted, durable and named by `Forgetgate-Erasure`, or it is the
+    /// addressed upstream's own refusal, as it came.
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing was accepted.
+    ///
+    /// # Panics
+    /// Where its task panicked.
+    pub async fn delete(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
+        let eraser = self.clone();
+        let task = self.shared.runtime.spawn(async move { eraser.answer(call).await });
+        match task.await {
+            Ok(answer) => answer,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_shutting_down) => Err(Code::Draining.into()),
+        }
+    }
+
+    async fn answer(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
+        let rule = &call.site.upstream.profile.label;
+        let customer = label::from_delete_query(call.query.as_deref(), rule)?;
+        let today = todays_label(call.site.rules(), &customer)?;
+        if self.shared.failures.are_too_many((call.site.number, call.peer), Instant::now()) {
+            return Err(Code::TooManyFailures.into());
+        }
+        let settings = self.settings();
+        match &settings.erasure.authorize {
+            Authorize::Home => self.home(call, customer, &today).await,
+            Authorize::Token(token) => {
+                self.check_token(&call, token)?;
+                self.unproved(call, customer).await
+            }
+            Authorize::Open => self.unproved(call, customer).await,
+        }
+    }
+
+    /// The addressed upstream's answer to the caller's own credentials is the proof.
+    async fn home(&self, call: DeleteCall, customer: CustomerId, today: &Label) -> Result<Response<Bytes>, Refused> {
+        let site = Arc::clone(&call.site);
+        let carried = Carried::new(&call);
+        let tag = self.shared.keys.tag(&customer);
+        let watch = self.shared.barrier.watch(tag, site.number);
+        let sent = self.now();
+        let answer = self.probe(&site, &carried, &text_of(&site.aliases, &customer, today.form)).await?;
+        if !answer.response.status().is_success() {
+            if matches!(answer.response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                self.shared.failures.note((site.number, call.peer), Instant::now());
+            }
+            return Ok(passed_on(answer));
+        }
+        let evidence = send::evidence(&answer, sent, self.now(), true);
+        let counts = site.upstream.profile.erase.as_ref().is_some_and(|rule| rule.success.accepts(evidence.status));
+        let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
+        let keep = site.upstream.credentials.is_none().then_some(carried);
+        let asked = Asked {
+            scope: Scope::Group(site.upstream.group.clone()),
+            probe: Some(probe),
+            carried: keep,
+            ..asked(&call, customer)
+        };
+        self.accepted(asked, call.prefer_wait, passed_on(answer)).await
+    }
+
+    async fn probe(&self, site: &Site, carried: &Carried, text: &str) -> Result<Answer, Refused> {
+        self.shared.paces.note(site.number, site.upstream.profile.deletes_per_minute, Instant::now());
+        let request = carried.request(site, text).ok_or(Code::PathAmbiguous)?;
+        let within = self.settings().erasure.barrier_timeout;
+        send::exchange(&site.connector, request, within).await.map_err(|error| {
+            report::no_answer(&site.upstream.name, &error);
+            Refused::no_home()
+        })
+    }
+
+    async fn unproved(&self, call: DeleteCall, customer: CustomerId) -> Result<Response<Bytes>, Refused> {
+        let wait = call.prefer_wait;
+        self.accepted(asked(&call, customer), wait, empty(StatusCode::ACCEPTED)).await
+    }
+
+    async fn accepted(
+        &self,
+        asked: Asked,
+        wait: Option<Duration>,
+        otherwise: Response<Bytes>,
+    ) -> Result<Response<Bytes>, Refused> {
+        let id = self.accept(asked).await.map_err(|error| {
+            report::warn("an erasure could not be accepted", &error);
+            Code::StoreUnavailable
+        })?;
+        if let Some(limit) = wait {
+            let all = timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(id)).await;
+            if matches!(all, Ok(Ok(()))) {
+                return Ok(naming(empty(StatusCode::OK), id));
+            }
+        }
+        Ok(naming(otherwise, id))
+    }
+
+    fn check_token(&self, call: &DeleteCall, token: &Secret) -> Result<(), Refused> {
+        let wanted = token.read().map_err(|error| {
+            report::warn("the token of erasures cannot be read", &error);
+            Code::ErasureUnauthorised
+        })?;
+        let shown = call.forgetgate_authorization.as_ref().map(HeaderValue::as_bytes).and_then(bearer);
+        if shown.is_some_and(|shown| same(shown, wanted.expose().as_bytes())) {
+            return Ok(());
+        }
+        self.shared.failures.note((call.site.number, call.peer), Instant::now());
+        Err(Code::ErasureUnauthorised.into())
+    }
+}
+
+fn asked(call: &DeleteCall, customer: CustomerId) -> Asked {
+    let upstream = &call.site.upstream;
+    let addressed = Addressed {
+        upstream: call.site.number,
+        profile: upstream.profile.name.clone(),
+        api: call.api,
+        version: call.query.as_deref().and_then(version),
+        probed: false,
+        probe: None,
+    };
+    Asked {
+        customer,
+        id: None,
+        scope: Scope::All,
+        addressed: Some(addressed),
+        probe: None,
+        carried: None,
+        submitted: None,
+        reason: None,
+    }
+}
+
+fn version(raw: &str) -> Option<String> {
+    let pair = query::pairs(raw).find(|pair| query::decoded(pair.name).eq_ignore_ascii_case(b"version"))?;
+    String::from_utf8(query::decoded(pair.value).into_owned()).ok().filter(|version| version.len() <= 64)
+}
+
+/// The token of an `Authorization: Bearer` value.
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Compares in a time that depends on neither: it is the digests that are compared, to their last byte.
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    let digests = Sha256::digest(one).into_iter().zip(Sha256::digest(other));
+    digests.fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_from_bearer_alone_and_compared_whole() {
+        assert_eq!(bearer(b"Bearer abc "), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"bearer  abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"Basic abc"), None);
+        assert_eq!(bearer(b"abc"), None);
+        assert!(same(b"abc", b"abc"));
+        assert!(!same(b"abc", b"abcd") && !same(b"", b"abc") && !same(b"abd", b"abc"));
+    }
+
+    #[test]
+    fn the_callers_version_is_read_from_the_query() {
+        assert_eq!(version("customer_id=x&version=2020-04-01").as_deref(), Some("2020-04-01"));
+        assert_eq!(version("customer_id=x"), None);
+    }
+}

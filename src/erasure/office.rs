@@ -1,0 +1,221 @@
+//! What people do with erasures, through the admin API: ask for one, look at them, decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::accept::{Asked, Problem};
+use super::ledger::Marks;
+use super::settings::{Settings, held};
+use super::views::{DryRun, List, View, Recipient, Recipients, TargetView};
+use super::{Eraser, send};
+use crate::domain::erasure::{Decision, Fault, Intent, Job, JobState, Scope, Target, TargetState, Verdict, plan};
+use crate::domain::{CustomerId, UnixSeconds};
+
+/// Entries of a page that are read at once, and pages that are read for one answer.
+const PAGE: usize = 200;
+const PAGES_MAX: usize = 20;
+
+/// The longest answer to a list.
+const LIST_MAX: usize = 1000;
+
+/// A request for an erasure.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Whose data.
+    pub customer_id: CustomerId,
+    /// The requester's idempotency key.
+    pub id: Option<Uuid>,
+    /// When the person asked.
+    pub submitted: Option<UnixSeconds>,
+    /// Only these upstreams, by name; each of them is asked, whatever the index knows.
+    pub upstreams: Option<Vec<String>>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// What came of a [`Submission`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is durable.
+    Accepted(Box<View>),
+    /// What it would do.
+    DryRun(DryRun),
+}
+
+/// A decision of a named person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// What.
+    pub verdict: Verdict,
+    /// Who.
+    pub by: String,
+    /// Reason or note.
+    pub note: String,
+    /// For a hold or its end: only at this upstream, by name.
+    pub upstream: Option<String>,
+}
+
+impl Eraser {
+    /// Accepts an erasure, or says what it would do.
+    ///
+    /// # Errors
+    /// `OtherCustomer`, `UnknownUpstream` or `Store`.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, Problem> {
+        let scope = scope(&self.settings(), submission.upstreams.as_deref())?;
+        if submission.dry_run {
+            return self.dry_run(&submission.customer_id, scope).await.map(Submitted::DryRun);
+        }
+        let asked = Asked {
+            customer: submission.customer_id,
+            id: submission.id,
+            scope,
+            addressed: None,
+            probe: None,
+            carried: None,
+            submitted: submission.submitted,
+            reason: submission.reason,
+        };
+        // A task of its own: a requester who leaves does not end it between fence and record.
+        let eraser = self.clone();
+        let accepting = self.shared.runtime.spawn(async move {
+            let id = eraser.accept(asked).await?;
+            eraser.show(id).await
+        });
+        let shown = accepting.await.map_err(|_| Problem::Store(crate::store::StoreError::Broken))?;
+        shown.map(|view| Submitted::Accepted(Box::new(view)))
+    }
+
+    async fn dry_run(&self, customer: &CustomerId, scope: Scope) -> Result<DryRun, Problem> {
+        let settings = self.settings();
+        let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
+        let reaches = settings.reaches(customer, &self.shared.index.upstreams().await?);
+        let intent = Intent { scope, addressed: None, life: self.shared.started };
+        let mut run = DryRun { dry_run: true, targets: Vec::new(), cannot_be_erased: Vec::new() };
+        for target in plan(&[intent], &reaches, &held(&rows)) {
+            match impossible(&settings, &target) {
+                None => run.targets.push(TargetView::of(&target, None)),
+                Some(fault) => {
+                    let state = TargetState::NotSupported;
+                    let target = Target { state, last_error: Some(fault), ..target };
+                    run.cannot_be_erased.push(TargetView::of(&target, None));
+                }
+            }
+        }
+        Ok(run)
+    }
+
+    /// One erasure.
+    ///
+    /// # Errors
+    /// `NotFound` or `Store`.
+    pub async fn show(&self, id: Uuid) -> Result<View, Problem> {
+        let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
+        Ok(View::of(&entry.job, self.now()))
+    }
+
+    /// A page of erasures in the order of their IDs, oldest first. It may hold fewer than `limit` and still not be the
+    /// last: `next` says so.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn list(
+        &self,
+        state: Option<JobState>,
+        cursor: Option<Uuid>,
+        limit: usize,
+    ) -> Result<List, Problem> {
+        let (limit, now) = (limit.clamp(1, LIST_MAX), self.now());
+        let mut list = List { erasures: Vec::new(), next: cursor };
+        for _ in 0..PAGES_MAX {
+            let (entries, next) = self.shared.ledger.page(list.next, PAGE).await?;
+            for entry in entries {
+                if list.erasures.len() == limit {
+                    return Ok(list);
+                }
+                list.next = Some(entry.job.id);
+                if state.is_none_or(|state| entry.job.state() == state) {
+                    list.erasures.push(View::of(&entry.job, now));
+                }
+            }
+            list.next = next;
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(list)
+    }
+
+    /// Carries out a decision.
+    ///
+    /// # Errors
+    /// `NotFound`, `UnknownUpstream`, `Undecidable` or `Store`.
+    pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<View, Problem> {
+        let id = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?.job.id;
+        let guard = self.shared.ledger.lock(id).await;
+        let now = self.now();
+        let approves = decided.verdict == Verdict::Approve;
+        let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
+        let upstream = decided.upstream.as_deref().map(|name| number(&entry.job, name)).transpose()?;
+        let decision = Decision { at: now, verdict: decided.verdict, by: decided.by, note: decided.note };
+        let raised = approves.then(|| self.shared.barrier.fence(entry.tag));
+        let change = |job: &mut Job| (job.decide(decision, upstream).map(|()| job.clone()), Marks::default());
+        let changed = self.shared.ledger.change_locked(&guard, id, now, change).await?.ok_or(Problem::NotFound)?;
+        let job = changed.map_err(Problem::Undecidable)?;
+        if let Some(fence) = raised.filter(|_| job.is_active()) {
+            self.shared.fences.lock().entry(id).or_default().push(fence);
+        }
+        if !job.is_active() {
+            drop(self.shared.fences.lock().remove(&id));
+        }
+        drop(guard);
+        self.told_decision(&job, decided.verdict);
+        self.shared.schedule.wake(id, now);
+        Ok(View::of(&job, now))
+    }
+
+    /// Where this customer's data is, as far as the index knows. What was erased and has not come back is not shown.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn recipients(&self, customer: &CustomerId) -> Result<Recipients, Problem> {
+        let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
+        let known = self.shared.index.upstreams().await?;
+        let mut found: BTreeMap<String, (BTreeSet<String>, UnixSeconds)> = BTreeMap::new();
+        for row in rows.into_iter().filter(|row| row.erased_at.is_none()) {
+            let name = known.iter().find(|upstream| upstream.number == row.key.upstream).map(|known| known.name.clone());
+            let name = name.unwrap_or_else(|| format!("upstream {}", row.key.upstream.0));
+            let (resources, since) = found.entry(name).or_insert_with(|| (BTreeSet::new(), row.first_seen));
+            *since = row.first_seen.min(*since);
+            if !row.resource.is_empty() {
+                resources.insert(row.resource.into());
+            }
+        }
+        let recipient = |(upstream, (resources, since)): (String, (BTreeSet<String>, UnixSeconds))| Recipient {
+            upstream,
+            resources: resources.into_iter().collect(),
+            since,
+        };
+        Ok(Recipients { recipients: found.into_iter().map(recipient).collect() })
+    }
+}
+
+fn scope(settings: &Settings, names: Option<&[String]>) -> Result<Scope, Problem> {
+    let Some(names) = names else { return Ok(Scope::All) };
+    let number = |name: &String| settings.named(name).map(|site| site.number).ok_or(Problem::UnknownUpstream);
+    names.iter().map(number).collect::<Result<_, _>>().map(Scope::Only)
+}
+
+fn number(job: &Job, name: &str) -> Result<crate::domain::UpstreamNumber, Problem> {
+    let target = job.targets.iter().find(|target| target.name == name);
+    target.map(|target| target.key.upstream).ok_or(Problem::UnknownUpstream)
+}
+
+fn impossible(settings: &Settings, target: &Target) -> Option<Fault> {
+    match settings.site(target.key.upstream) {
+        None => Some(Fault::NotConfigured),
+        Some(site) => send::own_request(site, target, "x").is_none().then_some(Fault::NotSupported),
+    }
+}

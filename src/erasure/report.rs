@@ -1,0 +1,132 @@
+//! What is told about erasures: log lines, counters and the alarm about late ones. Names, states and IDs of erasures
+//! only, never a customer's (P7).
+
+use std::error::Error;
+
+use uuid::Uuid;
+
+use super::Eraser;
+use crate::domain::UnixSeconds;
+use crate::domain::erasure::{Job, JobState, Outcome, Target, TargetState, Verdict};
+use crate::store::StoreError;
+use crate::telemetry::{AttemptOutcome, FailureKind, Standing, TargetEnd, events};
+use crate::upstream::{CallError, ConnectError, Fault, Stage};
+
+/// An error with all that is behind it, outermost first.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+pub(super) fn warn(what: &str, error: &dyn Error) {
+    events::Warned { what: &format!("{what}: {}", chain(error)) }.emit();
+}
+
+pub(super) fn step_failed(erasure: Uuid, error: &StoreError) {
+    events::ErasureStepFailed { erasure, error: &chain(error) }.emit();
+}
+
+/// The home of a delete gave no answer.
+pub(super) fn no_answer(upstream: &str, error: &CallError) {
+    let kind = match error {
+        CallError::Connect(ConnectError::Resolve | ConnectError::Timeout(Stage::Resolve)) => FailureKind::Resolve,
+        CallError::Connect(ConnectError::Tls(_) | ConnectError::Timeout(Stage::Tls)) => FailureKind::Tls,
+        CallError::Connect(_) => FailureKind::Connect,
+        CallError::NotSent(fault) | CallError::MaybeSent(fault) => match fault {
+            Fault::Closed => FailureKind::BrokeOff,
+            Fault::Timeout => FailureKind::Timeout,
+            Fault::NotHttp | Fault::HeadTooLarge => FailureKind::Protocol,
+        },
+    };
+    events::UpstreamFailed { upstream, kind, error: &chain(error) }.emit();
+}
+
+/// How metrics count this end of an attempt; one that was put off by the gate's own rate is none.
+pub(super) const fn attempt_outcome(outcome: &Outcome) -> Option<AttemptOutcome> {
+    match outcome {
+        Outcome::Accepted { straggling_until: None, .. } => Some(AttemptOutcome::Accepted),
+        Outcome::Accepted { .. } => Some(AttemptOutcome::NotDrained),
+        Outcome::Retry { .. } => Some(AttemptOutcome::Retry),
+        Outcome::Blocked(_) => Some(AttemptOutcome::Blocked),
+        Outcome::Refused(_) => Some(AttemptOutcome::Refused),
+        Outcome::NotSupported(_) => Some(AttemptOutcome::NotSupported),
+        Outcome::Paced { .. } => None,
+    }
+}
+
+impl Eraser {
+    pub(super) fn told_attempt(&self, erasure: Uuid, target: &Target, outcome: Option<AttemptOutcome>) {
+        let counters = self.shared.registry.erasures();
+        if let Some(outcome) = outcome {
+            counters.attempt(outcome);
+        }
+        match target.state {
+            TargetState::Settled => counters.target_ended(TargetEnd::Settled),
+            TargetState::Refused => counters.target_ended(TargetEnd::Refused),
+            TargetState::NotSupported => counters.target_ended(TargetEnd::NotSupported),
+            TargetState::Pending
+            | TargetState::Fenced
+            | TargetState::Draining
+            | TargetState::Sent
+            | TargetState::Accepted
+            | TargetState::Retrying
+            | TargetState::Blocked => {}
+        }
+        let (upstream, state) = (target.name.as_str(), target.state.as_str());
+        let status = target.last_status().map_or(0, u64::from);
+        events::ErasureTarget { erasure, upstream, state, attempts: target.attempts.into(), status }.emit();
+        if target.needs_person() {
+            events::ErasureNeedsAction { erasure, upstream, state }.emit();
+        }
+    }
+
+    /// Probes that were taken for attempts.
+    pub(super) fn told_probes<'a>(&self, outcomes: impl Iterator<Item = &'a Outcome>) {
+        outcomes.filter_map(attempt_outcome).for_each(|outcome| self.shared.registry.erasures().attempt(outcome));
+    }
+
+    /// `before` is the erasure as it was before its targets were settled at `now`.
+    pub(super) fn told_settled(&self, before: &Job, now: UnixSeconds) {
+        let settled = before.targets.iter().filter(|target| target.settles_at().is_some_and(|at| at <= now));
+        settled.for_each(|_| self.shared.registry.erasures().target_ended(TargetEnd::Settled));
+    }
+
+    pub(super) fn told_decision(&self, job: &Job, verdict: Verdict) {
+        if verdict == Verdict::Cancel {
+            job.targets.iter().for_each(|_| self.shared.registry.erasures().target_ended(TargetEnd::Cancelled));
+        }
+        events::ErasureDecided { erasure: job.id, verdict: verdict.as_str() }.emit();
+    }
+
+    /// How the unfinished ones stand. One that has become late since they were last looked at is an alarm.
+    pub(super) fn told_standing<'a>(&self, jobs: impl Iterator<Item = &'a Job>, now: UnixSeconds) {
+        let last = self.shared.looked.lock().replace(now);
+        let mut standing = Standing::default();
+        for job in jobs {
+            standing.unfinished += 1;
+            match job.state() {
+                JobState::AwaitingApproval => standing.awaiting_approval += 1,
+                JobState::ActionRequired => standing.action_required += 1,
+                JobState::Accepted
+                | JobState::Running
+                | JobState::Settling
+                | JobState::Done
+                | JobState::Held
+                | JobState::Cancelled => {}
+            }
+            if job.is_late(now) {
+                standing.late += 1;
+                if last.is_none_or(|last| !job.is_late(last)) {
+                    events::ErasureLate { erasure: job.id }.emit();
+                }
+            }
+        }
+        self.shared.registry.erasures().stand(standing);
+    }
+}

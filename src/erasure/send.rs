@@ -1,0 +1,246 @@
+//! One delete to one upstream: the request, the exchange, and what was seen.
+//!
+//! The request is the profile's, with the upstream's own credentials; or, where an upstream has none and a caller has
+//! proved authority there, that caller's own call with the label exchanged. Callers' credentials are held in memory only.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use http::header::{ACCEPT, AUTHORIZATION, DATE, RETRY_AFTER, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use super::{Eraser, report};
+use super::intake::DeleteCall;
+use crate::domain::erasure::{Evidence, Fault, Outcome, Target, judge};
+use crate::domain::{UnixSeconds, UpstreamNumber, query};
+use crate::upstream::{Answer, Bounds, CallError, Connector, CredentialsError, Fault as Broken, Site, call};
+
+/// Bytes of an answer that are kept and digested.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Erasures for which a caller's call is kept; beyond these the gate's own has to do.
+const CARRIED_MAX: usize = 1000;
+
+const USER: HeaderValue = HeaderValue::from_static(concat!("forgetgate/", env!("CARGO_PKG_VERSION")));
+
+/// A caller's own delete, to be sent again under another form of the label.
+#[derive(Clone, Debug)]
+pub(super) struct Carried {
+    upstream: UpstreamNumber,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+}
+
+impl Carried {
+    pub(super) fn new(call: &DeleteCall) -> Self {
+        Self {
+            upstream: call.site.number,
+            path: call.path.clone(),
+            query: call.query.clone().unwrap_or_default(),
+            headers: call.headers.clone(),
+        }
+    }
+
+    /// The call with this text as its customer ID. `None` if that makes no request target.
+    pub(super) fn request(&self, site: &Site, text: &str) -> Option<Request<Full<Bytes>>> {
+        let field = &site.upstream.profile.label.field;
+        let with_text = |pair: query::Pair<'_>| {
+            let names_it = query::decoded(pair.name).eq_ignore_ascii_case(field.as_bytes());
+            names_it.then(|| format!("{field}={}", query::encoded(text)))
+        };
+        let query = query::rewritten(&self.query, with_text);
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = Method::DELETE;
+        *request.uri_mut() = target(site, &self.path, &query)?;
+        *request.headers_mut() = self.headers.clone();
+        Some(request)
+    }
+}
+
+/// The gate's own call. `None` if the profile has none.
+pub(super) fn own_request(site: &Site, target_: &Target, text: &str) -> Option<Request<Full<Bytes>>> {
+    let rule = site.upstream.profile.erase.as_ref()?;
+    let version = site.upstream.version.as_deref().or(target_.version.as_deref());
+    let mut request = Request::new(Full::default());
+    *request.method_mut() = rule.method.parse().ok()?;
+    *request.uri_mut() = target(site, &rule.path(target_.api), &rule.query(text, version))?;
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    request.headers_mut().insert(USER_AGENT, USER);
+    Some(request)
+}
+
+fn target(site: &Site, path: &str, query: &str) -> Option<Uri> {
+    let mut whole = format!("{}{path}", site.upstream.url.path);
+    if !query.is_empty() {
+        whole.push('?');
+        whole.push_str(query);
+    }
+    PathAndQuery::try_from(whole).ok().map(Uri::from)
+}
+
+/// Sends a request and reads its answer; all of it, connecting included, takes at most `within`.
+pub(super) async fn exchange(
+    connector: &Connector,
+    request: Request<Full<Bytes>>,
+    within: Duration,
+) -> Result<Answer, CallError> {
+    let bounds = Bounds { within, body_bytes_max: ANSWER_BYTES_MAX };
+    let late = Err(CallError::MaybeSent(Broken::Timeout));
+    timeout(within, call(connector, request, bounds)).await.unwrap_or(late)
+}
+
+/// What was seen of an answer. Nothing in it is the upstream's own text: a `Date` that is none is left out.
+pub(super) fn evidence(answer: &Answer, sent: UnixSeconds, answered: UnixSeconds, drained: bool) -> Evidence {
+    let date = answer.response.headers().get(DATE).and_then(|date| date.to_str().ok());
+    Evidence {
+        sent,
+        answered,
+        date: date.and_then(|date| httpdate::parse_http_date(date).ok()).map(httpdate::fmt_http_date),
+        status: answer.response.status().as_u16(),
+        digest: HEXLOWER.encode(&Sha256::digest(answer.response.body())),
+        drained,
+    }
+}
+
+/// The upstream's `Retry-After`, in seconds from `now`.
+fn retry_after(headers: &HeaderMap, now: UnixSeconds) -> Option<u64> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(seconds);
+    }
+    let at = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(at.as_secs().saturating_sub(now.0))
+}
+
+impl Eraser {
+    /// Remembers a caller's call for as long as the erasure may need it.
+    pub(super) fn carry(&self, id: Uuid, call: Carried) {
+        let mut all = self.shared.carried.lock();
+        if all.len() >= CARRIED_MAX && !all.contains_key(&id) {
+            return;
+        }
+        let calls = all.entry(id).or_default();
+        calls.retain(|earlier| earlier.upstream != call.upstream);
+        calls.push(call);
+    }
+
+    /// Forgets callers' calls of an erasure that needs them no more.
+    pub(super) fn forget_calls(&self, id: Uuid) {
+        self.shared.carried.lock().remove(&id);
+    }
+
+    fn carried_to(&self, id: Uuid, upstream: UpstreamNumber) -> Option<Carried> {
+        let all = self.shared.carried.lock();
+        all.get(&id)?.iter().find(|call| call.upstream == upstream).cloned()
+    }
+
+    /// Makes the request of a delete.
+    pub(super) async fn request(
+        &self,
+        id: Uuid,
+        site: &Site,
+        target: &Target,
+        text: &str,
+        within: Duration,
+    ) -> Result<Request<Full<Bytes>>, Outcome> {
+        const NONE: Outcome = Outcome::NotSupported(Fault::NotSupported);
+        site.upstream.profile.erase.as_ref().ok_or(NONE)?;
+        if site.upstream.credentials.is_none()
+            && let Some(call) = self.carried_to(id, target.key.upstream)
+        {
+            return call.request(site, text).ok_or(NONE);
+        }
+        let mut request = own_request(site, target, text).ok_or(NONE)?;
+        if let Some(authorization) = authorization(site, within).await? {
+            request.headers_mut().insert(AUTHORIZATION, authorization);
+        }
+        Ok(request)
+    }
+
+    /// Sends a delete. When its own credentials are refused and there may be better ones, it is sent once more with those.
+    pub(super) async fn send(
+        &self,
+        site: &Site,
+        request: Request<Full<Bytes>>,
+        drained: bool,
+        straggling_until: Option<UnixSeconds>,
+    ) -> Outcome {
+        let within = self.settings().erasure.barrier_timeout;
+        let deadline = Instant::now() + within;
+        let mut again = request.clone();
+        let mut sent = self.now();
+        let mut answer = exchange(&site.connector, request, within).await;
+        let refused = answer.as_ref().is_ok_and(|seen| matches!(seen.response.status().as_u16(), 401 | 403));
+        if refused && let Some(new) = better(site, again.headers(), deadline).await {
+            again.headers_mut().insert(AUTHORIZATION, new);
+            sent = self.now();
+            answer = exchange(&site.connector, again, deadline.saturating_duration_since(Instant::now())).await;
+        }
+        match answer {
+            Ok(answer) => self.judge(site, &answer, sent, drained, straggling_until),
+            Err(CallError::MaybeSent(Broken::Timeout)) => Outcome::Retry { fault: Fault::Timeout, after: None },
+            Err(_) => Outcome::Retry { fault: Fault::Unreachable, after: None },
+        }
+    }
+
+    fn judge(
+        &self,
+        site: &Site,
+        answer: &Answer,
+        sent: UnixSeconds,
+        drained: bool,
+        straggling_until: Option<UnixSeconds>,
+    ) -> Outcome {
+        let now = self.now();
+        let status = answer.response.status().as_u16();
+        if site.upstream.profile.erase.as_ref().is_some_and(|rule| rule.success.accepts(status)) {
+            return Outcome::Accepted { evidence: evidence(answer, sent, now, drained), straggling_until };
+        }
+        judge(status, retry_after(answer.response.headers(), now))
+    }
+}
+
+/// Credentials in place of those that were refused, if there may be better ones: an IAM's next token, a changed secret.
+async fn better(site: &Site, refused: &HeaderMap, deadline: Instant) -> Option<HeaderValue> {
+    let now = Instant::now();
+    let worth_it = site.authenticator.invalidate(refused.get(AUTHORIZATION)?, now) && now < deadline;
+    if worth_it { authorization(site, deadline - now).await.ok().flatten() } else { None }
+}
+
+/// The upstream's own credentials; none is no fault.
+async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderValue>, Outcome> {
+    let made = timeout(within, site.authenticator.authorization(Instant::now())).await;
+    let fault = Fault::Credentials;
+    match made {
+        Ok(Ok(authorization)) => Ok(authorization),
+        Ok(Err(error)) => {
+            report::warn("a delete has no credentials", &error);
+            Err(if CredentialsError::is_blocked(&error) { Outcome::Blocked(fault) } else { Outcome::Retry { fault, after: None } })
+        }
+        Err(_late) => Err(Outcome::Retry { fault, after: None }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let read = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            retry_after(&headers, UnixSeconds(784_111_777 - 60))
+        };
+        assert_eq!(read("120"), Some(120));
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(60));
+        assert_eq!(read("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new(), UnixSeconds(0)), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Erasures and recipients as the admin API shows them: names and times for people, never an ID.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::domain::erasure::{Decision, Evidence, Job, JobState, Target, TargetState};
+use crate::domain::{LabelForm, UnixSeconds};
+
+/// A time, written as RFC 3339 in UTC.
+fn rfc3339<S: Serializer>(time: &UnixSeconds, to: S) -> Result<S::Ok, S::Error> {
+    let seconds = i64::try_from(time.0).unwrap_or(i64::MAX);
+    to.collect_str(&Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX))
+}
+
+fn rfc3339_or_null<S: Serializer>(time: &Option<UnixSeconds>, to: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, to),
+        None => to.serialize_none(),
+    }
+}
+
+/// `raw`, or `alias-` and the key epoch.
+fn form_name(form: LabelForm) -> String {
+    if form.is_alias() { format!("alias-{}", form.0) } else { "raw".into() }
+}
+
+/// One erasure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct View {
+    /// Its ID.
+    pub id: Uuid,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was accepted.
+    #[serde(serialize_with = "rfc3339")]
+    pub received: UnixSeconds,
+    /// When the person asked, if the requester said so.
+    #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
+    pub submitted_time: Option<UnixSeconds>,
+    /// When it is late.
+    #[serde(serialize_with = "rfc3339")]
+    pub due: UnixSeconds,
+    /// Is it?
+    pub late: bool,
+    /// Why, in the requester's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Upstream by upstream; empty until they have been read from the index.
+    pub targets: Vec<TargetView>,
+    /// What people decided.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<DecisionView>,
+}
+
+impl View {
+    pub(super) fn of(job: &Job, now: UnixSeconds) -> Self {
+        let name = |number| job.targets.iter().find(|t| t.key.upstream == number).map(|t| t.name.clone());
+        let target = |target: &Target| {
+            let other = (target.key.label_of != target.key.upstream).then_some(target.key.label_of);
+            TargetView::of(target, other.map(|number| name(number).unwrap_or_else(|| format!("upstream {}", number.0))))
+        };
+        Self {
+            id: job.id,
+            state: job.state(),
+            received: job.received,
+            submitted_time: job.submitted,
+            due: job.due,
+            late: job.is_late(now),
+            reason: job.reason.clone(),
+            targets: job.targets.iter().map(target).collect(),
+            decisions: job.decisions.iter().map(DecisionView::of).collect(),
+        }
+    }
+}
+
+/// One target: one form of the label at one upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetView {
+    /// The upstream's name.
+    pub upstream: String,
+    /// `raw`, or `alias-` and the key epoch.
+    pub form: String,
+    /// The upstream that passed the label on, where it is another's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_of: Option<String>,
+    /// How far it has come; `held` where a person holds it.
+    pub state: TargetWord,
+    /// Deletes sent.
+    pub attempts: u32,
+    /// The last failure, until it is overcome.
+    pub last_error: Option<String>,
+    /// When the delete that counts was sent.
+    #[serde(serialize_with = "rfc3339_or_null")]
+    pub instant: Option<UnixSeconds>,
+    /// When it is tried again.
+    #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<UnixSeconds>,
+    /// What was last observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceView>,
+}
+
+impl TargetView {
+    pub(super) fn of(target: &Target, label_of: Option<String>) -> Self {
+        let held = target.hold.is_some() && !target.is_accepted();
+        Self {
+            upstream: target.name.clone(),
+            form: form_name(target.key.form),
+            label_of,
+            state: if held { TargetWord::Held } else { TargetWord::Of(target.state) },
+            attempts: target.attempts,
+            last_error: target.last_error.map(|fault| fault.to_string()),
+            instant: target.instant,
+            next_attempt: target.next,
+            evidence: target.evidence.as_ref().map(EvidenceView::of),
+        }
+    }
+}
+
+/// A target's state in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetWord {
+    /// On legal hold.
+    Held,
+    /// Its own.
+    Of(TargetState),
+}
+
+impl Serialize for TargetWord {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Held => to.serialize_str("held"),
+            Self::Of(state) => state.serialize(to),
+        }
+    }
+}
+
+/// What was observed at an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EvidenceView {
+    /// When the delete was sent.
+    #[serde(serialize_with = "rfc3339")]
+    pub sent: UnixSeconds,
+    /// When the answer came.
+    #[serde(serialize_with = "rfc3339")]
+    pub answered: UnixSeconds,
+    /// The upstream's own `Date`.
+    pub date: Option<String>,
+    /// Its status.
+    pub status: u16,
+    /// SHA-256 of its body.
+    pub digest: String,
+    /// Had everything drained?
+    pub drained: bool,
+}
+
+impl EvidenceView {
+    fn of(evidence: &Evidence) -> Self {
+        let Evidence { sent, answered, date, status, digest, drained } = evidence.clone();
+        Self { sent, answered, date, status, digest, drained }
+    }
+}
+
+/// What a named person decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DecisionView {
+    /// When.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: UnixSeconds,
+    /// What.
+    pub decision: crate::domain::erasure::Verdict,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub note: String,
+}
+
+impl DecisionView {
+    fn of(decision: &Decision) -> Self {
+        let Decision { at, verdict, by, note } = decision.clone();
+        Self { at, decision: verdict, by, note }
+    }
+}
+
+/// A page of erasures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct List {
+    /// In the order of their IDs.
+    pub erasures: Vec<View>,
+    /// The cursor of the next page, if there may be one.
+    pub next: Option<Uuid>,
+}
+
+/// What an erasure would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DryRun {
+    /// Always true.
+    pub dry_run: bool,
+    /// Where a delete would be sent.
+    pub targets: Vec<TargetView>,
+    /// Where data is or may be that cannot be erased from here.
+    pub cannot_be_erased: Vec<TargetView>,
+}
+
+/// Where a customer's data is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recipients {
+    /// Upstream by upstream, by name.
+    pub recipients: Vec<Recipient>,
+}
+
+/// One upstream that holds a customer's data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Recipient {
+    /// Its name.
+    pub upstream: String,
+    /// In which of its resources, by name; without those that the profile does not name.
+    pub resources: Vec<String>,
+    /// Since when.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: UnixSeconds,
+}

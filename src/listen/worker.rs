@@ -1,0 +1,137 @@
+//! A worker is a thread: one current-thread runtime, its own upstream connections, its own counters. A request never
+//! leaves it, so nothing on its way needs a lock that another worker could hold.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::connection::{Serving, serve};
+use super::io::ConnectionState;
+use crate::erasure::Eraser;
+use crate::proxy::{Gate, Shared};
+use crate::telemetry::WorkerCounters;
+
+/// How often a worker looks at its clock and its connections.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How often, while draining, it looks whether all has ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
+/// A socket on its way from the acceptor to a worker. It counts against `connections_max` until the permit is dropped.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) socket: StdTcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Serve this.
+    Serve(Handed),
+    /// Finish what is being handled, at most until then, and end.
+    Drain(Instant),
+}
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub(super) number: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) eraser: Eraser,
+}
+
+/// Starts a worker.
+pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> io::Result<JoinHandle<()>> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("worker-{}", making.number)).spawn(move || {
+        let local = LocalSet::new();
+        local.block_on(&runtime, Worker::new(making).run(orders));
+    })
+}
+
+struct Worker {
+    gate: Rc<Gate>,
+    eraser: Eraser,
+    head_bytes_max: usize,
+    now: Rc<Cell<Instant>>,
+    connections: Rc<RefCell<HashMap<u64, Rc<ConnectionState>>>>,
+    next: u64,
+}
+
+impl Worker {
+    fn new(making: Making) -> Self {
+        let head_bytes_max = making.shared.limits.header_bytes_max;
+        let gate = Gate::new(making.shared, making.counters);
+        let now = Rc::new(Cell::new(Instant::now()));
+        Self { gate, eraser: making.eraser, head_bytes_max, now, connections: Rc::default(), next: 0 }
+    }
+
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Serve(handed)) => self.serve(handed),
+                    Some(Order::Drain(until)) => return self.drain(until).await,
+                    None => return,
+                },
+                _ = tick.tick() => self.look(),
+            }
+        }
+    }
+
+    fn look(&self) {
+        self.now.set(Instant::now());
+        self.gate.tick();
+        for connection in self.connections.borrow().values() {
+            connection.look(self.gate.limits());
+        }
+    }
+
+    fn serve(&mut self, handed: Handed) {
+        let Handed { socket, peer, permit } = handed;
+        // A socket that cannot be had any more belongs to a client that has left.
+        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let state = ConnectionState::new(self.head_bytes_max, &self.now);
+        let number = self.next;
+        self.next += 1;
+        self.connections.borrow_mut().insert(number, Rc::clone(&state));
+        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), state, peer: peer.ip() };
+        let connections = Rc::clone(&self.connections);
+        let counters = Arc::clone(self.gate.counters());
+        counters.connection_opened();
+        spawn_local(async move {
+            serve(socket, serving).await;
+            connections.borrow_mut().remove(&number);
+            counters.connection_closed();
+            drop(permit);
+        });
+    }
+
+    /// No new requests; what is on its way is finished. The hard end is the caller's: it drops what is left.
+    async fn drain(self, until: Instant) {
+        for connection in self.connections.borrow().values() {
+            connection.drain();
+        }
+        let mut look = interval(DRAIN_LOOK);
+        while Instant::now() < until && !(self.connections.borrow().is_empty() && self.gate.in_flight() == 0) {
+            look.tick().await;
+            self.look();
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! A request's line in the access log and its place in the counters: written when it is dropped, whatever happened.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::apply::X_REQUEST_ID;
+use super::trace;
+use crate::domain::decide::{OptOutLine, Permit};
+use crate::domain::profile::Endpoint;
+use crate::domain::refusal::Code;
+use crate::telemetry::{AccessLog, AccessRecord, EndReason, UpstreamCounters, WorkerCounters};
+
+type Count = fn(&UpstreamCounters);
+
+/// What is known of a request while it is on its way.
+#[derive(Debug)]
+pub(super) struct Entry {
+    counters: Arc<WorkerCounters>,
+    log: Option<AccessLog>,
+    began: Instant,
+    in_flight: Rc<Cell<usize>>,
+    record: AccessRecord,
+}
+
+impl Entry {
+    pub(super) fn begin(
+        counters: &Arc<WorkerCounters>,
+        log: Option<&AccessLog>,
+        method: &Method,
+        now: Instant,
+        in_flight: &Rc<Cell<usize>>,
+    ) -> Self {
+        in_flight.set(in_flight.get() + 1);
+        let record = AccessRecord {
+            upstream: None,
+            method: method.clone(),
+            call: None,
+            status: 0,
+            refusal: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            took: Duration::ZERO,
+            ended: EndReason::ClientGone,
+            request_id: None,
+        };
+        Self { counters: Arc::clone(counters), log: log.cloned(), began: now, in_flight: Rc::clone(in_flight), record }
+    }
+
+    /// The request's upstream is known.
+    pub(super) fn routed(&mut self, index: usize) {
+        self.record.upstream = u16::try_from(index).ok();
+        let counters = self.counters.upstream(index);
+        counters.request();
+        counters.request_began();
+    }
+
+    /// The endpoint is known, as the profile names it.
+    pub(super) fn called(&mut self, endpoint: &Endpoint) {
+        if self.log.is_some() {
+            self.record.call = Some(Arc::clone(endpoint.call()));
+        }
+    }
+
+    /// The request's name: the caller's own, if it is sound, or a new one. Only a UUID is logged.
+    pub(super) fn request_id(&mut self, headers: &HeaderMap) -> HeaderValue {
+        if let Some(sent) = headers.get(&X_REQUEST_ID).filter(|value| trace::is_sound_request_id(value)) {
+            self.record.request_id = sent.to_str().ok().and_then(|text| Uuid::try_parse(text).ok());
+            return sent.clone();
+        }
+        let (uuid, value) = trace::new_request_id();
+        self.record.request_id = Some(uuid);
+        value
+    }
+
+    /// It was judged, and passes.
+    pub(super) fn judged(&self, permit: &Permit) {
+        let Some(upstream) = self.upstream() else { return };
+        let marks = permit.marks();
+        let counted: [(bool, Count); 8] = [
+            (!permit.labels().is_empty(), UpstreamCounters::labelled),
+            (permit.opt_out() == OptOutLine::Out, UpstreamCounters::opted_out),
+            (marks.rewritten, UpstreamCounters::rewritten),
+            (marks.derived, UpstreamCounters::derived),
+            (marks.cut, UpstreamCounters::cut),
+            (marks.unlabelled, UpstreamCounters::unlabelled),
+            (marks.unknown, UpstreamCounters::unknown),
+            (marks.beta, UpstreamCounters::beta),
+        ];
+        for (holds, count) in counted {
+            if holds {
+                count(upstream);
+            }
+        }
+        if let Some(code) = marks.would_refuse {
+            upstream.would_refuse(code);
+        }
+    }
+
+    /// The counters of the request's upstream, once it is known.
+    pub(super) fn upstream(&self) -> Option<&UpstreamCounters> {
+        self.record.upstream.map(|index| self.counters.upstream(usize::from(index)))
+    }
+
+    /// The gate answers itself.
+    pub(super) fn refused(&mut self, code: Code, status: u16) {
+        self.record.refusal = Some(code);
+        self.record.status = status;
+        if self.record.ended != EndReason::TimedOut {
+            self.record.ended = EndReason::Refused;
+        }
+        match self.upstream() {
+            Some(upstream) => upstream.refused(code),
+            None => self.counters.unrouted(code),
+        }
+    }
+
+    /// The upstream's head has come.
+    pub(super) fn answered(&mut self, status: u16) {
+        self.record.status = status;
+        if let Some(upstream) = self.upstream() {
+            upstream.answered(status);
+        }
+    }
+
+    pub(super) fn ended(&mut self, ended: EndReason) {
+        self.record.ended = ended;
+    }
+
+    pub(super) fn carried_in(&mut self, bytes: u64) {
+        self.record.bytes_in = bytes;
+    }
+
+    pub(super) fn carried_out(&mut self, bytes: u64) {
+        self.record.bytes_out += bytes;
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.in_flight.set(self.in_flight.get() - 1);
+        if let Some(upstream) = self.upstream() {
+            upstream.bytes_in(self.record.bytes_in);
+            upstream.bytes_out(self.record.bytes_out);
+            upstream.request_ended();
+        }
+        if let Some(log) = &self.log {
+            self.record.took = self.began.elapsed();
+            log.record(self.record.clone());
+        }
+    }
+}

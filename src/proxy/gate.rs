@@ -1,0 +1,172 @@
+//! What a worker holds: a share of everything, and what is its own.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout};
+
+use super::body::RequestBody;
+use super::entry::Entry;
+use super::framing::HeadBounds;
+use super::route::Routes;
+use crate::barrier::Barrier;
+use crate::config::Limits;
+use crate::domain::UnixSeconds;
+use crate::domain::refusal::{Code, Refusal};
+use crate::store::Index;
+use crate::store::seal::Keys;
+use crate::telemetry::{AccessLog, WorkerCounters, clock};
+use crate::upstream::{Pool, Site};
+
+/// The library's own bound of header lines; ours may not lie above it, or its answer without a body comes first.
+const LIBRARY_HEADERS_MAX: usize = 100;
+
+/// Longest unread body that is read before a refusal, so that the connection can go on.
+const DRAINED_BYTES_MAX: u64 = 64 * 1024;
+/// How long that may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What all workers share. One pointer; a new configuration is a new one.
+#[derive(Debug)]
+pub struct Shared {
+    /// From a request to its upstream.
+    pub routes: Routes,
+    /// The upstreams, in the order of the configuration.
+    pub sites: Vec<Arc<Site>>,
+    /// Who is on the way for whom.
+    pub barrier: Arc<Barrier>,
+    /// Which upstream holds whose data.
+    pub index: Arc<dyn Index>,
+    /// Blind names.
+    pub keys: Arc<Keys>,
+    /// Bounds.
+    pub limits: Limits,
+    /// How long a request waits for an erasure, or for the store.
+    pub barrier_timeout: Duration,
+    /// How many workers share the bounds.
+    pub workers: usize,
+    /// One line a request, if the operator wants it.
+    pub access_log: Option<AccessLog>,
+}
+
+/// One worker's part of the proxy.
+#[derive(Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+    pools: Vec<Pool<RequestBody>>,
+    counters: Arc<WorkerCounters>,
+    in_flight: Rc<Cell<usize>>,
+    unix_now: Cell<UnixSeconds>,
+    began: Cell<Instant>,
+}
+
+impl Gate {
+    /// A worker's gate; to be made on its thread.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
+        // An answer's head may be as large as a request's, and never so small that ordinary ones fail.
+        let head_bytes_max = shared.limits.header_bytes_max.max(64 * 1024);
+        let pools = shared.sites.iter().map(|site| Pool::new(site.connector.clone(), head_bytes_max)).collect();
+        let (unix_now, began) = (Cell::new(clock::unix_now()), Cell::new(Instant::now()));
+        Rc::new(Self { shared, pools, counters, in_flight: Rc::default(), unix_now, began })
+    }
+
+    /// To be called a few times a second: moves the clock that needs no system call, closes what has been idle.
+    pub fn tick(&self) {
+        self.unix_now.set(clock::unix_now());
+        let now = Instant::now();
+        self.pools.iter().for_each(|pool| pool.prune(now));
+    }
+
+    /// How many requests are in flight on this worker?
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    /// The counters of this worker.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<WorkerCounters> {
+        &self.counters
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(super) fn entry(&self, method: &Method) -> Entry {
+        let now = Instant::now();
+        self.began.set(now);
+        Entry::begin(&self.counters, self.shared.access_log.as_ref(), method, now, &self.in_flight)
+    }
+
+    /// Is there room for one more?
+    pub(super) fn admit(&self) -> Result<(), Refusal> {
+        let share = (self.shared.limits.in_flight_max / self.shared.workers).max(1);
+        if self.in_flight.get() > share { Err(Code::Overloaded.into()) } else { Ok(()) }
+    }
+
+    pub(super) fn head_bounds(&self) -> HeadBounds {
+        let limits = &self.shared.limits;
+        HeadBounds { headers_max: limits.headers_max.min(LIBRARY_HEADERS_MAX), header_bytes_max: limits.header_bytes_max }
+    }
+
+    pub(super) fn routes(&self) -> &Routes {
+        &self.shared.routes
+    }
+
+    pub(super) fn pool(&self, index: usize) -> &Pool<RequestBody> {
+        self.pools.get(index).expect("an index is a place in the configuration, and each has its pool")
+    }
+
+    pub(super) fn barrier(&self) -> &Arc<Barrier> {
+        &self.shared.barrier
+    }
+
+    pub(super) fn barrier_timeout(&self) -> Duration {
+        self.shared.barrier_timeout
+    }
+
+    pub(super) fn index(&self) -> &dyn Index {
+        &*self.shared.index
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.shared.keys
+    }
+
+    pub(super) fn unix_now(&self) -> UnixSeconds {
+        self.unix_now.get()
+    }
+
+    /// When the youngest request began: near enough to now for what is measured in seconds.
+    pub(super) fn now(&self) -> Instant {
+        self.began.get()
+    }
+}
+
+/// Reads a small body that a refusal leaves behind. `false` if the connection cannot go on.
+pub(super) async fn drained(body: &mut Incoming, refusal: Refusal) -> bool {
+    if body.is_end_stream() {
+        return !matches!(refusal.code, Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge);
+    }
+    let small = body.size_hint().exact().is_some_and(|length| length <= DRAINED_BYTES_MAX);
+    if !small || matches!(refusal.code, Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge | Code::BodyTooLarge) {
+        return false;
+    }
+    let read = async { while let Some(Ok(_frame)) = body.frame().await {} };
+    timeout(DRAIN_TIMEOUT, read).await.is_ok() && body.is_end_stream()
+}
+
+/// What `inject` puts on callers' requests.
+pub(super) async fn authorization(site: &Site) -> Result<Option<HeaderValue>, Refusal> {
+    let refusal = Refusal::new(Code::UpstreamUnreachable, "The gate has no credentials for the service at this moment");
+    site.authenticator.authorization(Instant::now()).await.map_err(|_| refusal)
+}

@@ -1,0 +1,101 @@
+//! Between judging and forwarding: the fact that this customer's data goes to this upstream becomes durable (P3).
+
+use smallvec::SmallVec;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Gate;
+use super::forward::Passages;
+use super::route::Destination;
+use crate::barrier::{Entered, Fenced};
+use crate::domain::decide::{Label, Permit};
+use crate::domain::refusal::{Code, Refusal};
+use crate::domain::{PairKey, ResourceHash};
+use crate::store::Placement;
+
+/// A judged request whose facts are durable: the only thing that can be forwarded.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    permit: Permit,
+    passages: Passages,
+}
+
+impl Recorded {
+    pub(super) const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    pub(super) fn into_passages(self) -> Passages {
+        self.passages
+    }
+}
+
+/// Where a request's data goes, as the index names it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) destination: &'a Destination,
+    pub(super) resource: &'a str,
+    pub(super) api: Option<u8>,
+}
+
+/// Enters the barrier for every customer of the request, waiting while one of them is being erased, and records what is
+/// not known to be durable.
+pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Result<Recorded, Refusal> {
+    let mut passages = Passages::new();
+    if !permit.labels().is_empty() {
+        let keys: SmallVec<[PairKey; 1]> = permit.labels().iter().map(|label| pair_key(gate, label, place)).collect();
+        let entered = enter_all(gate, &keys).await?;
+        let counters = gate.counters().upstream(place.destination.index);
+        for ((label, key), Entered { mut passage, known }) in permit.labels().iter().zip(&keys).zip(entered) {
+            if known {
+                counters.known_pair();
+            } else {
+                make_durable(gate, label, *key, place).await?;
+                counters.recorded_pair();
+                passage.recorded(gate.unix_now());
+            }
+            passages.push(passage);
+        }
+    }
+    Ok(Recorded { permit, passages })
+}
+
+fn pair_key(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
+    PairKey {
+        tag: gate.keys().tag(&label.id),
+        upstream: place.destination.site.number,
+        form: label.form,
+        resource: ResourceHash::of(place.resource),
+    }
+}
+
+/// Enters for all or for none: whoever waited for one fence while counted behind another could block two erasures.
+async fn enter_all(gate: &Gate, keys: &[PairKey]) -> Result<SmallVec<[Entered; 1]>, Refusal> {
+    let mut deadline = None;
+    loop {
+        let fenced = match try_enter_all(gate, keys) {
+            Ok(entered) => return Ok(entered),
+            Err(fenced) => fenced,
+        };
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + gate.barrier_timeout());
+        timeout_at(deadline, fenced.moved()).await.map_err(|_| Refusal::from(Code::ErasureInProgress))?;
+    }
+}
+
+fn try_enter_all(gate: &Gate, keys: &[PairKey]) -> Result<SmallVec<[Entered; 1]>, Fenced> {
+    keys.iter().map(|key| gate.barrier().enter(key, gate.unix_now())).collect()
+}
+
+async fn make_durable(gate: &Gate, label: &Label, key: PairKey, place: Place<'_>) -> Result<(), Refusal> {
+    let placement = Placement {
+        key,
+        id: label.id.clone(),
+        resource: place.resource.into(),
+        wire: None,
+        api: place.api,
+        seen: gate.unix_now(),
+    };
+    match timeout(gate.barrier_timeout(), gate.index().record(placement)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Code::StoreUnavailable.into()),
+    }
+}

@@ -1,0 +1,323 @@
+//! Counters of the hot path: one set a worker, so that no two threads share a cache line, summed when someone asks.
+//!
+//! Every counter only grows; what is in flight is the difference of two. All are relaxed: a figure may be a moment old,
+//! but none is lost.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::clock;
+use super::figures::{LastError, UpstreamFigures};
+use crate::domain::UnixSeconds;
+use crate::domain::refusal::Code;
+
+/// What went wrong towards an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// Its name was not found.
+    Resolve,
+    /// No TCP connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The connection ended before the answer did.
+    BrokeOff,
+    /// It took too long.
+    Timeout,
+    /// What came is not HTTP, or too large a head.
+    Protocol,
+}
+
+impl FailureKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 6] = [Self::Resolve, Self::Connect, Self::Tls, Self::BrokeOff, Self::Timeout, Self::Protocol];
+
+    /// As it is written in metrics, logs and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::BrokeOff => "broke_off",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+/// One number that only grows.
+#[derive(Debug, Default)]
+struct Counter(AtomicU64);
+
+impl Counter {
+    fn bump(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    fn read(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A row of counters with a fixed number of columns.
+#[derive(Debug)]
+struct Row<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Row<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> Row<N> {
+    /// Columns are numbers of closed enums: one beyond the row does not exist.
+    fn bump(&self, column: usize) {
+        if let Some(counter) = self.0.get(column) {
+            counter.bump();
+        }
+    }
+
+    fn add_to(&self, sums: &mut [u64; N]) {
+        for (sum, counter) in sums.iter_mut().zip(&self.0) {
+            *sum += counter.read();
+        }
+    }
+}
+
+/// What one worker counts for one upstream.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct UpstreamCounters {
+    requests: Counter,
+    labelled: Counter,
+    rewritten: Counter,
+    derived: Counter,
+    cut: Counter,
+    opted_out: Counter,
+    unlabelled: Counter,
+    unknown: Counter,
+    beta: Counter,
+    known_pairs: Counter,
+    recorded_pairs: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+    began: Counter,
+    ended: Counter,
+    refused: Row<{ Code::ALL.len() }>,
+    would_refuse: Row<{ Code::ALL.len() }>,
+    answered: Row<5>,
+    failed: Row<{ FailureKind::ALL.len() }>,
+    /// Seconds since 1970, shifted by eight bits, and the number of the kind; 0 for none.
+    last_failure: AtomicU64,
+}
+
+impl UpstreamCounters {
+    /// A request was routed here, whatever becomes of it.
+    pub fn request(&self) {
+        self.requests.bump();
+    }
+
+    /// It went on with a label.
+    pub fn labelled(&self) {
+        self.labelled.bump();
+    }
+
+    /// Its label was replaced by an alias.
+    pub fn rewritten(&self) {
+        self.rewritten.bump();
+    }
+
+    /// Its label was derived from something else in the request.
+    pub fn derived(&self) {
+        self.derived.bump();
+    }
+
+    /// Its label named further customers, who were removed from it.
+    pub fn cut(&self) {
+        self.cut.bump();
+    }
+
+    /// It went on with the opt-out.
+    pub fn opted_out(&self) {
+        self.opted_out.bump();
+    }
+
+    /// Policy let it go on without a label although its data can be labelled.
+    pub fn unlabelled(&self) {
+        self.unlabelled.bump();
+    }
+
+    /// The profile does not name this call.
+    pub fn unknown(&self) {
+        self.unknown.bump();
+    }
+
+    /// A beta call.
+    pub fn beta(&self) {
+        self.beta.bump();
+    }
+
+    /// The fact was known already: no write.
+    pub fn known_pair(&self) {
+        self.known_pairs.bump();
+    }
+
+    /// The fact was made durable first.
+    pub fn recorded_pair(&self) {
+        self.recorded_pairs.bump();
+    }
+
+    /// Refused.
+    pub fn refused(&self, code: Code) {
+        self.refused.bump(code as usize);
+    }
+
+    /// Would have been refused, were the policy not only observing.
+    pub fn would_refuse(&self, code: Code) {
+        self.would_refuse.bump(code as usize);
+    }
+
+    /// The caller got a status, the upstream's or the gate's. Statuses outside 100..=599 are counted as 5xx.
+    pub fn answered(&self, status: u16) {
+        let class = usize::from(status / 100);
+        self.answered.bump(if (1..=5).contains(&class) { class - 1 } else { 4 });
+    }
+
+    /// The upstream failed. Reads the clock: the last failure is shown with its time.
+    pub fn upstream_failed(&self, kind: FailureKind) {
+        self.failed.bump(kind as usize);
+        self.last_failure.store((clock::unix_now().0 << 8) | kind as u64, Relaxed);
+    }
+
+    /// Bytes of bodies from the caller.
+    pub fn bytes_in(&self, bytes: u64) {
+        self.bytes_in.add(bytes);
+    }
+
+    /// Bytes of bodies to the caller.
+    pub fn bytes_out(&self, bytes: u64) {
+        self.bytes_out.add(bytes);
+    }
+
+    /// One more in flight.
+    pub fn request_began(&self) {
+        self.began.bump();
+    }
+
+    /// One less in flight.
+    pub fn request_ended(&self) {
+        self.ended.bump();
+    }
+
+    /// Adds these counters to `sums`.
+    pub(super) fn add_to(&self, sums: &mut UpstreamFigures) {
+        let pairs: [(&mut u64, &Counter); 13] = [
+            (&mut sums.requests, &self.requests),
+            (&mut sums.labelled, &self.labelled),
+            (&mut sums.rewritten, &self.rewritten),
+            (&mut sums.derived, &self.derived),
+            (&mut sums.cut, &self.cut),
+            (&mut sums.opted_out, &self.opted_out),
+            (&mut sums.unlabelled, &self.unlabelled),
+            (&mut sums.unknown, &self.unknown),
+            (&mut sums.beta, &self.beta),
+            (&mut sums.known_pairs, &self.known_pairs),
+            (&mut sums.recorded_pairs, &self.recorded_pairs),
+            (&mut sums.bytes_in, &self.bytes_in),
+            (&mut sums.bytes_out, &self.bytes_out),
+        ];
+        for (sum, counter) in pairs {
+            *sum += counter.read();
+        }
+        // Read in this order, a request that ends between the two reads is counted as in flight and never as less than none.
+        let ended = self.ended.read();
+        sums.in_flight += self.began.read().saturating_sub(ended);
+        self.refused.add_to(&mut sums.refused);
+        self.would_refuse.add_to(&mut sums.would_refuse);
+        self.answered.add_to(&mut sums.answered);
+        self.failed.add_to(&mut sums.failed);
+        sums.last_error = sums.last_error.max(self.last_error());
+    }
+
+    fn last_error(&self) -> Option<LastError> {
+        let packed = self.last_failure.load(Relaxed);
+        let kind = usize::try_from(packed & 0xff).ok().and_then(|number| FailureKind::ALL.get(number))?;
+        (packed != 0).then_some(LastError { at: UnixSeconds(packed >> 8), kind: *kind })
+    }
+}
+
+/// What one worker counts.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct WorkerCounters {
+    upstreams: Box<[UpstreamCounters]>,
+    /// For an index that no upstream has: counted nowhere that is shown, and no panic on the way of a request.
+    stray: UpstreamCounters,
+    unrouted: Row<{ Code::ALL.len() }>,
+    opened: Counter,
+    closed: Counter,
+}
+
+impl WorkerCounters {
+    pub(super) fn new(upstreams: usize) -> Self {
+        Self {
+            upstreams: (0..upstreams).map(|_| UpstreamCounters::default()).collect(),
+            stray: UpstreamCounters::default(),
+            unrouted: Row::default(),
+            opened: Counter::default(),
+            closed: Counter::default(),
+        }
+    }
+
+    /// The counters of one upstream, by its place in the configuration.
+    #[must_use]
+    pub fn upstream(&self, index: usize) -> &UpstreamCounters {
+        self.upstreams.get(index).unwrap_or(&self.stray)
+    }
+
+    /// Refused before any upstream was known.
+    pub fn unrouted(&self, code: Code) {
+        self.unrouted.bump(code as usize);
+    }
+
+    /// A caller's connection was accepted.
+    pub fn connection_opened(&self) {
+        self.opened.bump();
+    }
+
+    /// A caller's connection has ended.
+    pub fn connection_closed(&self) {
+        self.closed.bump();
+    }
+
+    pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {
+        self.unrouted.add_to(sums);
+    }
+
+    /// How many connections were opened, and how many are open.
+    pub(super) fn connections(&self) -> (u64, u64) {
+        let closed = self.closed.read();
+        let opened = self.opened.read();
+        (opened, opened.saturating_sub(closed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FailureKind;
+    use crate::domain::refusal::Code;
+
+    #[test]
+    fn the_place_in_each_list_is_the_number_of_the_column() {
+        for (place, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, place);
+        }
+        for (place, kind) in FailureKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The metrics as Prometheus reads them: OpenMetrics text, made by prometheus-client from the summed counters.
+//!
+//! Labels are `upstream`, `code` and `class`, all from closed sets or the configuration. There is no way to give another.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry as Families;
+
+use super::counters::FailureKind;
+use super::figures::UpstreamFigures;
+use super::registry::Registry;
+use crate::domain::refusal::Code;
+
+/// `Content-Type` of [`Registry::render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A figure that someone else knows, such as the store's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    /// Begins with `forgetgate_`.
+    pub name: &'static str,
+    /// One sentence without a full stop.
+    pub help: &'static str,
+    /// Its value.
+    pub value: i64,
+}
+
+/// A column of an upstream's figures: its metric, what it means, and where it is.
+type Column = (&'static str, &'static str, fn(&UpstreamFigures) -> u64);
+
+const COLUMNS: [Column; 13] = [
+    ("forgetgate_requests", "Requests routed to an upstream", |f| f.requests),
+    ("forgetgate_requests_labelled", "Requests forwarded with a label", |f| f.labelled),
+    ("forgetgate_requests_opted_out", "Requests forwarded with the opt-out", |f| f.opted_out),
+    ("forgetgate_requests_unlabelled", "Requests whose data can be labelled, let through without a label", |f| {
+        f.unlabelled
+    }),
+    ("forgetgate_requests_unknown", "Requests for calls that the profile does not name", |f| f.unknown),
+    ("forgetgate_requests_beta", "Requests for beta calls", |f| f.beta),
+    ("forgetgate_labels_rewritten", "Labels replaced by an alias", |f| f.rewritten),
+    ("forgetgate_labels_derived", "Labels derived from elsewhere in the request", |f| f.derived),
+    ("forgetgate_labels_cut", "Labels from which further customers were removed", |f| f.cut),
+    ("forgetgate_pairs_known", "Labelled requests whose fact was in the index already", |f| f.known_pairs),
+    ("forgetgate_pairs_recorded", "Labelled requests whose fact was made durable first", |f| f.recorded_pairs),
+    ("forgetgate_received_bytes", "Body bytes received from callers", |f| f.bytes_in),
+    ("forgetgate_sent_bytes", "Body bytes sent to callers", |f| f.bytes_out),
+];
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+impl Registry {
+    /// All metrics as text, of type [`CONTENT_TYPE`]. `further` are gauges that the caller had to wait for.
+    #[must_use]
+    pub fn render(self: &Arc<Self>, further: &[Gauge]) -> String {
+        let mut gauges = self.gauges();
+        gauges.extend_from_slice(further);
+        let mut families = Families::default();
+        families.register_collector(Box::new(Scrape { registry: Arc::clone(self), gauges }));
+        let mut text = String::with_capacity(16 * 1024);
+        // Writing to a string cannot fail; were it to, the scrape ends early and lacks its end mark, which is an error there.
+        if encode(&mut text, &families).is_err() {
+            text.clear();
+        }
+        text
+    }
+}
+
+/// One scrape: the collector that prometheus-client walks.
+#[derive(Debug)]
+struct Scrape {
+    registry: Arc<Registry>,
+    gauges: Vec<Gauge>,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page { encoder };
+        self.upstreams(&mut page)?;
+        self.gate(&mut page)?;
+        self.erasures(&mut page)?;
+        for gauge in &self.gauges {
+            page.gauge(gauge.name, gauge.help, |sample| sample.encode_gauge(&gauge.value))?;
+        }
+        Ok(())
+    }
+}
+
+impl Scrape {
+    fn upstreams(&self, page: &mut Page<'_>) -> fmt::Result {
+        let upstreams = self.registry.per_upstream();
+        for (name, help, value) in COLUMNS {
+            page.counter(name, help, |family| {
+                upstreams
+                    .iter()
+                    .try_for_each(|upstream| sample(family, &[("upstream", &upstream.name)], value(upstream)))
+            })?;
+        }
+        let codes = Code::ALL.map(Code::as_str);
+        let unrouted = self.registry.gate().unrouted;
+        page.counter(
+            "forgetgate_refusals",
+            "Requests refused, by code; without an upstream where none was found",
+            |family| {
+                grid(family, &upstreams, "code", &codes, |upstream| &upstream.refused)?;
+                row(family, "", "code", &codes, &unrouted)
+            },
+        )?;
+        page.counter(
+            "forgetgate_would_refuse",
+            "What enforcing would have refused, where policy only observes",
+            |family| grid(family, &upstreams, "code", &codes, |upstream| &upstream.would_refuse),
+        )?;
+        page.counter("forgetgate_responses", "Answers to callers, by class of status", |family| {
+            grid(family, &upstreams, "class", &CLASSES, |upstream| &upstream.answered)
+        })?;
+        let kinds = FailureKind::ALL.map(FailureKind::as_str);
+        page.counter("forgetgate_upstream_failures", "Failures of upstreams, by kind", |family| {
+            grid(family, &upstreams, "code", &kinds, |upstream| &upstream.failed)
+        })?;
+        page.gauge("forgetgate_requests_in_flight", "Requests in flight", |family| {
+            upstreams.iter().try_for_each(|upstream| {
+                family.encode_family(&[("upstream", &*upstream.name)])?.encode_gauge(&upstream.in_flight)
+            })
+        })
+    }
+
+    fn gate(&self, page: &mut Page<'_>) -> fmt::Result {
+        let gate = self.registry.gate();
+        page.counter("forgetgate_connections_opened", "Connections accepted from callers", |family| {
+            sample(family, &[], gate.connections_opened)
+        })?;
+        page.gauge("forgetgate_connections_open", "Connections from callers that are open", |family| {
+            family.encode_gauge(&gate.connections_open)
+        })?;
+        page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {
+            sample(family, &[], gate.access_lines_dropped)
+        })
+    }
+
+    fn erasures(&self, page: &mut Page<'_>) -> fmt::Result {
+        let erasures = self.registry.erasures();
+        page.counter("forgetgate_erasures_accepted", "Erasures that were accepted", |family| {
+            sample(family, &[], erasures.accepted_count())
+        })?;
+        page.counter("forgetgate_erasure_attempts", "Attempts at targets of erasures, by how they ended", |family| {
+            erasures.attempts().try_for_each(|(code, count)| sample(family, &[("code", code)], count))
+        })?;
+        page.counter(
+            "forgetgate_erasure_targets",
+            "Targets of erasures that came to rest, by their state",
+            |family| erasures.ends().try_for_each(|(code, count)| sample(family, &[("code", code)], count)),
+        )?;
+        let standing = erasures.standing();
+        let gauges = [
+            ("forgetgate_erasures_unfinished", "Erasures that are not done", standing.unfinished),
+            ("forgetgate_erasures_late", "Unfinished erasures beyond their due date", standing.late),
+            ("forgetgate_erasures_awaiting_approval", "Erasures that wait for approval", standing.awaiting_approval),
+            (
+                "forgetgate_erasures_action_required",
+                "Erasures that wait for a person's action",
+                standing.action_required,
+            ),
+        ];
+        gauges
+            .into_iter()
+            .try_for_each(|(name, help, value)| page.gauge(name, help, |family| family.encode_gauge(&value)))
+    }
+}
+
+/// The page as it is being written.
+struct Page<'a> {
+    encoder: DescriptorEncoder<'a>,
+}
+
+impl Page<'_> {
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        write(&mut self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        write(&mut self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+}
+
+/// One number of a counter.
+fn sample(family: &mut MetricEncoder<'_>, labels: &[(&str, &str)], count: u64) -> fmt::Result {
+    if labels.is_empty() {
+        return family.encode_counter::<NoLabelSet, _, u64>(&count, None);
+    }
+    family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+}
+
+/// One upstream's row of a counter with a second label.
+fn row(family: &mut MetricEncoder<'_>, upstream: &str, label: &str, names: &[&str], counts: &[u64]) -> fmt::Result {
+    names
+        .iter()
+        .zip(counts)
+        .try_for_each(|(name, count)| sample(family, &[("upstream", upstream), (label, name)], *count))
+}
+
+/// All upstreams' rows of a counter with a second label.
+fn grid<'f, const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    upstreams: &'f [UpstreamFigures],
+    label: &str,
+    names: &[&str; N],
+    counts: impl Fn(&'f UpstreamFigures) -> &'f [u64; N],
+) -> fmt::Result {
+    upstreams.iter().try_for_each(|upstream| row(family, &upstream.name, label, names, counts(upstream)))
+}

@@ -1,0 +1,27 @@
+//! What the outside is told about the gate: counters, metrics, log lines, and the only clock on the wall.
+//!
+//! Nothing in here takes a customer ID, a tag, a secret, a raw path or a query (P7): there is no argument through which
+//! one could come in. Other layers say what happened; only this module writes log lines.
+
+mod access_log;
+mod batch;
+pub mod clock;
+mod counters;
+mod erasures;
+pub mod events;
+mod figures;
+mod logging;
+mod metrics;
+mod registry;
+
+pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
+pub use self::clock::{from_rfc3339, rfc3339, unix_now};
+pub use self::counters::{FailureKind, UpstreamCounters, WorkerCounters};
+pub use self::erasures::{AttemptOutcome, ErasureCounters, Standing, TargetEnd};
+pub use self::figures::{GateFigures, LastError, UpstreamFigures};
+pub use self::logging::{LogGuard, LoggingError, init as init_logging};
+pub use self::metrics::{CONTENT_TYPE as METRICS_TYPE, Gauge};
+pub use self::registry::Registry;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! One upstream at run time: what its configuration says, its number in the store, and what is needed to reach it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Authenticator, Connector};
+use crate::config::Upstream;
+use crate::domain::UpstreamNumber;
+use crate::domain::alias::AliasKey;
+use crate::domain::decide::Rules;
+
+/// One upstream at run time. Made once by the application, shared by proxy and erasure.
+#[derive(Debug)]
+pub struct Site {
+    /// Its number in the store.
+    pub number: UpstreamNumber,
+    /// Its configuration.
+    pub upstream: Arc<Upstream>,
+    /// The key of its aliases.
+    pub aliases: AliasKey,
+    /// Makes connections to it.
+    pub connector: Connector,
+    /// Authenticates the gate's own calls.
+    pub authenticator: Authenticator,
+}
+
+impl Site {
+    /// What its requests are judged by.
+    #[must_use]
+    pub fn rules(&self) -> Rules<'_> {
+        Rules { policy: &self.upstream.policy, label: &self.upstream.profile.label, aliases: &self.aliases }
+    }
+
+    /// How long after it said so the service may still hold what it deleted.
+    #[must_use]
+    pub fn settle(&self) -> Duration {
+        self.upstream.profile.settle
+    }
+}

@@ -1,0 +1,115 @@
+//! The commands that talk to a gate that runs, as their users see them.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use forgetgate::cli::{self, Answer, EraseArgs, ErasuresArgs, RecipientsArgs};
+
+use crate::world::{Wish, World};
+
+/// Typed as a command line, without the program's name.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+enum Typed {
+    Erase(EraseArgs),
+    Recipients(RecipientsArgs),
+    Erasures(ErasuresArgs),
+}
+
+async fn typed(line: &[&str], input: &'static str) -> Answer {
+    let typed = Typed::try_parse_from(line).unwrap();
+    let run = move || match typed {
+        Typed::Erase(args) => cli::erase(&args, &mut input.as_bytes()),
+        Typed::Recipients(args) => cli::recipients(&args, &mut input.as_bytes()),
+        Typed::Erasures(args) => cli::erasures(&args),
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+fn url(world: &World) -> String {
+    format!("http://{}", world.address)
+}
+
+#[tokio::test]
+async fn an_erasure_is_tried_dry_then_done_and_waited_for_and_listed() {
+    let world = World::new(Wish::default()).await;
+    world.labelled("someone").await;
+    let url = url(&world);
+    let dry = typed(&["erase", "-", "--dry-run", "--admin", &url], "someone\n").await;
+    assert_eq!((dry.code, dry.complaint.as_str()), (0, ""));
+    assert!(dry.text.contains("Deletes would be sent to") && dry.text.contains("one"), "{}", dry.text);
+    let done = typed(&["erase", "-", "--wait", "--reason", "asked", "--admin", &url], "someone\n").await;
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.text.contains(": settling\n") && done.text.contains("reason: asked"), "{}", done.text);
+    let list = typed(&["erasures", "--admin", &url], "").await;
+    assert!(list.text.contains("settling") && list.text.contains("1/1"), "{}", list.text);
+    for text in [&dry.text, &done.text, &list.text] {
+        assert!(!text.contains("someone"), "P7: {text}");
+    }
+}
+
+#[tokio::test]
+async fn json_is_what_the_api_says() {
+    let world = World::new(Wish::default()).await;
+    world.labelled("someone").await;
+    let url = url(&world);
+    let found = typed(&["recipients", "someone", "--json", "--admin", &url], "").await;
+    let found: serde_json::Value = serde_json::from_str(&found.text).unwrap();
+    assert_eq!(found["recipients"][0]["resources"], serde_json::json!(["assistants/a1"]));
+    let table = typed(&["recipients", "someone", "--admin", &url], "").await;
+    assert!(table.text.contains("assistants/a1") && table.text.contains("2018-05-25T00:00:00Z"), "{}", table.text);
+    let erased = typed(&["erase", "someone", "--json", "--admin", &url], "").await;
+    let erased: serde_json::Value = serde_json::from_str(&erased.text).unwrap();
+    let one = typed(&["erasures", erased["id"].as_str().unwrap(), "--json", "--admin", &url], "").await;
+    let one: serde_json::Value = serde_json::from_str(&one.text).unwrap();
+    assert_eq!(one["id"], erased["id"]);
+}
+
+#[tokio::test]
+async fn waiting_ends_when_a_person_has_to_decide_first_and_that_is_no_success() {
+    let world = World::new(Wish { approve: true, ..Wish::default() }).await;
+    let waited = typed(&["erase", "someone", "--wait", "--admin", &url(&world)], "").await;
+    assert_eq!(waited.code, 1);
+    assert!(waited.text.contains("awaiting_approval"), "{}", waited.text);
+}
+
+/// 1 failed, 2 usage, 3 configuration refused; and never the ID in the words.
+#[tokio::test]
+async fn each_failure_has_its_code_and_says_what_is_wrong() {
+    let world = World::new(Wish { token: true, ..Wish::default() }).await;
+    let url = url(&world);
+    let token = world.folder.path().join("token").display().to_string();
+    let refused = typed(&["erase", "someone", "--admin", &url], "").await;
+    assert!(refused.code == 1 && refused.complaint.contains("--token-file"), "{refused:?}");
+    assert_eq!(typed(&["erase", "someone", "--admin", &url, "--token-file", &token], "").await.code, 0);
+    let blank = typed(&["erase", "-", "--admin", &url, "--token-file", &token], "\n").await;
+    assert_eq!(blank.code, 2, "{blank:?}");
+    assert_eq!(typed(&["erasures", "--admin", "ftp://x"], "").await.code, 2);
+    let nobody = typed(&["erasures", "--admin", "http://127.0.0.1:1"], "").await;
+    assert!(nobody.code == 1 && nobody.complaint.contains("does it run?"), "{nobody:?}");
+    let broken = world.folder.path().join("broken.toml");
+    std::fs::write(&broken, "[admin]\nadress = 1\n").unwrap();
+    let faulty = typed(&["erase", "someone", "--config", &broken.display().to_string()], "").await;
+    assert!(faulty.code == 3 && faulty.complaint.contains("adress"), "{faulty:?}");
+    for answer in [refused, blank, nobody, faulty] {
+        assert!(answer.text.is_empty() && !answer.complaint.contains("someone"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_gate_is_found_by_its_configuration_over_tcp_with_its_token_and_over_a_unix_socket() {
+    let world = World::new(Wish { token: true, ..Wish::default() }).await;
+    let path: PathBuf = world.folder.path().join("config.toml");
+    let text = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"{}\"\ntoken = {{ file = \"token\" }}\n\
+         [store]\nengine = \"memory\"\nkey = {{ file = \"key\" }}\n\
+         [[upstream]]\nname = \"one\"\nprofile = \"watson-assistant\"\nurl = \"http://127.0.0.1:1\"\nroute = {{ path = \"/one\" }}\n",
+        world.address
+    );
+    std::fs::write(&path, text).unwrap();
+    let found = typed(&["erasures", "--config", &path.display().to_string()], "").await;
+    assert_eq!((found.code, found.text.as_str()), (0, "There are no erasures.\n"), "{found:?}");
+    let unix = World::new(Wish { unix: true, ..Wish::default() }).await;
+    let socket = format!("unix:{}", unix.socket().display());
+    assert_eq!(typed(&["recipients", "someone", "--admin", &socket], "").await.code, 0);
+}

@@ -1,0 +1,185 @@
+//! What deploy/ offers works with this version: configs are accepted, units and manifests are sound and fit each other.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use saphyr::{LoadableYamlNode, Yaml};
+use tempfile::TempDir;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The text of the manifest, and in it the config.
+struct Manifest {
+    text: String,
+}
+
+impl Manifest {
+    fn read() -> Self {
+        Self { text: read("deploy/kubernetes/sidecar.yaml") }
+    }
+
+    fn documents(&self) -> Vec<Yaml<'_>> {
+        Yaml::load_from_str(&self.text).expect("the manifest is YAML")
+    }
+
+    fn config(&self) -> String {
+        let documents = self.documents();
+        let map = documents.iter().find(|one| text(&one["kind"]) == "ConfigMap").expect("there is a ConfigMap");
+        text(&map["data"]["config.toml"]).to_owned()
+    }
+}
+
+/// What the pods are made from.
+fn pod<'a>(documents: &'a [Yaml<'a>]) -> &'a Yaml<'a> {
+    let set = documents.iter().find(|one| text(&one["kind"]) == "StatefulSet").expect("there is a StatefulSet");
+    &set["spec"]["template"]["spec"]
+}
+
+fn text<'a>(value: &'a Yaml<'_>) -> &'a str {
+    value.as_str().unwrap_or_default()
+}
+
+fn list<'a>(value: &'a Yaml<'a>) -> &'a [Yaml<'a>] {
+    value.as_vec().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn named<'a>(values: &'a Yaml<'a>, name: &str) -> &'a Yaml<'a> {
+    list(values).iter().find(|one| text(&one["name"]) == name).unwrap_or_else(|| panic!("{name} is missing"))
+}
+
+/// Runs `forgetgate check` on a config whose secrets lie in `secrets` there and in a folder here.
+fn check(config: &str, secrets: &str) -> Output {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder can be made");
+    for name in secret_files(config, secrets) {
+        let path = folder.path().join(name);
+        fs::write(&path, "a1".repeat(32)).expect("a secret can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a secret can be made private");
+    }
+    let here = config.replace(secrets, &folder.path().display().to_string());
+    let path = folder.path().join("config.toml");
+    fs::write(&path, here).expect("the config can be written");
+    let command = Command::new(env!("CARGO_BIN_EXE_forgetgate")).args(["check", "--config"]).arg(&path).output();
+    command.expect("forgetgate can be run")
+}
+
+/// The names of the files in this folder that a config names.
+fn secret_files(config: &str, folder: &str) -> Vec<String> {
+    let folder = format!("{folder}/");
+    let after = config.split(&folder).skip(1);
+    after.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
+
+/// P11: the config in the manifest is one that this version takes.
+#[test]
+fn the_config_of_the_manifest_is_accepted() {
+    let output = check(&Manifest::read().config(), "/run/forgetgate");
+
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(said.contains("assistant"), "check shows no upstream: {said}\n{errors}");
+}
+
+/// The check above can fail: the same config with a key that nobody knows is refused with exit code 3.
+#[test]
+fn a_config_with_an_unknown_key_is_refused() {
+    let config = Manifest::read().config().replace("drain_timeout", "drain_patience");
+
+    let output = check(&config, "/run/forgetgate");
+
+    assert_eq!(output.status.code(), Some(3));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(String::from_utf8_lossy(&said).contains("drain_patience"));
+}
+
+#[test]
+fn the_sidecar_starts_before_the_application_and_ends_after_it() {
+    let manifest = Manifest::read();
+    let config: toml::Table = manifest.config().parse().expect("the config is TOML");
+    let documents = manifest.documents();
+    let pod = pod(&documents);
+    let sidecar = named(&pod["initContainers"], "forgetgate");
+
+    assert_eq!(text(&sidecar["restartPolicy"]), "Always");
+    let admin = config["admin"]["address"].as_str().unwrap_or_default();
+    let port = named(&sidecar["ports"], "admin")["containerPort"].as_integer().unwrap_or_default();
+    assert!(admin.ends_with(&format!(":{port}")), "the probes ask port {port}, the admin API is at {admin}");
+    for (probe, path) in [("startupProbe", "/readyz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
+        let asked = &sidecar[probe]["httpGet"];
+        assert_eq!((text(&asked["port"]), text(&asked["path"])), ("admin", path), "{probe}");
+    }
+    let drain = config["limits"]["drain_timeout"].as_str().and_then(|text| text.strip_suffix('s'));
+    let drain: i64 = drain.and_then(|seconds| seconds.parse().ok()).expect("drain_timeout is in seconds");
+    let grace = pod["terminationGracePeriodSeconds"].as_integer().unwrap_or_default();
+    assert!(grace > 2 * drain, "the pod is killed after {grace} s, before both could end");
+}
+
+#[test]
+fn every_file_that_the_sidecar_needs_is_mounted_and_nothing_else_can_be_written() {
+    let manifest = Manifest::read();
+    let documents = manifest.documents();
+    let pod = pod(&documents);
+    let set = documents.iter().find(|one| text(&one["kind"]) == "StatefulSet").expect("there is a StatefulSet");
+    let claims = list(&set["spec"]["volumeClaimTemplates"]).iter().map(|claim| text(&claim["metadata"]["name"]));
+    let volumes: Vec<&str> = list(&pod["volumes"]).iter().map(|one| text(&one["name"])).chain(claims).collect();
+
+    for container in list(&pod["initContainers"]) {
+        for mount in list(&container["volumeMounts"]) {
+            assert!(volumes.contains(&text(&mount["name"])), "no volume {}", text(&mount["name"]));
+        }
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"].as_bool(), Some(true));
+        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"].as_bool(), Some(false));
+    }
+    let copied: Vec<String> = list(&named(&pod["initContainers"], "forgetgate-secrets")["args"])
+        .iter()
+        .filter_map(|path| text(path).strip_prefix("/secrets/"))
+        .map(str::to_owned)
+        .collect();
+    let mut needed = secret_files(&manifest.config(), "/run/forgetgate");
+    needed.sort_unstable();
+    let mut sorted = copied;
+    sorted.sort_unstable();
+    assert_eq!(sorted, needed);
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_takes() {
+    let unit = read("deploy/systemd/forgetgate.service");
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder can be made");
+    let path = folder.path().join("forgetgate.service");
+    // systemd looks whether the program is there.
+    let here = unit.replace("/usr/local/bin/forgetgate", env!("CARGO_BIN_EXE_forgetgate"));
+    fs::write(&path, here).expect("the unit can be written");
+
+    let output = Command::new("systemd-analyze").arg("verify").arg(&path).output();
+
+    let output = output.expect("systemd-analyze, of Debian's package systemd, can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let about_us: Vec<&str> = said.lines().filter(|line| line.contains("forgetgate.service")).collect();
+    assert!(output.status.success() && about_us.is_empty(), "{said}");
+    for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "DynamicUser=yes", "RestartPreventExitStatus=3"] {
+        assert!(unit.lines().any(|written| written == line), "{line} is missing");
+    }
+}
+
+#[test]
+fn the_container_is_built_from_what_is_there_and_does_not_run_as_root() {
+    let containerfile = read("deploy/Containerfile");
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("Cargo.toml is TOML");
+
+    let toolchain = manifest["package"]["rust-version"].as_str().unwrap_or_default();
+    assert!(containerfile.lines().any(|line| line == format!("ARG RUST={toolchain}")), "another toolchain");
+    let copies = containerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from="));
+    for source in copies.flat_map(|line| line.split(' ').skip(1).collect::<Vec<_>>().into_iter().rev().skip(1)) {
+        assert!(root().join(source).exists(), "{source} is not there");
+    }
+    let user = containerfile.lines().filter_map(|line| line.strip_prefix("USER ")).next_back();
+    assert!(user.is_some_and(|user| !user.starts_with('0') && !user.starts_with("root")), "{user:?}");
+}

@@ -1,0 +1,12 @@
+//! Erasures, with the real barrier, the real store and real HTTP services on loopback that answer as they are told.
+//! P4 and P5 above all: what is sent when, what is recorded, and who is kept out for how long.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
+
+mod deletes;
+mod intake;
+mod office;
+mod point_in_time;
+mod restarts;
+mod service;
+mod world;

@@ -1,0 +1,143 @@
+//! P5: an erasure survives a crash at any moment, and what was fenced is fenced again before anyone gets in.
+
+use std::sync::Arc;
+
+use forgetgate::config::{Engine, Upstream};
+use forgetgate::domain::LabelForm;
+use forgetgate::domain::erasure::{JobState, TargetState};
+use forgetgate::store::{JobWrite, Opened};
+
+use crate::service::{Service, soon, status};
+use crate::world::{Plan, World, open_store, submission, upstream};
+
+/// The same store for a second life.
+fn same(store: &Opened) -> Opened {
+    Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) }
+}
+
+fn upstreams(one: &Service, two: &Service) -> Vec<Upstream> {
+    vec![upstream("one", &one.url), upstream("two", &two.url)]
+}
+
+async fn services() -> (Service, Service) {
+    (Service::start().await, Service::start().await)
+}
+
+#[tokio::test]
+async fn p5_what_was_accepted_before_a_crash_is_fenced_before_the_listeners_open_and_then_done() {
+    let (one, two) = services().await;
+    let plan = Plan::default();
+    let store = open_store(plan.folder.path(), Engine::Sled);
+    let first = World::idle(Plan { store: Some(same(&store)), ..plan }, upstreams(&one, &two)).await;
+    first.labelled("ann", "two", LabelForm::RAW).await;
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    let folder = Arc::clone(&first.folder);
+    drop((first, store));
+
+    let reopened = open_store(folder.path(), Engine::Sled);
+    let mut second = World::idle(Plan { store: Some(reopened), folder, ..Plan::default() }, upstreams(&one, &two)).await;
+    assert!(!second.is_kept_out("ann", "two"));
+    second.eraser.restore().await.unwrap();
+    assert!(second.is_kept_out("ann", "two") && second.is_kept_out("ann", "one"));
+    second.work();
+
+    second.until_state(id, JobState::Settling).await;
+    assert_eq!((one.calls().len(), two.calls().len()), (0, 1));
+    assert!(second.marked("ann").await[0].2);
+}
+
+#[tokio::test]
+async fn p5_a_delete_that_was_under_way_at_a_crash_is_sent_again_fenced_there_and_nowhere_else() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let first = World::new(Plan { store: Some(same(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    first.labelled("ann", "two", LabelForm::RAW).await;
+    let _never = one.will_wait();
+    let id = first.erase("ann", "one").await;
+    one.saw(1).await;
+    first.until_target(id, "two", TargetState::Accepted).await;
+    drop(first);
+
+    let mut second = World::idle(Plan { store: Some(store), ..Plan::default() }, upstreams(&one, &two)).await;
+    second.eraser.restore().await.unwrap();
+    assert!(second.is_kept_out("ann", "one"));
+    assert!(!second.is_kept_out("ann", "two"), "that attempt had ended");
+    let answer = one.will_wait();
+    second.work();
+    one.saw(2).await;
+    answer.send(status(200)).unwrap();
+    second.until_state(id, JobState::Settling).await;
+    assert_eq!(two.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn p4_what_a_crash_cut_off_may_still_arrive_so_the_delete_is_repeated_after_that() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let first = World::idle(Plan { store: Some(same(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    let lost = first.forward("ann", "one", LabelForm::RAW).await;
+    let now = first.now().0;
+    drop((first, lost));
+
+    let plan = Plan { store: Some(store), cut_before: true, now: now + 1, ..Plan::default() };
+    let second = World::new(plan, upstreams(&one, &two)).await;
+    second.labelled("bob", "one", LabelForm::RAW).await;
+    let new = second.erase("bob", "one").await;
+    second.until_state(new, JobState::Settling).await;
+
+    let id = second.erase("ann", "one").await;
+    let view = second.until(id, |view| view.targets.iter().any(|target| target.next_attempt.is_some())).await;
+    assert_eq!(view.state, JobState::Running);
+    assert_eq!(view.targets[0].next_attempt.unwrap().0, now + 1 + 31, "response_timeout after the start");
+    second.pass(31);
+    second.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn p10_a_callers_credentials_do_not_survive_a_restart() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let mut erasure = crate::world::erasure();
+    erasure.authorize = forgetgate::config::Authorize::Home;
+    let plan = Plan { store: Some(same(&store)), erasure: erasure.clone(), ..Plan::default() };
+    let first = World::new(plan, upstreams(&one, &two)).await;
+    let on_its_way = first.forward("ann", "one", LabelForm::RAW).await;
+    one.will_say(&[200, 503]);
+    let id = first.erase("ann", "one").await;
+    on_its_way.ended();
+    first.until_target(id, "one", TargetState::Retrying).await;
+    let body = store.jobs.job(id).await.unwrap().unwrap().body;
+    assert!(!String::from_utf8_lossy(&body).contains("Y2FsbGVy"));
+    let later = first.now().0 + 900;
+    drop(first);
+
+    one.will_say(&[401]);
+    let second = World::new(Plan { store: Some(store), erasure, now: later, ..Plan::default() }, upstreams(&one, &two)).await;
+    second.until_target(id, "one", TargetState::Blocked).await;
+    assert_eq!(one.seen().last().unwrap().authorization(), None);
+}
+
+#[tokio::test]
+async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_no_other() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let first = World::idle(Plan { store: Some(same(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    drop(first);
+    let mut job = store.jobs.job(id).await.unwrap().unwrap();
+    let damaged = String::from_utf8(job.body).unwrap().replace("\"sealed\":\"", "\"sealed\":\"AAAA");
+    job.body = damaged.into_bytes();
+    let at = job.received;
+    store.jobs.commit(JobWrite { job, erased: Vec::new(), at }).await.unwrap();
+
+    let second = World::new(Plan { store: Some(store), ..Plan::default() }, upstreams(&one, &two)).await;
+    let let_in = async {
+        while second.is_kept_out("ann", "one") {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(let_in).await;
+    let other = second.erase("bob", "one").await;
+    second.until_state(other, JobState::Settling).await;
+}

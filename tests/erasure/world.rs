@@ -1,0 +1,383 @@
+//! A gate without listeners: barrier, store, upstreams and eraser, and a clock that only the test moves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use forgetgate::barrier::{Barrier, Passage};
+use forgetgate::config::{
+    Authorize, BaseUrl, Credentials, Engine, EraseBy, Erasure, Limits, OpenWebsockets, Route, Secret, Store, Upstream,
+    UpstreamTls,
+};
+use forgetgate::domain::alias::AliasKey;
+use forgetgate::domain::decide::text_of;
+use forgetgate::domain::erasure::{JobState, TargetState};
+use forgetgate::domain::policy::Policy;
+use forgetgate::domain::profile::Profile;
+use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds};
+use forgetgate::erasure::{
+    Clock, DeleteCall, Eraser, View, Parts, Problem, Refused, Submission, Submitted, TargetWord,
+};
+use forgetgate::store::{Jobs, Opened, Placement, Row, open};
+use forgetgate::telemetry::Registry;
+use forgetgate::upstream::{Authenticator, Connector, Site};
+use http::{HeaderMap, HeaderValue, Response};
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::service::{Service, soon};
+
+pub(crate) const BEGIN: u64 = 1_700_000_000;
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+pub(crate) const ALIAS: LabelForm = LabelForm::alias(1);
+
+/// A profile whose deletes settle after an hour, or as `more` says.
+pub(crate) fn profile(name: &str, more: &str) -> Arc<Profile> {
+    let settle = if more.contains("settle") { "" } else { "settle = \"1h\"" };
+    let text = format!(
+        r#"
+        name = "{name}"
+        source = "these tests"
+        error = "watson"
+        label = {{ header = "X-Watson-Metadata", field = "customer_id", grammar = "watson" }}
+        {settle}
+        {more}
+        [erase]
+        call = "DELETE /v{{api}}/user_data"
+        api = 1
+        query = {{ customer_id = "{{id}}", version = "{{version}}" }}
+        default_version = "2020-01-01"
+        success = "2xx"
+        [[endpoint]]
+        call = "POST /v1/message"
+        is = ["labelled"]
+        [[endpoint]]
+        call = "DELETE /v1/user_data"
+        is = ["erase"]
+        [[endpoint]]
+        call = "DELETE /v2/user_data"
+        is = ["erase"]
+        "#
+    );
+    Arc::new(Profile::from_toml(&text).unwrap_or_else(|faults| panic!("{faults:?}")))
+}
+
+/// An upstream without anything special.
+pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
+    Upstream {
+        name: name.into(),
+        profile: profile("plain", ""),
+        url: url.clone(),
+        route: Route::default(),
+        credentials: None,
+        group: "default".into(),
+        retired: false,
+        forwarded: false,
+        inject: false,
+        version: None,
+        held_labels_before: false,
+        passes_to: Vec::new(),
+        erase: EraseBy::default(),
+        tls: UpstreamTls::default(),
+        plan: None,
+        region: None,
+        created: None,
+        policy: Policy::default(),
+    }
+}
+
+/// Credentials that show up as `Basic Z2F0ZTpzZWNyZXQ=`.
+pub(crate) fn own_credentials(folder: &std::path::Path) -> Credentials {
+    let path = folder.join("password");
+    std::fs::write(&path, "secret").unwrap();
+    Credentials::Basic { username: "gate".into(), password: Secret::file(path) }
+}
+
+pub(crate) const OWN: &str = "Basic Z2F0ZTpzZWNyZXQ=";
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        connections_max: 100,
+        in_flight_max: 100,
+        headers_max: 100,
+        header_bytes_max: 65_536,
+        inspected_body_bytes_max: 65_536,
+        header_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(5),
+        body_stall_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(30),
+        drain_timeout: Duration::from_secs(5),
+    }
+}
+
+pub(crate) fn erasure() -> Erasure {
+    Erasure {
+        authorize: Authorize::Open,
+        deadline: Duration::from_secs(30 * 86_400),
+        erasures_per_minute: 60,
+        barrier_timeout: Duration::from_secs(10),
+        open_websockets: OpenWebsockets::Wait,
+    }
+}
+
+/// What a world is made of. Tests change what they are about.
+pub(crate) struct Plan {
+    pub(crate) erasure: Erasure,
+    pub(crate) engine: Engine,
+    pub(crate) straggle: Duration,
+    pub(crate) cut_before: bool,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+    /// The store of a world that is gone.
+    pub(crate) store: Option<Opened>,
+    /// Wraps the jobs, to make them fail.
+    pub(crate) jobs: Option<Arc<dyn Jobs>>,
+    pub(crate) now: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            erasure: erasure(),
+            engine: Engine::Memory,
+            straggle: Duration::from_secs(30),
+            cut_before: false,
+            folder: Arc::new(tempfile::tempdir().unwrap()),
+            store: None,
+            jobs: None,
+            now: BEGIN,
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) eraser: Eraser,
+    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) store: Opened,
+    pub(crate) sites: Vec<Arc<Site>>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+    clock: Arc<AtomicU64>,
+    working: Option<AbortOnDropHandle<()>>,
+}
+
+pub(crate) fn open_store(folder: &std::path::Path, engine: Engine) -> Opened {
+    let config = Store {
+        engine,
+        path: folder.join("store"),
+        key_file: folder.join("store.key"),
+        lease: LEASE,
+        cache_entries: 1000,
+        cache_bytes: 16 << 20,
+    };
+    open(&config).unwrap()
+}
+
+impl World {
+    /// A world with these upstreams that works already.
+    pub(crate) async fn new(plan: Plan, upstreams: Vec<Upstream>) -> Self {
+        let mut world = Self::idle(plan, upstreams).await;
+        world.eraser.restore().await.unwrap();
+        world.work();
+        world
+    }
+
+    /// One that does not work yet.
+    pub(crate) async fn idle(plan: Plan, upstreams: Vec<Upstream>) -> Self {
+        let store = plan.store.unwrap_or_else(|| open_store(plan.folder.path(), plan.engine));
+        let sites = sites(&store, upstreams).await;
+        let names: Vec<Arc<str>> = sites.iter().map(|site| Arc::clone(&site.upstream.name)).collect();
+        let registry = Registry::new(&names, 1);
+        let barrier = Barrier::new(1000, LEASE, plan.straggle);
+        let clock = Arc::new(AtomicU64::new(plan.now));
+        let read = Arc::clone(&clock);
+        let eraser = Eraser::new(Parts {
+            barrier: Arc::clone(&barrier),
+            index: Arc::clone(&store.index),
+            jobs: plan.jobs.unwrap_or_else(|| Arc::clone(&store.jobs)),
+            keys: Arc::clone(&store.keys),
+            sites: sites.clone(),
+            erasure: plan.erasure,
+            response_timeout: Duration::from_secs(30),
+            lease: LEASE,
+            clock: Arc::new(move || UnixSeconds(read.load(Ordering::SeqCst))) as Clock,
+            registry: Arc::clone(&registry),
+            runtime: tokio::runtime::Handle::current(),
+            cut_before: plan.cut_before,
+        });
+        Self { eraser, barrier, store, sites, registry, folder: plan.folder, clock, working: None }
+    }
+
+    pub(crate) fn work(&mut self) {
+        let eraser = self.eraser.clone();
+        self.working = Some(AbortOnDropHandle::new(tokio::spawn(async move { eraser.run().await })));
+    }
+
+    pub(crate) fn now(&self) -> UnixSeconds {
+        UnixSeconds(self.clock.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.fetch_add(seconds, Ordering::SeqCst);
+        self.eraser.wake();
+    }
+
+    pub(crate) fn site(&self, name: &str) -> &Arc<Site> {
+        self.sites.iter().find(|site| &*site.upstream.name == name).unwrap()
+    }
+
+    /// A labelled request that has been let in and recorded and is on its way.
+    pub(crate) async fn forward(&self, customer: &str, name: &str, form: LabelForm) -> Passage {
+        self.try_forward(customer, name, form).await.expect("the customer is kept out")
+    }
+
+    /// `None` if a fence keeps it out.
+    pub(crate) async fn try_forward(&self, customer: &str, name: &str, form: LabelForm) -> Option<Passage> {
+        let key = self.key(customer, name, form);
+        let mut passage = self.barrier.enter(&key, self.now()).ok()?.passage;
+        let placement = Placement {
+            key,
+            id: id(customer),
+            resource: "rooms/1".into(),
+            wire: None,
+            api: Some(2),
+            seen: self.now(),
+        };
+        self.store.index.record(placement).await.unwrap();
+        passage.recorded(self.now());
+        passage.forwarded();
+        Some(passage)
+    }
+
+    /// Data of this customer is there, and the exchange is over.
+    pub(crate) async fn labelled(&self, customer: &str, name: &str, form: LabelForm) {
+        self.forward(customer, name, form).await.ended();
+    }
+
+    pub(crate) fn is_kept_out(&self, customer: &str, name: &str) -> bool {
+        self.barrier.enter(&self.key(customer, name, LabelForm::RAW), self.now()).is_err()
+    }
+
+    fn key(&self, customer: &str, name: &str, form: LabelForm) -> PairKey {
+        let tag = self.store.keys.tag(&id(customer));
+        PairKey { tag, upstream: self.site(name).number, form, resource: ResourceHash([7; 8]) }
+    }
+
+    pub(crate) async fn rows(&self, customer: &str) -> Vec<Row> {
+        let customer = id(customer);
+        self.store.index.rows(&[self.store.keys.tag(&customer)], &customer).await.unwrap()
+    }
+
+    /// Which of the customer's rows are marked erased, by upstream and form.
+    pub(crate) async fn marked(&self, customer: &str) -> Vec<(u16, u8, bool)> {
+        let row = |row: Row| (row.key.upstream.0, row.key.form.0, row.erased_at.is_some());
+        self.rows(customer).await.into_iter().map(row).collect()
+    }
+
+    /// The alias of a customer at an upstream.
+    pub(crate) fn alias(&self, customer: &str, name: &str) -> String {
+        text_of(&self.site(name).aliases, &id(customer), ALIAS).into()
+    }
+
+    pub(crate) fn call(&self, customer: &str, name: &str) -> DeleteCall {
+        DeleteCall {
+            site: Arc::clone(self.site(name)),
+            api: Some(1),
+            path: "/v1/user_data".into(),
+            query: Some(format!("customer_id={customer}")),
+            headers: HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("Basic Y2FsbGVy"))]),
+            forgetgate_authorization: None,
+            prefer_wait: None,
+            peer: Some([127, 0, 0, 1].into()),
+        }
+    }
+
+    /// Deletes on the data path.
+    pub(crate) async fn delete(&self, customer: &str, name: &str) -> Result<Response<Bytes>, Refused> {
+        soon(self.eraser.delete(self.call(customer, name))).await
+    }
+
+    /// Deletes on the data path, which must be accepted.
+    pub(crate) async fn erase(&self, customer: &str, name: &str) -> Uuid {
+        erasure_of(&self.delete(customer, name).await.unwrap())
+    }
+
+    /// Submits through the admin API.
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<View, Problem> {
+        match self.eraser.submit(submission).await? {
+            Submitted::Accepted(view) => Ok(*view),
+            Submitted::DryRun(_) => panic!("a dry run"),
+        }
+    }
+
+    pub(crate) async fn show(&self, id: Uuid) -> View {
+        self.eraser.show(id).await.unwrap()
+    }
+
+    /// Waits until the erasure looks so.
+    pub(crate) async fn until(&self, id: Uuid, looks: impl Fn(&View) -> bool) -> View {
+        let looking = async {
+            loop {
+                let view = self.show(id).await;
+                if looks(&view) {
+                    return view;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        match tokio::time::timeout(crate::service::LONG, looking).await {
+            Ok(view) => view,
+            Err(_) => panic!("it never looked so: {:#?}", self.show(id).await),
+        }
+    }
+
+    pub(crate) async fn until_state(&self, id: Uuid, state: JobState) -> View {
+        self.until(id, |view| view.state == state).await
+    }
+
+    pub(crate) async fn until_target(&self, id: Uuid, name: &str, state: TargetState) -> View {
+        let of = TargetWord::Of(state);
+        self.until(id, |view| view.targets.iter().any(|target| target.upstream == name && target.state == of)).await
+    }
+}
+
+async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<Site>> {
+    let mut sites = Vec::new();
+    for upstream in upstreams {
+        let number = store.index.upstream_number(&upstream.name, &upstream.url.authority).await.unwrap();
+        let aliases = AliasKey::new(&store.keys.alias_key(&upstream.name), 1);
+        let connector = Connector::new(&upstream, limits().connect_timeout).unwrap();
+        let authenticator = Authenticator::new(upstream.credentials.as_ref(), &limits()).unwrap();
+        sites.push(Arc::new(Site { number, upstream: Arc::new(upstream), aliases, connector, authenticator }));
+    }
+    sites
+}
+
+pub(crate) fn id(text: &str) -> CustomerId {
+    CustomerId::new(text).unwrap()
+}
+
+pub(crate) fn submission(customer: &str) -> Submission {
+    Submission {
+        customer_id: id(customer),
+        id: None,
+        submitted: None,
+        upstreams: None,
+        dry_run: false,
+        reason: None,
+    }
+}
+
+pub(crate) fn erasure_of(response: &Response<Bytes>) -> Uuid {
+    response.headers()["forgetgate-erasure"].to_str().unwrap().parse().unwrap()
+}
+
+/// Two services, and a world in which they are `one` and `two`.
+pub(crate) async fn pair(plan: Plan, change: impl Fn(&mut Upstream)) -> (World, Service, Service) {
+    let (one, two) = (Service::start().await, Service::start().await);
+    let mut upstreams = vec![upstream("one", &one.url), upstream("two", &two.url)];
+    upstreams.iter_mut().for_each(change);
+    (World::new(plan, upstreams).await, one, two)
+}
+

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, Running, StartError};
 use crate::config::{self, Engine};
-use crate::telemetry::{self, events};
+use crate::telemetry::{self, chain, events};
 
 /// The configuration was refused.
 const CONFIG_REFUSED: u8 = 3;
@@ -70,12 +70,6 @@ fn until_signal(running: Running) -> ExitCode {
 fn failed(error: &dyn std::error::Error) -> ExitCode {
     say(&format!("forgetgate: {}", chain(error)));
     ExitCode::FAILURE
-}
-
-/// An error and its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn say(line: &str) {

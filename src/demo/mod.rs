@@ -22,6 +22,7 @@ pub use self::serve::services_only;
 pub use self::stage::Stage;
 use crate::app;
 use crate::config::{self, Address, Config};
+use crate::telemetry::chain;
 
 /// The config that is used where there is no file.
 const EMBEDDED: &str = include_str!("../../config.toml");
@@ -119,15 +120,10 @@ fn exit_code(outcome: Result<bool, Failure>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("forgetgate demo: {}", causes(&error));
+            eprintln!("forgetgate demo: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let rest = std::iter::successors(error.source(), |cause| cause.source());
-    rest.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The same on any stage; tells whether every claim held.

@@ -9,20 +9,8 @@ use super::Eraser;
 use crate::domain::UnixSeconds;
 use crate::domain::erasure::{Job, JobState, Outcome, Target, TargetState, Verdict};
 use crate::store::StoreError;
-use crate::telemetry::{AttemptOutcome, FailureKind, Standing, TargetEnd, events};
+use crate::telemetry::{AttemptOutcome, FailureKind, Standing, TargetEnd, chain, events};
 use crate::upstream::{CallError, ConnectError, Fault, Stage};
-
-/// An error with all that is behind it, outermost first.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
 
 pub(super) fn warn(what: &str, error: &dyn Error) {
     events::Warned { what: &format!("{what}: {}", chain(error)) }.emit();

@@ -23,5 +23,12 @@ pub use self::logging::{LogGuard, LoggingError, init as init_logging};
 pub use self::metrics::{CONTENT_TYPE as METRICS_TYPE, Gauge};
 pub use self::registry::Registry;
 
+/// An error with all that is behind it on one line, outermost first.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use super::call::{Answer, BodyEnd, Bounds, CallError, call};
 use super::connect::Connector;
 use super::credentials::sensitive;
+use crate::telemetry::{chain, events};
 use crate::config::Secret;
 use crate::config::secret::SecretError;
 
@@ -225,7 +226,7 @@ impl Shared {
                 Ok(header)
             }
             Err(error) => {
-                tracing::warn!(%error, "no token from IAM");
+                events::Warned { what: &format!("no token from IAM: {}", chain(&error)) }.emit();
                 let in_a_row = state.failure.as_ref().map_or(0, |failure| failure.in_a_row);
                 let pause = PAUSE_FIRST.saturating_mul(1 << in_a_row.min(6)).min(PAUSE_MAX);
                 state.failure =

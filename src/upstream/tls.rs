@@ -11,6 +11,7 @@ use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore, crypto};
 
+use crate::telemetry::{chain, events};
 use crate::config::UpstreamTls;
 
 /// The trusted roots could not be had. Said at start, before anything is sent.
@@ -154,7 +155,7 @@ fn system_roots() -> Result<Arc<RootCertStore>, RootsError> {
     }
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "some of the system's trusted roots cannot be read");
+        events::Warned { what: &format!("some of the system's trusted roots cannot be read: {}", chain(error)) }.emit();
     }
     let mut roots = RootCertStore::empty();
     // Systems ship roots that webpki cannot use; those are nobody's fault here, and the others still count.

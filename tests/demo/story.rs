@@ -31,7 +31,7 @@ fn a_gate_that_does_nothing_is_found_out() {
     let mut out = Vec::new();
     let mut stage = Stage::new(&mut out, false);
     let start = |_: forgetgate::config::Config| Ok::<_, demo::GateError>(Gate { addr, admin, stop: Box::new(|| ()) });
-    let all_held = demo::play(&options, demo::config(&options).unwrap(), demo::start_gate, &mut stage).unwrap();
+    let all_held = demo::play(&options, demo::config(&options).unwrap(), start, &mut stage).unwrap();
     let (claims, broken) = (stage.claims(), stage.broken());
     let told = String::from_utf8(out).unwrap();
     assert!(!all_held, "{told}");

@@ -1,3 +1,5 @@
+//! P7 and P6 at their root: what the keys seal is opened by those who may, and by nobody else.
+
 use uuid::Uuid;
 
 use super::{Failure, Keys};

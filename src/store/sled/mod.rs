@@ -25,6 +25,7 @@ use super::open::OpenError;
 use super::row::StoredRow;
 use super::seal::Keys;
 use super::{Figures, Index, JobWrite, Jobs, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredJob};
+use crate::telemetry::events;
 use crate::config;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
@@ -126,7 +127,7 @@ impl Drop for SledStore {
         self.shared.queue.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
+                events::TaskPanicked { task: "store" }.emit();
             }
         }
     }

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use tokio::time::Instant;
+
+use crate::telemetry::{chain, events};
 use super::Tuning;
 use super::files::Files;
 use super::queue::{Answer, Queue, Refusal, Work};
@@ -46,7 +49,7 @@ impl Opener {
             }
             thread::sleep(RELEASE_PAUSE);
         }
-        tracing::warn!("the store's lock is not released yet");
+        events::Warned { what: "the store's lock is not released yet" }.emit();
     }
 
     /// After a failure: what the page cache holds is written again first.
@@ -79,7 +82,7 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
         match serve(shared, &mut tables) {
             Ok(()) => {
                 if let Err(error) = guarded(AssertUnwindSafe(|| tables.close())) {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the store did not close in good order");
+                    events::StoreBroken { error: &format!("it did not close in good order: {}", chain(&error)) }.emit();
                 }
                 opener.wait_until_released();
                 return;
@@ -87,15 +90,13 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
             Err(error) => {
                 shared.queue.refuse(Refusal::Broken);
                 shared.waiting.lock().clear();
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the store is broken and will be opened again"
-                );
+                events::StoreBroken { error: &chain(&error) }.emit();
+                let broken = Instant::now();
                 bury(tables);
                 let Some(again) = open_again(shared, opener) else { return };
                 tables = again;
                 shared.queue.accept(Refusal::Broken);
-                tracing::info!("the store is open again");
+                events::StoreRecovered { after_s: broken.elapsed().as_secs() }.emit();
             }
         }
     }
@@ -135,7 +136,7 @@ fn bury(tables: Tables) {
         }))
     });
     if buried.is_err() {
-        tracing::error!("no thread could be started to close the broken store");
+        events::Warned { what: "no thread could be started to close the broken store" }.emit();
     }
 }
 
@@ -145,9 +146,7 @@ fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
     while !shared.queue.closed_within(pause) {
         match opener.reopen(&shared.syncs) {
             Ok(tables) => return Some(tables),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "the store does not open yet")
-            }
+            Err(error) => events::Warned { what: &format!("the store does not open yet: {}", chain(&error)) }.emit(),
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
@@ -166,13 +165,13 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
         let progress = shared.progress.load(Ordering::Relaxed);
         let stuck = progress % 2 == 1 && progress == last;
         if !stuck && unmoved >= LOOKS {
-            tracing::info!("the store moves again");
+            events::StoreRecovered { after_s: stall.as_secs() }.emit();
             shared.queue.accept(Refusal::Stalled);
         }
         unmoved = if stuck { unmoved + 1 } else { 0 };
         last = progress;
         if unmoved == LOOKS {
-            tracing::error!("the store has not answered for {stall:?}; traffic is refused until it does");
+            events::StoreBroken { error: "it has not answered for longer than it may" }.emit();
             shared.queue.refuse(Refusal::Stalled);
             shared.waiting.lock().clear();
         }

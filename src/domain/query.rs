@@ -20,10 +20,13 @@ pub struct Pair<'a> {
 
 /// The pairs of a query string, divided by `&`.
 pub fn pairs(raw: &str) -> impl Iterator<Item = Pair<'_>> {
-    raw.split('&').filter(|whole| !whole.is_empty()).map(|whole| {
-        let (name, value) = whole.split_once('=').unwrap_or((whole, ""));
-        Pair { name, value, whole }
-    })
+    raw.split('&').filter_map(pair)
+}
+
+/// `None` for nothing between two `&`.
+fn pair(whole: &str) -> Option<Pair<'_>> {
+    let (name, value) = whole.split_once('=').unwrap_or((whole, ""));
+    (!whole.is_empty()).then_some(Pair { name, value, whole })
 }
 
 /// Form-decodes: `+` is a space, `%XX` a byte. Borrowed when there is nothing to decode.
@@ -46,16 +49,17 @@ pub fn encoded(value: &str) -> String {
 #[must_use]
 pub fn rewritten<'a>(raw: &'a str, rewrite: impl Fn(Pair<'a>) -> Option<String>) -> String {
     let mut written = String::with_capacity(raw.len() + 32);
-    for pair in pairs(raw) {
-        let new = rewrite(pair);
-        let text = new.as_deref().unwrap_or(pair.whole);
-        if text.is_empty() {
+    let mut first = true;
+    for whole in raw.split('&') {
+        let new = pair(whole).and_then(&rewrite);
+        if new.as_ref().is_some_and(String::is_empty) {
             continue;
         }
-        if !written.is_empty() {
+        if !first {
             written.push('&');
         }
-        written.push_str(text);
+        first = false;
+        written.push_str(new.as_deref().unwrap_or(whole));
     }
     written
 }
@@ -68,8 +72,10 @@ mod tests {
 
     #[test]
     fn p8_pairs_that_are_not_ours_keep_their_bytes() {
+        for raw in ["a=1&b=%7e+x&c&d=", "", "&", "a&&b", "&a=1&", "=&=="] {
+            assert_eq!(rewritten(raw, |_| None), raw);
+        }
         let raw = "a=1&b=%7e+x&c&d=";
-        assert_eq!(rewritten(raw, |_| None), raw);
         assert_eq!(rewritten(raw, |pair| (pair.name == "b").then(|| "b=2".into())), "a=1&b=2&c&d=");
         assert_eq!(rewritten(raw, |pair| (pair.name == "a").then(String::new)), "b=%7e+x&c&d=");
     }

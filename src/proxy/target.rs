@@ -103,7 +103,6 @@ fn rewrite_filter(raw: &str, rules: Rules<'_>) -> Option<String> {
         let label = todays_label(rules, &id).ok()?;
         label.form.is_alias().then(|| text_of(rules.aliases, &id, label.form))
     };
-    let mut changed = false;
     let rewritten = query::rewritten(raw, |pair| {
         if !query::decoded(pair.name).eq_ignore_ascii_case(FILTER.as_bytes()) {
             return None;
@@ -112,6 +111,5 @@ fn rewrite_filter(raw: &str, rules: Rules<'_>) -> Option<String> {
         let filter = log_filter::rewritten(std::str::from_utf8(&filter).ok()?, &rules.label.field, substitute)?;
         Some(format!("{}={}", pair.name, query::encoded(&filter)))
     });
-    changed |= rewritten != raw;
-    changed.then_some(rewritten)
+    (rewritten != raw).then_some(rewritten)
 }

@@ -10,7 +10,7 @@ use crate::config::{Engine, Store};
 const NAME: &str = "ended";
 
 /// A file beside the store's own, there only between two runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct EndedMark(Option<PathBuf>);
 
 impl EndedMark {

@@ -156,6 +156,15 @@ impl Parts {
         let mark = EndedMark::of(&config.store);
         // A store that knows no upstream has never served.
         let cut_before = mark.take() && !opened.index.upstreams().await?.is_empty();
+        let built = Self::assemble(config, opened, mark.clone(), cut_before).await;
+        if built.is_err() && !cut_before {
+            // Nothing was let in, so there is nothing that the next start should reckon with.
+            mark.set();
+        }
+        built
+    }
+
+    async fn assemble(config: Config, opened: Opened, mark: EndedMark, cut_before: bool) -> Result<Self, StartError> {
         let sites = sites::build(&config, &opened).await?;
         let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
         let names: Vec<Arc<str>> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();

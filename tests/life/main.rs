@@ -5,9 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 
+mod canary;
+mod durable;
 mod kill;
 mod limits;
 mod memory;
 mod races;
+mod store;
 mod stragglers;
 mod support;

@@ -53,5 +53,9 @@ pub(crate) fn service() -> Running {
 
 /// One that lets in those whom `options` names.
 pub(crate) fn service_for(options: Options) -> Running {
-    Service::start(Kind::SpeechToText, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), options).unwrap()
+    service_of(Kind::SpeechToText, options)
+}
+
+pub(crate) fn service_of(kind: Kind, options: Options) -> Running {
+    Service::start(kind, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), options).unwrap()
 }

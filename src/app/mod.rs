@@ -64,7 +64,10 @@ impl StartError {
     /// Is the configuration to blame?
     #[must_use]
     pub const fn is_config(&self) -> bool {
-        matches!(self, Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. }))
+        matches!(
+            self,
+            Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+        )
     }
 }
 
@@ -100,7 +103,12 @@ pub fn start(config: Config) -> Result<Running, StartError> {
             match Parts::build(config, opened).await {
                 Err(error) => drop(built.send(Err(error))),
                 Ok(parts) => {
-                    drop(built.send(Ok((parts.addresses.clone(), parts.admin.clone(), parts.workers, Arc::clone(&parts.registry)))));
+                    drop(built.send(Ok((
+                        parts.addresses.clone(),
+                        parts.admin.clone(),
+                        parts.workers,
+                        Arc::clone(&parts.registry),
+                    ))));
                     // A sender that is dropped means: at once.
                     let limit = stopped.await.unwrap_or(Duration::ZERO);
                     end.send_replace(Some(parts.take_down(limit).await));
@@ -129,6 +137,56 @@ impl Running {
         }
         let joined = self.thread.take().is_none_or(|thread| thread.join().is_ok());
         joined && *self.ended.borrow() == Some(true)
+    }
+}
+
+/// What there is before a listener is open.
+struct Core {
+    registry: Arc<Registry>,
+    writer: Option<AccessWriter>,
+    barrier: Arc<Barrier>,
+    lost_until: Option<Instant>,
+    eraser: Eraser,
+    shared: Arc<Shared>,
+}
+
+impl Core {
+    async fn build(config: &Config, opened: &Opened, cut_before: bool) -> Result<Self, StartError> {
+        let sites = sites::build(config, opened).await?;
+        let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
+        let names: Vec<Arc<str>> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
+        let registry = Registry::new(&names, workers);
+        let (access_log, writer) = access_log(config, &names, &registry)?;
+        let limits = config.limits.clone();
+        let lost_until = cut_before.then(|| Instant::now() + limits.response_timeout + LOST_MARGIN);
+        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
+        let eraser = Eraser::new(erasure::Parts {
+            barrier: Arc::clone(&barrier),
+            index: Arc::clone(&opened.index),
+            jobs: Arc::clone(&opened.jobs),
+            keys: Arc::clone(&opened.keys),
+            sites: sites.clone(),
+            erasure: config.erasure.clone(),
+            response_timeout: limits.response_timeout,
+            lease: config.store.lease,
+            clock: Arc::new(clock::unix_now),
+            registry: Arc::clone(&registry),
+            runtime: runtime::Handle::current(),
+            cut_before,
+        });
+        eraser.restore().await?;
+        let shared = Arc::new(Shared {
+            routes: Routes::new(&sites),
+            sites,
+            barrier: Arc::clone(&barrier),
+            index: Arc::clone(&opened.index),
+            keys: Arc::clone(&opened.keys),
+            limits,
+            barrier_timeout: config.erasure.barrier_timeout,
+            workers,
+            access_log,
+        });
+        Ok(Self { registry, writer, barrier, lost_until, eraser, shared })
     }
 }
 
@@ -165,53 +223,40 @@ impl Parts {
     }
 
     async fn assemble(config: Config, opened: Opened, mark: EndedMark, cut_before: bool) -> Result<Self, StartError> {
-        let sites = sites::build(&config, &opened).await?;
-        let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
-        let names: Vec<Arc<str>> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
-        let registry = Registry::new(&names, workers);
-        let (access_log, writer) = access_log(&config, &names, &registry)?;
-        let limits = config.limits.clone();
-        let lost_until = cut_before.then(|| Instant::now() + limits.response_timeout + LOST_MARGIN);
-        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
-        let eraser = Eraser::new(erasure::Parts {
-            barrier: Arc::clone(&barrier),
-            index: Arc::clone(&opened.index),
-            jobs: Arc::clone(&opened.jobs),
-            keys: Arc::clone(&opened.keys),
-            sites: sites.clone(),
-            erasure: config.erasure.clone(),
-            response_timeout: limits.response_timeout,
-            lease: config.store.lease,
-            clock: Arc::new(clock::unix_now),
-            registry: Arc::clone(&registry),
-            runtime: runtime::Handle::current(),
-            cut_before,
-        });
-        eraser.restore().await?;
-        let shared = Arc::new(Shared {
-            routes: Routes::new(&sites),
-            sites,
-            barrier: Arc::clone(&barrier),
-            index: Arc::clone(&opened.index),
-            keys: Arc::clone(&opened.keys),
-            limits,
-            barrier_timeout: config.erasure.barrier_timeout,
-            workers,
-            access_log,
-        });
+        let core = Core::build(&config, &opened, cut_before).await?;
+        let Core { registry, writer, barrier, lost_until, eraser, shared } = core;
+        let workers = shared.workers;
         let readiness = Readiness::new();
         let listeners = readiness.awaits("listeners");
         let bound = config.listen.iter().map(|listen| bind(&listen.address)).collect::<Result<Vec<_>, _>>()?;
-        let admin_listener = admin::Listener::bind(&config.admin.address).await.map_err(|source| StartError::Listen { address: config.admin.address.to_string(), source })?;
+        let admin_listener = admin::Listener::bind(&config.admin.address)
+            .await
+            .map_err(|source| StartError::Listen { address: config.admin.address.to_string(), source })?;
         let admin = admin_listener.local_address().map_err(StartError::Thread)?;
         let addresses = bound.iter().map(|bound| bound.address).collect();
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
         drop(listeners);
-        let state = Arc::new(State { eraser: eraser.clone(), index: Arc::clone(&opened.index), registry: Arc::clone(&registry), config: Arc::new(config), readiness });
-        let admin_drain = CancellationToken::new();
+        let (index, config) = (Arc::clone(&opened.index), Arc::new(config));
+        let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
+        let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
         let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
         let work = tokio::spawn(async move { eraser.run().await });
-        Ok(Self { addresses, admin, workers, registry, listening, writer, work, admin_serving, admin_drain, state, mark, barrier, lost_until, opened })
+        Ok(Self {
+            addresses,
+            admin,
+            workers,
+            registry,
+            listening,
+            writer,
+            work,
+            admin_serving,
+            admin_drain,
+            state,
+            mark,
+            barrier,
+            lost_until,
+            opened,
+        })
     }
 
     async fn take_down(self, limit: Duration) -> bool {
@@ -227,7 +272,8 @@ impl Parts {
         }
         drop(self.opened);
         // The next run must reckon with what this one still reckons with.
-        let nothing_is_late = !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
+        let nothing_is_late =
+            !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
         if whole && nothing_is_late {
             self.mark.set();
         }

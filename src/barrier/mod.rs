@@ -124,7 +124,9 @@ impl Barrier {
     #[must_use]
     pub fn is_straggling(&self) -> bool {
         let now = Instant::now();
-        let late = |person: &Person| person.flights.iter().any(|flight| flight.stragglers_until.is_some_and(|until| until > now));
+        let late = |person: &Person| {
+            person.flights.iter().any(|flight| flight.stragglers_until.is_some_and(|until| until > now))
+        };
         self.shards.iter().any(|shard| shard.lock().people.values().any(late))
     }
 

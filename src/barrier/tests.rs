@@ -43,7 +43,9 @@ fn p3_a_pair_is_known_only_once_it_was_recorded_and_for_one_lease() {
 #[test]
 fn p12_the_cache_is_bounded_and_keeps_what_is_used() {
     let barrier = Barrier::new(64 * 8, LEASE, STRAGGLE);
-    let keys: Vec<_> = (0..100_u8).map(|n| PairKey { tag: Tag([[n; 15].as_slice(), &[0]].concat().try_into().unwrap()), ..key(0, HERE) }).collect();
+    let keys: Vec<_> = (0..100_u8)
+        .map(|n| PairKey { tag: Tag([[n; 15].as_slice(), &[0]].concat().try_into().unwrap()), ..key(0, HERE) })
+        .collect();
     for each in &keys {
         passed(&barrier, each);
     }

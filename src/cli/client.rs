@@ -183,8 +183,7 @@ pub(super) fn customer(given: &str, input: &mut dyn BufRead) -> Result<CustomerI
     } else {
         given
     };
-    CustomerId::new(id)
-        .ok_or_else(|| Failure::usage("a customer's ID is not blank and has at most 4096 bytes".into()))
+    CustomerId::new(id).ok_or_else(|| Failure::usage("a customer's ID is not blank and has at most 4096 bytes".into()))
 }
 
 #[cfg(test)]

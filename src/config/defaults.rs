@@ -5,9 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{
-    Address, Admin, Authorize, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Store,
-};
+use super::{Address, Admin, Authorize, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Store};
 
 impl Address {
     /// Can only this machine reach it?
@@ -37,21 +35,14 @@ impl fmt::Display for Address {
 impl Default for Log {
     /// Text, `info`, one line a request.
     fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            level: "info".to_owned(),
-            access: true,
-        }
+        Self { format: LogFormat::Text, level: "info".to_owned(), access: true }
     }
 }
 
 impl Default for Admin {
     /// 127.0.0.1:8081, without a token.
     fn default() -> Self {
-        Self {
-            address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))),
-            token: None,
-        }
+        Self { address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))), token: None }
     }
 }
 

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets,
-    Secret, SecretSource, Store, Upstream, format_duration, format_size,
+    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Secret,
+    SecretSource, Store, Upstream, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -37,16 +37,10 @@ impl Limits {
             ("in_flight_max", self.in_flight_max.to_string()),
             ("headers_max", self.headers_max.to_string()),
             ("header_bytes_max", bytes(self.header_bytes_max)),
-            (
-                "inspected_body_bytes_max",
-                bytes(self.inspected_body_bytes_max),
-            ),
+            ("inspected_body_bytes_max", bytes(self.inspected_body_bytes_max)),
             ("header_timeout", format_duration(self.header_timeout)),
             ("idle_timeout", format_duration(self.idle_timeout)),
-            (
-                "body_stall_timeout",
-                format_duration(self.body_stall_timeout),
-            ),
+            ("body_stall_timeout", format_duration(self.body_stall_timeout)),
             ("connect_timeout", format_duration(self.connect_timeout)),
             ("response_timeout", format_duration(self.response_timeout)),
             ("drain_timeout", format_duration(self.drain_timeout)),
@@ -81,16 +75,8 @@ impl Authorize {
 
 /// Numbers stay numbers.
 fn limits(limits: &Limits) -> Value {
-    let value = |value: String| {
-        value
-            .parse::<u64>()
-            .map_or_else(|_| json!(value), |number| json!(number))
-    };
-    limits
-        .rows()
-        .into_iter()
-        .map(|(key, written)| (key.to_owned(), value(written)))
-        .collect()
+    let value = |value: String| value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number));
+    limits.rows().into_iter().map(|(key, written)| (key.to_owned(), value(written))).collect()
 }
 
 fn log(log: &Log) -> Value {
@@ -209,9 +195,6 @@ fn derive(from: &DeriveFrom) -> Value {
         DeriveFrom::Jwt(claim) => json!({ "jwt": claim }),
         DeriveFrom::Json(pointer) => json!({ "json": pointer }),
         DeriveFrom::Multipart { part, json: None } => json!({ "multipart": part }),
-        DeriveFrom::Multipart {
-            part,
-            json: Some(pointer),
-        } => json!({ "multipart": part, "json": pointer }),
+        DeriveFrom::Multipart { part, json: Some(pointer) } => json!({ "multipart": part, "json": pointer }),
     }
 }

@@ -38,13 +38,7 @@ pub struct Warning {
 impl fmt::Display for Fault {
     /// `12:3: upstream[1].url: … — …`; whoever prints it puts the file's name and a colon before it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        sentence(
-            f,
-            (self.line, self.column),
-            &self.key,
-            &self.what,
-            &self.right,
-        )
+        sentence(f, (self.line, self.column), &self.key, &self.what, &self.right)
     }
 }
 
@@ -53,13 +47,7 @@ impl std::error::Error for Fault {}
 impl fmt::Display for Warning {
     /// The same form as a [`Fault`]'s.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        sentence(
-            f,
-            (self.line, self.column),
-            &self.key,
-            &self.what,
-            &self.right,
-        )
+        sentence(f, (self.line, self.column), &self.key, &self.what, &self.right)
     }
 }
 

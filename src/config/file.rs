@@ -29,11 +29,7 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            faults: RefCell::new(Vec::new()),
-            warnings: RefCell::new(Vec::new()),
-        }
+        Self { text, faults: RefCell::new(Vec::new()), warnings: RefCell::new(Vec::new()) }
     }
 
     pub(super) fn place(&self, offset: usize, key: String) -> Place {
@@ -41,34 +37,19 @@ impl<'a> Report<'a> {
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Place {
             line: before.matches('\n').count() + 1,
-            column: before
-                .get(line_start..)
-                .map_or(0, |line| line.chars().count())
-                + 1,
+            column: before.get(line_start..).map_or(0, |line| line.chars().count()) + 1,
             key,
         }
     }
 
     pub(super) fn fault(&self, place: &Place, what: impl Into<String>, right: impl Into<String>) {
         let Place { line, column, key } = place.clone();
-        self.faults.borrow_mut().push(Fault {
-            line,
-            column,
-            key,
-            what: what.into(),
-            right: right.into(),
-        });
+        self.faults.borrow_mut().push(Fault { line, column, key, what: what.into(), right: right.into() });
     }
 
     pub(super) fn warning(&self, place: &Place, what: impl Into<String>, right: impl Into<String>) {
         let Place { line, column, key } = place.clone();
-        self.warnings.borrow_mut().push(Warning {
-            line,
-            column,
-            key,
-            what: what.into(),
-            right: right.into(),
-        });
+        self.warnings.borrow_mut().push(Warning { line, column, key, what: what.into(), right: right.into() });
     }
 
     /// Faults and warnings in the order of the file.
@@ -92,12 +73,7 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     pub(super) const fn new(place: Place, table: &'a DeTable<'a>, report: &'a Report<'a>) -> Self {
-        Self {
-            place,
-            report,
-            table,
-            asked: RefCell::new(Vec::new()),
-        }
+        Self { place, report, table, asked: RefCell::new(Vec::new()) }
     }
 
     /// The value of `key`, if it is there.
@@ -105,11 +81,7 @@ impl<'a> Table<'a> {
         self.asked.borrow_mut().push(key);
         let (name, value) = self.table.get_key_value(key)?;
         let place = self.report.place(name.span().start, self.key_of(key));
-        Some(Value {
-            place,
-            value: value.get_ref(),
-            report: self.report,
-        })
+        Some(Value { place, value: value.get_ref(), report: self.report })
     }
 
     /// The value of `key`, which must be there; `right` says what to write.
@@ -132,10 +104,7 @@ impl<'a> Table<'a> {
     pub(super) fn place_of(&self, key: &str) -> Place {
         match self.table.get_key_value(key) {
             Some((name, _)) => self.report.place(name.span().start, self.key_of(key)),
-            None => Place {
-                key: self.key_of(key),
-                ..self.place.clone()
-            },
+            None => Place { key: self.key_of(key), ..self.place.clone() },
         }
     }
 
@@ -156,8 +125,7 @@ impl<'a> Table<'a> {
                 Some(guess) => format!("did you mean `{guess}`?"),
                 None => format!("known here: {}", asked.join(", ")),
             };
-            self.report
-                .fault(&self.place_of(key), "is no key that is known here", right);
+            self.report.fault(&self.place_of(key), "is no key that is known here", right);
         }
     }
 
@@ -202,8 +170,7 @@ impl<'a> Value<'a> {
     /// A whole number in decimal, hexadecimal, octal or binary.
     pub(super) fn number(&self, form: &str) -> Option<i64> {
         let number = self.value.as_integer();
-        let number =
-            number.and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
+        let number = number.and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
         self.expect(number, form)
     }
 
@@ -224,28 +191,16 @@ impl<'a> Value<'a> {
     pub(super) fn list(&self, form: &str) -> Vec<Self> {
         let entries = self.expect(self.value.as_array(), form);
         let entry = |(i, entry): (usize, &'a toml::Spanned<DeValue<'a>>)| Value {
-            place: self
-                .report
-                .place(entry.span().start, format!("{}[{}]", self.place.key, i + 1)),
+            place: self.report.place(entry.span().start, format!("{}[{}]", self.place.key, i + 1)),
             value: entry.get_ref(),
             report: self.report,
         };
-        entries
-            .into_iter()
-            .flat_map(|entries| entries.iter().enumerate())
-            .map(entry)
-            .collect()
+        entries.into_iter().flat_map(|entries| entries.iter().enumerate()).map(entry).collect()
     }
 
     /// One of a few words. Words of `later` are known, but to a later version.
     pub(super) fn choice<T: Clone>(&self, words: &[(&str, T)], later: &[&str]) -> Option<T> {
-        let form = || {
-            words
-                .iter()
-                .map(|(word, _)| format!("{word:?}"))
-                .collect::<Vec<_>>()
-                .join(" or ")
-        };
+        let form = || words.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(" or ");
         let word = self.text(&form())?;
         if let Some((_, meaning)) = words.iter().find(|(known, _)| *known == word) {
             return Some(meaning.clone());
@@ -256,10 +211,7 @@ impl<'a> Value<'a> {
         }
         let guess = nearest(word, words.iter().map(|(known, _)| *known));
         let guess = guess.map_or_else(String::new, |guess| format!("; did you mean {guess:?}?"));
-        self.fault(
-            format!("{word:?} is none of its values"),
-            format!("{}{guess}", form()),
-        );
+        self.fault(format!("{word:?} is none of its values"), format!("{}{guess}", form()));
         None
     }
 

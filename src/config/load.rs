@@ -23,8 +23,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Fault>> {
 
 fn read(path: &Path) -> Result<String, Vec<Fault>> {
     let mut bytes = Vec::new();
-    let outcome =
-        File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
+    let outcome = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
     if let Err(error) = outcome {
         let right = match error.kind() {
             io::ErrorKind::NotFound => "the path of a config.toml (--config)",
@@ -33,35 +32,15 @@ fn read(path: &Path) -> Result<String, Vec<Fault>> {
         return Err(whole_file(1, format!("cannot be read: {error}"), right));
     }
     if bytes.len() as u64 > BYTES_MAX {
-        return Err(whole_file(
-            1,
-            format!("is larger than {BYTES_MAX} bytes"),
-            "a smaller file",
-        ));
+        return Err(whole_file(1, format!("is larger than {BYTES_MAX} bytes"), "a smaller file"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        let line = error
-            .as_bytes()
-            .iter()
-            .take(good)
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
-        whole_file(
-            line,
-            "is not UTF-8".to_owned(),
-            "a file in UTF-8, as TOML is",
-        )
+        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        whole_file(line, "is not UTF-8".to_owned(), "a file in UTF-8, as TOML is")
     })
 }
 
 fn whole_file(line: usize, what: String, right: &str) -> Vec<Fault> {
-    vec![Fault {
-        line,
-        column: 1,
-        key: String::new(),
-        what,
-        right: right.to_owned(),
-    }]
+    vec![Fault { line, column: 1, key: String::new(), what, right: right.to_owned() }]
 }

@@ -1,10 +1,7 @@
 //! "Did you mean": the known word that a mistyped one was probably meant to be.
 
 /// The word of `known` nearest to `typed`, if it is near enough to be worth a guess: at most one slip in three letters.
-pub(super) fn nearest<'k>(
-    typed: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<&'k str> {
+pub(super) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let bound = typed.chars().count().div_ceil(3);
     known
         .into_iter()
@@ -22,9 +19,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut next = vec![left];
         for (to, above) in b.chars().zip(row.windows(2)) {
             let [diagonal, above] = above else { continue };
-            left = (diagonal + usize::from(from != to))
-                .min(above + 1)
-                .min(left + 1);
+            left = (diagonal + usize::from(from != to)).min(above + 1).min(left + 1);
             next.push(left);
         }
         row = next;

@@ -4,19 +4,8 @@
 
 use std::time::Duration;
 
-const DURATIONS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
-const SIZES: [(&str, u64); 4] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const DURATIONS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// How a duration is written, for the sentence that says what would be right.
 pub(crate) const DURATION_FORM: &str = "a whole number and ms, s, m, h or d, such as \"10s\"";
@@ -32,10 +21,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 /// Writes a duration in its largest whole unit: what [`parse_duration`] reads back, to the millisecond.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
-    format(
-        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-        &DURATIONS,
-    )
+    format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATIONS)
 }
 
 /// Reads a size in bytes. `None` if the text has another form or the number is too large.
@@ -62,9 +48,7 @@ fn format(value: u64, units: &[(&str, u64)]) -> String {
         .iter()
         .find(|(_, scale)| value.is_multiple_of(*scale) && value != 0)
         .or(units.last())
-        .map_or_else(String::new, |(name, scale)| {
-            format!("{}{name}", value / scale)
-        })
+        .map_or_else(String::new, |(name, scale)| format!("{}{name}", value / scale))
 }
 
 #[cfg(test)]
@@ -82,11 +66,7 @@ mod tests {
             ("30d", 2_592_000_000),
             ("0s", 0),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                Some(Duration::from_millis(millis)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in [
             "",
@@ -107,12 +87,7 @@ mod tests {
 
     #[test]
     fn sizes_are_a_number_and_one_binary_unit() {
-        for (text, bytes) in [
-            ("512B", 512),
-            ("64KiB", 65_536),
-            ("1MiB", 1 << 20),
-            ("2GiB", 2 << 30),
-        ] {
+        for (text, bytes) in [("512B", 512), ("64KiB", 65_536), ("1MiB", 1 << 20), ("2GiB", 2 << 30)] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
         for text in ["64", "64KB", "64kib", "1.5MiB", "MiB", "99999999999GiB"] {

@@ -3,10 +3,7 @@
 //! A file is read again when it has changed, so that a rotated secret needs no reload: each read looks at the file's
 //! identity, size and times, and only a difference costs more than that look.
 
-#![allow(
-    clippy::module_name_repetitions,
-    reason = "used as config::SecretText and the like"
-)]
+#![allow(clippy::module_name_repetitions, reason = "used as config::SecretText and the like")]
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -63,10 +60,7 @@ pub enum SecretError {
         place: String,
     },
     /// Longer than [`Secret::BYTES_MAX`], or not UTF-8.
-    #[error(
-        "the secret in {place} is not a text of at most {} bytes",
-        Secret::BYTES_MAX
-    )]
+    #[error("the secret in {place} is not a text of at most {} bytes", Secret::BYTES_MAX)]
     NoText {
         /// Where it was looked for.
         place: String,
@@ -102,18 +96,14 @@ impl Secret {
         match &self.source {
             SecretSource::File(path) => self.read_file(path),
             SecretSource::Env(name) => {
-                let text =
-                    std::env::var(name).map_err(|_| SecretError::Unset { name: name.clone() })?;
+                let text = std::env::var(name).map_err(|_| SecretError::Unset { name: name.clone() })?;
                 SecretText::trimmed(Zeroizing::new(text), || self.source.to_string())
             }
         }
     }
 
     fn read_file(&self, path: &Path) -> Result<SecretText, SecretError> {
-        let unreadable = |source| SecretError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| SecretError::Unreadable { path: path.to_owned(), source };
         let mut last = self.last.lock();
         let stamp = Stamp::of(&std::fs::metadata(path).map_err(unreadable)?);
         if let Some((_, text)) = last.as_ref().filter(|(seen, _)| *seen == stamp) {
@@ -124,17 +114,10 @@ impl Secret {
         // The stamp is the opened file's, taken before it is read: a later change can only make it look stale.
         let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
         let mut bytes = Zeroizing::new(Vec::new());
-        file.take(Self::BYTES_MAX + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(Self::BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         let place = || self.source.to_string();
-        let text = std::str::from_utf8(&bytes)
-            .ok()
-            .filter(|text| text.len() as u64 <= Self::BYTES_MAX);
-        let text = Zeroizing::new(
-            text.ok_or_else(|| SecretError::NoText { place: place() })?
-                .to_owned(),
-        );
+        let text = std::str::from_utf8(&bytes).ok().filter(|text| text.len() as u64 <= Self::BYTES_MAX);
+        let text = Zeroizing::new(text.ok_or_else(|| SecretError::NoText { place: place() })?.to_owned());
         let text = SecretText::trimmed(text, place)?;
         *last = Some((stamp, text.clone()));
         Ok(text)
@@ -143,10 +126,7 @@ impl Secret {
 
 impl From<SecretSource> for Secret {
     fn from(source: SecretSource) -> Self {
-        Self {
-            source,
-            last: Arc::default(),
-        }
+        Self { source, last: Arc::default() }
     }
 }
 
@@ -182,10 +162,7 @@ impl SecretText {
         &self.0
     }
 
-    fn trimmed(
-        mut text: Zeroizing<String>,
-        place: impl FnOnce() -> String,
-    ) -> Result<Self, SecretError> {
+    fn trimmed(mut text: Zeroizing<String>, place: impl FnOnce() -> String) -> Result<Self, SecretError> {
         let kept = text.trim_end().len();
         text.truncate(kept);
         if text.is_empty() {
@@ -233,10 +210,7 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, format!("  {CANARY}\r\n\n")).unwrap();
 
-        assert_eq!(
-            Secret::file(&path).read().unwrap().expose(),
-            format!("  {CANARY}")
-        );
+        assert_eq!(Secret::file(&path).read().unwrap().expose(), format!("  {CANARY}"));
     }
 
     #[test]
@@ -261,10 +235,7 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, " \n").unwrap();
 
-        assert!(matches!(
-            Secret::file(&path).read(),
-            Err(SecretError::Empty { .. })
-        ));
+        assert!(matches!(Secret::file(&path).read(), Err(SecretError::Empty { .. })));
     }
 
     #[test]
@@ -273,19 +244,13 @@ mod tests {
         let path = folder.path().join("token");
         std::fs::write(&path, vec![b'x'; 64 * 1024 + 1]).unwrap();
 
-        assert!(matches!(
-            Secret::file(&path).read(),
-            Err(SecretError::NoText { .. })
-        ));
+        assert!(matches!(Secret::file(&path).read(), Err(SecretError::NoText { .. })));
     }
 
     #[test]
     fn an_environment_variable_is_read_and_its_absence_said() {
         assert!(!Secret::env("PATH").read().unwrap().expose().is_empty());
-        assert!(matches!(
-            Secret::env("FORGETGATE_NO_SUCH_VARIABLE").read(),
-            Err(SecretError::Unset { .. })
-        ));
+        assert!(matches!(Secret::env("FORGETGATE_NO_SUCH_VARIABLE").read(), Err(SecretError::Unset { .. })));
     }
 
     /// P7: neither the reference nor the text prints the secret.

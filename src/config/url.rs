@@ -29,9 +29,7 @@ pub enum UrlFault {
     #[error("its port is no number from 1 to 65535")]
     Port,
     /// A path that two readers could read in two ways.
-    #[error(
-        "its path is not plain: whole segments, no `.`, `..`, `//`, `\\`, `;`, blanks or percent-encoding"
-    )]
+    #[error("its path is not plain: whole segments, no `.`, `..`, `//`, `\\`, `;`, blanks or percent-encoding")]
     Path,
 }
 
@@ -43,12 +41,8 @@ impl BaseUrl {
     /// The first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, UrlFault> {
         let (tls, rest) = strip_scheme(text).ok_or(UrlFault::Scheme)?;
-        let (rest, fragment) = rest
-            .split_once('#')
-            .map_or((rest, None), |(a, b)| (a, Some(b)));
-        let (rest, query) = rest
-            .split_once('?')
-            .map_or((rest, None), |(a, b)| (a, Some(b)));
+        let (rest, fragment) = rest.split_once('#').map_or((rest, None), |(a, b)| (a, Some(b)));
+        let (rest, query) = rest.split_once('?').map_or((rest, None), |(a, b)| (a, Some(b)));
         let (place, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         match (place.contains('@'), query, fragment) {
             (true, _, _) => return Err(UrlFault::UserInfo),
@@ -58,21 +52,13 @@ impl BaseUrl {
         }
         let (host, port) = split_port(place)?;
         let own_port = if tls { 443 } else { 80 };
-        let written = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.to_owned()
-        };
+        let written = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let port = port.unwrap_or(own_port);
         Ok(Self {
             tls,
             host: host.to_owned(),
             port,
-            authority: if port == own_port {
-                written
-            } else {
-                format!("{written}:{port}")
-            },
+            authority: if port == own_port { written } else { format!("{written}:{port}") },
             path: plain_path(path).ok_or(UrlFault::Path)?,
         })
     }
@@ -120,29 +106,18 @@ fn split_port(place: &str) -> Result<(&str, Option<u16>), UrlFault> {
         Some((host, port)) => (host, Some(parse_port(port)?)),
         None => (place, None),
     };
-    if is_host_name(host) {
-        Ok((host, port))
-    } else {
-        Err(UrlFault::Host)
-    }
+    if is_host_name(host) { Ok((host, port)) } else { Err(UrlFault::Host) }
 }
 
 fn parse_port(text: &str) -> Result<u16, UrlFault> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|port| digits && *port != 0)
-        .ok_or(UrlFault::Port)
+    text.parse().ok().filter(|port| digits && *port != 0).ok_or(UrlFault::Port)
 }
 
 /// A host name or an IPv4 address: dots between labels of letters, digits, `-` and `_`.
 pub(super) fn is_host_name(host: &str) -> bool {
     let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
 }
@@ -155,14 +130,9 @@ pub(super) fn plain_path(path: &str) -> Option<String> {
     }
     let plain = |segment: &str| {
         !matches!(segment, "" | "." | "..")
-            && segment
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && !b"%\\;?#\"<>^`{|}".contains(&b))
+            && segment.bytes().all(|b| b.is_ascii_graphic() && !b"%\\;?#\"<>^`{|}".contains(&b))
     };
-    path.strip_prefix('/')?
-        .split('/')
-        .all(plain)
-        .then(|| path.to_owned())
+    path.strip_prefix('/')?.split('/').all(plain).then(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -171,36 +141,17 @@ mod tests {
 
     fn check(text: &str, expected: Result<(&str, u16, &str, &str), UrlFault>) {
         let url = BaseUrl::parse(text);
-        let seen = url.as_ref().map(|u| {
-            (
-                u.host.as_str(),
-                u.port,
-                u.authority.as_str(),
-                u.path.as_str(),
-            )
-        });
+        let seen = url.as_ref().map(|u| (u.host.as_str(), u.port, u.authority.as_str(), u.path.as_str()));
         assert_eq!(seen.map_err(|fault| *fault), expected, "{text}");
     }
 
     #[test]
     fn a_url_is_taken_apart_into_what_a_connection_needs() {
-        check(
-            "https://a.example/instances/G",
-            Ok(("a.example", 443, "a.example", "/instances/G")),
-        );
-        check(
-            "HTTPS://a.example:443/",
-            Ok(("a.example", 443, "a.example", "")),
-        );
-        check(
-            "http://127.0.0.1:9101",
-            Ok(("127.0.0.1", 9101, "127.0.0.1:9101", "")),
-        );
+        check("https://a.example/instances/G", Ok(("a.example", 443, "a.example", "/instances/G")));
+        check("HTTPS://a.example:443/", Ok(("a.example", 443, "a.example", "")));
+        check("http://127.0.0.1:9101", Ok(("127.0.0.1", 9101, "127.0.0.1:9101", "")));
         check("http://[::1]:80/x/", Ok(("::1", 80, "[::1]", "/x")));
-        check(
-            "https://[2001:db8::1]:8443",
-            Ok(("2001:db8::1", 8443, "[2001:db8::1]:8443", "")),
-        );
+        check("https://[2001:db8::1]:8443", Ok(("2001:db8::1", 8443, "[2001:db8::1]:8443", "")));
     }
 
     #[test]
@@ -234,11 +185,7 @@ mod tests {
             ("http://localhost.example", false),
             ("http://10.0.0.1", false),
         ] {
-            assert_eq!(
-                BaseUrl::parse(text).map(|url| url.is_loopback()),
-                Ok(loopback),
-                "{text}"
-            );
+            assert_eq!(BaseUrl::parse(text).map(|url| url.is_loopback()), Ok(loopback), "{text}");
         }
     }
 }

@@ -44,9 +44,7 @@ impl GrammarName {
         match self {
             Self::Watson => is_watson(canonical),
             Self::WatsonDiscovery => is_watson(canonical) && canonical.len() <= DISCOVERY_ID_CHARACTERS_MAX,
-            Self::WatsonVr => {
-                !canonical.is_empty() && canonical.chars().all(|c| c.is_alphanumeric() || c == '_')
-            }
+            Self::WatsonVr => !canonical.is_empty() && canonical.chars().all(|c| c.is_alphanumeric() || c == '_'),
         }
     }
 

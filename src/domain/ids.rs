@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The blind name of a customer: the first 16 bytes of HMAC-SHA-256(index key of the epoch, canonical ID).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

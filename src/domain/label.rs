@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+use super::CustomerId;
 use super::profile::{GrammarName, LabelRule};
 use super::query;
 use super::refusal::{Code, Refusal};
-use super::CustomerId;
 
 /// IDs in one label beyond which it is not a label any more.
 const IDS_MAX: usize = 16;
@@ -117,7 +117,10 @@ pub fn from_delete_query(raw_query: Option<&str>, rule: &LabelRule) -> Result<Cu
             found = Some(query::decoded(pair.value));
         }
     }
-    let missing = Refusal::new(Code::LabelMissing, "A delete must name one customer: send the query parameter customer_id=YOUR_CUSTOMER_ID");
+    let missing = Refusal::new(
+        Code::LabelMissing,
+        "A delete must name one customer: send the query parameter customer_id=YOUR_CUSTOMER_ID",
+    );
     let bytes = found.filter(|bytes| !bytes.trim_ascii().is_empty()).ok_or(missing)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::from(Code::LabelInvalid))?;
     CustomerId::new(text).ok_or_else(|| Code::LabelInvalid.into())
@@ -173,7 +176,8 @@ mod tests {
 
     #[test]
     fn p8_the_callers_other_fields_stay_in_their_place() {
-        let written = |value: &str, ids: &[&str]| String::from_utf8(write(value.as_bytes(), "customer_id", ids)).unwrap();
+        let written =
+            |value: &str, ids: &[&str]| String::from_utf8(write(value.as_bytes(), "customer_id", ids)).unwrap();
         assert_eq!(written("a=1;customer_id=x;b", &["y"]), "a=1;customer_id=y;b");
         assert_eq!(written("customer_id=x;a;customer_id=z", &["x"]), "customer_id=x;a");
         assert_eq!(written("a", &["x"]), "a;customer_id=x");
@@ -182,7 +186,8 @@ mod tests {
 
     #[test]
     fn p6_a_delete_names_exactly_one_customer() {
-        let deleted = |query: &str| from_delete_query(Some(query), &rule()).map(|id| id.expose().to_owned()).map_err(|r| r.code);
+        let deleted =
+            |query: &str| from_delete_query(Some(query), &rule()).map(|id| id.expose().to_owned()).map_err(|r| r.code);
         assert_eq!(deleted("customer_id=ab+c%2F%C3%A9%2B%26%25"), Ok("ab c/é+&%".into()));
         assert_eq!(deleted("customer_id=ab%20c"), Ok("ab c".into()));
         assert_eq!(deleted("version=1&customer%5Fid=x"), Ok("x".into()));

@@ -62,7 +62,16 @@ mod tests {
 
     #[test]
     fn generic_ids_are_not_personal() {
-        for id in ["442079460958", "a+b", "+12", "user_4711", "50%", "a b+c/d&e", "c@", "550e8400-e29b-41d4-a716-446655440000"] {
+        for id in [
+            "442079460958",
+            "a+b",
+            "+12",
+            "user_4711",
+            "50%",
+            "a b+c/d&e",
+            "c@",
+            "550e8400-e29b-41d4-a716-446655440000",
+        ] {
             assert!(!looks_personal(id), "{id}");
         }
     }

@@ -183,11 +183,15 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::LabelPersonal => {
             "The customer ID looks like personal data (an e-mail address, a telephone number, a handle): send a generic ID"
         }
-        Code::PathAmbiguous => "The path can be read in more than one way: send it without encoded slashes, dot segments or empty segments",
+        Code::PathAmbiguous => {
+            "The path can be read in more than one way: send it without encoded slashes, dot segments or empty segments"
+        }
         Code::HeaderAmbiguous => "The request's headers can be read in more than one way",
         Code::BetaRefused => "This is a beta call, and the gate's policy refuses those",
         Code::TrainingPersonal => "The training data holds personal data, which this service cannot delete by customer",
-        Code::EndpointUnknown => "The service's profile does not name this call, and the gate's policy refuses such calls",
+        Code::EndpointUnknown => {
+            "The service's profile does not name this call, and the gate's policy refuses such calls"
+        }
         Code::ErasureUnauthorised => "This delete needs the header Forgetgate-Authorization with the right token",
         Code::UpstreamUnknown => "No route of the gate matches this path and host",
         Code::BodyTooLarge => "The body is larger than what the gate may inspect for a customer ID",
@@ -197,7 +201,9 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::UpgradeUnsupported => "The gate does not carry this upgrade of the connection",
         Code::UpstreamUnreachable => "The service behind the gate cannot be reached",
         Code::UpstreamTimeout => "The service behind the gate did not answer in time",
-        Code::StoreUnavailable => "The gate cannot write down whose data this is, so it does not let it through: try again",
+        Code::StoreUnavailable => {
+            "The gate cannot write down whose data this is, so it does not let it through: try again"
+        }
         Code::ErasureInProgress => "This customer's data is being erased at this moment: try again",
         Code::Overloaded => "The gate is at its limit: try again",
         Code::Draining => "The gate is about to stop: try again",

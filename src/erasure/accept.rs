@@ -112,7 +112,8 @@ impl Eraser {
         let intent = self.intent(&mut asked, active);
         let known = self.shared.index.upstreams().await?;
         let within = self.settings().reaches(&asked.customer, &known);
-        let join = |job: &mut Job| (job.join(intent, |scope, upstream| reaches(scope, &within, upstream)), Marks::default());
+        let join =
+            |job: &mut Job| (job.join(intent, |scope, upstream| reaches(scope, &within, upstream)), Marks::default());
         self.shared.ledger.change_locked(&guard, id, self.now(), join).await?;
         if let Some(own) = asked.id {
             self.shared.ledger.attach(own, id, tag, self.now()).await?;

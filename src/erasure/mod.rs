@@ -34,9 +34,7 @@ pub use self::answer::Refused;
 pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Decided, Submission, Submitted};
-pub use self::views::{
-    DecisionView, DryRun, List, View, EvidenceView, Recipient, Recipients, TargetView, TargetWord,
-};
+pub use self::views::{DecisionView, DryRun, EvidenceView, List, Recipient, Recipients, TargetView, TargetWord, View};
 
 use self::failures::Failures;
 use self::ledger::{Ledger, Locks};

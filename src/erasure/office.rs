@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::accept::{Asked, Problem};
 use super::ledger::Marks;
 use super::settings::{Settings, held};
-use super::views::{DryRun, List, View, Recipient, Recipients, TargetView};
+use super::views::{DryRun, List, Recipient, Recipients, TargetView, View};
 use super::{Eraser, send};
 use crate::domain::erasure::{Decision, Fault, Intent, Job, JobState, Scope, Target, TargetState, Verdict, plan};
 use crate::domain::{CustomerId, UnixSeconds};
@@ -121,12 +121,7 @@ impl Eraser {
     ///
     /// # Errors
     /// `Store`.
-    pub async fn list(
-        &self,
-        state: Option<JobState>,
-        cursor: Option<Uuid>,
-        limit: usize,
-    ) -> Result<List, Problem> {
+    pub async fn list(&self, state: Option<JobState>, cursor: Option<Uuid>, limit: usize) -> Result<List, Problem> {
         let (limit, now) = (limit.clamp(1, LIST_MAX), self.now());
         let mut list = List { erasures: Vec::new(), next: cursor };
         for _ in 0..PAGES_MAX {
@@ -185,7 +180,8 @@ impl Eraser {
         let known = self.shared.index.upstreams().await?;
         let mut found: BTreeMap<String, (BTreeSet<String>, UnixSeconds)> = BTreeMap::new();
         for row in rows.into_iter().filter(|row| row.erased_at.is_none()) {
-            let name = known.iter().find(|upstream| upstream.number == row.key.upstream).map(|known| known.name.clone());
+            let name =
+                known.iter().find(|upstream| upstream.number == row.key.upstream).map(|known| known.name.clone());
             let name = name.unwrap_or_else(|| format!("upstream {}", row.key.upstream.0));
             let (resources, since) = found.entry(name).or_insert_with(|| (BTreeSet::new(), row.first_seen));
             *since = row.first_seen.min(*since);

@@ -12,12 +12,14 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Eraser, report};
 use super::ledger::{Entry, Marks};
 use super::settings::{Settings, held};
+use super::{Eraser, report};
 use crate::barrier::{Drain, Fence};
 use crate::domain::decide::text_of;
-use crate::domain::erasure::{Fault, Job, Outcome, Reach, Step, Target, TargetKey, TargetState, next_step, passers, plan_at};
+use crate::domain::erasure::{
+    Fault, Job, Outcome, Reach, Step, Target, TargetKey, TargetState, next_step, passers, plan_at,
+};
 use crate::domain::{CustomerId, PairKey, UnixSeconds, UpstreamNumber};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
@@ -94,7 +96,13 @@ impl Eraser {
     }
 
     /// What the run before this one had on its way there may still arrive until then.
-    pub(super) fn lost_until(&self, rows: &[Row], upstream: UpstreamNumber, life: UnixSeconds, at: UnixSeconds) -> Straggling {
+    pub(super) fn lost_until(
+        &self,
+        rows: &[Row],
+        upstream: UpstreamNumber,
+        life: UnixSeconds,
+        at: UnixSeconds,
+    ) -> Straggling {
         let until = UnixSeconds(life.0 + self.settings().response_timeout.as_secs() + 1);
         // In the second of a quick restart both lives write the same time.
         let from_before = |row: &Row| row.key.upstream == upstream && row.first_seen <= life;
@@ -289,7 +297,10 @@ impl Round<'_> {
 /// The rows that a delete under this target covers.
 pub(super) fn marks(rows: &[Row], key: TargetKey) -> Vec<PairKey> {
     let covered = |row: &&Row| {
-        row.key.upstream == key.upstream && row.key.form == key.form && key.label_of == key.upstream && row.erased_at.is_none()
+        row.key.upstream == key.upstream
+            && row.key.form == key.form
+            && key.label_of == key.upstream
+            && row.erased_at.is_none()
     };
     rows.iter().filter(covered).map(|row| row.key).collect()
 }

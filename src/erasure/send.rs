@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::{Eraser, report};
 use super::intake::DeleteCall;
+use super::{Eraser, report};
 use crate::domain::erasure::{Evidence, Fault, Outcome, Target, judge};
 use crate::domain::{UnixSeconds, UpstreamNumber, query};
 use crate::upstream::{Answer, Bounds, CallError, Connector, CredentialsError, Fault as Broken, Site, call};
@@ -222,7 +222,11 @@ async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderVal
         Ok(Ok(authorization)) => Ok(authorization),
         Ok(Err(error)) => {
             report::warn("a delete has no credentials", &error);
-            Err(if CredentialsError::is_blocked(&error) { Outcome::Blocked(fault) } else { Outcome::Retry { fault, after: None } })
+            Err(if CredentialsError::is_blocked(&error) {
+                Outcome::Blocked(fault)
+            } else {
+                Outcome::Retry { fault, after: None }
+            })
         }
         Err(_late) => Err(Outcome::Retry { fault, after: None }),
     }

@@ -85,11 +85,7 @@ fn not_configured(upstream: &KnownUpstream) -> Reach {
 
 /// What the index says, in the words of planning.
 pub(super) fn held(rows: &[Row]) -> Vec<Held> {
-    let held = |row: &Row| Held {
-        upstream: row.key.upstream,
-        form: row.key.form,
-        api: row.api,
-        last_seen: row.last_seen,
-    };
+    let held =
+        |row: &Row| Held { upstream: row.key.upstream, form: row.key.form, api: row.api, last_seen: row.last_seen };
     rows.iter().map(held).collect()
 }

@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::{Eraser, report};
 use super::ledger::{Entry, Marks};
 use super::round::{marks, narrow, with_passers};
 use super::settings::held;
+use super::{Eraser, report};
 use crate::barrier::Fence;
 use crate::domain::erasure::{Intent, Job, Outcome, Step, TargetKey, TargetState, next_step, plan};
 use crate::domain::{UnixSeconds, UpstreamNumber};

@@ -56,7 +56,8 @@ impl Listening {
             // A worker that is gone has nothing to finish.
             drop(orders.send(Order::Drain(until)));
         }
-        let joined = tokio::task::spawn_blocking(move || self.workers.into_iter().all(|(_, thread)| thread.join().is_ok()));
+        let joined =
+            tokio::task::spawn_blocking(move || self.workers.into_iter().all(|(_, thread)| thread.join().is_ok()));
         joined.await.unwrap_or(false) && Instant::now() < until
     }
 }

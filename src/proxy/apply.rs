@@ -112,13 +112,17 @@ impl NewHead<'_> {
             Kind::Trailer => self.trailer(new, &value),
             Kind::Other => match (self.governed.role(name.as_str()), self.orders) {
                 (Some(Role::LegacyOptOut | Role::LabelTwin), _) => {}
-                (Some(Role::OptOut), Orders { opt_out: OptOutLine::Untouched, .. }) => drop(new.append(name.clone(), value)),
+                (Some(Role::OptOut), Orders { opt_out: OptOutLine::Untouched, .. }) => {
+                    new.append(name.clone(), value);
+                }
                 (Some(Role::OptOut), _) => {}
                 (Some(Role::Label), Orders { label: LabelLine::Write(line), .. }) => {
                     insert_bytes(new, name.clone(), line);
                     written.label = true;
                 }
-                (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => drop(new.append(name.clone(), value)),
+                (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => {
+                    new.append(name.clone(), value);
+                }
             },
             Kind::MethodOverride | Kind::TraceState | Kind::Forwarding => drop(new.append(name.clone(), value)),
         }
@@ -181,7 +185,8 @@ impl NewHead<'_> {
 
 /// May this name not stand in a trailer? The governed ones, and those that frame or address a message (RFC 9110 §6.5.1).
 pub(super) fn is_kept_from_trailers(governed: &Governed, name: &str) -> bool {
-    let framing = ["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "authorization", "upgrade"];
+    let framing =
+        ["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "authorization", "upgrade"];
     governed.role(name).is_some() || framing.iter().any(|each| name.eq_ignore_ascii_case(each))
 }
 
@@ -212,7 +217,8 @@ fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
     let coded = old.contains_key(TRANSFER_ENCODING);
     let words = |value: &'_ HeaderValue| -> Vec<HeaderName> {
         let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        let names = tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
+        let names =
+            tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
         names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
     };
     let nominated: Vec<HeaderName> = old.get_all(http::header::CONNECTION).iter().flat_map(words).collect();

@@ -212,7 +212,9 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Passing(passing) => passing.live.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint()),
+            Self::Passing(passing) => {
+                passing.live.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+            }
         }
     }
 }

@@ -70,7 +70,19 @@ pub struct EraseCall {
 impl Prepared {
     pub(super) fn into_call(self, entry: Entry, request_id: HeaderValue) -> EraseCall {
         let Self { destination, api, method, path, query, headers, forgetgate_authorization, prefer_wait, peer } = self;
-        EraseCall { destination, api, method, path, query, headers, forgetgate_authorization, prefer_wait, peer, request_id, entry }
+        EraseCall {
+            destination,
+            api,
+            method,
+            path,
+            query,
+            headers,
+            forgetgate_authorization,
+            prefer_wait,
+            peer,
+            request_id,
+            entry,
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, sleep_until};
 
 use super::Gate;
-use super::{apply, framing};
 use super::body::{AnswerBody, BodyState, Progress, RequestBody};
 use super::entry::Entry;
 use super::exchange::{Answer, Exchange, Waiting};
 use super::record::Recorded;
+use super::{apply, framing};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{ConnectError, PoolError, Taken};
@@ -48,7 +48,8 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
         };
         passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
         let answer = Box::pin(sender.try_send_request(request));
-        let exchange = Exchange { gate: Rc::clone(gate), index, passages, sender: Some(sender), request: Rc::clone(&body), entry };
+        let exchange =
+            Exchange { gate: Rc::clone(gate), index, passages, sender: Some(sender), request: Rc::clone(&body), entry };
         let (answer, mut exchange) = wait(Waiting::new(answer, exchange), &body, gate).await;
         match answer {
             Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -60,7 +61,9 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
             Some(Ok(response)) => return Ok(pass(response, exchange, &request_id)),
             Some(Err(mut error)) => {
                 // Given back unsent: the connection had died in the pool, and one new one is tried.
-                let Some(unsent) = error.take_message().filter(|_| reused) else { return Err(broke_off(&body, exchange)) };
+                let Some(unsent) = error.take_message().filter(|_| reused) else {
+                    return Err(broke_off(&body, exchange));
+                };
                 exchange.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
                 (request, passages, entry) = (unsent, std::mem::take(&mut exchange.passages), exchange.into_entry());
             }
@@ -69,7 +72,11 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
     }
 }
 
-fn pass(response: Response<hyper::body::Incoming>, mut exchange: Exchange, request_id: &http::HeaderValue) -> Response<AnswerBody> {
+fn pass(
+    response: Response<hyper::body::Incoming>,
+    mut exchange: Exchange,
+    request_id: &http::HeaderValue,
+) -> Response<AnswerBody> {
     let (mut parts, body) = response.into_parts();
     exchange.entry.answered(parts.status.as_u16());
     parts.version = http::Version::HTTP_11;

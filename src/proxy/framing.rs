@@ -38,7 +38,10 @@ pub(super) fn check(parts: &Parts, raw: Option<RawHead>, bounds: HeadBounds) -> 
         return Err(Code::HeaderTooLarge.into());
     }
     if raw.fragment {
-        return Err(Refusal::new(Code::PathAmbiguous, "The request target has a # in it, which no request target may have"));
+        return Err(Refusal::new(
+            Code::PathAmbiguous,
+            "The request target has a # in it, which no request target may have",
+        ));
     }
     if parts.method == Method::CONNECT {
         return Err(Refusal::new(Code::UpstreamUnknown, "The gate is no forward proxy: CONNECT has no route"));
@@ -69,12 +72,18 @@ fn body_length(parts: &Parts, raw: RawHead) -> Result<BodyLength, Refusal> {
         if raw.lengths > 0 {
             return Err(ambiguous("The request has both Transfer-Encoding and Content-Length"));
         }
-        return if is_just_chunked(headers) { Ok(BodyLength::Unknown) } else { Err(ambiguous("The only Transfer-Encoding that is taken is chunked, once")) };
+        return if is_just_chunked(headers) {
+            Ok(BodyLength::Unknown)
+        } else {
+            Err(ambiguous("The only Transfer-Encoding that is taken is chunked, once"))
+        };
     }
     match headers.get(CONTENT_LENGTH) {
         None => Ok(BodyLength::None),
         Some(_) if raw.lengths > 1 => Err(ambiguous("The request has two Content-Length lines")),
-        Some(value) => Ok(BodyLength::Known(decimal(value).ok_or_else(|| ambiguous("Content-Length is not a number"))?)),
+        Some(value) => {
+            Ok(BodyLength::Known(decimal(value).ok_or_else(|| ambiguous("Content-Length is not a number"))?))
+        }
     }
 }
 

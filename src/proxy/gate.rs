@@ -115,7 +115,10 @@ impl Gate {
 
     pub(super) fn head_bounds(&self) -> HeadBounds {
         let limits = &self.shared.limits;
-        HeadBounds { headers_max: limits.headers_max.min(LIBRARY_HEADERS_MAX), header_bytes_max: limits.header_bytes_max }
+        HeadBounds {
+            headers_max: limits.headers_max.min(LIBRARY_HEADERS_MAX),
+            header_bytes_max: limits.header_bytes_max,
+        }
     }
 
     pub(super) fn routes(&self) -> &Routes {
@@ -158,7 +161,12 @@ pub(super) async fn drained(body: &mut Incoming, refusal: Refusal) -> bool {
         return !matches!(refusal.code, Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge);
     }
     let small = body.size_hint().exact().is_some_and(|length| length <= DRAINED_BYTES_MAX);
-    if !small || matches!(refusal.code, Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge | Code::BodyTooLarge) {
+    if !small
+        || matches!(
+            refusal.code,
+            Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge | Code::BodyTooLarge
+        )
+    {
         return false;
     }
     let read = async { while let Some(Ok(_frame)) = body.frame().await {} };

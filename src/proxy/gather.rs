@@ -39,14 +39,16 @@ pub(super) fn gather(method: &Method, headers: &HeaderMap, governed: &Governed) 
                 None => {}
                 Some(Role::Label) if found.label.is_none() => found.label = Some(value.clone()),
                 Some(Role::Label) => return Err(ambiguous("The request has two lines of its label")),
-                Some(Role::LabelTwin) => return Err(ambiguous("The request has a second spelling of its label's header")),
+                Some(Role::LabelTwin) => {
+                    return Err(ambiguous("The request has a second spelling of its label's header"));
+                }
                 Some(Role::OptOut) => found.wish = either(found.wish, wish(value)),
                 Some(Role::LegacyOptOut) => found.wish = either(found.wish, legacy_wish(value)),
             },
             _ => {}
         }
     }
-    let confirmed = || found.nominated.iter().any(|name| name == http::header::UPGRADE);
+    let confirmed = || found.nominated.contains(&http::header::UPGRADE);
     found.websocket = to_websocket && method == Method::GET && confirmed();
     Ok(found)
 }
@@ -60,7 +62,8 @@ fn nominate(found: &mut Gathered, value: &HeaderValue, governed: &Governed) -> R
         if token.is_empty() || token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close") {
             continue;
         }
-        let name = HeaderName::from_bytes(token).map_err(|_| ambiguous("A Connection line names something that is no header"))?;
+        let name = HeaderName::from_bytes(token)
+            .map_err(|_| ambiguous("A Connection line names something that is no header"))?;
         let framing = matches!(kind(&name), Kind::Host | Kind::ContentLength | Kind::TransferEncoding);
         if framing || governed.role(name.as_str()).is_some() {
             return Err(ambiguous("A Connection line names a header that the gate or the framing depends on"));

@@ -29,19 +29,19 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use hyper::body::{Body, Incoming};
 
-pub use self::body::{AnswerBody, Passing, RequestBody};
-pub use self::erase::EraseCall;
-pub use self::gate::{Gate, Shared};
-pub use self::respond::FORGETGATE_REFUSAL;
-pub use self::route::{Destination, Routes};
 use self::apply::{Forwarded, NewHead, Orders};
 use self::body::Progress;
+pub use self::body::{AnswerBody, Passing, RequestBody};
 use self::entry::Entry;
+pub use self::erase::EraseCall;
 use self::forward::Outgoing;
 use self::framing::BodyLength;
+pub use self::gate::{Gate, Shared};
 use self::gather::Gathered;
 use self::record::{Place, Recorded};
+pub use self::respond::FORGETGATE_REFUSAL;
 use self::respond::Refusing;
+pub use self::route::{Destination, Routes};
 use self::target::Target;
 use crate::domain::decide::{Class, Decision, Derived, Permit, RequestFacts, decide};
 use crate::domain::profile::ErrorShape;
@@ -77,12 +77,22 @@ pub async fn handle(gate: &Rc<Gate>, arrived: Arrived) -> Handled {
     let mut shape = ErrorShape::Watson;
     // To read the body of such a request is to tell its sender to go on with it.
     let waits = !body.is_end_stream() && parts.headers.contains_key(http::header::EXPECT);
-    let told = tell(gate, Telling { parts, body: &mut body, raw, peer, request_id: &request_id, entry: &mut entry, shape: &mut shape }).await;
+    let told = tell(
+        gate,
+        Telling { parts, body: &mut body, raw, peer, request_id: &request_id, entry: &mut entry, shape: &mut shape },
+    )
+    .await;
     match told {
         Ok(Told::Forward { head, ahead, destination, recorded }) => {
             let body = RequestBody::new(ahead, body, &destination);
             let (index, state) = (destination.index, body.state());
-            let out = Outgoing { request: Request::from_parts(head, body), recorded, entry, index, request_id: request_id.clone() };
+            let out = Outgoing {
+                request: Request::from_parts(head, body),
+                recorded,
+                entry,
+                index,
+                request_id: request_id.clone(),
+            };
             match forward::forward(gate, out).await {
                 Ok(response) => Handled::Answer(response),
                 Err((refusal, entry)) => {
@@ -99,7 +109,13 @@ pub async fn handle(gate: &Rc<Gate>, arrived: Arrived) -> Handled {
     }
 }
 
-fn refuse(refusal: Refusal, mut entry: Entry, shape: ErrorShape, request_id: &HeaderValue, close: bool) -> Response<AnswerBody> {
+fn refuse(
+    refusal: Refusal,
+    mut entry: Entry,
+    shape: ErrorShape,
+    request_id: &HeaderValue,
+    close: bool,
+) -> Response<AnswerBody> {
     let (status, retry_after_s) = (refusal.code.status(), refusal.code.retry_after_s());
     entry.refused(refusal.code, status);
     respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close })
@@ -118,7 +134,12 @@ struct Telling<'a> {
 
 /// How the story goes on.
 enum Told {
-    Forward { head: Parts, ahead: VecDeque<http_body::Frame<bytes::Bytes>>, destination: Arc<Destination>, recorded: Recorded },
+    Forward {
+        head: Parts,
+        ahead: VecDeque<http_body::Frame<bytes::Bytes>>,
+        destination: Arc<Destination>,
+        recorded: Recorded,
+    },
     Erase(erase::Prepared),
 }
 
@@ -146,7 +167,8 @@ async fn tell(gate: &Rc<Gate>, telling: Telling<'_>) -> Result<Told, Refusal> {
     }
     let place = Place { destination: &destination, resource: &target.resource, api: target.found.api };
     let recorded = record::record(gate, permit, place).await?;
-    let head = rebuild(&destination, &target, gathered, recorded.permit(), parts, Hop { length, peer, request_id }).await?;
+    let head =
+        rebuild(&destination, &target, gathered, recorded.permit(), parts, Hop { length, peer, request_id }).await?;
     Ok(Told::Forward { head, ahead, destination, recorded })
 }
 

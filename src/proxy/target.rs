@@ -29,22 +29,34 @@ pub(super) struct Target<'p> {
 
 impl<'p> Target<'p> {
     /// Classes a request by its path below the route.
-    pub(super) fn of(parts: &Parts, prefix_len: usize, profile: &'p Profile, gathered: &Gathered) -> Result<Self, Refusal> {
+    pub(super) fn of(
+        parts: &Parts,
+        prefix_len: usize,
+        profile: &'p Profile,
+        gathered: &Gathered,
+    ) -> Result<Self, Refusal> {
         let path = parts.uri.path().get(prefix_len..).unwrap_or_default();
         if parts.uri.path() == ASTERISK && parts.method != Method::OPTIONS {
             return Err(Refusal::new(Code::PathAmbiguous, "Only OPTIONS may have * as its target"));
         }
         if climbs_out(path) {
-            return Err(Refusal::new(Code::PathAmbiguous, "The path leads out of the service: send it without dot segments"));
+            return Err(Refusal::new(
+                Code::PathAmbiguous,
+                "The path leads out of the service: send it without dot segments",
+            ));
         }
-        let classify = |method: &str| profile.classify(method, path, parts.uri.query(), gathered.websocket).map_err(ambiguous);
+        let classify =
+            |method: &str| profile.classify(method, path, parts.uri.query(), gathered.websocket).map_err(ambiguous);
         let found = classify(parts.method.as_str())?;
         for line in &gathered.method_overrides {
             for other in line.to_str().unwrap_or_default().split(',') {
                 let other = other.trim().to_ascii_uppercase();
                 let governed = found.classes.with(classify(&other)?.classes).governed();
                 if other != parts.method.as_str() && !governed.is_empty() {
-                    return Err(Refusal::new(Code::HeaderAmbiguous, "The request's method and its method override name different calls"));
+                    return Err(Refusal::new(
+                        Code::HeaderAmbiguous,
+                        "The request's method and its method override name different calls",
+                    ));
                 }
             }
         }
@@ -59,7 +71,11 @@ impl<'p> Target<'p> {
             return Ok(Uri::from_static(ASTERISK));
         }
         let base = site.upstream.url.path.as_str();
-        let rewritten = if self.found.classes.log_query() { query.and_then(|query| rewrite_filter(query, site.rules())) } else { None };
+        let rewritten = if self.found.classes.log_query() {
+            query.and_then(|query| rewrite_filter(query, site.rules()))
+        } else {
+            None
+        };
         let same_prefix = path.get(..self.prefix_len) == Some(base);
         if let (true, None, Some(whole)) = (same_prefix, &rewritten, parts.uri.path_and_query()) {
             return Ok(Uri::from(whole.clone()));
@@ -85,7 +101,8 @@ fn join(base: &str, rest: &str, query: Option<&str>) -> Result<Uri, Refusal> {
         text.push('?');
         text.push_str(query);
     }
-    let whole = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| Refusal::from(Code::PathAmbiguous))?;
+    let whole =
+        PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| Refusal::from(Code::PathAmbiguous))?;
     Ok(Uri::from(whole))
 }
 

@@ -48,7 +48,8 @@ fn valid(bytes: &[u8]) -> Option<&[u8; 55]> {
     let shaped = text.iter().enumerate().all(|(at, byte)| {
         if dashes.contains(&at) { *byte == b'-' } else { byte.is_ascii_digit() || (b'a'..=b'f').contains(byte) }
     });
-    let not_zero = |range: std::ops::Range<usize>| text.get(range).is_some_and(|id| id.iter().any(|byte| *byte != b'0'));
+    let not_zero =
+        |range: std::ops::Range<usize>| text.get(range).is_some_and(|id| id.iter().any(|byte| *byte != b'0'));
     (shaped && text.starts_with(b"00-") && not_zero(3..35) && not_zero(36..52)).then_some(text)
 }
 
@@ -81,7 +82,11 @@ mod tests {
         assert!(continued);
         assert_eq!((&ours[..36], &ours[52..]), (&sent[..36], &sent[52..]));
         assert_ne!(&ours[36..52], &sent[36..52]);
-        for bad in ["", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"] {
+        for bad in [
+            "",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        ] {
             let (ours, continued) = traceparent(Some(&HeaderValue::from_static(bad)));
             assert!(!continued);
             assert!(traceparent(Some(&ours)).1, "what is begun is valid");

@@ -22,9 +22,9 @@ use zeroize::Zeroizing;
 use super::call::{Answer, BodyEnd, Bounds, CallError, call};
 use super::connect::Connector;
 use super::credentials::sensitive;
-use crate::telemetry::{chain, events};
 use crate::config::Secret;
 use crate::config::secret::SecretError;
+use crate::telemetry::{chain, events};
 
 /// Where the token call is if the configured URL has no path; the SDKs take it with and without.
 const DEFAULT_PATH: &str = "/identity/token";

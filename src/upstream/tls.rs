@@ -11,8 +11,8 @@ use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore, crypto};
 
-use crate::telemetry::{chain, events};
 use crate::config::UpstreamTls;
+use crate::telemetry::{chain, events};
 
 /// The trusted roots could not be had. Said at start, before anything is sent.
 #[derive(Debug, thiserror::Error)]

@@ -151,7 +151,8 @@ async fn every_form_in_the_index_and_every_upstream_with_rows_is_a_target_retire
 
 #[tokio::test]
 async fn an_upstream_that_held_labels_before_is_always_a_target_in_both_forms() {
-    let (world, _one, two) = pair(Plan::default(), |upstream| upstream.held_labels_before = &*upstream.name == "two").await;
+    let (world, _one, two) =
+        pair(Plan::default(), |upstream| upstream.held_labels_before = &*upstream.name == "two").await;
     let mut call = world.call("", "one");
     call.query = Some("customer_id=ann%40example.com".into());
     let id = crate::world::erasure_of(&world.eraser.delete(call).await.unwrap());
@@ -236,7 +237,9 @@ async fn p12_only_so_many_deletes_are_under_way_at_one_upstream() {
     }
     one.saw(4).await;
     for id in &erasures {
-        world.until(*id, |view| view.targets.iter().any(|target| target.state != TargetWord::Of(TargetState::Pending))).await;
+        world
+            .until(*id, |view| view.targets.iter().any(|target| target.state != TargetWord::Of(TargetState::Pending)))
+            .await;
     }
     for _ in 0..500 {
         tokio::task::yield_now().await;

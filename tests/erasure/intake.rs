@@ -41,7 +41,8 @@ async fn p10_a_home_that_does_not_take_the_callers_delete_answers_itself_and_not
     let (world, one, two) = pair(home(), |_| {}).await;
     world.labelled("ann", "two", LabelForm::RAW).await;
     for code in [401, 403, 404, 500, 301] {
-        let answer = Response::builder().status(code).header("Content-Type", "text/x").header("X-Global-Transaction-Id", "t");
+        let answer =
+            Response::builder().status(code).header("Content-Type", "text/x").header("X-Global-Transaction-Id", "t");
         one.will([Reply::Now(answer.body(Full::from("its own words")).unwrap())]);
 
         let response = world.delete("ann", "one").await.unwrap();
@@ -62,7 +63,10 @@ async fn p10_a_home_without_an_answer_is_503_and_nothing_is_recorded() {
     let (world, one, _two) = pair(home(), |_| {}).await;
     one.will([Reply::Close]);
     let refused = world.delete("ann", "one").await.unwrap_err();
-    assert_eq!((refused.refusal.code, refused.status, refused.retry_after_s), (Code::UpstreamUnreachable, 503, Some(1)));
+    assert_eq!(
+        (refused.refusal.code, refused.status, refused.retry_after_s),
+        (Code::UpstreamUnreachable, 503, Some(1))
+    );
     assert_eq!(all(&world).await.erasures, []);
 }
 
@@ -71,7 +75,9 @@ async fn p5_a_home_that_took_it_gives_the_answer_and_its_delete_counts_if_nothin
     let (world, one, two) = pair(home(), |_| {}).await;
     world.labelled("ann", "one", LabelForm::RAW).await;
     world.labelled("ann", "two", LabelForm::RAW).await;
-    one.will([Reply::Now(Response::builder().status(204).header("X-Global-Transaction-Id", "t").body(Full::default()).unwrap())]);
+    one.will([Reply::Now(
+        Response::builder().status(204).header("X-Global-Transaction-Id", "t").body(Full::default()).unwrap(),
+    )]);
 
     let response = world.delete("ann", "one").await.unwrap();
 

@@ -30,7 +30,10 @@ async fn a_submitted_erasure_goes_where_the_data_is_and_looks_as_the_contract_sa
     world.labelled("ann", "two", LabelForm::RAW).await;
     let view = world.submit(submission("ann")).await.unwrap();
     assert_eq!(view.state, JobState::Accepted);
-    assert!(world.is_kept_out("ann", "one") && world.is_kept_out("ann", "two"), "everywhere, until the targets are known");
+    assert!(
+        world.is_kept_out("ann", "one") && world.is_kept_out("ann", "two"),
+        "everywhere, until the targets are known"
+    );
     world.work();
     let view = world.until_state(view.id, JobState::Settling).await;
     assert_eq!((one.calls().len(), two.calls().len()), (0, 1));

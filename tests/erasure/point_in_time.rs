@@ -72,7 +72,10 @@ async fn p4_rows_are_marked_when_the_delete_is_accepted_and_traffic_afterwards_m
     let id = world.erase("ann", "one").await;
     world.until_target(id, "one", TargetState::Retrying).await;
     world.until_target(id, "two", TargetState::Accepted).await;
-    assert_eq!(world.marked("ann").await, [(world.site("one").number.0, 0, false), (world.site("two").number.0, 0, true)]);
+    assert_eq!(
+        world.marked("ann").await,
+        [(world.site("one").number.0, 0, false), (world.site("two").number.0, 0, true)]
+    );
 
     world.pass(1);
     world.until_state(id, JobState::Settling).await;
@@ -152,7 +155,8 @@ async fn p4_what_passes_ids_on_drains_first_and_opens_last() {
     let mut calls = two.calls();
     calls.sort();
     let alias = world.alias("ann", "one");
-    let expected = ["ann", &alias].map(|text| format!("DELETE /base/v1/user_data?customer_id={text}&version=2020-01-01"));
+    let expected =
+        ["ann", &alias].map(|text| format!("DELETE /base/v1/user_data?customer_id={text}&version=2020-01-01"));
     assert_eq!(calls, expected, "what was passed on is the alias of the first");
 }
 

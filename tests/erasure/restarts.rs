@@ -35,7 +35,8 @@ async fn p5_what_was_accepted_before_a_crash_is_fenced_before_the_listeners_open
     drop((first, store));
 
     let reopened = open_store(folder.path(), Engine::Sled);
-    let mut second = World::idle(Plan { store: Some(reopened), folder, ..Plan::default() }, upstreams(&one, &two)).await;
+    let mut second =
+        World::idle(Plan { store: Some(reopened), folder, ..Plan::default() }, upstreams(&one, &two)).await;
     assert!(!second.is_kept_out("ann", "two"));
     second.eraser.restore().await.unwrap();
     assert!(second.is_kept_out("ann", "two") && second.is_kept_out("ann", "one"));
@@ -115,7 +116,8 @@ async fn p10_a_callers_credentials_do_not_survive_a_restart() {
     drop(first);
 
     one.will_say(&[401]);
-    let second = World::new(Plan { store: Some(store), erasure, now: later, ..Plan::default() }, upstreams(&one, &two)).await;
+    let second =
+        World::new(Plan { store: Some(store), erasure, now: later, ..Plan::default() }, upstreams(&one, &two)).await;
     second.until_target(id, "one", TargetState::Blocked).await;
     assert_eq!(one.seen().last().unwrap().authorization(), None);
 }

@@ -133,4 +133,3 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(LONG, what).await.expect("it did not come")
 }
-

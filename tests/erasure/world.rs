@@ -17,7 +17,7 @@ use forgetgate::domain::policy::Policy;
 use forgetgate::domain::profile::Profile;
 use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds};
 use forgetgate::erasure::{
-    Clock, DeleteCall, Eraser, View, Parts, Problem, Refused, Submission, Submitted, TargetWord,
+    Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, TargetWord, View,
 };
 use forgetgate::store::{Jobs, Opened, Placement, Row, open};
 use forgetgate::telemetry::Registry;
@@ -236,14 +236,8 @@ impl World {
     pub(crate) async fn try_forward(&self, customer: &str, name: &str, form: LabelForm) -> Option<Passage> {
         let key = self.key(customer, name, form);
         let mut passage = self.barrier.enter(&key, self.now()).ok()?.passage;
-        let placement = Placement {
-            key,
-            id: id(customer),
-            resource: "rooms/1".into(),
-            wire: None,
-            api: Some(2),
-            seen: self.now(),
-        };
+        let placement =
+            Placement { key, id: id(customer), resource: "rooms/1".into(), wire: None, api: Some(2), seen: self.now() };
         self.store.index.record(placement).await.unwrap();
         passage.recorded(self.now());
         passage.forwarded();
@@ -359,14 +353,7 @@ pub(crate) fn id(text: &str) -> CustomerId {
 }
 
 pub(crate) fn submission(customer: &str) -> Submission {
-    Submission {
-        customer_id: id(customer),
-        id: None,
-        submitted: None,
-        upstreams: None,
-        dry_run: false,
-        reason: None,
-    }
+    Submission { customer_id: id(customer), id: None, submitted: None, upstreams: None, dry_run: false, reason: None }
 }
 
 pub(crate) fn erasure_of(response: &Response<Bytes>) -> Uuid {
@@ -380,4 +367,3 @@ pub(crate) async fn pair(plan: Plan, change: impl Fn(&mut Upstream)) -> (World, 
     upstreams.iter_mut().for_each(change);
     (World::new(plan, upstreams).await, one, two)
 }
-

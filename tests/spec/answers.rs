@@ -32,7 +32,11 @@ fn p8_a_head_gets_the_length_and_no_body() {
 #[test]
 fn p8_answers_without_a_body_have_none() {
     let world = World::start();
-    for head in ["HTTP/1.1 204 No Content\r\n", "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"] {
+    for head in [
+        "HTTP/1.1 204 No Content\r\n",
+        "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+    ] {
         world.upstream.will_say(format!("{head}\r\n"));
     }
     let mut client = world.client();
@@ -54,7 +58,9 @@ fn p8_a_304_may_say_how_long_it_would_have_been() {
 #[test]
 fn p8_a_redirect_is_the_callers_to_follow() {
     let world = World::start();
-    world.upstream.will_say("HTTP/1.1 307 Temporary Redirect\r\nLocation: https://elsewhere/x\r\nContent-Length: 0\r\n\r\n");
+    world
+        .upstream
+        .will_say("HTTP/1.1 307 Temporary Redirect\r\nLocation: https://elsewhere/x\r\nContent-Length: 0\r\n\r\n");
     let answer = world.ask(plain());
     assert_eq!((answer.status, answer.value("location")), (307, "https://elsewhere/x".to_owned()));
     assert_eq!(world.upstream.seen().len(), 1);
@@ -64,7 +70,9 @@ fn p8_a_redirect_is_the_callers_to_follow() {
 fn p8_refusals_of_the_service_are_its_own() {
     let world = World::start();
     for status in [400, 401, 403, 404, 429, 500, 502, 503] {
-        world.upstream.will_say(format!("HTTP/1.1 {status} Its Own\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nown!"));
+        world
+            .upstream
+            .will_say(format!("HTTP/1.1 {status} Its Own\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nown!"));
         let answer = world.ask(request(MESSAGE, &[LABEL, "Content-Length: 2"], "{}"));
         assert_eq!((answer.status, answer.reason.as_str(), answer.text()), (status, "Its Own", "own!".to_owned()));
         assert_eq!(answer.values("forgetgate-refusal"), Vec::<String>::new());
@@ -88,7 +96,10 @@ fn p8_an_answer_without_a_length_is_framed_anew() {
         world.upstream.will(Reply::ThenClose(format!("HTTP/{version} 200 OK\r\nX: y\r\n\r\nto the end").into_bytes()));
         let mut client = world.client();
         let answer = client.ask(plain());
-        assert_eq!((answer.text(), answer.values("transfer-encoding")), ("to the end".to_owned(), vec!["chunked".to_owned()]));
+        assert_eq!(
+            (answer.text(), answer.values("transfer-encoding")),
+            ("to the end".to_owned(), vec!["chunked".to_owned()])
+        );
         assert_eq!(client.ask(plain()).status, 200, "the caller's connection goes on");
     }
 }

@@ -19,7 +19,13 @@ fn p9_two_hosts_or_none_are_refused() {
 
 #[test]
 fn p9_a_target_that_names_another_host_is_refused() {
-    for (target, host) in [("evil", "gate"), ("gate:81", "gate"), ("user@gate", "gate"), ("user@gate", "user@gate"), ("gate", "gate@evil")] {
+    for (target, host) in [
+        ("evil", "gate"),
+        ("gate:81", "gate"),
+        ("user@gate", "gate"),
+        ("user@gate", "user@gate"),
+        ("gate", "gate@evil"),
+    ] {
         World::start().refused(to(&format!("http://{target}{PATH}"), &[host]), 400, "header_ambiguous");
     }
 }
@@ -58,7 +64,9 @@ fn p9_a_route_by_host_looks_at_the_one_host() {
     for host in ["gateway.watsonplatform.net", "GateWay.WatsonPlatform.Net", "gateway.watsonplatform.net:443"] {
         assert_eq!(world.forwarded(get("/v1/workspaces", host)).line(), "GET /v1/workspaces HTTP/1.1");
     }
-    for host in ["evil", "gateway.watsonplatform.net.evil", "xgateway.watsonplatform.net", "gateway.watsonplatform.net@evil"] {
+    for host in
+        ["evil", "gateway.watsonplatform.net.evil", "xgateway.watsonplatform.net", "gateway.watsonplatform.net@evil"]
+    {
         let world = by_host();
         world.ask(get("/v1/workspaces", host)).assert_refused(404, "upstream_unknown");
         assert_eq!(world.upstream.connections(), 0);

@@ -86,7 +86,8 @@ impl Client {
     #[track_caller]
     pub(crate) fn answer_to(&mut self, method: &str) -> Answer {
         let head = self.head();
-        let status: u16 = head.get(9..12).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no status: {head}"));
+        let status: u16 =
+            head.get(9..12).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no status: {head}"));
         let reason = head.lines().next().unwrap().get(13..).unwrap_or_default().to_owned();
         let mut answer = Answer { status, reason, head, body: Vec::new(), trailers: Vec::new(), whole: true };
         if method != "HEAD" && status >= 200 && status != 204 && status != 304 {

@@ -73,7 +73,8 @@ fn deflate(text: &[u8]) -> Vec<u8> {
 fn p1_an_id_is_derived_from_a_json_body_in_every_framing_and_coding() {
     let world = deriving("{ json = \"/context/metadata/user_id\" }, { json = \"/user_id\" }");
     let text = br#"{"input":{"text":"hello"},"context":{"metadata":{"user_id":"u-1"}}}"#;
-    let codings = [("identity", text.to_vec()), ("gzip", gzip(text)), ("x-gzip", gzip(text)), ("Deflate", deflate(text))];
+    let codings =
+        [("identity", text.to_vec()), ("gzip", gzip(text)), ("x-gzip", gzip(text)), ("Deflate", deflate(text))];
     for (coding, body) in codings {
         for chunk in [body.len(), 1, 7] {
             let lines = [JSON, &format!("Content-Encoding: {coding}"), "Trailer: X-Sum", "Transfer-Encoding: chunked"];
@@ -88,7 +89,12 @@ fn p1_an_id_is_derived_from_a_json_body_in_every_framing_and_coding() {
             assert_eq!((label(&seen).as_str(), &seen.body), ("customer_id=u-1", &body), "{coding} {chunk}");
             assert_eq!(seen.trailers, ["X-Sum: 1"]);
         }
-        let mut sent = request(MESSAGE, &[JSON, &format!("Content-Encoding: {coding}"), &format!("Content-Length: {}", body.len())], "").into_bytes();
+        let mut sent = request(
+            MESSAGE,
+            &[JSON, &format!("Content-Encoding: {coding}"), &format!("Content-Length: {}", body.len())],
+            "",
+        )
+        .into_bytes();
         sent.extend_from_slice(&body);
         let seen = world.forwarded(&sent);
         assert_eq!((label(&seen).as_str(), &seen.body), ("customer_id=u-1", &body), "{coding}");
@@ -99,8 +105,20 @@ fn p1_an_id_is_derived_from_a_json_body_in_every_framing_and_coding() {
 fn p1_numbers_are_ids_and_other_things_are_not() {
     let world = deriving("{ json = \"/user_id\" }");
     assert_eq!(label(&world.forwarded(with(&[JSON], "{\"user_id\":4711}"))), "customer_id=4711");
-    assert_eq!(label(&world.forwarded(with(&["Content-Type: application/x+json"], "{\"user_id\":\"u\"}"))), "customer_id=u");
-    let none = ["{\"user_id\":null}", "{\"user_id\":true}", "{\"user_id\":{}}", "{\"user_id\":\" \"}", "{\"user_id\":", "", "[]", "\u{feff}x"];
+    assert_eq!(
+        label(&world.forwarded(with(&["Content-Type: application/x+json"], "{\"user_id\":\"u\"}"))),
+        "customer_id=u"
+    );
+    let none = [
+        "{\"user_id\":null}",
+        "{\"user_id\":true}",
+        "{\"user_id\":{}}",
+        "{\"user_id\":\" \"}",
+        "{\"user_id\":",
+        "",
+        "[]",
+        "\u{feff}x",
+    ];
     for body in none {
         world.ask(with(&[JSON], body)).assert_refused(400, "label_missing");
     }
@@ -123,7 +141,8 @@ fn p1_a_derived_id_is_judged() {
     for bad in ["a;customer_id=b", "a=b", "a%41", "caf\u{e9}"] {
         deriving(places).refused(with(&[&format!("X-User-Id: {bad}")], "{}"), 400, "label_invalid");
     }
-    let refusing = World::with_policy("missing = \"derive\"\nderive = [ { header = \"X-User-Id\" } ]\npersonal = \"refuse\"");
+    let refusing =
+        World::with_policy("missing = \"derive\"\nderive = [ { header = \"X-User-Id\" } ]\npersonal = \"refuse\"");
     refusing.refused(with(&["X-User-Id: bob@example.com"], "{}"), 400, "label_personal");
 }
 

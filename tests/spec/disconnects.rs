@@ -70,7 +70,9 @@ fn p8_half_a_request_stays_half_a_request() {
         let world = World::start();
         let mut client = world.client();
         client.send(request(MESSAGE, &[LABEL, framing], "400\r\nhalf"));
-        eventually("it has begun to arrive", || world.upstream.connections() == 1 && !world.upstream.bytes(0).is_empty());
+        eventually("it has begun to arrive", || {
+            world.upstream.connections() == 1 && !world.upstream.bytes(0).is_empty()
+        });
         drop(client);
         eventually("the service's connection has ended", || world.upstream.open() == 0);
         assert!(world.upstream.seen().is_empty());
@@ -117,7 +119,9 @@ fn p12_a_stop_waits_for_what_is_on_its_way_and_takes_nothing_new() {
     world.upstream.saw(1);
     let gate = world.take_gate();
     let stopping = std::thread::spawn(move || gate.stop());
-    eventually("new callers are turned away", || std::net::TcpStream::connect_timeout(&world.address, Duration::from_millis(200)).is_err());
+    eventually("new callers are turned away", || {
+        std::net::TcpStream::connect_timeout(&world.address, Duration::from_millis(200)).is_err()
+    });
     assert!(!stopping.is_finished());
     go.send(()).unwrap();
     let answer = busy.answer();

@@ -135,7 +135,11 @@ fn p12_an_answers_head_is_bounded() {
 /// An answer that ends too early must not look like one that has ended.
 #[test]
 fn p8_an_answer_that_breaks_off_is_seen_to_break_off() {
-    let halves = ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n"];
+    let halves = [
+        "Content-Length: 10\r\n\r\nhalf",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+    ];
     for half in halves {
         for reply in [Reply::ThenClose, Reply::ThenReset] {
             let world = World::start();

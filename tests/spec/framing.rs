@@ -147,7 +147,8 @@ fn p9_a_chunk_that_is_no_chunk_is_the_callers_fault() {
 #[test]
 fn p8_chunk_extensions_and_leading_zeros_in_sizes_are_harmless() {
     let world = World::start();
-    let seen = world.forwarded(framed(&["Transfer-Encoding: chunked"], "0002;a=b;c=\"d\"\r\n{}\r\n1 \r\n!\r\n000\r\n\r\n"));
+    let seen =
+        world.forwarded(framed(&["Transfer-Encoding: chunked"], "0002;a=b;c=\"d\"\r\n{}\r\n1 \r\n!\r\n000\r\n\r\n"));
     assert_eq!(seen.body, b"{}!");
 }
 
@@ -157,7 +158,11 @@ fn p9_what_follows_a_body_is_judged_on_its_own() {
     let world = World::start();
     let hidden = request(MESSAGE, &["Content-Length: 2"], "{}");
     for lines in [format!("Content-Length: {}", hidden.len()), "Transfer-Encoding: chunked".to_owned()] {
-        let body = if lines.starts_with('T') { format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len()) } else { hidden.clone() };
+        let body = if lines.starts_with('T') {
+            format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len())
+        } else {
+            hidden.clone()
+        };
         let mut client = world.client();
         client.send(format!("{}{hidden}", framed(&[&lines], &body)));
         assert_eq!(client.answer().status, 200);

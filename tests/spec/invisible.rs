@@ -113,7 +113,12 @@ fn p8_no_date_and_no_server_line_is_made_up() {
 #[test]
 fn p8_lines_for_one_hop_only_do_not_go_further() {
     let world = World::start();
-    let lines = ["Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Connection: keep-alive", "Proxy-Authorization: Basic eDp5"];
+    let lines = [
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: keep-alive",
+        "Connection: keep-alive",
+        "Proxy-Authorization: Basic eDp5",
+    ];
     let seen = world.forwarded(request(PLAIN, &lines, ""));
     for name in ["keep-alive", "proxy-connection", "connection"] {
         assert_eq!(seen.values(name), Vec::<String>::new(), "{}", seen.head);
@@ -189,7 +194,8 @@ fn p8_via_is_added_to_on_both_ways() {
 
 #[test]
 fn p8_where_a_request_came_from_is_told_only_where_the_operator_says_so() {
-    let lines = ["X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https", "Forwarded: for=10.0.0.1", "X-Forwarded-Host: evil"];
+    let lines =
+        ["X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https", "Forwarded: for=10.0.0.1", "X-Forwarded-Host: evil"];
     let seen = World::start().forwarded(request(PLAIN, &lines, ""));
     assert_eq!(&seen.lines()[1..], lines, "somebody else's are somebody else's");
     let told = World::of(Plan { upstream: "forwarded = true".into(), ..Plan::default() });
@@ -204,7 +210,10 @@ fn p8_where_a_request_came_from_is_told_only_where_the_operator_says_so() {
 fn p8_any_method_passes() {
     let world = World::start();
     for method in ["GET", "PATCH", "PUT", "DELETE", "OPTIONS", "REPORT", "M-SEARCH"] {
-        assert_eq!(world.forwarded(request(&format!("{method} /api/v9/x"), &[], "")).line(), format!("{method} /v9/x HTTP/1.1"));
+        assert_eq!(
+            world.forwarded(request(&format!("{method} /api/v9/x"), &[], "")).line(),
+            format!("{method} /v9/x HTTP/1.1")
+        );
     }
 }
 
@@ -216,7 +225,10 @@ fn p8_a_get_arrives_with_its_body() {
     for method in ["GET", "DELETE", "OPTIONS"] {
         let line = format!("{method} /api/v9/x");
         let seen = world.forwarded(request(&line, &["Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n"));
-        assert_eq!((seen.body.as_slice(), seen.values("transfer-encoding")), (&b"hello"[..], vec!["chunked".to_owned()]));
+        assert_eq!(
+            (seen.body.as_slice(), seen.values("transfer-encoding")),
+            (&b"hello"[..], vec!["chunked".to_owned()])
+        );
     }
 }
 
@@ -243,7 +255,10 @@ fn p8_announced_trailers_pass_both_ways() {
     trailers.sort_unstable();
     assert_eq!(trailers, ["X-Other: 2", "X-Sum: 1"]);
     assert_eq!(world.upstream.only().values("te"), ["trailers"]);
-    assert_eq!((answer.body.as_slice(), answer.trailers), (&b"{}"[..], vec!["X-Sum: 9".to_owned(), "X-Two: 8".to_owned()]));
+    assert_eq!(
+        (answer.body.as_slice(), answer.trailers),
+        (&b"{}"[..], vec!["X-Sum: 9".to_owned(), "X-Two: 8".to_owned()])
+    );
 }
 
 #[test]

@@ -27,7 +27,9 @@ fn label(seen: &Seen) -> String {
 fn assert_alias(label: &str) {
     let alias = label.strip_prefix("customer_id=").unwrap();
     let digits = alias.strip_prefix("fg_").unwrap_or_else(|| panic!("no alias: {label}"));
-    assert!(digits.len() == 26 && digits.bytes().all(|byte| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte)));
+    assert!(
+        digits.len() == 26 && digits.bytes().all(|byte| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte))
+    );
 }
 
 /// Every labelled endpoint of every built-in profile, over the wire.
@@ -57,7 +59,8 @@ fn p1_no_labelled_endpoint_of_any_service_lets_an_unlabelled_request_through() {
 
 #[test]
 fn p1_a_label_that_names_nobody_is_none() {
-    for value in ["", "customer_id=", "customer_id=  ", "platform=iOS", "customer_id", "alice", ";", "customer_id=;a=b"] {
+    for value in ["", "customer_id=", "customer_id=  ", "platform=iOS", "customer_id", "alice", ";", "customer_id=;a=b"]
+    {
         let answer: Answer = World::start().refused(labelled(MESSAGE, value), 400, "label_missing");
         assert!(answer.json()["error"].as_str().unwrap().contains("customer_id=YOUR_CUSTOMER_ID"));
     }
@@ -65,7 +68,9 @@ fn p1_a_label_that_names_nobody_is_none() {
 
 #[test]
 fn p1_a_good_label_arrives_as_it_was_written() {
-    for value in ["customer_id=alice", "customer_id=a b+c/d&e", "platform=iOS;customer_id=alice;v=2", "customer_id=100%"] {
+    for value in
+        ["customer_id=alice", "customer_id=a b+c/d&e", "platform=iOS;customer_id=alice;v=2", "customer_id=100%"]
+    {
         let seen = World::start().forwarded(labelled(MESSAGE, value));
         assert_eq!(label(&seen), value);
         assert_eq!(seen.body, b"{}");
@@ -102,9 +107,14 @@ fn p1_bytes_that_are_no_text_are_no_id() {
 fn p1_visual_recognition_allows_letters_digits_and_underscores_percent_encoded() {
     let world = world("watson-visual-recognition", "");
     for id in ["alice_1", "Kunde_%C3%A9", "%E6%97%A5"] {
-        assert_eq!(label(&world.forwarded(labelled(COLLECTION, &format!("customer_id={id}")))), format!("customer_id={id}"));
+        assert_eq!(
+            label(&world.forwarded(labelled(COLLECTION, &format!("customer_id={id}")))),
+            format!("customer_id={id}")
+        );
     }
-    for id in ["a-b", "a%2Db", "a.b", "a b", "a%0D%0Ab", "a%00", "%ff", "a%2541", "550e8400-e29b-41d4-a716-446655440000"] {
+    for id in
+        ["a-b", "a%2Db", "a.b", "a b", "a%0D%0Ab", "a%00", "%ff", "a%2541", "550e8400-e29b-41d4-a716-446655440000"]
+    {
         let world = self::world("watson-visual-recognition", "");
         world.refused(labelled(COLLECTION, &format!("customer_id={id}")), 400, "label_invalid");
     }
@@ -135,7 +145,11 @@ fn p1_an_illegal_id_is_aliased_where_the_policy_says_so() {
     let world = World::with_policy("invalid = \"rewrite\"");
     let first = label(&world.forwarded(labelled(MESSAGE, "customer_id=a%41b")));
     assert_alias(&first);
-    assert_eq!(label(&world.forwarded(labelled(MESSAGE, "customer_id=a%41b"))), first, "the same customer, the same alias");
+    assert_eq!(
+        label(&world.forwarded(labelled(MESSAGE, "customer_id=a%41b"))),
+        first,
+        "the same customer, the same alias"
+    );
     assert_ne!(label(&world.forwarded(labelled(MESSAGE, "customer_id=aAb"))), first);
     let seen = world.forwarded(labelled(MESSAGE, "platform=iOS;customer_id=a=b;v=2"));
     let line = label(&seen);

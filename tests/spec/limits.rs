@@ -17,7 +17,8 @@ fn limited(limits: &'static str) -> World {
 #[test]
 fn p12_a_head_that_is_too_large_is_a_431() {
     let world = World::start();
-    let padded = |bytes: usize| request(MESSAGE, &[LABEL, &format!("X-Pad: {}", "x".repeat(bytes)), "Content-Length: 2"], "{}");
+    let padded =
+        |bytes: usize| request(MESSAGE, &[LABEL, &format!("X-Pad: {}", "x".repeat(bytes)), "Content-Length: 2"], "{}");
     assert_eq!(world.ask(padded(60_000)).status, 200);
     let world = World::start();
     world.refused(padded(66_000), 431, "header_too_large");
@@ -63,9 +64,15 @@ fn p12_a_target_that_is_too_long_is_refused() {
     let world = World::start();
     for length in [65_000, 66_000, 1 << 20] {
         let mut client = world.client();
-        client.try_send(request(&format!("GET /api/v1/{}", "x".repeat(length)), &[], "")).expect("it is taken off the wire");
+        client
+            .try_send(request(&format!("GET /api/v1/{}", "x".repeat(length)), &[], ""))
+            .expect("it is taken off the wire");
         let answer = client.answer();
-        assert!(matches!(answer.status, 414 | 431) || (length == 65_000 && answer.status == 200), "{length}: {}", answer.head);
+        assert!(
+            matches!(answer.status, 414 | 431) || (length == 65_000 && answer.status == 200),
+            "{length}: {}",
+            answer.head
+        );
     }
     assert!(world.upstream.seen().len() <= 1);
 }
@@ -111,7 +118,9 @@ fn p12_a_head_that_drips_is_not_waited_for() {
         match std::io::Read::read(&mut client.socket, &mut byte) {
             Ok(0) => closed = true,
             Ok(_) => panic!("an answer to half a head"),
-            Err(error) => closed = !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+            Err(error) => {
+                closed = !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+            }
         }
         if closed {
             break;

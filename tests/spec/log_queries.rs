@@ -7,7 +7,11 @@ const LOGS: &str = "GET /api/v1/workspaces/w/logs?version=2021-06-14";
 
 /// The alias under which a customer's messages are labelled.
 fn alias(world: &World, id: &str) -> String {
-    let seen = world.forwarded(request(MESSAGE, &[&format!("X-Watson-Metadata: customer_id={id}"), "Content-Length: 2"], "{}"));
+    let seen = world.forwarded(request(
+        MESSAGE,
+        &[&format!("X-Watson-Metadata: customer_id={id}"), "Content-Length: 2"],
+        "{}",
+    ));
     seen.values("x-watson-metadata")[0].strip_prefix("customer_id=").unwrap().to_owned()
 }
 
@@ -45,7 +49,9 @@ fn p6_an_aliased_id_in_a_filter_is_aliased_in_every_spelling() {
 fn p6_a_query_over_all_workspaces_and_of_v2_is_rewritten_too() {
     let world = World::start();
     let alias = alias(&world, "bob@example.com");
-    for line in ["GET /api/v1/logs", "GET /api/v2/assistants/a/logs", "HEAD /api/v1/logs", "GET /api/instances/i/v1/logs/"] {
+    for line in
+        ["GET /api/v1/logs", "GET /api/v2/assistants/a/logs", "HEAD /api/v1/logs", "GET /api/instances/i/v1/logs/"]
+    {
         let mut client = world.client();
         let before = world.upstream.seen().len();
         client.send(request(&format!("{line}?filter=customer_id::bob%40example.com"), &[], ""));

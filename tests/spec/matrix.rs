@@ -22,20 +22,65 @@ const EVIL: &str = "X-Watson-Metadata: customer_id=mallory";
 
 const ROWS: [Row; 16] = [
     Row { case: "missing label", lines: &[], outcome: Outcome::Refused("label_missing") },
-    Row { case: "malformed label", lines: &["X-Watson-Metadata: customer_id=a=b"], outcome: Outcome::Refused("label_invalid") },
+    Row {
+        case: "malformed label",
+        lines: &["X-Watson-Metadata: customer_id=a=b"],
+        outcome: Outcome::Refused("label_invalid"),
+    },
     Row { case: "duplicate: good, evil", lines: &[LABEL, EVIL], outcome: Outcome::Refused("header_ambiguous") },
     Row { case: "duplicate: evil, good", lines: &[EVIL, LABEL], outcome: Outcome::Refused("header_ambiguous") },
-    Row { case: "joined by a comma", lines: &["X-Watson-Metadata: customer_id=alice, customer_id=mallory"], outcome: Outcome::Refused("label_invalid") },
-    Row { case: "underscore twin", lines: &[LABEL, "X_Watson_Metadata: customer_id=mallory"], outcome: Outcome::Refused("header_ambiguous") },
-    Row { case: "dotted twin alone", lines: &["X.Watson.Metadata: customer_id=mallory"], outcome: Outcome::Refused("header_ambiguous") },
-    Row { case: "Connection names the label", lines: &[LABEL, "Connection: close, X-Watson-Metadata"], outcome: Outcome::Refused("header_ambiguous") },
-    Row { case: "Connection names the opt-out", lines: &[LABEL, "Connection: X-Watson-Learning-Opt-Out"], outcome: Outcome::Refused("header_ambiguous") },
+    Row {
+        case: "joined by a comma",
+        lines: &["X-Watson-Metadata: customer_id=alice, customer_id=mallory"],
+        outcome: Outcome::Refused("label_invalid"),
+    },
+    Row {
+        case: "underscore twin",
+        lines: &[LABEL, "X_Watson_Metadata: customer_id=mallory"],
+        outcome: Outcome::Refused("header_ambiguous"),
+    },
+    Row {
+        case: "dotted twin alone",
+        lines: &["X.Watson.Metadata: customer_id=mallory"],
+        outcome: Outcome::Refused("header_ambiguous"),
+    },
+    Row {
+        case: "Connection names the label",
+        lines: &[LABEL, "Connection: close, X-Watson-Metadata"],
+        outcome: Outcome::Refused("header_ambiguous"),
+    },
+    Row {
+        case: "Connection names the opt-out",
+        lines: &[LABEL, "Connection: X-Watson-Learning-Opt-Out"],
+        outcome: Outcome::Refused("header_ambiguous"),
+    },
     Row { case: "opt-out false", lines: &[LABEL, "X-Watson-Learning-Opt-Out: false"], outcome: Outcome::Clean },
-    Row { case: "opt-out false twice and in a twin", lines: &[LABEL, "X-Watson-Learning-Opt-Out: false", "X_Watson_Learning_Opt_Out: false", "x-watson-learning-opt-out: 0"], outcome: Outcome::Clean },
-    Row { case: "Content-Length and Transfer-Encoding", lines: &[LABEL, "Content-Length: 5", "Transfer-Encoding: chunked"], outcome: Outcome::Refused("header_ambiguous") },
-    Row { case: "Transfer-Encoding and Content-Length", lines: &[LABEL, "Transfer-Encoding: chunked", "Content-Length: 5"], outcome: Outcome::Refused("header_ambiguous") },
+    Row {
+        case: "opt-out false twice and in a twin",
+        lines: &[
+            LABEL,
+            "X-Watson-Learning-Opt-Out: false",
+            "X_Watson_Learning_Opt_Out: false",
+            "x-watson-learning-opt-out: 0",
+        ],
+        outcome: Outcome::Clean,
+    },
+    Row {
+        case: "Content-Length and Transfer-Encoding",
+        lines: &[LABEL, "Content-Length: 5", "Transfer-Encoding: chunked"],
+        outcome: Outcome::Refused("header_ambiguous"),
+    },
+    Row {
+        case: "Transfer-Encoding and Content-Length",
+        lines: &[LABEL, "Transfer-Encoding: chunked", "Content-Length: 5"],
+        outcome: Outcome::Refused("header_ambiguous"),
+    },
     Row { case: "two Hosts", lines: &[LABEL, "Host: evil"], outcome: Outcome::Refused("header_ambiguous") },
-    Row { case: "an innocent nomination", lines: &[LABEL, "Connection: X-Other", "X-Other: 1"], outcome: Outcome::Clean },
+    Row {
+        case: "an innocent nomination",
+        lines: &[LABEL, "Connection: X-Other", "X-Other: 1"],
+        outcome: Outcome::Clean,
+    },
     Row { case: "the plain good case", lines: &[LABEL], outcome: Outcome::Clean },
 ];
 

@@ -64,7 +64,9 @@ fn p9_a_doubtful_path_near_a_labelled_call_is_refused_with_a_label_too() {
 
 #[test]
 fn p9_the_delete_by_label_has_one_spelling() {
-    for path in ["/v2//user_data", "/v2/./user_data", "/v2/user%5Fdata/..;/user_data", "/v2%2Fuser_data", "/v2/user_data;x"] {
+    for path in
+        ["/v2//user_data", "/v2/./user_data", "/v2/user%5Fdata/..;/user_data", "/v2%2Fuser_data", "/v2/user_data;x"]
+    {
         let sent = request(&format!("DELETE /api{path}?customer_id=alice"), &[], "");
         World::start().refused(sent, 400, "path_ambiguous");
     }
@@ -93,7 +95,8 @@ fn p9_no_path_climbs_out_of_the_upstream() {
         "/..",
     ];
     for path in climbing {
-        let world = World::of(Plan { base: "/speech-to-text/api", profile: "watson-speech-to-text", ..Plan::default() });
+        let world =
+            World::of(Plan { base: "/speech-to-text/api", profile: "watson-speech-to-text", ..Plan::default() });
         let answer = world.ask(request(&format!("GET /api{path}"), &[], ""));
         answer.assert_refused(400, "path_ambiguous");
         assert_eq!(world.upstream.connections(), 0);
@@ -104,7 +107,9 @@ fn p9_no_path_climbs_out_of_the_upstream() {
 
 #[test]
 fn p9_a_route_is_matched_on_whole_segments() {
-    for path in ["/apiv1/workspaces", "/api%2Fv1/workspaces", "/API/v1/workspaces", "//api/v1/workspaces", "/", "/x/../api/v1"] {
+    for path in
+        ["/apiv1/workspaces", "/api%2Fv1/workspaces", "/API/v1/workspaces", "//api/v1/workspaces", "/", "/x/../api/v1"]
+    {
         World::start().refused(request(&format!("GET {path}"), &[], ""), 404, "upstream_unknown");
     }
 }
@@ -121,7 +126,9 @@ fn p9_a_method_in_lower_case_is_no_way_round() {
 #[test]
 fn p9_a_method_override_is_judged_as_the_method_that_it_means() {
     let delete = "/api/v2/user_data?customer_id=alice";
-    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override", "X.HTTP.Method"] {
+    for name in
+        ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x_http_method_override", "X.HTTP.Method"]
+    {
         for value in ["DELETE", "delete", " DELETE ", "GET, DELETE"] {
             let sent = request(&format!("POST {delete}"), &[&format!("{name}: {value}")], "");
             World::start().refused(sent, 400, "header_ambiguous");
@@ -192,7 +199,11 @@ fn p8_what_else_connection_names_goes_and_the_rest_stays() {
 /// The gate's own lines are written after Connection has done its work.
 #[test]
 fn p9_what_the_gate_writes_cannot_be_nominated_away() {
-    let lines = ["Connection: Via, Traceparent, X-Request-Id, X-Forwarded-For", "X-Request-Id: r-1", "X-Forwarded-For: 10.0.0.1"];
+    let lines = [
+        "Connection: Via, Traceparent, X-Request-Id, X-Forwarded-For",
+        "X-Request-Id: r-1",
+        "X-Forwarded-For: 10.0.0.1",
+    ];
     let plan = Plan { upstream: "forwarded = true".into(), ..Plan::default() };
     let seen = World::of(plan).forwarded(message(&lines));
     assert_eq!(seen.values("via"), ["1.1 forgetgate"]);
@@ -213,7 +224,8 @@ fn p9_twins_of_the_label_never_reach_the_service() {
 
 #[test]
 fn p9_governed_and_framing_names_in_trailers_never_reach_the_service() {
-    let names = ["X-Watson-Metadata", "X_Watson_Metadata", "Host", "Content-Length", "Transfer-Encoding", "Authorization"];
+    let names =
+        ["X-Watson-Metadata", "X_Watson_Metadata", "Host", "Content-Length", "Transfer-Encoding", "Authorization"];
     let lines = [LABEL, "Trailer: X-Sum", &format!("Trailer: {}", names.join(" , ")), "Transfer-Encoding: chunked"];
     let evil: String = names.iter().map(|name| format!("{name}: 9\r\n")).collect();
     let seen = World::start().forwarded(request(MESSAGE, &lines, &format!("2\r\n{{}}\r\n0\r\n{evil}X-Sum: 1\r\n\r\n")));
@@ -280,7 +292,10 @@ fn p9_connect_is_no_road() {
     let world = World::start();
     for target in ["127.0.0.1:80", "service:443", "[::1]:80"] {
         let mut client = world.client();
-        client.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n{}", request(MESSAGE, &["Content-Length: 0"], "")));
+        client.send(format!(
+            "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n{}",
+            request(MESSAGE, &["Content-Length: 0"], "")
+        ));
         client.answer().assert_refused(404, "upstream_unknown");
         // Whatever comes behind it is a request like any other, or nothing at all.
         let rest = String::from_utf8(client.rest_within_a_moment()).unwrap();

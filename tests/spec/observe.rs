@@ -14,7 +14,14 @@ fn message(lines: &[&str]) -> String {
 #[test]
 fn p11_observing_lets_through_what_would_be_refused_and_changes_no_label() {
     let world = observing();
-    for value in ["customer_id=bob@example.com", "customer_id=a%41", "customer_id=a;customer_id=b", "", "nonsense", "customer_id=a=b"] {
+    for value in [
+        "customer_id=bob@example.com",
+        "customer_id=a%41",
+        "customer_id=a;customer_id=b",
+        "",
+        "nonsense",
+        "customer_id=a=b",
+    ] {
         let seen = world.forwarded(message(&[&format!("X-Watson-Metadata: {value}")]));
         assert_eq!(seen.values("x-watson-metadata"), [value]);
     }

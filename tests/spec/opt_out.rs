@@ -46,7 +46,8 @@ fn p2_the_opt_out_arrives_exactly_once_whatever_the_caller_said() {
 #[test]
 fn p2_by_default_policy_the_callers_word_counts_and_silence_opts_out() {
     let world = World::with_policy("opt_out = \"default\"");
-    let check = |said: &[&str], expected: &str| assert_eq!(opt_outs(&world.forwarded(message(said))), [expected], "{said:?}");
+    let check =
+        |said: &[&str], expected: &str| assert_eq!(opt_outs(&world.forwarded(message(said))), [expected], "{said:?}");
     check(&[], OUT);
     check(&["X-Watson-Learning-Opt-Out: false"], IN);
     check(&["X-Watson-Learning-Opt-Out: 0"], IN);
@@ -93,7 +94,9 @@ fn p2_discovery_is_told_in_both_its_words() {
 
 #[test]
 fn p9_the_opt_out_cannot_be_nominated_away() {
-    for name in ["X-Watson-Learning-Opt-Out", "x-watson-learning-opt-out", "X_Watson_Learning_Opt_Out", "X-WDC-PL-OPT-OUT"] {
+    for name in
+        ["X-Watson-Learning-Opt-Out", "x-watson-learning-opt-out", "X_Watson_Learning_Opt_Out", "X-WDC-PL-OPT-OUT"]
+    {
         let sent = message(&[&format!("Connection: close, {name}")]);
         World::start().refused(sent, 400, "header_ambiguous");
     }
@@ -102,7 +105,8 @@ fn p9_the_opt_out_cannot_be_nominated_away() {
 #[test]
 fn p2_the_opt_out_cannot_be_taken_back_in_a_trailer() {
     let lines = [LABEL, "Trailer: X-Watson-Learning-Opt-Out, X-Sum", "Transfer-Encoding: chunked"];
-    let body = "2\r\n{}\r\n0\r\nX-Watson-Learning-Opt-Out: false\r\nX_Watson_Learning_Opt_Out: false\r\nX-Sum: 1\r\n\r\n";
+    let body =
+        "2\r\n{}\r\n0\r\nX-Watson-Learning-Opt-Out: false\r\nX_Watson_Learning_Opt_Out: false\r\nX-Sum: 1\r\n\r\n";
     let world = World::start();
     let seen = world.forwarded(request(MESSAGE, &lines, body));
     assert_eq!(opt_outs(&seen), [OUT]);

@@ -70,7 +70,9 @@ fn upload_and_read(world: &World, lines: &[&str]) -> crate::client::Answer {
 #[test]
 fn p1_a_refusal_during_a_large_upload_can_be_read() {
     let world = World::start();
-    for lines in [&[][..], &["Connection: close"], &["Connection: keep-alive"], &["X-Watson-Metadata: customer_id=a%41"]] {
+    for lines in
+        [&[][..], &["Connection: close"], &["Connection: keep-alive"], &["X-Watson-Metadata: customer_id=a%41"]]
+    {
         let answer = upload_and_read(&world, lines);
         assert_eq!((answer.status, answer.value("connection")), (400, "close".to_owned()));
     }

@@ -119,7 +119,8 @@ impl Upstream {
                     socket.set_read_timeout(Some(PATIENCE * 3)).unwrap();
                     socket.set_nodelay(true).unwrap();
                     if let Some(wire) = work.0(socket.try_clone().unwrap()) {
-                        let mut connection = Connection { number, socket, wire, shared: Arc::clone(&shared), read: Vec::new() };
+                        let mut connection =
+                            Connection { number, socket, wire, shared: Arc::clone(&shared), read: Vec::new() };
                         work.1(&mut connection);
                     }
                     shared.open.fetch_sub(1, Ordering::SeqCst);

@@ -5,11 +5,7 @@ use crate::config::{Authorize, Config, format_duration};
 
 pub(super) fn authority(config: &Config) -> String {
     let erasure = &config.erasure;
-    let listeners: Vec<String> = config
-        .listen
-        .iter()
-        .map(|listen| listen.address.to_string())
-        .collect();
+    let listeners: Vec<String> = config.listen.iter().map(|listen| listen.address.to_string()).collect();
     let data_path = match &erasure.authorize {
         Authorize::Home => {
             let how = "A caller whose delete the addressed upstream answers with 2xx, to the caller's own credentials:";
@@ -18,71 +14,41 @@ pub(super) fn authority(config: &Config) -> String {
         Authorize::Token(token) => {
             let place = token.source();
             paragraph(
-                &format!(
-                    "At every upstream: whoever sends the token (in {place}) in Forgetgate-Authorization."
-                ),
+                &format!("At every upstream: whoever sends the token (in {place}) in Forgetgate-Authorization."),
                 " ",
             )
         }
-        Authorize::Open => paragraph(
-            &format!(
-                "At every upstream: anyone who reaches {}.",
-                listeners.join(" or ")
-            ),
-            " ",
-        ),
+        Authorize::Open => {
+            paragraph(&format!("At every upstream: anyone who reaches {}.", listeners.join(" or ")), " ")
+        }
     };
     let admin = match &config.admin.token {
         Some(token) => format!("with its token (in {})", token.source()),
         None => "which is anyone on this machine, since it has no token".to_owned(),
     };
-    let admin = format!(
-        "At every upstream: whoever uses the admin API at {}, {admin}.",
-        config.admin.address
-    );
+    let admin = format!("At every upstream: whoever uses the admin API at {}, {admin}.", config.admin.address);
     let bounds = format!(
         "More than {} a minute wait for approval; each is due within {}; a customer's new requests wait up to {}.",
         erasure.erasures_per_minute,
         format_duration(erasure.deadline),
         format_duration(erasure.barrier_timeout),
     );
-    format!(
-        "{data_path}{}{}",
-        paragraph(&admin, " "),
-        paragraph(&bounds, " ")
-    )
+    format!("{data_path}{}{}", paragraph(&admin, " "), paragraph(&bounds, " "))
 }
 
 /// One row for each group: where authority can be proved, and where it then reaches.
 fn homes(config: &Config) -> String {
-    let mut groups: Vec<&str> = config
-        .upstreams
-        .iter()
-        .map(|upstream| upstream.group.as_str())
-        .collect();
+    let mut groups: Vec<&str> = config.upstreams.iter().map(|upstream| upstream.group.as_str()).collect();
     groups.sort_unstable();
     groups.dedup();
     let rows = groups.into_iter().map(|group| {
         let names = |homes_only: bool| {
-            let members = config
-                .upstreams
-                .iter()
-                .filter(|upstream| upstream.group == group);
+            let members = config.upstreams.iter().filter(|upstream| upstream.group == group);
             let members = members.filter(|upstream| !(homes_only && upstream.retired));
-            members
-                .map(|upstream| &*upstream.name)
-                .collect::<Vec<_>>()
-                .join(", ")
+            members.map(|upstream| &*upstream.name).collect::<Vec<_>>().join(", ")
         };
-        let reached = if names(true) == names(false) {
-            "all of them".to_owned()
-        } else {
-            names(false)
-        };
+        let reached = if names(true) == names(false) { "all of them".to_owned() } else { names(false) };
         [group.to_owned(), names(true), reached]
     });
-    table(
-        ["group", "accepted by one of", "erases a customer at"],
-        rows,
-    )
+    table(["group", "accepted by one of", "erases a customer at"], rows)
 }

@@ -29,42 +29,22 @@ pub fn check(path: &Path, json: bool) -> (String, u8) {
         (Ok(Loaded { config, warnings }), true) => {
             let warnings: Vec<Value> = warnings.iter().map(warning_json).collect();
             let config = config.describe();
-            (
-                lines_of(
-                    &json!({ "good": true, "faults": [], "warnings": warnings, "config": config }),
-                ),
-                GOOD,
-            )
+            (lines_of(&json!({ "good": true, "faults": [], "warnings": warnings, "config": config })), GOOD)
         }
         (Err(faults), true) => {
             let faults: Vec<Value> = faults.iter().map(fault_json).collect();
-            (
-                lines_of(
-                    &json!({ "good": false, "faults": faults, "warnings": [], "config": null }),
-                ),
-                REFUSED,
-            )
+            (lines_of(&json!({ "good": false, "faults": faults, "warnings": [], "config": null })), REFUSED)
         }
     }
 }
 
 fn refused(path: &Path, faults: &[Fault]) -> String {
-    let places: String = faults
-        .iter()
-        .map(|fault| format!("{}:{fault}\n", path.display()))
-        .collect();
-    format!(
-        "{places}\n{}: refused, {}\n",
-        path.display(),
-        counted(faults.len(), "fault")
-    )
+    let places: String = faults.iter().map(|fault| format!("{}:{fault}\n", path.display())).collect();
+    format!("{places}\n{}: refused, {}\n", path.display(), counted(faults.len(), "fault"))
 }
 
 fn good(path: &Path, Loaded { config, warnings }: &Loaded) -> String {
-    let warned: String = warnings
-        .iter()
-        .map(|warning| format!("{}:{warning}\n", path.display()))
-        .collect();
+    let warned: String = warnings.iter().map(|warning| format!("{}:{warning}\n", path.display())).collect();
     let sections = [
         section("Warnings", &warned),
         section("The gate", &sections::gate(config)),
@@ -88,11 +68,7 @@ fn section(heading: &str, body: &str) -> String {
 
 fn summary(path: &Path, config: &Config, warnings: &[Warning]) -> String {
     let upstreams = counted(config.upstreams.len(), "upstream");
-    format!(
-        "{}: good, {upstreams}, {}\n",
-        path.display(),
-        counted(warnings.len(), "warning")
-    )
+    format!("{}: good, {upstreams}, {}\n", path.display(), counted(warnings.len(), "warning"))
 }
 
 fn counted(number: usize, thing: &str) -> String {
@@ -104,24 +80,12 @@ fn counted(number: usize, thing: &str) -> String {
 }
 
 fn fault_json(fault: &Fault) -> Value {
-    let Fault {
-        line,
-        column,
-        key,
-        what,
-        right,
-    } = fault;
+    let Fault { line, column, key, what, right } = fault;
     json!({ "line": line, "column": column, "key": key, "what": what, "right": right })
 }
 
 fn warning_json(warning: &Warning) -> Value {
-    let Warning {
-        line,
-        column,
-        key,
-        what,
-        right,
-    } = warning;
+    let Warning { line, column, key, what, right } = warning;
     json!({ "line": line, "column": column, "key": key, "what": what, "right": right })
 }
 

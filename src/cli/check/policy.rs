@@ -7,19 +7,11 @@ use crate::config::Config;
 use crate::domain::policy::{DeriveFrom, Missing, Policy, Training};
 
 pub(super) fn policy(config: &Config) -> String {
-    let heading = [
-        "upstream", "mode", "missing", "invalid", "personal", "several", "alias", "opt_out",
-        "beta", "unknown",
-    ];
-    let rows = config
-        .upstreams
-        .iter()
-        .map(|upstream| policy_row(&upstream.name, &upstream.policy));
-    let below: String = config
-        .upstreams
-        .iter()
-        .map(|upstream| policy_words(&upstream.name, &upstream.policy))
-        .collect();
+    let heading =
+        ["upstream", "mode", "missing", "invalid", "personal", "several", "alias", "opt_out", "beta", "unknown"];
+    let rows = config.upstreams.iter().map(|upstream| policy_row(&upstream.name, &upstream.policy));
+    let below: String =
+        config.upstreams.iter().map(|upstream| policy_words(&upstream.name, &upstream.policy)).collect();
     format!("{}\n{below}", table(heading, rows))
 }
 
@@ -36,10 +28,7 @@ fn policy_row(name: &str, policy: &Policy) -> [String; 10] {
         word(&policy.unknown),
     ];
     let mut row: [String; 10] = Default::default();
-    for (cell, text) in row
-        .iter_mut()
-        .zip([name.to_owned()].into_iter().chain(words))
-    {
+    for (cell, text) in row.iter_mut().zip([name.to_owned()].into_iter().chain(words)) {
         *cell = text;
     }
     row
@@ -48,30 +37,19 @@ fn policy_row(name: &str, policy: &Policy) -> [String; 10] {
 /// What has no room in the table.
 fn policy_words(name: &str, policy: &Policy) -> String {
     let places: Vec<String> = policy.derive.iter().map(derive_place).collect();
-    let derives = (policy.missing == Missing::Derive)
-        .then(|| format!("{name} derives from {}", places.join(", then ")));
+    let derives =
+        (policy.missing == Missing::Derive).then(|| format!("{name} derives from {}", places.join(", then ")));
     let required: Vec<String> = policy.require.iter().map(word).collect();
-    let requires = (!required.is_empty()).then(|| {
-        format!(
-            "{name} is required to suit {}: what this file says of it does",
-            required.join(" and ")
-        )
-    });
-    let inspects = (policy.training != Training::Allow)
-        .then(|| format!("{name} has its training data inspected"));
+    let requires = (!required.is_empty())
+        .then(|| format!("{name} is required to suit {}: what this file says of it does", required.join(" and ")));
+    let inspects = (policy.training != Training::Allow).then(|| format!("{name} has its training data inspected"));
     let said = [derives, requires, inspects];
-    said.into_iter()
-        .flatten()
-        .map(|text| paragraph(&text, " "))
-        .collect()
+    said.into_iter().flatten().map(|text| paragraph(&text, " ")).collect()
 }
 
 /// The word that the file has for a choice.
 fn word(choice: &impl Serialize) -> String {
-    serde_json::to_value(choice)
-        .ok()
-        .and_then(|value| value.as_str().map(ToOwned::to_owned))
-        .unwrap_or_default()
+    serde_json::to_value(choice).ok().and_then(|value| value.as_str().map(ToOwned::to_owned)).unwrap_or_default()
 }
 
 fn derive_place(from: &DeriveFrom) -> String {
@@ -83,9 +61,6 @@ fn derive_place(from: &DeriveFrom) -> String {
         DeriveFrom::Jwt(claim) => format!("jwt {claim} (signature not checked)"),
         DeriveFrom::Json(pointer) => format!("json {pointer}"),
         DeriveFrom::Multipart { part, json: None } => format!("multipart {part}"),
-        DeriveFrom::Multipart {
-            part,
-            json: Some(pointer),
-        } => format!("multipart {part} json {pointer}"),
+        DeriveFrom::Multipart { part, json: Some(pointer) } => format!("multipart {part} json {pointer}"),
     }
 }

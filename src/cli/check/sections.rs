@@ -6,10 +6,7 @@ use crate::domain::profile::Profile;
 
 pub(super) fn gate(config: &Config) -> String {
     let (admin, store) = (&config.admin, &config.store);
-    let workers = config.workers.map_or_else(
-        || "one for each CPU".to_owned(),
-        |workers| workers.to_string(),
-    );
+    let workers = config.workers.map_or_else(|| "one for each CPU".to_owned(), |workers| workers.to_string());
     let store_at = match store.engine {
         Engine::Sled => format!("sled in {}", store.path.display()),
         Engine::Memory => "memory: nothing outlives the process".to_owned(),
@@ -19,43 +16,24 @@ pub(super) fn gate(config: &Config) -> String {
         None => "no token: whoever is on this machine".to_owned(),
     };
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
-    let cache = format!(
-        "{} pairs, each believed for {lease}; {pages} of pages",
-        store.cache_entries
-    );
-    let lines = config
-        .listen
-        .iter()
-        .map(|listen| ("listens at", listen.address.to_string()))
-        .chain([
-            ("admin at", format!("{} ({token})", admin.address)),
-            ("workers", workers),
-            ("store", store_at),
-            ("its key", store.key_file.display().to_string()),
-            ("its cache", cache),
-        ]);
-    lines
-        .map(|(what, value)| format!(" {what:<12}{value}\n"))
-        .collect()
+    let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
+    let lines = config.listen.iter().map(|listen| ("listens at", listen.address.to_string())).chain([
+        ("admin at", format!("{} ({token})", admin.address)),
+        ("workers", workers),
+        ("store", store_at),
+        ("its key", store.key_file.display().to_string()),
+        ("its cache", cache),
+    ]);
+    lines.map(|(what, value)| format!(" {what:<12}{value}\n")).collect()
 }
 
 /// Two lines each, so that an address can be copied whole.
 pub(super) fn upstreams(config: &Config) -> String {
-    let longest = config
-        .upstreams
-        .iter()
-        .map(|upstream| upstream.name.len())
-        .max()
-        .unwrap_or_default()
-        .min(40);
+    let longest = config.upstreams.iter().map(|upstream| upstream.name.len()).max().unwrap_or_default().min(40);
     let lines = config.upstreams.iter().map(|upstream| {
         let margin = " ".repeat(longest);
         let (name, profile, also) = (&*upstream.name, &upstream.profile.name, remarks(upstream));
-        let first = format!(
-            " {name:<longest$}  {} → {}\n",
-            route(upstream),
-            upstream.url
-        );
+        let first = format!(" {name:<longest$}  {} → {}\n", route(upstream), upstream.url);
         first + &paragraph(&format!("{profile}{also}"), &format!(" {margin}  "))
     });
     lines.collect()
@@ -65,11 +43,7 @@ fn route(upstream: &Upstream) -> String {
     if upstream.retired {
         return "retired".to_owned();
     }
-    let path = upstream
-        .route
-        .path
-        .as_deref()
-        .map(|path| if path.is_empty() { "/" } else { path });
+    let path = upstream.route.path.as_deref().map(|path| if path.is_empty() { "/" } else { path });
     let hosts = upstream.route.hosts.join(", ");
     match (path, hosts.as_str()) {
         (Some(path), "") => path.to_owned(),
@@ -83,29 +57,16 @@ fn remarks(upstream: &Upstream) -> String {
     let instance = [&upstream.plan, &upstream.region, &upstream.created];
     let instance: Vec<&str> = instance.into_iter().flatten().map(String::as_str).collect();
     let said = [
-        (!upstream.passes_to.is_empty())
-            .then(|| format!("passes IDs to {}", upstream.passes_to.join(", "))),
+        (!upstream.passes_to.is_empty()).then(|| format!("passes IDs to {}", upstream.passes_to.join(", "))),
         credentials.map(|credentials| format!("{} for the gate's calls", credentials.kind())),
         upstream.inject.then(|| "and injected".to_owned()),
         upstream.forwarded.then(|| "X-Forwarded-*".to_owned()),
-        upstream
-            .held_labels_before
-            .then(|| "labelled before the gate".to_owned()),
-        upstream
-            .version
-            .as_ref()
-            .map(|version| format!("version {version}")),
-        upstream
-            .tls
-            .ca
-            .as_ref()
-            .map(|path| format!("roots in {}", path.display())),
+        upstream.held_labels_before.then(|| "labelled before the gate".to_owned()),
+        upstream.version.as_ref().map(|version| format!("version {version}")),
+        upstream.tls.ca.as_ref().map(|path| format!("roots in {}", path.display())),
         (!instance.is_empty()).then(|| instance.join(" ")),
     ];
-    said.into_iter()
-        .flatten()
-        .map(|one| format!(", {one}"))
-        .collect()
+    said.into_iter().flatten().map(|one| format!(", {one}")).collect()
 }
 
 pub(super) fn limits(config: &Config) -> String {
@@ -116,19 +77,13 @@ pub(super) fn limits(config: &Config) -> String {
         .into_iter()
         .zip(default)
         .map(|((key, value), (_, default))| {
-            let value = if value == default {
-                value
-            } else {
-                format!("{value} (default {default})")
-            };
+            let value = if value == default { value } else { format!("{value} (default {default})") };
             [key.to_owned(), value]
         })
         .collect();
     let (left, right) = rows.split_at(rows.len().div_ceil(2));
     let empty = [String::new(), String::new()];
-    let pairs = left
-        .iter()
-        .zip(right.iter().chain(std::iter::repeat(&empty)));
+    let pairs = left.iter().zip(right.iter().chain(std::iter::repeat(&empty)));
     let pairs = pairs.map(|([a, b], [c, d])| [a.clone(), b.clone(), c.clone(), d.clone()]);
     table(["limit", "value", "limit", "value"], pairs)
 }
@@ -137,20 +92,13 @@ pub(super) fn limits(config: &Config) -> String {
 pub(super) fn notes(config: &Config) -> String {
     let mut profiles: Vec<&Profile> = Vec::new();
     for upstream in &config.upstreams {
-        if !profiles
-            .iter()
-            .any(|seen| seen.name == upstream.profile.name)
-        {
+        if !profiles.iter().any(|seen| seen.name == upstream.profile.name) {
             profiles.push(&upstream.profile);
         }
     }
     profiles.retain(|profile| !profile.notes.is_empty());
     let said = profiles.into_iter().map(|profile| {
-        let notes: String = profile
-            .notes
-            .iter()
-            .map(|note| paragraph(&format!("- {note}"), " "))
-            .collect();
+        let notes: String = profile.notes.iter().map(|note| paragraph(&format!("- {note}"), " ")).collect();
         format!(" {}\n{notes}", profile.name)
     });
     said.collect()

@@ -5,23 +5,13 @@ use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 /// Columns of the terminal that the output is made for.
 pub(super) const WIDTH: usize = 100;
 
-const STYLE: TableStyle =
-    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A table as text. Cells that are too wide for it are wrapped.
-pub(in crate::cli) fn table<const N: usize>(
-    heading: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> String {
+pub(in crate::cli) fn table<const N: usize>(heading: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(STYLE)
-        .force_no_tty()
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table
-        .set_width(u16::try_from(WIDTH).unwrap_or(u16::MAX))
-        .set_header(heading)
-        .add_rows(rows);
+    table.load_style(STYLE).force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(WIDTH).unwrap_or(u16::MAX)).set_header(heading).add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((1, 0));
     }

@@ -44,31 +44,17 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
 /// P11: every fault has its file, line, column and key.
 #[test]
 fn a_bad_file_is_refused_with_every_place_and_reason() {
-    let (_folder, path) = written(
-        "[log]\nformat = \"xml\"\n[[listen]]\naddress = \"127.0.0.1:1\"\n mode = \"forward\"\n",
-    );
+    let (_folder, path) =
+        written("[log]\nformat = \"xml\"\n[[listen]]\naddress = \"127.0.0.1:1\"\n mode = \"forward\"\n");
 
     let (text, code) = check(&path, false);
 
     let lines: Vec<&str> = text.lines().collect();
     let file = path.display();
     assert_eq!(code, REFUSED);
-    assert!(
-        lines[0].starts_with(&format!("{file}:1:1: upstream: is missing — ")),
-        "{text}"
-    );
-    assert!(
-        lines[1].starts_with(&format!(
-            "{file}:2:1: log.format: \"xml\" is none of its values — "
-        )),
-        "{text}"
-    );
-    assert!(
-        lines[2].starts_with(&format!(
-            "{file}:5:2: listen[1].mode: \"forward\" is not yet"
-        )),
-        "{text}"
-    );
+    assert!(lines[0].starts_with(&format!("{file}:1:1: upstream: is missing — ")), "{text}");
+    assert!(lines[1].starts_with(&format!("{file}:2:1: log.format: \"xml\" is none of its values — ")), "{text}");
+    assert!(lines[2].starts_with(&format!("{file}:5:2: listen[1].mode: \"forward\" is not yet")), "{text}");
     assert_eq!(lines[4], format!("{file}: refused, 3 faults"));
 }
 
@@ -80,19 +66,9 @@ fn the_file_at_the_projects_root_fits_a_terminal_of_a_hundred_columns() {
 
     assert_eq!(code, GOOD);
     let head = text.split_once("Upstreams").unwrap().1;
-    assert!(
-        head.lines()
-            .all(|line| line.ends_with("no warnings") || line.chars().count() <= 100),
-        "{text}"
-    );
-    assert!(
-        text.contains(" assistant-legacy    enforce  derive   refuse   rewrite"),
-        "{text}"
-    );
-    assert!(
-        text.contains("/team2/assistant/api → http://127.0.0.1:9102\n"),
-        "{text}"
-    );
+    assert!(head.lines().all(|line| line.ends_with("no warnings") || line.chars().count() <= 100), "{text}");
+    assert!(text.contains(" assistant-legacy    enforce  derive   refuse   rewrite"), "{text}");
+    assert!(text.contains("/team2/assistant/api → http://127.0.0.1:9102\n"), "{text}");
     assert!(text.ends_with(": good, 7 upstreams, no warnings\n"));
 }
 
@@ -105,30 +81,16 @@ fn who_can_erase_what_is_said_group_by_group() {
 
     assert_eq!(code, GOOD, "{text}");
     let row = |group: &str| {
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(&format!(" {group} ")));
-        line.unwrap_or_default()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
+        let line = text.lines().find(|line| line.starts_with(&format!(" {group} ")));
+        line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     };
     assert_eq!(row("default"), "default assistant assistant, old-assistant");
     assert_eq!(row("search"), "search discovery all of them");
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let admin =
-        "At every upstream: whoever uses the admin API at 127.0.0.1:8081, with its token (in file ";
+    let admin = "At every upstream: whoever uses the admin API at 127.0.0.1:8081, with its token (in file ";
     assert!(words.contains(admin), "{text}");
-    assert!(
-        text.contains("idle_timeout        10m (default 5m)"),
-        "{text}"
-    );
-    assert!(
-        text.contains(
-            "assistant derives from header x-user-id, then jwt sub (signature not checked)\n"
-        ),
-        "{text}"
-    );
+    assert!(text.contains("idle_timeout        10m (default 5m)"), "{text}");
+    assert!(text.contains("assistant derives from header x-user-id, then jwt sub (signature not checked)\n"), "{text}");
 }
 
 #[test]
@@ -137,10 +99,7 @@ fn anyone_who_reaches_an_open_gate_is_named() {
 
     let (text, _) = check(&path, false);
 
-    assert!(
-        text.contains("At every upstream: anyone who reaches 127.0.0.1:8080."),
-        "{text}"
-    );
+    assert!(text.contains("At every upstream: anyone who reaches 127.0.0.1:8080."), "{text}");
 }
 
 /// P7: a secret is shown by its place only.
@@ -165,14 +124,8 @@ fn the_same_is_said_to_programs() {
     assert_eq!(json["config"]["limits"]["connections_max"], 10_000);
     assert_eq!(json["config"]["limits"]["idle_timeout"], "10m");
     assert_eq!(json["config"]["upstream"][0]["policy"]["missing"], "derive");
-    assert_eq!(
-        json["config"]["upstream"][0]["policy"]["derive"][1]["jwt"],
-        "sub"
-    );
-    assert_eq!(
-        json["config"]["upstream"][1]["route"]["hosts"][0],
-        "gateway.example"
-    );
+    assert_eq!(json["config"]["upstream"][0]["policy"]["derive"][1]["jwt"], "sub");
+    assert_eq!(json["config"]["upstream"][1]["route"]["hosts"][0], "gateway.example");
 
     let (text, code) = check(Path::new("no-such-file.toml"), true);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();

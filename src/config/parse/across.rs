@@ -11,34 +11,16 @@ pub(super) fn listeners(root: &Table<'_>, listen: &[Listen], admin: &Admin, eras
     let every = listen.iter().map(|listener| ("listen", &listener.address));
     for (key, address) in every.chain([("admin", &admin.address)]) {
         if seen.contains(&address) && !address.is_any_port() {
-            root.report.fault(
-                &root.place_of(key),
-                format!("{address} is listened at twice"),
-                "one address each",
-            );
+            root.report.fault(&root.place_of(key), format!("{address} is listened at twice"), "one address each");
         }
         seen.push(address);
     }
-    let outside = listen
-        .iter()
-        .find(|listener| !listener.address.is_loopback());
+    let outside = listen.iter().find(|listener| !listener.address.is_loopback());
     if let (Authorize::Open, Some(listener)) = (&erasure.authorize, outside) {
-        let what = format!(
-            "\"open\" lets anyone who reaches {} erase anyone's data",
-            listener.address
-        );
-        let place = root
-            .get("erasure")
-            .and_then(|value| value.table("[erasure]"));
-        let place = place.map_or_else(
-            || root.place_of("erasure"),
-            |table| table.place_of("authorize"),
-        );
-        root.report.fault(
-            &place,
-            what,
-            "authorize = \"home\" or \"token\", or listeners on loopback only",
-        );
+        let what = format!("\"open\" lets anyone who reaches {} erase anyone's data", listener.address);
+        let place = root.get("erasure").and_then(|value| value.table("[erasure]"));
+        let place = place.map_or_else(|| root.place_of("erasure"), |table| table.place_of("authorize"));
+        root.report.fault(&place, what, "authorize = \"home\" or \"token\", or listeners on loopback only");
     }
 }
 
@@ -50,21 +32,10 @@ pub(super) fn upstreams(drafts: &[Draft<'_>]) {
         route_is_new(draft, earlier);
         for (j, (value, name)) in draft.passes_to.iter().enumerate() {
             if draft.name.as_ref() == Some(name) {
-                value.fault(
-                    "passes a customer's ID on to itself",
-                    "the names of other upstreams",
-                );
+                value.fault("passes a customer's ID on to itself", "the names of other upstreams");
             } else if !drafts.iter().any(|other| other.name.as_ref() == Some(name)) {
-                value.fault(
-                    format!("no upstream is named {name:?}"),
-                    known_names(drafts, draft),
-                );
-            } else if draft
-                .passes_to
-                .iter()
-                .take(j)
-                .any(|(_, before)| before == name)
-            {
+                value.fault(format!("no upstream is named {name:?}"), known_names(drafts, draft));
+            } else if draft.passes_to.iter().take(j).any(|(_, before)| before == name) {
                 value.fault("stands in the list twice", "each name once");
             }
         }
@@ -72,47 +43,26 @@ pub(super) fn upstreams(drafts: &[Draft<'_>]) {
 }
 
 fn name_is_new(draft: &Draft<'_>, earlier: &[Draft<'_>]) {
-    let twin = earlier
-        .iter()
-        .find(|other| other.name.is_some() && other.name == draft.name);
+    let twin = earlier.iter().find(|other| other.name.is_some() && other.name == draft.name);
     if let Some(twin) = twin {
         let what = format!("is also the name of {}", twin.table.place.key);
-        draft.table.report.fault(
-            &draft.table.place_of("name"),
-            what,
-            "a name of its own: the index goes by it",
-        );
+        draft.table.report.fault(&draft.table.place_of("name"), what, "a name of its own: the index goes by it");
     }
 }
 
 fn route_is_new(draft: &Draft<'_>, earlier: &[Draft<'_>]) {
     let routed = |draft: &'_ Draft<'_>| draft.route.clone().filter(|_| !draft.flags().retired);
     let Some(route) = routed(draft) else { return };
-    let twin = earlier
-        .iter()
-        .find(|other| routed(other).is_some_and(|other| same(&other, &route)));
+    let twin = earlier.iter().find(|other| routed(other).is_some_and(|other| same(&other, &route)));
     if let Some(twin) = twin {
-        let named = twin
-            .name
-            .as_ref()
-            .map_or_else(String::new, |name| format!(" ({name})"));
-        let what = format!(
-            "leads where the route of {}{named} leads",
-            twin.table.place.key
-        );
-        draft.table.report.fault(
-            &draft.table.place_of("route"),
-            what,
-            "another path or other hosts",
-        );
+        let named = twin.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+        let what = format!("leads where the route of {}{named} leads", twin.table.place.key);
+        draft.table.report.fault(&draft.table.place_of("route"), what, "another path or other hosts");
     }
 }
 
 fn known_names(drafts: &[Draft<'_>], but: &Draft<'_>) -> String {
-    let names = drafts
-        .iter()
-        .filter(|draft| draft.name != but.name)
-        .filter_map(|draft| draft.name.as_deref());
+    let names = drafts.iter().filter(|draft| draft.name != but.name).filter_map(|draft| draft.name.as_deref());
     match names.collect::<Vec<_>>().join(", ") {
         names if names.is_empty() => "the names of other upstreams; there are none".to_owned(),
         names => format!("one of {names}"),
@@ -122,18 +72,10 @@ fn known_names(drafts: &[Draft<'_>], but: &Draft<'_>) -> String {
 /// Authority proved at one group ends at its border, and so does the way of a customer's ID.
 fn passes_within_the_group(drafts: &[Draft<'_>], draft: &Draft<'_>) {
     for (value, name) in &draft.passes_to {
-        let reached = drafts
-            .iter()
-            .find(|other| other.name.as_ref() == Some(name));
+        let reached = drafts.iter().find(|other| other.name.as_ref() == Some(name));
         if reached.is_some_and(|other| other.group != draft.group) {
-            let what = format!(
-                "{name:?} is in another group: an erasure authorised here does not follow the ID there"
-            );
-            value.report.warning(
-                &value.place,
-                what,
-                "the same group, or erasures through the admin API",
-            );
+            let what = format!("{name:?} is in another group: an erasure authorised here does not follow the ID there");
+            value.report.warning(&value.place, what, "the same group, or erasures through the admin API");
         }
     }
 }
@@ -144,41 +86,23 @@ pub(super) fn authority(drafts: &[Draft<'_>], erasure: &Erasure) {
         let (table, report) = (&draft.table, draft.table.report);
         let inject = draft.flags().inject;
         if inject && !table.has("credentials") {
-            report.fault(
-                &table.place_of("inject"),
-                "there are no credentials to inject",
-                "credentials = { … }",
-            );
+            report.fault(&table.place_of("inject"), "there are no credentials to inject", "credentials = { … }");
         }
         if inject && matches!(erasure.authorize, Authorize::Home) && !draft.flags().retired {
-            let what = "makes authorize = \"home\" worthless: every caller would be let in by the gate's own credentials";
-            report.fault(
-                &table.place_of("inject"),
-                what,
-                "erasure.authorize = \"token\", or inject = false",
-            );
+            let what =
+                "makes authorize = \"home\" worthless: every caller would be let in by the gate's own credentials";
+            report.fault(&table.place_of("inject"), what, "erasure.authorize = \"token\", or inject = false");
         }
         if matches!(erasure.authorize, Authorize::Home) {
             passes_within_the_group(drafts, draft);
         }
-        let plain = draft
-            .url
-            .as_ref()
-            .is_some_and(|url| !url.tls && !url.is_loopback());
+        let plain = draft.url.as_ref().is_some_and(|url| !url.tls && !url.is_loopback());
         if plain && draft.has_credentials() {
             let what = "sends the gate's credentials over plain http";
-            report.warning(
-                &table.place_of("url"),
-                what,
-                "https, or a network that nobody else reads",
-            );
+            report.warning(&table.place_of("url"), what, "https, or a network that nobody else reads");
         }
         if draft.url.as_ref().is_some_and(|url| !url.tls) && table.has("tls") {
-            report.fault(
-                &table.place_of("tls"),
-                "is read by nobody: the url is plain http",
-                "https, or no `tls`",
-            );
+            report.fault(&table.place_of("tls"), "is read by nobody: the url is plain http", "https, or no `tls`");
         }
     }
 }

@@ -16,8 +16,7 @@ pub(super) fn credentials(value: &Value<'_>, outside: &Outside<'_>) -> Option<Cr
         return None;
     }
     let table = value.table(FORM)?;
-    let [apikey, iam, basic, bearer] =
-        ["apikey", "iam", "basic", "bearer"].map(|key| table.get(key));
+    let [apikey, iam, basic, bearer] = ["apikey", "iam", "basic", "bearer"].map(|key| table.get(key));
     table.close();
     let secret = |value: &Value<'_>| outside.secret(value, Unreadable::IsWarning);
     match (apikey, iam, basic, bearer) {
@@ -41,10 +40,7 @@ fn with_iam(table: &Table<'_>, outside: &Outside<'_>) -> Option<Credentials> {
     let url = match table.get("url") {
         Some(value) => {
             let url = url(&value);
-            if url
-                .as_ref()
-                .is_some_and(|url| !url.tls && !url.is_loopback())
-            {
+            if url.as_ref().is_some_and(|url| !url.tls && !url.is_loopback()) {
                 let what = "sends the API key over plain http";
                 value.report.warning(&value.place, what, "https");
             }
@@ -54,16 +50,7 @@ fn with_iam(table: &Table<'_>, outside: &Outside<'_>) -> Option<Credentials> {
     };
     table.close();
     let apikey = outside.secret(&apikey?, Unreadable::IsWarning)?;
-    let url = url.map(|url| {
-        if url.path.is_empty() {
-            BaseUrl {
-                path: IAM_PATH.to_owned(),
-                ..url
-            }
-        } else {
-            url
-        }
-    })?;
+    let url = url.map(|url| if url.path.is_empty() { BaseUrl { path: IAM_PATH.to_owned(), ..url } } else { url })?;
     Some(Credentials::Iam { apikey, url })
 }
 
@@ -79,18 +66,12 @@ fn with_basic(table: &Table<'_>, outside: &Outside<'_>) -> Option<Credentials> {
         username.fault("cannot be sent", form);
         return None;
     }
-    Some(Credentials::Basic {
-        username: text.to_owned(),
-        password: password?,
-    })
+    Some(Credentials::Basic { username: text.to_owned(), password: password? })
 }
 
 /// The URL of a service.
 pub(super) fn url(value: &Value<'_>) -> Option<BaseUrl> {
-    let form =
-        "http:// or https://, a host, a port if it is not the scheme's own, and a path prefix";
+    let form = "http:// or https://, a host, a port if it is not the scheme's own, and a path prefix";
     let text = value.text(form)?;
-    BaseUrl::parse(text)
-        .map_err(|fault| value.fault(format!("is no URL of a service: {fault}"), form))
-        .ok()
+    BaseUrl::parse(text).map_err(|fault| value.fault(format!("is no URL of a service: {fault}"), form)).ok()
 }

@@ -19,29 +19,17 @@ pub(super) fn derive(value: &Value<'_>) -> Vec<DeriveFrom> {
 
 fn place(entry: &Value<'_>) -> Option<DeriveFrom> {
     let table = entry.table(ENTRY_FORM)?;
-    let [header, query, cookie, jwt, basic, json, multipart] = [
-        "header",
-        "query",
-        "cookie",
-        "jwt",
-        "basic",
-        "json",
-        "multipart",
-    ]
-    .map(|key| table.get(key));
+    let [header, query, cookie, jwt, basic, json, multipart] =
+        ["header", "query", "cookie", "jwt", "basic", "json", "multipart"].map(|key| table.get(key));
     table.close();
     match (header, query, cookie, jwt, basic, json, multipart) {
-        (Some(header), None, None, None, None, None, None) => {
-            header_name(&header).map(DeriveFrom::Header)
-        }
+        (Some(header), None, None, None, None, None, None) => header_name(&header).map(DeriveFrom::Header),
         (None, Some(query), None, None, None, None, None) => name(&query).map(DeriveFrom::Query),
-        (None, None, Some(cookie), None, None, None, None) => {
-            token(&cookie).map(DeriveFrom::Cookie)
-        }
+        (None, None, Some(cookie), None, None, None, None) => token(&cookie).map(DeriveFrom::Cookie),
         (None, None, None, Some(jwt), None, None, None) => name(&jwt).map(DeriveFrom::Jwt),
-        (None, None, None, None, Some(basic), None, None) => basic
-            .choice(&[("username", ())], &[])
-            .map(|()| DeriveFrom::BasicUsername),
+        (None, None, None, None, Some(basic), None, None) => {
+            basic.choice(&[("username", ())], &[]).map(|()| DeriveFrom::BasicUsername)
+        }
         (None, None, None, None, None, Some(json), None) => pointer(&json).map(DeriveFrom::Json),
         (None, None, None, None, None, json, Some(part)) => multipart_place(&part, json.as_ref()),
         _ => {
@@ -66,20 +54,14 @@ fn multipart_place(part: &Value<'_>, json: Option<&Value<'_>>) -> Option<DeriveF
         Some(json) => Some(pointer(json)?),
         None => None,
     };
-    Some(DeriveFrom::Multipart {
-        part: name(part)?,
-        json,
-    })
+    Some(DeriveFrom::Multipart { part: name(part)?, json })
 }
 
 /// A JSON pointer (RFC 6901) to something inside the document.
 fn pointer(value: &Value<'_>) -> Option<String> {
     let form = "a JSON pointer, such as \"/context/user_id\"";
     let text = value.text(form)?;
-    let escaped = text
-        .split('~')
-        .skip(1)
-        .all(|after| after.starts_with(['0', '1']));
+    let escaped = text.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
     if !text.starts_with('/') || !escaped {
         value.fault("is no JSON pointer", form);
         return None;

@@ -9,36 +9,20 @@ use super::outside::{Outside, Unreadable};
 
 pub(super) fn erasure(root: &Table<'_>, outside: &Outside<'_>) -> Erasure {
     let mut erasure = Erasure::default();
-    let Some(table) = root
-        .get("erasure")
-        .and_then(|value| value.table("[erasure]"))
-    else {
+    let Some(table) = root.get("erasure").and_then(|value| value.table("[erasure]")) else {
         return erasure;
     };
     erasure.authorize = authorize(&table, outside).unwrap_or(erasure.authorize);
-    let (second, minutes, years) = (
-        Duration::from_secs(1),
-        Duration::from_secs(600),
-        Duration::from_secs(3_650 * 86_400),
-    );
+    let (second, minutes, years) =
+        (Duration::from_secs(1), Duration::from_secs(600), Duration::from_secs(3_650 * 86_400));
     erasure.deadline = duration(&table, "deadline", erasure.deadline, &(second..=years));
-    erasure.erasures_per_minute = count(
-        &table,
-        "erasures_per_minute",
-        erasure.erasures_per_minute,
-        &(0..=1_000_000),
-    );
+    erasure.erasures_per_minute = count(&table, "erasures_per_minute", erasure.erasures_per_minute, &(0..=1_000_000));
     let barrier = Duration::from_millis(10)..=minutes;
-    erasure.barrier_timeout =
-        duration(&table, "barrier_timeout", erasure.barrier_timeout, &barrier);
+    erasure.barrier_timeout = duration(&table, "barrier_timeout", erasure.barrier_timeout, &barrier);
     let open = table.get("open_websockets");
-    erasure.open_websockets = open
-        .and_then(|value| value.choice(&[("wait", OpenWebsockets::Wait)], &["close"]))
-        .unwrap_or_default();
-    table.not_yet(
-        "webhook",
-        "leave it out; the admin API tells what became of each erasure",
-    );
+    erasure.open_websockets =
+        open.and_then(|value| value.choice(&[("wait", OpenWebsockets::Wait)], &["close"])).unwrap_or_default();
+    table.not_yet("webhook", "leave it out; the admin API tells what became of each erasure");
     table.not_yet("smtp", "leave it out");
     table.close();
     erasure
@@ -53,27 +37,18 @@ enum By {
 
 fn authorize(table: &Table<'_>, outside: &Outside<'_>) -> Option<Authorize> {
     let words = [("home", By::Home), ("token", By::Token), ("open", By::Open)];
-    let by = table
-        .get("authorize")
-        .map_or(Some(By::Home), |value| value.choice(&words, &[]));
+    let by = table.get("authorize").map_or(Some(By::Home), |value| value.choice(&words, &[]));
     let token = table.get("token");
-    let secret = token
-        .as_ref()
-        .and_then(|value| outside.secret(value, Unreadable::IsFault));
+    let secret = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
     match (by?, token) {
         (By::Token, Some(_)) => secret.map(Authorize::Token),
         (By::Token, None) => {
             let what = "is missing: authorize is \"token\"";
-            table
-                .report
-                .fault(&table.place_of("token"), what, "token = { file = \"…\" }");
+            table.report.fault(&table.place_of("token"), what, "token = { file = \"…\" }");
             None
         }
         (By::Home | By::Open, Some(token)) => {
-            token.fault(
-                "is read by nobody: authorize is not \"token\"",
-                "authorize = \"token\", or no token",
-            );
+            token.fault("is read by nobody: authorize is not \"token\"", "authorize = \"token\", or no token");
             None
         }
         (By::Home, None) => Some(Authorize::Home),

@@ -14,26 +14,16 @@ const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 pub(super) fn listen(root: &Table<'_>) -> Vec<Listen> {
     let form = "[[listen]] with address = \"127.0.0.1:8080\"";
-    let entries = root
-        .need("listen", form)
-        .map_or_else(Vec::new, |value| value.list(form));
-    entries
-        .iter()
-        .filter_map(|entry| listener(&entry.table(form)?))
-        .collect()
+    let entries = root.need("listen", form).map_or_else(Vec::new, |value| value.list(form));
+    entries.iter().filter_map(|entry| listener(&entry.table(form)?)).collect()
 }
 
 fn listener(table: &Table<'_>) -> Option<Listen> {
-    let address = table
-        .need("address", ADDRESS_FORM)
-        .and_then(|value| address(&value));
+    let address = table.need("address", ADDRESS_FORM).and_then(|value| address(&value));
     if let Some(mode) = table.get("mode") {
         mode.choice(&[("reverse", ())], &["transparent", "forward"]);
     }
-    table.not_yet(
-        "tls",
-        "leave it out: callers reach the gate over loopback or a private network",
-    );
+    table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
     off_for_now(table, "proxy_protocol", &[]);
     off_for_now(table, "http2", &["off"]);
     table.close();
@@ -76,10 +66,7 @@ pub(super) fn process(root: &Table<'_>) -> Option<NonZeroUsize> {
         return None;
     }
     let number = value.number(form)?;
-    let workers = usize::try_from(number)
-        .ok()
-        .filter(|number| *number <= 1024)
-        .and_then(NonZeroUsize::new);
+    let workers = usize::try_from(number).ok().filter(|number| *number <= 1024).and_then(NonZeroUsize::new);
     if workers.is_none() {
         value.fault("is out of bounds", form);
     }
@@ -93,33 +80,20 @@ pub(super) fn log(root: &Table<'_>) -> Log {
     };
     let format = table.get("format");
     let words = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-    log.format = format
-        .and_then(|value| value.choice(&words, &[]))
-        .unwrap_or(log.format);
-    log.level = table
-        .get("level")
-        .and_then(|value| level(&value))
-        .unwrap_or(log.level);
-    log.access = table
-        .get("access")
-        .and_then(|value| value.flag())
-        .unwrap_or(log.access);
-    table.not_yet(
-        "otlp",
-        "leave it out; metrics are at the admin listener's /metrics",
-    );
+    log.format = format.and_then(|value| value.choice(&words, &[])).unwrap_or(log.format);
+    log.level = table.get("level").and_then(|value| level(&value)).unwrap_or(log.level);
+    log.access = table.get("access").and_then(|value| value.flag()).unwrap_or(log.access);
+    table.not_yet("otlp", "leave it out; metrics are at the admin listener's /metrics");
     table.close();
     log
 }
 
 /// A filter. A bare word that is no level would be taken for a target's name and silence everything else: it is refused.
 fn level(value: &Value<'_>) -> Option<String> {
-    let form =
-        "error, warn, info, debug, trace or off, also per target: \"info,forgetgate::proxy=debug\"";
+    let form = "error, warn, info, debug, trace or off, also per target: \"info,forgetgate::proxy=debug\"";
     let text = value.text(form)?;
     let mut directives = text.split(',').map(str::trim);
-    let said = directives
-        .all(|one| one.contains('=') || LEVELS.contains(&one.to_ascii_lowercase().as_str()));
+    let said = directives.all(|one| one.contains('=') || LEVELS.contains(&one.to_ascii_lowercase().as_str()));
     if !said || EnvFilter::try_new(text).is_err() {
         value.fault("is no log level or filter", form);
         return None;
@@ -133,25 +107,14 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
         return admin;
     };
     let written = table.get("address");
-    admin.address = written
-        .and_then(|value| address(&value))
-        .unwrap_or(admin.address);
+    admin.address = written.and_then(|value| address(&value)).unwrap_or(admin.address);
     let token = table.get("token");
-    admin.token = token
-        .as_ref()
-        .and_then(|value| outside.secret(value, Unreadable::IsFault));
-    table.not_yet(
-        "tls",
-        "leave it out, and keep the admin listener on loopback or a private network",
-    );
+    admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
+    table.not_yet("tls", "leave it out, and keep the admin listener on loopback or a private network");
     table.close();
     if token.is_none() && !admin.address.is_loopback() {
         let what = "is missing: the admin API is not on loopback, and whoever reaches it can erase";
-        table.report.fault(
-            &table.place_of("token"),
-            what,
-            "token = { file = \"…\" }, or an address on loopback",
-        );
+        table.report.fault(&table.place_of("token"), what, "token = { file = \"…\" }, or an address on loopback");
     }
     admin
 }

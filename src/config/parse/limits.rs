@@ -20,26 +20,15 @@ pub(super) fn limits(root: &Table<'_>) -> Limits {
         let default = u64::try_from(default).unwrap_or(u64::MAX);
         usize::try_from(size(table, key, default, &range)).unwrap_or(usize::MAX)
     };
-    let time = |key, default, longest| {
-        duration(table, key, default, &(Duration::from_millis(10)..=longest))
-    };
+    let time = |key, default, longest| duration(table, key, default, &(Duration::from_millis(10)..=longest));
     let limits = Limits {
-        connections_max: count(
-            table,
-            "connections_max",
-            d.connections_max,
-            &(1..=1_000_000),
-        ),
+        connections_max: count(table, "connections_max", d.connections_max, &(1..=1_000_000)),
         in_flight_max: count(table, "in_flight_max", d.in_flight_max, &(1..=1_000_000)),
         // hyper refuses a head of more than 100 lines itself, in words of its own.
         headers_max: count(table, "headers_max", d.headers_max, &(16..=100)),
         // hyper's buffer cannot be smaller than 8 KiB.
         header_bytes_max: bytes("header_bytes_max", d.header_bytes_max, 8 << 10..=1 << 20),
-        inspected_body_bytes_max: bytes(
-            "inspected_body_bytes_max",
-            d.inspected_body_bytes_max,
-            1 << 10..=64 << 20,
-        ),
+        inspected_body_bytes_max: bytes("inspected_body_bytes_max", d.inspected_body_bytes_max, 1 << 10..=64 << 20),
         header_timeout: time("header_timeout", d.header_timeout, HOUR),
         idle_timeout: time("idle_timeout", d.idle_timeout, DAY),
         body_stall_timeout: time("body_stall_timeout", d.body_stall_timeout, DAY),

@@ -68,17 +68,11 @@ fn with_syntax(text: &str, broken: &[toml::de::Error], faults: Vec<Fault>) -> Ve
     let report = Report::new(text);
     for error in broken {
         let place = report.place(error.span().map_or(0, |span| span.start), String::new());
-        report.fault(
-            &place,
-            format!("is not TOML: {}", error.message()),
-            "see https://toml.io",
-        );
+        report.fault(&place, format!("is not TOML: {}", error.message()), "see https://toml.io");
     }
     let (syntax, _): (_, Vec<Warning>) = report.into_parts();
     let lines: Vec<usize> = syntax.iter().map(|fault| fault.line).collect();
-    let others = faults
-        .into_iter()
-        .filter(|fault| !lines.contains(&fault.line));
+    let others = faults.into_iter().filter(|fault| !lines.contains(&fault.line));
     let mut all: Vec<Fault> = syntax.into_iter().chain(others).collect();
     all.sort();
     all
@@ -101,18 +95,6 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     across::authority(&drafts, &erasure);
     policy::derive_is_used(root, &common, &drafts);
     require::check(&drafts);
-    let upstreams = drafts
-        .into_iter()
-        .map(|draft| draft.finish().map(Arc::new))
-        .collect::<Option<Vec<_>>>()?;
-    Some(Config {
-        listen,
-        workers,
-        log,
-        admin,
-        store,
-        erasure,
-        limits,
-        upstreams,
-    })
+    let upstreams = drafts.into_iter().map(|draft| draft.finish().map(Arc::new)).collect::<Option<Vec<_>>>()?;
+    Some(Config { listen, workers, log, admin, store, erasure, limits, upstreams })
 }

@@ -56,10 +56,7 @@ impl<'a> Outside<'a> {
             match std::fs::read_to_string(&path) {
                 Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {}
                 Ok(_) => value.fault("names a file without a certificate", "certificates in PEM"),
-                Err(error) => value.fault(
-                    format!("names a file that cannot be read: {error}"),
-                    "certificates in PEM",
-                ),
+                Err(error) => value.fault(format!("names a file that cannot be read: {error}"), "certificates in PEM"),
             }
         }
         Some(path)
@@ -68,10 +65,7 @@ impl<'a> Outside<'a> {
     /// A secret by reference.
     pub(super) fn secret(&self, value: &Value<'_>, unreadable: Unreadable) -> Option<Secret> {
         if value.is_text() {
-            value.fault(
-                "is written out; a secret never stands in this file",
-                SECRET_FORM,
-            );
+            value.fault("is written out; a secret never stands in this file", SECRET_FORM);
             return None;
         }
         let table = value.table(SECRET_FORM)?;
@@ -98,15 +92,9 @@ impl<'a> Outside<'a> {
     }
 }
 
-fn tell(
-    report: &Report<'_>,
-    place: &Place,
-    outcome: Result<(), SecretError>,
-    unreadable: Unreadable,
-) {
+fn tell(report: &Report<'_>, place: &Place, outcome: Result<(), SecretError>, unreadable: Unreadable) {
     let Err(error) = outcome else { return };
-    let cause =
-        std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
     let what = format!("{error}{cause}");
     match unreadable {
         Unreadable::IsFault => report.fault(place, what, "a secret that can be read"),

@@ -4,8 +4,7 @@ use super::super::file::Table;
 use super::derive::derive;
 use super::upstream::Draft;
 use crate::domain::policy::{
-    AliasUse, Beta, Invalid, Missing, Mode, OptOut, Personal, Policy, Require, Several, Training,
-    Unknown,
+    AliasUse, Beta, Invalid, Missing, Mode, OptOut, Personal, Policy, Require, Several, Training, Unknown,
 };
 
 /// `[policy]`, and where it stands.
@@ -17,31 +16,18 @@ pub(super) struct Common<'a> {
 
 pub(super) fn common<'a>(root: &Table<'a>) -> Common<'a> {
     let table = root.get("policy").and_then(|value| value.table("[policy]"));
-    let policy = table
-        .as_ref()
-        .map_or_else(Policy::default, |table| over(table, &Policy::default()));
+    let policy = table.as_ref().map_or_else(Policy::default, |table| over(table, &Policy::default()));
     Common { policy, table }
 }
 
 const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
 const MISSING: [(&str, Missing); 2] = [("refuse", Missing::Refuse), ("derive", Missing::Derive)];
 const INVALID: [(&str, Invalid); 2] = [("refuse", Invalid::Refuse), ("rewrite", Invalid::Rewrite)];
-const PERSONAL: [(&str, Personal); 3] = [
-    ("allow", Personal::Allow),
-    ("refuse", Personal::Refuse),
-    ("rewrite", Personal::Rewrite),
-];
-const SEVERAL: [(&str, Several); 3] = [
-    ("first", Several::First),
-    ("all", Several::All),
-    ("refuse", Several::Refuse),
-];
+const PERSONAL: [(&str, Personal); 3] =
+    [("allow", Personal::Allow), ("refuse", Personal::Refuse), ("rewrite", Personal::Rewrite)];
+const SEVERAL: [(&str, Several); 3] = [("first", Several::First), ("all", Several::All), ("refuse", Several::Refuse)];
 const ALIAS: [(&str, AliasUse); 2] = [("invalid", AliasUse::Invalid), ("always", AliasUse::Always)];
-const OPT_OUT: [(&str, OptOut); 3] = [
-    ("force", OptOut::Force),
-    ("default", OptOut::Default),
-    ("off", OptOut::Off),
-];
+const OPT_OUT: [(&str, OptOut); 3] = [("force", OptOut::Force), ("default", OptOut::Default), ("off", OptOut::Off)];
 const BETA: [(&str, Beta); 2] = [("allow", Beta::Allow), ("refuse", Beta::Refuse)];
 const TRAINING: [(&str, Training); 1] = [("allow", Training::Allow)];
 const TRAINING_LATER: [&str; 1] = ["inspect"];
@@ -60,9 +46,7 @@ pub(super) fn over(table: &Table<'_>, base: &Policy) -> Policy {
         alias: word(table, "alias", &ALIAS, base.alias),
         opt_out: word(table, "opt_out", &OPT_OUT, base.opt_out),
         beta: word(table, "beta", &BETA, base.beta),
-        training: training
-            .and_then(|value| value.choice(&TRAINING, &TRAINING_LATER))
-            .unwrap_or(base.training),
+        training: training.and_then(|value| value.choice(&TRAINING, &TRAINING_LATER)).unwrap_or(base.training),
         unknown: word(table, "unknown", &UNKNOWN, base.unknown),
         require: require(table).unwrap_or_else(|| base.require.clone()),
         derive: derived.map_or_else(|| base.derive.clone(), |value| derive(&value)),
@@ -73,20 +57,13 @@ pub(super) fn over(table: &Table<'_>, base: &Policy) -> Policy {
 
 fn word<T: Clone>(table: &Table<'_>, key: &'static str, words: &[(&str, T)], base: T) -> T {
     let value = table.get(key);
-    value
-        .and_then(|value| value.choice(words, &[]))
-        .unwrap_or(base)
+    value.and_then(|value| value.choice(words, &[])).unwrap_or(base)
 }
 
 fn require(table: &Table<'_>) -> Option<Vec<Require>> {
-    let entries = table
-        .get("require")?
-        .list("a list of \"gdpr\" and \"hipaa\"");
+    let entries = table.get("require")?.list("a list of \"gdpr\" and \"hipaa\"");
     let words = [("gdpr", Require::Gdpr), ("hipaa", Require::Hipaa)];
-    let mut required: Vec<Require> = entries
-        .iter()
-        .filter_map(|entry| entry.choice(&words, &[]))
-        .collect();
+    let mut required: Vec<Require> = entries.iter().filter_map(|entry| entry.choice(&words, &[])).collect();
     required.dedup();
     Some(required)
 }
@@ -96,36 +73,23 @@ pub(super) fn derive_is_used(root: &Table<'_>, common: &Common<'_>, drafts: &[Dr
     let right = "missing = \"derive\" and a list of places, such as derive = [ { header = \"X-User-Id\" } ]";
     for draft in drafts {
         let own = draft.policy_table.as_ref();
-        let written = own
-            .filter(|table| table.has("missing"))
-            .or(common.table.as_ref())
-            .unwrap_or(root);
+        let written = own.filter(|table| table.has("missing")).or(common.table.as_ref()).unwrap_or(root);
         let lists = draft.policy_lists_places(common.table.as_ref());
         if draft.policy.missing == Missing::Derive && !lists {
             let what = "is \"derive\", but `derive` lists no place to look in";
             root.report.fault(&written.place_of("missing"), what, right);
         }
-        if let Some(own) =
-            own.filter(|table| table.has("derive") && draft.policy.missing != Missing::Derive)
-        {
-            root.report.fault(
-                &own.place_of("derive"),
-                "is used by nobody: `missing` is not \"derive\"",
-                right,
-            );
+        if let Some(own) = own.filter(|table| table.has("derive") && draft.policy.missing != Missing::Derive) {
+            root.report.fault(&own.place_of("derive"), "is used by nobody: `missing` is not \"derive\"", right);
         }
     }
     let inherits = |draft: &Draft<'_>| {
-        let overridden = draft
-            .policy_table
-            .as_ref()
-            .is_some_and(|table| table.has("derive"));
+        let overridden = draft.policy_table.as_ref().is_some_and(|table| table.has("derive"));
         draft.policy.missing == Missing::Derive && !overridden
     };
     let lists = common.table.as_ref().filter(|table| table.has("derive"));
     if let Some(table) = lists.filter(|_| !drafts.iter().any(inherits)) {
-        let what =
-            "is used by nobody: no upstream without a `derive` of its own has missing = \"derive\"";
+        let what = "is used by nobody: no upstream without a `derive` of its own has missing = \"derive\"";
         root.report.fault(&table.place_of("derive"), what, right);
     }
 }

@@ -27,10 +27,7 @@ pub(super) fn profiles(root: &Table<'_>, outside: &Outside<'_>) -> Profiles {
         profiles.read_folder(&value, &folder);
     }
     let form = "[[profile]], in the form of the built-in ones";
-    for entry in root
-        .get("profile")
-        .map_or_else(Vec::new, |value| value.list(form))
-    {
+    for entry in root.get("profile").map_or_else(Vec::new, |value| value.list(form)) {
         if let Some(table) = entry.table(form) {
             profiles.read_entry(&entry, &table);
         }
@@ -47,12 +44,8 @@ impl Profiles {
             let mut known: Vec<&str> = built_in_names().collect();
             known.extend(self.own.keys().map(String::as_str));
             let guess = nearest(name, known.iter().copied());
-            let guess =
-                guess.map_or_else(String::new, |guess| format!("; did you mean {guess:?}?"));
-            value.fault(
-                format!("no profile is named {name:?}"),
-                format!("one of {}{guess}", known.join(", ")),
-            );
+            let guess = guess.map_or_else(String::new, |guess| format!("; did you mean {guess:?}?"));
+            value.fault(format!("no profile is named {name:?}"), format!("one of {}{guess}", known.join(", ")));
         }
         found
     }
@@ -60,15 +53,9 @@ impl Profiles {
     fn read_entry(&mut self, entry: &Value<'_>, table: &Table<'_>) {
         let document = entry.to_document().unwrap_or_default();
         match Profile::from_toml(&document) {
-            Ok(profile) => self.add(profile, |what| {
-                table
-                    .report
-                    .fault(&table.place_of("name"), what, "another name")
-            }),
+            Ok(profile) => self.add(profile, |what| table.report.fault(&table.place_of("name"), what, "another name")),
             Err(faults) => {
-                let name = table
-                    .get("name")
-                    .and_then(|name| name.is_text().then(|| name.text("a name")).flatten());
+                let name = table.get("name").and_then(|name| name.is_text().then(|| name.text("a name")).flatten());
                 self.broken.extend(name.map(ToOwned::to_owned));
                 for fault in faults {
                     tell(table, &fault);
@@ -80,24 +67,16 @@ impl Profiles {
     /// Reads every `*.toml` of the folder, in the order of their names.
     fn read_folder(&mut self, value: &Value<'_>, folder: &Path) {
         let entries = std::fs::read_dir(folder).and_then(|entries| {
-            entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<Vec<PathBuf>, _>>()
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<PathBuf>, _>>()
         });
         let mut paths = match entries {
             Ok(paths) => paths,
             Err(error) => {
-                value.fault(
-                    format!("cannot be read: {error}"),
-                    "a folder of profiles, one a file",
-                );
+                value.fault(format!("cannot be read: {error}"), "a folder of profiles, one a file");
                 return;
             }
         };
-        paths.retain(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        });
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         paths.sort();
         for path in paths {
             self.read_file(value, &path);
@@ -109,22 +88,14 @@ impl Profiles {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                value.fault(
-                    format!("{file} cannot be read: {error}"),
-                    "profiles that can be read",
-                );
+                value.fault(format!("{file} cannot be read: {error}"), "profiles that can be read");
                 return;
             }
         };
         match Profile::from_toml(&text) {
-            Ok(profile) => self.add(profile, |what| {
-                value.fault(format!("{file}: name: {what}"), "another name")
-            }),
+            Ok(profile) => self.add(profile, |what| value.fault(format!("{file}: name: {what}"), "another name")),
             Err(faults) => {
-                self.broken.extend(
-                    path.file_stem()
-                        .map(|stem| stem.to_string_lossy().into_owned()),
-                );
+                self.broken.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
                 for fault in faults {
                     value.fault(format!("{file}: {fault}"), RIGHT);
                 }

@@ -30,22 +30,12 @@ fn gdpr(draft: &Draft<'_>) {
     };
     if profile.erase.is_none() {
         let what = "gdpr is required, and this service deletes nothing by label";
-        demand(
-            draft,
-            "profile",
-            what,
-            "a service that does, or a policy that does not require it here",
-        );
+        demand(draft, "profile", what, "a service that does, or a policy that does not require it here");
     }
     if profile.name != "watson-visual-recognition" {
         return;
     }
-    if draft
-        .instance
-        .plan
-        .as_deref()
-        .is_some_and(|plan| plan.eq_ignore_ascii_case("dedicated"))
-    {
+    if draft.instance.plan.as_deref().is_some_and(|plan| plan.eq_ignore_ascii_case("dedicated")) {
         let what = "gdpr is required, and Visual Recognition Dedicated takes no deletes by API";
         demand(
             draft,
@@ -54,34 +44,15 @@ fn gdpr(draft: &Draft<'_>) {
             "an instance that does: Dedicated needs a support ticket, which is not yet supported",
         );
     }
-    made_from(
-        draft,
-        "gdpr",
-        VISUAL_RECOGNITION_FROM,
-        "a new instance with new keys",
-    );
+    made_from(draft, "gdpr", VISUAL_RECOGNITION_FROM, "a new instance with new keys");
 }
 
 fn hipaa(draft: &Draft<'_>) {
     let instance = &draft.instance;
-    if !instance
-        .plan
-        .as_deref()
-        .is_some_and(|plan| plan.eq_ignore_ascii_case("premium"))
-    {
-        demand(
-            draft,
-            "plan",
-            "hipaa is required, and the plan is not Premium",
-            "plan = \"premium\"",
-        );
+    if !instance.plan.as_deref().is_some_and(|plan| plan.eq_ignore_ascii_case("premium")) {
+        demand(draft, "plan", "hipaa is required, and the plan is not Premium", "plan = \"premium\"");
     }
-    let washington = |region: &str| {
-        matches!(
-            region.to_ascii_lowercase().as_str(),
-            "us-east" | "washington dc"
-        )
-    };
+    let washington = |region: &str| matches!(region.to_ascii_lowercase().as_str(), "us-east" | "washington dc");
     if !instance.region.as_deref().is_some_and(washington) {
         let what = "hipaa is required, and the instance is not in Washington DC";
         demand(draft, "region", what, "region = \"us-east\"");
@@ -93,29 +64,18 @@ fn made_from(draft: &Draft<'_>, requirement: &str, from: Date, remedy: &str) {
     match draft.instance.created {
         Some(created) if created >= from => {}
         Some(_) => {
-            let what =
-                format!("{requirement} is required, and the instance was made before {from}");
+            let what = format!("{requirement} is required, and the instance was made before {from}");
             demand(draft, "created", &what, remedy);
         }
         // A date that cannot be read has been reported already.
         None if draft.table.has("created") => {}
         None => {
-            let what = format!(
-                "is missing: {requirement} is required, and needs an instance made from {from} on"
-            );
-            demand(
-                draft,
-                "created",
-                &what,
-                &format!("created = \"{from}\" or later"),
-            );
+            let what = format!("is missing: {requirement} is required, and needs an instance made from {from} on");
+            demand(draft, "created", &what, &format!("created = \"{from}\" or later"));
         }
     }
 }
 
 fn demand(draft: &Draft<'_>, key: &str, what: &str, right: &str) {
-    draft
-        .table
-        .report
-        .fault(&draft.table.place_of(key), what, right);
+    draft.table.report.fault(&draft.table.place_of(key), what, right);
 }

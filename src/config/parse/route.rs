@@ -4,10 +4,8 @@ use super::super::Route;
 use super::super::file::{Table, Value};
 use super::super::url::{is_host_name, plain_path};
 
-const FORM: &str =
-    "{ path = \"/assistant/api\" }, { hosts = [\"gateway.watsonplatform.net\"] }, or both";
-const PATH_FORM: &str =
-    "a slash and whole segments, such as \"/assistant/api\", or \"/\" for everything";
+const FORM: &str = "{ path = \"/assistant/api\" }, { hosts = [\"gateway.watsonplatform.net\"] }, or both";
+const PATH_FORM: &str = "a slash and whole segments, such as \"/assistant/api\", or \"/\" for everything";
 const HOST_FORM: &str = "a host name without a port";
 
 pub(super) fn route(value: &Value<'_>) -> Option<Route> {
@@ -18,10 +16,7 @@ pub(super) fn route(value: &Value<'_>) -> Option<Route> {
         return nothing_named(value, &table);
     }
     let prefix = path.as_ref().and_then(prefix);
-    let route = Route {
-        path: prefix,
-        hosts: hosts.as_ref().map_or_else(Vec::new, names),
-    };
+    let route = Route { path: prefix, hosts: hosts.as_ref().map_or_else(Vec::new, names) };
     let empty = route.path.is_none() && route.hosts.is_empty();
     (!empty).then_some(route)
 }
@@ -35,16 +30,9 @@ fn nothing_named(value: &Value<'_>, table: &Table<'_>) -> Option<Route> {
 
 fn prefix(value: &Value<'_>) -> Option<String> {
     let text = value.text(PATH_FORM)?;
-    let path = if text.is_empty() {
-        None
-    } else {
-        plain_path(text)
-    };
+    let path = if text.is_empty() { None } else { plain_path(text) };
     if path.is_none() {
-        value.fault(
-            "is no path prefix that can be read in one way only",
-            PATH_FORM,
-        );
+        value.fault("is no path prefix that can be read in one way only", PATH_FORM);
     }
     path
 }
@@ -74,7 +62,6 @@ fn names(value: &Value<'_>) -> Vec<String> {
 /// Could one request mean both? A longer prefix and a named host win over a shorter and an unnamed one, so only equals
 /// are in doubt.
 pub(super) fn same(a: &Route, b: &Route) -> bool {
-    let hosts = (a.hosts.is_empty() && b.hosts.is_empty())
-        || a.hosts.iter().any(|host| b.hosts.contains(host));
+    let hosts = (a.hosts.is_empty() && b.hosts.is_empty()) || a.hosts.iter().any(|host| b.hosts.contains(host));
     hosts && a.path.as_deref().unwrap_or_default() == b.path.as_deref().unwrap_or_default()
 }

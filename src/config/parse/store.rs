@@ -14,41 +14,20 @@ const SLED_PAIRS_ADVISED_MAX: usize = 10_000_000;
 
 pub(super) fn store(root: &Table<'_>, outside: &Outside<'_>) -> Store {
     let mut store = Store::default();
-    (store.path, store.key_file) = (
-        outside.join("var/forgetgate"),
-        outside.join("var/forgetgate.key"),
-    );
+    (store.path, store.key_file) = (outside.join("var/forgetgate"), outside.join("var/forgetgate.key"));
     let Some(table) = root.get("store").and_then(|value| value.table("[store]")) else {
         return store;
     };
     let words = [("sled", Engine::Sled), ("memory", Engine::Memory)];
     let engine = table.get("engine");
-    store.engine = engine
-        .and_then(|value| value.choice(&words, &["postgres"]))
-        .unwrap_or(store.engine);
-    store.path = table
-        .get("path")
-        .and_then(|value| outside.path(&value))
-        .unwrap_or(store.path);
+    store.engine = engine.and_then(|value| value.choice(&words, &["postgres"])).unwrap_or(store.engine);
+    store.path = table.get("path").and_then(|value| outside.path(&value)).unwrap_or(store.path);
     store.key_file = key_file(&table, outside).unwrap_or(store.key_file);
     let millisecond = Duration::from_millis(1);
     store.lease = duration(&table, "lease", store.lease, &(millisecond..=DAY));
-    store.cache_entries = count(
-        &table,
-        "cache_entries",
-        store.cache_entries,
-        &(1..=1_000_000_000),
-    );
-    store.cache_bytes = size(
-        &table,
-        "cache_bytes",
-        store.cache_bytes,
-        &(1 << 20..=1 << 40),
-    );
-    table.not_yet(
-        "url",
-        "leave it out: engine = \"sled\" with path = \"var/forgetgate\"",
-    );
+    store.cache_entries = count(&table, "cache_entries", store.cache_entries, &(1..=1_000_000_000));
+    store.cache_bytes = size(&table, "cache_bytes", store.cache_bytes, &(1 << 20..=1 << 40));
+    table.not_yet("url", "leave it out: engine = \"sled\" with path = \"var/forgetgate\"");
     table.not_yet("snapshot", "leave it out");
     table.close();
     advise(&table, &store);
@@ -65,10 +44,7 @@ fn key_file(table: &Table<'_>, outside: &Outside<'_>) -> Option<std::path::PathB
     }
     let key = value.table(form)?;
     if let Some(env) = key.get("env") {
-        env.fault(
-            "the store's key is made by the gate, which cannot set a variable",
-            form,
-        );
+        env.fault("the store's key is made by the gate, which cannot set a variable", form);
         key.get("file");
         key.close();
         return None;
@@ -81,11 +57,7 @@ fn key_file(table: &Table<'_>, outside: &Outside<'_>) -> Option<std::path::PathB
 fn advise(table: &Table<'_>, store: &Store) {
     if store.engine == Engine::Memory {
         let what = "\"memory\" keeps nothing over a restart: labelled data is forgotten, accepted erasures too";
-        table.report.warning(
-            &table.place_of("engine"),
-            what,
-            "for tests only; \"sled\" otherwise",
-        );
+        table.report.warning(&table.place_of("engine"), what, "for tests only; \"sled\" otherwise");
     }
     if store.engine == Engine::Sled && store.cache_entries > SLED_PAIRS_ADVISED_MAX {
         let what = "so many known pairs are more than sled is good for";

@@ -65,34 +65,16 @@ pub(super) fn upstreams<'a>(
         }
         entries
     });
-    entries
-        .iter()
-        .filter_map(|entry| Some(upstream(entry.table(form)?, common, profiles, outside)))
-        .collect()
+    entries.iter().filter_map(|entry| Some(upstream(entry.table(form)?, common, profiles, outside))).collect()
 }
 
-fn upstream<'a>(
-    table: Table<'a>,
-    common: &Common<'a>,
-    profiles: &Profiles,
-    outside: &Outside<'_>,
-) -> Draft<'a> {
-    let name = table
-        .need("name", "name = \"assistant-eu\", which never changes")
-        .and_then(|value| word(&value));
-    let profile = table
-        .need("profile", "profile = \"watson-assistant\"")
-        .and_then(|value| profiles.find(&value));
-    let url = table
-        .need("url", "url = \"https://…\"")
-        .and_then(|value| url(&value));
+fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outside: &Outside<'_>) -> Draft<'a> {
+    let name = table.need("name", "name = \"assistant-eu\", which never changes").and_then(|value| word(&value));
+    let profile = table.need("profile", "profile = \"watson-assistant\"").and_then(|value| profiles.find(&value));
+    let url = table.need("url", "url = \"https://…\"").and_then(|value| url(&value));
     let flags = flags(&table);
-    let policy_table = table
-        .get("policy")
-        .and_then(|value| value.table("[upstream.policy]"));
-    let policy = policy_table
-        .as_ref()
-        .map_or_else(|| common.policy.clone(), |own| over(own, &common.policy));
+    let policy_table = table.get("policy").and_then(|value| value.table("[upstream.policy]"));
+    let policy = policy_table.as_ref().map_or_else(|| common.policy.clone(), |own| over(own, &common.policy));
     later(&table);
     let draft = Draft {
         name: name.map(Arc::from),
@@ -101,18 +83,10 @@ fn upstream<'a>(
         route: route_of(&table, flags.retired),
         policy,
         passes_to: passes_to(&table),
-        credentials: table
-            .get("credentials")
-            .and_then(|value| credentials(&value, outside)),
-        group: table
-            .get("group")
-            .and_then(|value| word(&value))
-            .map_or_else(|| "default".into(), String::from),
+        credentials: table.get("credentials").and_then(|value| credentials(&value, outside)),
+        group: table.get("group").and_then(|value| word(&value)).map_or_else(|| "default".into(), String::from),
         flags,
-        version: table
-            .get("version")
-            .and_then(|value| word(&value))
-            .map(String::from),
+        version: table.get("version").and_then(|value| word(&value)).map(String::from),
         tls: tls(&table, outside),
         instance: instance(&table),
         policy_table,
@@ -133,26 +107,17 @@ impl Draft<'_> {
 
     /// Does the file list places to derive from, for this upstream?
     pub(super) fn policy_lists_places(&self, common: Option<&Table<'_>>) -> bool {
-        [self.policy_table.as_ref(), common]
-            .into_iter()
-            .flatten()
-            .any(|table| table.has("derive"))
+        [self.policy_table.as_ref(), common].into_iter().flatten().any(|table| table.has("derive"))
     }
 
     /// The upstream, if everything that it needs is there.
     pub(super) fn finish(self) -> Option<Upstream> {
-        let Instance {
-            plan,
-            region,
-            created,
-        } = self.instance;
+        let Instance { plan, region, created } = self.instance;
         Some(Upstream {
             name: self.name?,
             profile: self.profile?,
             url: self.url?,
-            route: self
-                .route
-                .or_else(|| self.flags.retired.then(Route::default))?,
+            route: self.route.or_else(|| self.flags.retired.then(Route::default))?,
             credentials: self.credentials,
             group: self.group,
             retired: self.flags.retired,
@@ -175,13 +140,8 @@ impl Draft<'_> {
 fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
     let form = "1 to 64 letters, digits, `-`, `_` and `.`, the first of them a letter or digit";
     let text = value.text(form)?;
-    let legal = text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    let begins = text
-        .bytes()
-        .next()
-        .is_some_and(|b| b.is_ascii_alphanumeric());
+    let legal = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let begins = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     if !legal || !begins || text.len() > 64 {
         value.fault("holds other characters than it may", form);
         return None;
@@ -191,21 +151,12 @@ fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
 
 /// A retired upstream has no traffic, and needs no route.
 fn route_of(table: &Table<'_>, retired: bool) -> Option<Route> {
-    let value = if retired {
-        table.get("route")
-    } else {
-        table.need("route", "route = { path = \"/…\" }")
-    };
+    let value = if retired { table.get("route") } else { table.need("route", "route = { path = \"/…\" }") };
     value.and_then(|value| route(&value))
 }
 
 fn flags(table: &Table<'_>) -> Flags {
-    let flag = |key| {
-        table
-            .get(key)
-            .and_then(|value| value.flag())
-            .unwrap_or(false)
-    };
+    let flag = |key| table.get(key).and_then(|value| value.flag()).unwrap_or(false);
     Flags {
         retired: flag("retired"),
         forwarded: flag("forwarded"),
@@ -216,20 +167,12 @@ fn flags(table: &Table<'_>) -> Flags {
 
 fn passes_to<'a>(table: &Table<'a>) -> Vec<(Value<'a>, Arc<str>)> {
     let form = "a list of upstreams' names";
-    let entries = table
-        .get("passes_to")
-        .map_or_else(Vec::new, |value| value.list(form));
-    entries
-        .into_iter()
-        .filter_map(|entry| entry.text(form).map(Arc::from).map(|name| (entry, name)))
-        .collect()
+    let entries = table.get("passes_to").map_or_else(Vec::new, |value| value.list(form));
+    entries.into_iter().filter_map(|entry| entry.text(form).map(Arc::from).map(|name| (entry, name))).collect()
 }
 
 fn tls(table: &Table<'_>, outside: &Outside<'_>) -> UpstreamTls {
-    let Some(tls) = table
-        .get("tls")
-        .and_then(|value| value.table("tls = { ca = \"corp.pem\" }"))
-    else {
+    let Some(tls) = table.get("tls").and_then(|value| value.table("tls = { ca = \"corp.pem\" }")) else {
         return UpstreamTls::default();
     };
     let ca = tls.get("ca").and_then(|value| outside.certificates(&value));
@@ -252,12 +195,7 @@ fn later(table: &Table<'_>) {
 }
 
 fn instance(table: &Table<'_>) -> Instance {
-    let text = |key, form: &str| {
-        table
-            .get(key)
-            .and_then(|value| value.text(form))
-            .map(ToOwned::to_owned)
-    };
+    let text = |key, form: &str| table.get(key).and_then(|value| value.text(form)).map(ToOwned::to_owned);
     Instance {
         plan: text("plan", "the plan's name, such as \"premium\""),
         region: text("region", "the region's name, such as \"us-east\""),

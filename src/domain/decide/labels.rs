@@ -147,7 +147,8 @@ pub(super) fn legal_as_sent(rules: Rules<'_>, value: &[u8]) -> SmallVec<[Label; 
 }
 
 fn written(rules: Rules<'_>, value: &[u8], labels: &[Label]) -> Vec<u8> {
-    let texts: SmallVec<[Box<str>; 1]> = labels.iter().map(|each| text_of(rules.aliases, &each.id, each.form)).collect();
+    let texts: SmallVec<[Box<str>; 1]> =
+        labels.iter().map(|each| text_of(rules.aliases, &each.id, each.form)).collect();
     let wires: SmallVec<[_; 1]> = texts.iter().map(|text| rules.label.grammar.write(text)).collect();
     let refs: SmallVec<[&str; 1]> = wires.iter().map(AsRef::as_ref).collect();
     label::write(value, &rules.label.field, &refs)

@@ -7,8 +7,8 @@ mod tests;
 
 use smallvec::{SmallVec, smallvec};
 
-pub use self::labels::{Label, text_of, todays_label};
 use self::labels::{Judged, judge_label, judge_text, rewrite_only};
+pub use self::labels::{Label, text_of, todays_label};
 use super::CustomerId;
 use super::alias::AliasKey;
 use super::policy::{Beta, Missing, Mode, OptOut, Policy, Unknown};

@@ -215,7 +215,9 @@ fn endpoints_are_refused_as_the_operator_chose() {
 fn p6_visual_recognition_ids_are_encoded_on_the_wire() {
     let policy = Policy::default();
     for header in ["customer_id=é1", "customer_id=%C3%A91"] {
-        let Decision::Pass(permit) = judged(&policy, GrammarName::WatsonVr, &labelled(header)) else { panic!("{header}") };
+        let Decision::Pass(permit) = judged(&policy, GrammarName::WatsonVr, &labelled(header)) else {
+            panic!("{header}")
+        };
         assert_eq!(ids(&permit), [("é1", LabelForm::RAW)]);
         let wire = line(&permit).unwrap_or_else(|| header.to_owned());
         assert_eq!(wire, "customer_id=%C3%A91");
@@ -228,7 +230,9 @@ fn p10_a_delete_takes_todays_form_and_never_an_alias_as_an_id() {
     let label = rule(GrammarName::Watson, true);
     let form = |policy: &Policy, id: &str| {
         let id = CustomerId::new(id).unwrap();
-        todays_label(Rules { policy, label: &label, aliases: &aliases }, &id).map(|label| label.form).map_err(|r| r.code)
+        todays_label(Rules { policy, label: &label, aliases: &aliases }, &id)
+            .map(|label| label.form)
+            .map_err(|r| r.code)
     };
     let policy = Policy::default();
     assert_eq!(form(&policy, "abc"), Ok(LabelForm::RAW));

@@ -102,7 +102,9 @@ fn keys_of(intent: &Intent, known: &[Reach], held: &[Held]) -> BTreeSet<TargetKe
     }
     if let Scope::Only(chosen) = &intent.scope {
         // A person names these: they are asked, whatever the index knows.
-        first.extend(chosen.iter().filter_map(|upstream| find(known, *upstream)).map(|reach| own(reach.number, reach.today)));
+        first.extend(
+            chosen.iter().filter_map(|upstream| find(known, *upstream)).map(|reach| own(reach.number, reach.today)),
+        );
     }
     first.extend(held.iter().filter(|row| within(row.upstream)).map(|row| own(row.upstream, row.form)));
     for reach in known.iter().filter(|reach| reach.held_labels_before && within(reach.number)) {

@@ -44,7 +44,9 @@ pub enum Incoming {
 #[derive(Debug)]
 enum Mode {
     Head,
-    Body { left: u64 },
+    Body {
+        left: u64,
+    },
     Chunked(Chunks),
     /// The head was too large, or there were too many: nothing more is followed.
     Lost,

@@ -24,7 +24,8 @@ fn p9_a_fragment_and_two_framings_are_seen() {
 
 #[test]
 fn p9_pipelined_requests_are_told_apart_behind_every_kind_of_body() {
-    let stream = b"\r\nPOST /1 HTTP/1.1\r\ncontent-length: 0003\r\n\r\n#\n\nPOST /2 HTTP/1.1\nTRANSFER-ENCODING: chunked\n\n\
+    let stream =
+        b"\r\nPOST /1 HTTP/1.1\r\ncontent-length: 0003\r\n\r\n#\n\nPOST /2 HTTP/1.1\nTRANSFER-ENCODING: chunked\n\n\
         3;x=\"y\"\r\n\r\n\r\r\n00a\r\n0123456789\r\n0\r\nA: b#\r\n\r\nGET /3#x HTTP/1.1\r\n\r\nGET /4 HT";
     let (seen, after) = heads(&[stream]);
     assert_eq!(seen.iter().map(|head| head.fragment).collect::<Vec<_>>(), [false, false, true]);

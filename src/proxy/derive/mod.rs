@@ -27,15 +27,22 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// `BodyTooLarge` when the answer lies in a body that is larger than what may be inspected.
-pub(super) async fn derive(places: &[DeriveFrom], parts: &Parts, body: &mut Incoming, bytes_max: usize) -> Result<Found, Refusal> {
+pub(super) async fn derive(
+    places: &[DeriveFrom],
+    parts: &Parts,
+    body: &mut Incoming,
+    bytes_max: usize,
+) -> Result<Found, Refusal> {
     let mut peek = Peek::new(bytes_max);
     for place in places {
         let id = match place {
             DeriveFrom::Json(pointer) => peek.json(&parts.headers, body, pointer).await?,
             DeriveFrom::Multipart { part, json } => peek.multipart(&parts.headers, body, part, json.as_deref()).await?,
-            DeriveFrom::Header(_) | DeriveFrom::Query(_) | DeriveFrom::Cookie(_) | DeriveFrom::BasicUsername | DeriveFrom::Jwt(_) => {
-                from_head(place, parts)
-            }
+            DeriveFrom::Header(_)
+            | DeriveFrom::Query(_)
+            | DeriveFrom::Cookie(_)
+            | DeriveFrom::BasicUsername
+            | DeriveFrom::Jwt(_) => from_head(place, parts),
         };
         if id.is_some() {
             return Ok(Found { id, ahead: peek.into_frames() });

@@ -33,7 +33,12 @@ impl Peek {
     }
 
     /// What the pointer finds in a JSON body. Bodies that are not JSON are not read.
-    pub(super) async fn json(&mut self, headers: &HeaderMap, body: &mut Incoming, pointer: &str) -> Result<Option<String>, Refusal> {
+    pub(super) async fn json(
+        &mut self,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+        pointer: &str,
+    ) -> Result<Option<String>, Refusal> {
         if !is_json(headers) {
             return Ok(None);
         }
@@ -50,9 +55,12 @@ impl Peek {
         part: &str,
         pointer: Option<&str>,
     ) -> Result<Option<String>, Refusal> {
-        let Some(boundary) = content_type(headers).and_then(|text| multer::parse_boundary(text).ok()) else { return Ok(None) };
+        let Some(boundary) = content_type(headers).and_then(|text| multer::parse_boundary(text).ok()) else {
+            return Ok(None);
+        };
         let text = self.whole(headers, body).await?;
-        let mut parts = multer::Multipart::new(stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(text))]), boundary);
+        let mut parts =
+            multer::Multipart::new(stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(text))]), boundary);
         while let Ok(Some(field)) = parts.next_field().await {
             if field.name() != Some(part) {
                 continue;
@@ -90,7 +98,8 @@ impl Peek {
         }
         let mut bytes = 0;
         while let Some(frame) = body.frame().await {
-            let malformed = Refusal::new(Code::HeaderAmbiguous, "The request's body broke off or is not framed as HTTP asks");
+            let malformed =
+                Refusal::new(Code::HeaderAmbiguous, "The request's body broke off or is not framed as HTTP asks");
             let frame = frame.map_err(|_| malformed)?;
             bytes += frame.data_ref().map_or(0, Bytes::len);
             self.frames.push_back(frame);

@@ -25,9 +25,9 @@ use super::open::OpenError;
 use super::row::StoredRow;
 use super::seal::Keys;
 use super::{Figures, Index, JobWrite, Jobs, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredJob};
-use crate::telemetry::events;
 use crate::config;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::telemetry::events;
 
 /// What only tests set otherwise; no configuration reaches it.
 #[doc(hidden)]

@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 
 use tokio::time::Instant;
 
-use crate::telemetry::{chain, events};
 use super::Tuning;
 use super::files::Files;
 use super::queue::{Answer, Queue, Refusal, Work};
 use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
+use crate::telemetry::{chain, events};
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);

@@ -88,9 +88,6 @@ fn each_fault_of_a_needed_key_is_reported() {
 fn a_misspelt_needed_key_is_reported_as_unknown_and_as_missing() {
     let faults = read(&LEAST.replace("address", "adress")).unwrap_err();
 
-    let seen: Vec<_> = faults
-        .iter()
-        .map(|fault| (fault.line, fault.key.as_str()))
-        .collect();
+    let seen: Vec<_> = faults.iter().map(|fault| (fault.line, fault.key.as_str())).collect();
     assert_eq!(seen, [(2, "listen[1].address"), (3, "listen[1].adress")]);
 }

@@ -37,10 +37,7 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[store]\ncache_bytes = \"1MiB\"", Used),
     ("[store]\nsnapshot = \"24h\"", NotYet),
     ("[policy]\nmode = \"observe\"", Used),
-    (
-        "[policy]\nmissing = \"derive\"\nderive = [{ cookie = \"uid\" }]",
-        Used,
-    ),
+    ("[policy]\nmissing = \"derive\"\nderive = [{ cookie = \"uid\" }]", Used),
     ("[policy]\ninvalid = \"rewrite\"", Used),
     ("[policy]\npersonal = \"allow\"", Used),
     ("[policy]\nseveral = \"all\"", Used),
@@ -52,23 +49,14 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[policy]\nunknown = \"refuse\"", Used),
     ("[policy]\nrequire = [\"gdpr\"]", Used),
     ("[erasure]\nauthorize = \"open\"", Used),
-    (
-        "[erasure]\nauthorize = \"token\"\ntoken = { file = \"t\" }",
-        Used,
-    ),
+    ("[erasure]\nauthorize = \"token\"\ntoken = { file = \"t\" }", Used),
     ("[erasure]\ndeadline = \"1d\"", Used),
     ("[erasure]\nerasures_per_minute = 1", Used),
     ("[erasure]\nbarrier_timeout = \"1s\"", Used),
     ("[erasure]\nopen_websockets = \"wait\"", AsToday),
     ("[erasure]\nopen_websockets = \"close\"", NotYet),
-    (
-        "[erasure]\nwebhook = { url = \"https://a.example\" }",
-        NotYet,
-    ),
-    (
-        "[erasure]\nsmtp = { url = \"smtp://127.0.0.1:25\", from = \"a@b.example\" }",
-        NotYet,
-    ),
+    ("[erasure]\nwebhook = { url = \"https://a.example\" }", NotYet),
+    ("[erasure]\nsmtp = { url = \"smtp://127.0.0.1:25\", from = \"a@b.example\" }", NotYet),
     ("[limits]\nconnections_max = 1", Used),
     ("[limits]\nin_flight_max = 1", Used),
     ("[limits]\nheaders_max = 16", Used),
@@ -87,10 +75,7 @@ const LISTENER: &[(&str, Fate)] = &[
     ("mode = \"reverse\"", AsToday),
     ("mode = \"transparent\"", NotYet),
     ("mode = \"forward\"", NotYet),
-    (
-        "tls = { cert = \"gate.pem\", key = \"gate.key\", client_ca = \"clients.pem\" }",
-        NotYet,
-    ),
+    ("tls = { cert = \"gate.pem\", key = \"gate.key\", client_ca = \"clients.pem\" }", NotYet),
     ("proxy_protocol = false", AsToday),
     ("proxy_protocol = true", NotYet),
     ("http2 = false", AsToday),
@@ -101,24 +86,15 @@ const LISTENER: &[(&str, Fate)] = &[
 /// Keys of `[[upstream]]`.
 const UPSTREAM: &[(&str, Fate)] = &[
     ("credentials = { apikey = { env = \"A\" } }", Used),
-    (
-        "credentials = { iam = { apikey = { env = \"A\" }, url = \"https://iam.example\" } }",
-        Used,
-    ),
-    (
-        "credentials = { basic = { username = \"u\", password = { file = \"p\" } } }",
-        Used,
-    ),
+    ("credentials = { iam = { apikey = { env = \"A\" }, url = \"https://iam.example\" } }", Used),
+    ("credentials = { basic = { username = \"u\", password = { file = \"p\" } } }", Used),
     ("credentials = { bearer = { file = \"b\" } }", Used),
     ("group = \"other\"", Used),
     ("retired = true", Used),
     ("forwarded = true", Used),
     ("after_erasure = \"allow\"", AsToday),
     ("after_erasure = \"refuse\"", NotYet),
-    (
-        "inject = true\ncredentials = { bearer = { env = \"B\" } }\n[erasure]\nauthorize = \"open\"",
-        Used,
-    ),
+    ("inject = true\ncredentials = { bearer = { env = \"B\" } }\n[erasure]\nauthorize = \"open\"", Used),
     ("version = \"2021-06-14\"", Used),
     ("held_labels_before = true", Used),
     (
@@ -137,38 +113,14 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("created = \"2019-05-02\"", Used),
     ("created = 2019-05-02", Used),
     ("policy.mode = \"observe\"", Used),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ header = \"X-User-Id\" }]",
-        Used,
-    ),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ json = \"/context/metadata/user_id\" }]",
-        Used,
-    ),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ query = \"user\" }]",
-        Used,
-    ),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ multipart = \"metadata\", json = \"/customer_id\" }]",
-        Used,
-    ),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ multipart = \"customer\" }]",
-        Used,
-    ),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ cookie = \"uid\" }]",
-        Used,
-    ),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ jwt = \"sub\" }]",
-        Used,
-    ),
-    (
-        "policy.missing = \"derive\"\npolicy.derive = [{ basic = \"username\" }]",
-        Used,
-    ),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ header = \"X-User-Id\" }]", Used),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ json = \"/context/metadata/user_id\" }]", Used),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ query = \"user\" }]", Used),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ multipart = \"metadata\", json = \"/customer_id\" }]", Used),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ multipart = \"customer\" }]", Used),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ cookie = \"uid\" }]", Used),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ jwt = \"sub\" }]", Used),
+    ("policy.missing = \"derive\"\npolicy.derive = [{ basic = \"username\" }]", Used),
     ("policy.training = \"inspect\"", NotYet),
 ];
 
@@ -176,16 +128,10 @@ const UPSTREAM: &[(&str, Fate)] = &[
 fn check(fragment: &str, text: &str, fate: &Fate) {
     let plain = format!("{:?}", read(LEAST).unwrap().config);
     match (fate, read(text)) {
-        (Used, Ok(loaded)) => assert_ne!(
-            format!("{:?}", loaded.config),
-            plain,
-            "{fragment} is ignored"
-        ),
+        (Used, Ok(loaded)) => assert_ne!(format!("{:?}", loaded.config), plain, "{fragment} is ignored"),
         (AsToday, Ok(loaded)) => assert_eq!(format!("{:?}", loaded.config), plain, "{fragment}"),
         (NotYet, Err(faults)) => {
-            let all = faults
-                .iter()
-                .all(|fault| fault.what.contains("not yet supported"));
+            let all = faults.iter().all(|fault| fault.what.contains("not yet supported"));
             assert!(all && !faults.is_empty(), "{fragment}: {faults:?}");
         }
         (Used | AsToday, Err(faults)) => panic!("{fragment}: {faults:?}"),
@@ -204,11 +150,7 @@ fn no_key_of_a_section_is_ignored() {
 fn no_key_of_a_listener_is_ignored() {
     for (fragment, fate) in LISTENER {
         let line = "address = \"127.0.0.1:8080\"\n";
-        check(
-            fragment,
-            &LEAST.replace(line, &format!("{line}{fragment}\n")),
-            fate,
-        );
+        check(fragment, &LEAST.replace(line, &format!("{line}{fragment}\n")), fate);
     }
 }
 
@@ -218,14 +160,9 @@ fn no_key_of_an_upstream_is_ignored() {
         check(fragment, &around("", &format!("{fragment}\n")), fate);
     }
     let over_tls = LEAST.replace("http:", "https:");
-    let with_ca = read(&format!("{over_tls}tls = {{ ca = \"corp.pem\" }}\n"))
-        .unwrap()
-        .config;
+    let with_ca = read(&format!("{over_tls}tls = {{ ca = \"corp.pem\" }}\n")).unwrap().config;
     assert!(format!("{:?}", with_ca.upstreams[0].tls).contains("/etc/forgetgate/corp.pem"));
-    for fragment in [
-        "tls = { cert = \"client.pem\" }",
-        "tls = { key = \"client.key\" }",
-    ] {
+    for fragment in ["tls = { cert = \"client.pem\" }", "tls = { key = \"client.key\" }"] {
         check(fragment, &format!("{over_tls}{fragment}\n"), &NotYet);
     }
 }

@@ -33,21 +33,10 @@ fn around(above: &str, below: &str) -> String {
 /// The one fault of a text: its line, its key and a phrase of its sentence.
 #[track_caller]
 fn check(text: &str, (line, key, phrase): (usize, &str, &str)) {
-    let Err(faults) = read(text) else {
-        panic!("no fault was found in:\n{text}")
-    };
-    let [fault] = faults.as_slice() else {
-        panic!("one fault was expected in:\n{text}\nbut there are {faults:#?}")
-    };
+    let Err(faults) = read(text) else { panic!("no fault was found in:\n{text}") };
+    let [fault] = faults.as_slice() else { panic!("one fault was expected in:\n{text}\nbut there are {faults:#?}") };
     let sentence = fault.to_string();
 
-    assert_eq!(
-        (fault.line, fault.key.as_str()),
-        (line, key),
-        "{sentence}\n{text}"
-    );
-    assert!(
-        sentence.contains(phrase),
-        "{phrase:?} is not in {sentence:?}"
-    );
+    assert_eq!((fault.line, fault.key.as_str()), (line, key), "{sentence}\n{text}");
+    assert!(sentence.contains(phrase), "{phrase:?} is not in {sentence:?}");
 }

@@ -33,11 +33,7 @@ fn each_fault_of_an_upstream_is_reported_at_its_line_and_key() {
     let key = |key: &str| format!("upstream[1].{key}");
     for (below, end, phrase) in UPSTREAM {
         // What is missing stands at the head of its table.
-        let line = if *end == "created" && !below.contains("created") {
-            4
-        } else {
-            LEAST.lines().count() + 1
-        };
+        let line = if *end == "created" && !below.contains("created") { 4 } else { LEAST.lines().count() + 1 };
         check(&around("", below), (line, &key(end), phrase));
     }
 }
@@ -47,54 +43,31 @@ fn each_form_of_derive_is_judged() {
     for (entry, end, phrase) in [
         ("{}", "", "names no place"),
         ("{ header = \"X Y\" }", ".header", "no name of a header"),
-        (
-            "{ cookie = \"a;b\" }",
-            ".cookie",
-            "no name of a header or cookie",
-        ),
+        ("{ cookie = \"a;b\" }", ".cookie", "no name of a header or cookie"),
         ("{ query = \" \" }", ".query", "is empty"),
         ("{ basic = \"password\" }", ".basic", "\"username\""),
         ("{ json = \"user\" }", ".json", "no JSON pointer"),
         ("{ json = \"/a~2\" }", ".json", "no JSON pointer"),
-        (
-            "{ multipart = \"m\", json = \"x\" }",
-            ".json",
-            "no JSON pointer",
-        ),
-        (
-            "{ header = \"A\", query = \"b\" }",
-            "",
-            "names several places",
-        ),
+        ("{ multipart = \"m\", json = \"x\" }", ".json", "no JSON pointer"),
+        ("{ header = \"A\", query = \"b\" }", "", "names several places"),
         ("{ heder = \"A\" }", ".heder", "did you mean `header`?"),
         ("\"X-User-Id\"", "", "is a string"),
     ] {
         let below = format!("policy.missing = \"derive\"\npolicy.derive = [{entry}]\n");
         let key = format!("upstream[1].policy.derive[1]{end}");
-        check(
-            &around("", &below),
-            (LEAST.lines().count() + 2, &key, phrase),
-        );
+        check(&around("", &below), (LEAST.lines().count() + 2, &key, phrase));
     }
 }
 
 #[test]
 fn two_upstreams_have_two_names_and_two_routes() {
     let second = |name: &str, rest: &str| {
-        format!(
-            "[[upstream]]\nname = \"{name}\"\nprofile = \"watson-discovery\"\nurl = \"http://[::1]\"\n{rest}\n"
-        )
+        format!("[[upstream]]\nname = \"{name}\"\nprofile = \"watson-discovery\"\nurl = \"http://[::1]\"\n{rest}\n")
     };
     let at = LEAST.lines().count();
 
-    check(
-        &around("", &second("one", "route.path = \"/two\"")),
-        (at + 2, "upstream[2].name", "upstream[1]"),
-    );
-    check(
-        &around("", &second("two", "route.path = \"/one/\"")),
-        (at + 5, "upstream[2].route", "upstream[1] (one)"),
-    );
+    check(&around("", &second("one", "route.path = \"/two\"")), (at + 2, "upstream[2].name", "upstream[1]"));
+    check(&around("", &second("two", "route.path = \"/one/\"")), (at + 5, "upstream[2].route", "upstream[1] (one)"));
     for apart in [
         "route.path = \"/one/deeper\"",
         "route.path = \"/ones\"",
@@ -107,14 +80,8 @@ fn two_upstreams_have_two_names_and_two_routes() {
 
 #[test]
 fn open_erasures_are_for_loopback_only() {
-    let text = format!(
-        "[erasure]\nauthorize = \"open\"{}",
-        LEAST.replace("127.0.0.1:8080", "0.0.0.0:8080")
-    );
-    check(
-        &text,
-        (2, "erasure.authorize", "anyone who reaches 0.0.0.0:8080"),
-    );
+    let text = format!("[erasure]\nauthorize = \"open\"{}", LEAST.replace("127.0.0.1:8080", "0.0.0.0:8080"));
+    check(&text, (2, "erasure.authorize", "anyone who reaches 0.0.0.0:8080"));
     assert!(read(&around("[erasure]\nauthorize = \"open\"\n", "")).is_ok());
 }
 
@@ -132,16 +99,9 @@ fn what_the_operator_requires_is_checked() {
         &require(vision, "gdpr", "created = 2018-05-21\n"),
         (at + 2, "upstream[1].created", "made before 2018-05-22"),
     );
+    check(&require(vision, "gdpr", ""), (4, "upstream[1].created", "from 2018-05-22 on"));
     check(
-        &require(vision, "gdpr", ""),
-        (4, "upstream[1].created", "from 2018-05-22 on"),
-    );
-    check(
-        &require(
-            vision,
-            "gdpr",
-            "created = \"2019-01-01\"\nplan = \"Dedicated\"\n",
-        ),
+        &require(vision, "gdpr", "created = \"2019-01-01\"\nplan = \"Dedicated\"\n"),
         (at + 3, "upstream[1].plan", "takes no deletes by API"),
     );
     assert!(read(&require(vision, "gdpr", "created = \"2018-05-22\"\n")).is_ok());
@@ -152,18 +112,9 @@ fn what_the_operator_requires_is_checked() {
         require("watson-assistant", "hipaa", &said)
     };
     assert!(read(&hipaa("premium", "us-east", "2019-04-01")).is_ok());
-    check(
-        &hipaa("plus", "us-east", "2019-04-01"),
-        (at + 2, "upstream[1].plan", "is not Premium"),
-    );
-    check(
-        &hipaa("premium", "eu-gb", "2019-04-01"),
-        (at + 3, "upstream[1].region", "not in Washington DC"),
-    );
-    check(
-        &hipaa("premium", "us-east", "2019-03-31"),
-        (at + 4, "upstream[1].created", "made before 2019-04-01"),
-    );
+    check(&hipaa("plus", "us-east", "2019-04-01"), (at + 2, "upstream[1].plan", "is not Premium"));
+    check(&hipaa("premium", "eu-gb", "2019-04-01"), (at + 3, "upstream[1].region", "not in Washington DC"));
+    check(&hipaa("premium", "us-east", "2019-03-31"), (at + 4, "upstream[1].created", "made before 2019-04-01"));
 }
 
 /// A fault repeats no value that could be a secret.
@@ -174,10 +125,7 @@ fn a_literal_secret_is_not_repeated() {
         ("[store]\nkey = \"hunter2\"\n", ""),
         ("", "credentials = \"hunter2\"\n"),
         ("", "credentials = { bearer = \"hunter2\" }\n"),
-        (
-            "",
-            "credentials = { iam = { apikey = { env = \"A\" }, url = \"https://x:hunter2@iam.example\" } }\n",
-        ),
+        ("", "credentials = { iam = { apikey = { env = \"A\" }, url = \"https://x:hunter2@iam.example\" } }\n"),
         ("[admin]\ntoken = \"hunter2\n", ""),
     ] {
         let faults = read(&around(above, below)).unwrap_err();
@@ -211,8 +159,5 @@ fn a_service_that_deletes_nothing_by_label_does_not_suit_gdpr() {
     let text = around(profile, "policy.require = [\"gdpr\"]\n").replace("watson-assistant", "acme");
 
     let line = profile.lines().count() + 6;
-    check(
-        &text,
-        (line, "upstream[1].profile", "deletes nothing by label"),
-    );
+    check(&text, (line, "upstream[1].profile", "deletes nothing by label"));
 }

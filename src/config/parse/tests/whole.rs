@@ -33,10 +33,8 @@ route = { path = "/one/.." }
 fn ten_faults_give_ten_reports() {
     let faults = read(TEN_FAULTS).unwrap_err();
 
-    let seen: Vec<(usize, usize, &str)> = faults
-        .iter()
-        .map(|fault| (fault.line, fault.column, fault.key.as_str()))
-        .collect();
+    let seen: Vec<(usize, usize, &str)> =
+        faults.iter().map(|fault| (fault.line, fault.column, fault.key.as_str())).collect();
     let expected = [
         (3, 1, "listen[1].address"),
         (4, 1, "listen[1].mode"),
@@ -57,20 +55,8 @@ fn what_is_no_toml_is_reported_with_the_other_faults() {
     let text = format!("[log]\nformat = \"xml\"\nlevel = \n{LEAST}colour = 1\nname = \"two\"\n");
     let faults = read(&text).unwrap_err();
 
-    let seen: Vec<(usize, &str)> = faults
-        .iter()
-        .map(|fault| (fault.line, fault.key.as_str()))
-        .collect();
-    assert_eq!(
-        seen,
-        [
-            (2, "log.format"),
-            (3, ""),
-            (12, "upstream[1].colour"),
-            (13, "")
-        ],
-        "{faults:#?}"
-    );
+    let seen: Vec<(usize, &str)> = faults.iter().map(|fault| (fault.line, fault.key.as_str())).collect();
+    assert_eq!(seen, [(2, "log.format"), (3, ""), (12, "upstream[1].colour"), (13, "")], "{faults:#?}");
     assert!(faults[3].what.contains("duplicate key"));
 }
 
@@ -95,10 +81,7 @@ fn the_file_at_the_projects_root_has_no_faults_and_no_warnings() {
     assert_eq!(&*config.upstreams[0].passes_to[0], "discovery");
     assert_eq!(config.upstreams[0].policy.missing, Missing::Refuse);
     assert_eq!(config.upstreams[6].policy.missing, Missing::Derive);
-    assert_eq!(
-        config.upstreams[6].policy.derive[0],
-        DeriveFrom::Header("x-user-id".to_owned())
-    );
+    assert_eq!(config.upstreams[6].policy.derive[0], DeriveFrom::Header("x-user-id".to_owned()));
 }
 
 #[test]
@@ -107,20 +90,11 @@ fn what_the_root_file_says_of_the_limits_are_the_defaults() {
     let written = load(&path).unwrap().config;
     let least = parse(LEAST, path.parent().unwrap()).unwrap().config;
 
-    assert_eq!(
-        format!("{:?}", written.limits),
-        format!("{:?}", least.limits)
-    );
+    assert_eq!(format!("{:?}", written.limits), format!("{:?}", least.limits));
     assert_eq!(format!("{:?}", written.store), format!("{:?}", least.store));
-    assert_eq!(
-        format!("{:?}", written.erasure),
-        format!("{:?}", least.erasure)
-    );
+    assert_eq!(format!("{:?}", written.erasure), format!("{:?}", least.erasure));
     assert_eq!(format!("{:?}", written.log), format!("{:?}", least.log));
-    assert_eq!(
-        format!("{:?}", written.upstreams[0].policy),
-        format!("{:?}", least.upstreams[0].policy)
-    );
+    assert_eq!(format!("{:?}", written.upstreams[0].policy), format!("{:?}", least.upstreams[0].policy));
 }
 
 #[test]
@@ -152,28 +126,13 @@ route   = { path = "/assistant/api" }
 
     let config = read(text).unwrap().config;
 
-    assert_eq!(
-        config.listen[0].address,
-        Address::Tcp("127.0.0.1:18080".parse().unwrap())
-    );
+    assert_eq!(config.listen[0].address, Address::Tcp("127.0.0.1:18080".parse().unwrap()));
     assert_eq!(config.store.engine, Engine::Sled);
-    assert_eq!(
-        config.store.key_file,
-        Path::new("/tmp/bench/forgetgate.key")
-    );
-    assert_eq!(
-        (
-            config.limits.connections_max,
-            format_duration(config.limits.idle_timeout)
-        ),
-        (12_288, "10m".into())
-    );
+    assert_eq!(config.store.key_file, Path::new("/tmp/bench/forgetgate.key"));
+    assert_eq!((config.limits.connections_max, format_duration(config.limits.idle_timeout)), (12_288, "10m".into()));
     assert_eq!(config.upstreams[0].policy.opt_out, OptOut::Force);
     assert_eq!(config.upstreams[0].url.path, "/assistant/api");
-    assert_eq!(
-        config.upstreams[0].route.path.as_deref(),
-        Some("/assistant/api")
-    );
+    assert_eq!(config.upstreams[0].route.path.as_deref(), Some("/assistant/api"));
     assert!(matches!(config.erasure.authorize, Authorize::Home));
     assert_eq!(config.erasure.deadline, Duration::from_secs(30 * 86_400));
 }
@@ -188,18 +147,13 @@ fn routes_are_normalised() {
     assert_eq!(route("{ path = \"/one/\" }").path.as_deref(), Some("/one"));
     assert_eq!(route("{ path = \"/\" }").path.as_deref(), Some(""));
     assert_eq!(route("{ hosts = [\"Gateway.Example\"] }").path, None);
-    assert_eq!(
-        route("{ hosts = [\"Gateway.Example\"] }").hosts,
-        ["gateway.example"]
-    );
+    assert_eq!(route("{ hosts = [\"Gateway.Example\"] }").hosts, ["gateway.example"]);
 }
 
 #[test]
 fn single_keys_of_an_upstreams_policy_override_the_common_one() {
     let above = "[policy]\nopt_out = \"off\"\nbeta = \"refuse\"\n";
-    let config = read(&around(above, "policy.opt_out = \"default\"\n"))
-        .unwrap()
-        .config;
+    let config = read(&around(above, "policy.opt_out = \"default\"\n")).unwrap().config;
 
     let policy = &config.upstreams[0].policy;
     assert_eq!(policy.opt_out, OptOut::Default);
@@ -218,40 +172,24 @@ fn an_iam_url_may_leave_out_its_path_and_itself() {
     };
 
     assert_eq!(url(""), "https://iam.cloud.ibm.com/identity/token");
-    assert_eq!(
-        url(", url = \"https://iam.example\""),
-        "https://iam.example/identity/token"
-    );
-    assert_eq!(
-        url(", url = \"https://iam.example/other\""),
-        "https://iam.example/other"
-    );
+    assert_eq!(url(", url = \"https://iam.example\""), "https://iam.example/identity/token");
+    assert_eq!(url(", url = \"https://iam.example/other\""), "https://iam.example/other");
 }
 
 #[test]
 fn credentials_in_the_clear_are_a_warning_and_no_fault() {
-    let text = around("", "credentials = { bearer = { env = \"T\" } }\n")
-        .replace("127.0.0.1:9101", "10.0.0.1");
+    let text = around("", "credentials = { bearer = { env = \"T\" } }\n").replace("127.0.0.1:9101", "10.0.0.1");
     let warnings = read(&text).unwrap().warnings;
 
-    let [warning] = warnings.as_slice() else {
-        panic!("{warnings:?}")
-    };
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
     assert_eq!((warning.line, warning.key.as_str()), (7, "upstream[1].url"));
     assert!(warning.what.contains("plain http"));
-    assert_eq!(
-        read(&text.replace("10.0.0.1", "127.0.0.1"))
-            .unwrap()
-            .warnings,
-        []
-    );
+    assert_eq!(read(&text.replace("10.0.0.1", "127.0.0.1")).unwrap().warnings, []);
 }
 
 #[test]
 fn a_store_that_forgets_says_so() {
-    let warnings = read(&around("[store]\nengine = \"memory\"\n", ""))
-        .unwrap()
-        .warnings;
+    let warnings = read(&around("[store]\nengine = \"memory\"\n", "")).unwrap().warnings;
 
     assert_eq!(warnings[0].key, "store.engine");
 }
@@ -263,18 +201,9 @@ fn secrets_that_cannot_be_read_are_told_from_each_other() {
     let path = folder.path().join("config.toml");
     let write = |text: &str| std::fs::write(&path, text).unwrap();
 
-    write(&around(
-        "[admin]\ntoken = { file = \"token\" }\n",
-        "credentials = { bearer = { file = \"key\" } }\n",
-    ));
+    write(&around("[admin]\ntoken = { file = \"token\" }\n", "credentials = { bearer = { file = \"key\" } }\n"));
     let faults = load(&path).unwrap_err();
-    assert_eq!(
-        faults
-            .iter()
-            .map(|fault| fault.key.as_str())
-            .collect::<Vec<_>>(),
-        ["admin.token"]
-    );
+    assert_eq!(faults.iter().map(|fault| fault.key.as_str()).collect::<Vec<_>>(), ["admin.token"]);
 
     std::fs::write(folder.path().join("token"), "t").unwrap();
     let warnings = load(&path).unwrap().warnings;
@@ -283,10 +212,7 @@ fn secrets_that_cannot_be_read_are_told_from_each_other() {
     let ca = "tls.ca = \"token\"\n";
     write(&around("", ca).replace("http:", "https:"));
     let faults = load(&path).unwrap_err();
-    assert!(
-        faults[0].what.contains("without a certificate"),
-        "{faults:?}"
-    );
+    assert!(faults[0].what.contains("without a certificate"), "{faults:?}");
 }
 
 #[test]
@@ -310,30 +236,15 @@ fn a_profile_of_ones_own_is_used_and_its_faults_are_placed() {
     };
     let text = |grammar: &str| around(&profile(grammar), "").replace("watson-assistant", "acme");
 
-    assert_eq!(
-        read(&text("watson")).unwrap().config.upstreams[0]
-            .profile
-            .name,
-        "acme"
-    );
+    assert_eq!(read(&text("watson")).unwrap().config.upstreams[0].profile.name, "acme");
     check(&text("klingon"), (3, "profile[1].label.grammar", "klingon"));
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("acme.toml"),
-        profile("watson")
-            .replace("[[profile]]\n", "")
-            .replace("profile.", ""),
+        profile("watson").replace("[[profile]]\n", "").replace("profile.", ""),
     )
     .unwrap();
-    let text = format!(
-        "profiles_dir = \".\"{}",
-        LEAST.replace("watson-assistant", "acme")
-    );
-    assert_eq!(
-        parse(&text, folder.path()).unwrap().config.upstreams[0]
-            .profile
-            .name,
-        "acme"
-    );
+    let text = format!("profiles_dir = \".\"{}", LEAST.replace("watson-assistant", "acme"));
+    assert_eq!(parse(&text, folder.path()).unwrap().config.upstreams[0].profile.name, "acme");
 }

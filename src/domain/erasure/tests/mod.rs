@@ -136,7 +136,12 @@ fn p4_a_target_that_did_not_drain_is_not_accepted_until_its_delete_was_repeated(
 #[test]
 fn a_straggler_that_never_ends_does_not_make_the_worker_spin() {
     let mut job = planned();
-    attempt(&mut job, 1, Outcome::Accepted { evidence: evidence(NOW, 200), straggling_until: Some(UnixSeconds(0)) }, NOW);
+    attempt(
+        &mut job,
+        1,
+        Outcome::Accepted { evidence: evidence(NOW, 200), straggling_until: Some(UnixSeconds(0)) },
+        NOW,
+    );
     assert_eq!(job.targets[0].next, Some(at(1)));
 }
 
@@ -180,8 +185,14 @@ fn an_erasure_can_be_cancelled_only_before_the_first_delete() {
     assert!(late.sending(key(1)));
     assert_eq!(late.decide(decision(Verdict::Cancel), None), Err(Undecidable::AlreadySent));
 
-    let addressed =
-        Addressed { upstream: UpstreamNumber(1), profile: "p".into(), api: None, version: None, probed: true, probe: None };
+    let addressed = Addressed {
+        upstream: UpstreamNumber(1),
+        profile: "p".into(),
+        api: None,
+        version: None,
+        probed: true,
+        probe: None,
+    };
     let mut probed = Job::new(Uuid::nil(), NOW, None, 1, Intent { addressed: Some(addressed), ..intent() });
     assert_eq!(probed.decide(decision(Verdict::Cancel), None), Err(Undecidable::AlreadySent));
 }
@@ -236,7 +247,18 @@ fn a_person_can_have_everything_open_tried_at_once() {
 #[test]
 fn a_word_is_the_same_in_logs_and_answers() {
     use TargetState as S;
-    let states = [S::Pending, S::Fenced, S::Draining, S::Sent, S::Accepted, S::Settled, S::Retrying, S::Blocked, S::Refused, S::NotSupported];
+    let states = [
+        S::Pending,
+        S::Fenced,
+        S::Draining,
+        S::Sent,
+        S::Accepted,
+        S::Settled,
+        S::Retrying,
+        S::Blocked,
+        S::Refused,
+        S::NotSupported,
+    ];
     for state in states {
         assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
     }

@@ -42,7 +42,7 @@ fn p8_a_target_in_absolute_form_goes_on_in_origin_form() {
 #[test]
 fn p8_the_host_becomes_the_upstreams_own_in_its_place() {
     let world = World::start();
-    let sent = format!("GET /api/v1/workspaces HTTP/1.1\r\nA: 1\r\nhOST: anything.example:99\r\nB: 2\r\n\r\n");
+    let sent = "GET /api/v1/workspaces HTTP/1.1\r\nA: 1\r\nhOST: anything.example:99\r\nB: 2\r\n\r\n";
     let seen = world.forwarded(sent);
     assert_eq!(seen.lines(), ["A: 1", &format!("hOST: {}", world.upstream.address), "B: 2"]);
 }

@@ -148,7 +148,7 @@ fn p8_a_request_has_a_name_both_sides_know() {
     assert_eq!((head[at - 1], head[at + 1]), ("A: 1", "B: 2"), "in its place");
     let answer = world.ask(request(PLAIN, &[], ""));
     let made = answer.value("x-request-id");
-    assert_eq!(world.upstream.seen().last().unwrap().values("x-request-id"), [made.clone()]);
+    assert_eq!(world.upstream.seen().last().unwrap().values("x-request-id"), std::slice::from_ref(&made));
     assert!(uuid::Uuid::try_parse(&made).is_ok());
     world.upstream.will_say("HTTP/1.1 200 OK\r\nX-Request-Id: theirs\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(world.ask(request(PLAIN, &[], "")).value("x-request-id"), "theirs");
@@ -327,7 +327,7 @@ fn p8_the_head_of_a_request_does_not_wait_for_its_body() {
         told.send(head).unwrap();
         connection.until_closed();
     });
-    let world = World::before(upstream, Plan::default());
+    let world = World::before(upstream, &Plan::default());
     let mut client = world.client();
     client.send(request(MESSAGE, &[LABEL, "Content-Length: 1000000"], ""));
     let head = tell.recv_timeout(crate::client::PATIENCE).unwrap();

@@ -38,7 +38,10 @@ impl Sight {
         let mut first = [0];
         while socket.read(&mut first).is_ok_and(|count| count == 1) {
             *self.reading.lock() += 1;
-            if let Some(killer) = self.trigger.lock().take() {
+            // A delete that is repeated may come at any time; only a call begins with this letter.
+            if first == *b"P"
+                && let Some(killer) = self.trigger.lock().take()
+            {
                 killer.kill();
             }
             let going_on = self.exchange(&mut socket, first[0]);

@@ -45,12 +45,7 @@ struct Round<'a> {
 
 impl Arena {
     fn new(authorize: &str) -> Self {
-        let start = |_| {
-            let service = service_for(Options::basic("apikey", "KEY"));
-            service.delay(Duration::ZERO..Duration::from_millis(15));
-            service
-        };
-        let services: Vec<Running> = (0..NAMES.len()).map(start).collect();
+        let services: Vec<Running> = NAMES.iter().map(|_| service_for(Options::basic("apikey", "KEY"))).collect();
         let sites: Vec<Site> = NAMES
             .iter()
             .zip(&services)
@@ -70,6 +65,9 @@ impl Arena {
 
     fn play(&self, rounds: u32) {
         for first in (0..rounds).step_by(AT_ONCE as usize) {
+            // Some services are slower than the way from an acceptance to its deletes, some are quicker.
+            let slowest = Duration::from_millis([2, 20, 100][fastrand::usize(..3)]);
+            self.services.iter().for_each(|service| service.delay(Duration::ZERO..slowest));
             thread::scope(|scope| {
                 for number in first..(first + AT_ONCE).min(rounds) {
                     scope.spawn(move || Round::of(self, number).play());

@@ -74,11 +74,11 @@ impl Head {
     }
 }
 
-/// The customers named by labels in what came over a connection, be it whole or not.
+/// The customers named by labels in what came over connections, be it whole or not.
 pub(crate) fn labels(bytes: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(bytes);
-    let ends = |c: char| c == '\r' || c == ';';
-    text.split("customer_id=").skip(1).filter_map(|rest| rest.split(ends).next().map(str::to_owned)).collect()
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    let label = |line: &str| line.strip_prefix("x-watson-metadata: customer_id=").map(str::to_owned);
+    text.split("\r\n").filter_map(label).collect()
 }
 
 /// Answers `200 {}`.

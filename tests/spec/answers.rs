@@ -182,7 +182,7 @@ fn p8_the_first_bytes_of_an_answer_arrive_before_its_last_are_sent() {
         connection.write("0\r\n\r\n");
         connection.until_closed();
     });
-    let world = World::before(upstream, &Plan::default());
+    let world = World::before(upstream, Plan::default());
     let mut client = world.client();
     client.send(plain());
     client.head();
@@ -195,7 +195,7 @@ fn p8_the_first_bytes_of_an_answer_arrive_before_its_last_are_sent() {
 
 #[test]
 fn p8_each_piece_of_a_body_is_passed_on_when_it_comes() {
-    let world = World::before(Upstream::serving(Connection::until_closed), &Plan::default());
+    let world = World::before(Upstream::serving(Connection::until_closed), Plan::default());
     let mut client = world.client();
     client.send(request(MESSAGE, &[LABEL, "Transfer-Encoding: chunked"], ""));
     for part in ["first", "second", "third"] {

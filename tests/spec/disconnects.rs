@@ -41,7 +41,7 @@ fn p4_a_labelled_answer_is_read_to_its_end_although_its_caller_has_left() {
             told.send(written.is_ok()).unwrap();
         }
     });
-    let world = World::before(upstream, &Plan::default());
+    let world = World::before(upstream, Plan::default());
     let mut client = world.client();
     client.send(message());
     client.head();
@@ -101,7 +101,7 @@ fn p8_a_caller_that_leaves_during_the_answer_ends_an_unlabelled_exchange() {
         connection.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
         connection.until_closed();
     });
-    let world = World::before(upstream, &Plan::default());
+    let world = World::before(upstream, Plan::default());
     let mut client = world.client();
     client.send(request(PLAIN, &[], ""));
     client.read_until("ok");

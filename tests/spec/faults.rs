@@ -18,7 +18,7 @@ fn p8_a_service_that_is_down_is_a_502() {
     let mut upstream = Upstream::scripted();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     upstream.address = free;
-    let world = World::before(upstream, &Plan::default());
+    let world = World::before(upstream, Plan::default());
     for sent in [message(), request(PLAIN, &[], "")] {
         let answer = world.ask(sent);
         answer.assert_refused(502, "upstream_unreachable");
@@ -84,7 +84,7 @@ fn p8_a_connection_that_died_in_the_pool_is_replaced_if_nothing_was_sent() {
         connection.request();
         connection.write(OK);
     };
-    let world = World::before(Upstream::serving(closing), &Plan::default());
+    let world = World::before(Upstream::serving(closing), Plan::default());
     let mut client = world.client();
     let mut good = 0;
     for _ in 0..200 {

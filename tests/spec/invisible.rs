@@ -327,7 +327,7 @@ fn p8_the_head_of_a_request_does_not_wait_for_its_body() {
         told.send(head).unwrap();
         connection.until_closed();
     });
-    let world = World::before(upstream, &Plan::default());
+    let world = World::before(upstream, Plan::default());
     let mut client = world.client();
     client.send(request(MESSAGE, &[LABEL, "Content-Length: 1000000"], ""));
     let head = tell.recv_timeout(crate::client::PATIENCE).unwrap();

@@ -85,7 +85,7 @@ fn p8_an_answer_of_the_service_during_a_large_upload_can_be_read() {
         connection.head();
         connection.write("HTTP/1.1 413 Too Much\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!");
     };
-    let world = World::before(Upstream::serving(early), &Plan::default());
+    let world = World::before(Upstream::serving(early), Plan::default());
     let mut client = world.client();
     client.send(request(MESSAGE, &[LABEL, "Content-Length: 50000000"], ""));
     let answer = client.answer();
@@ -101,7 +101,7 @@ fn p9_after_an_early_answer_no_body_is_taken_for_a_request() {
         connection.write(OK);
         connection.until_closed();
     };
-    let world = World::before(Upstream::serving(early), &Plan::default());
+    let world = World::before(Upstream::serving(early), Plan::default());
     let mut client = world.client();
     client.send(request(MESSAGE, &[LABEL, &format!("Content-Length: {}", hidden.len())], ""));
     assert_eq!(client.answer().status, 200);
@@ -161,7 +161,7 @@ fn p12_a_service_that_does_not_read_stops_the_caller() {
         wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         connection.until_closed();
     });
-    let world = World::before(upstream, &Plan::default());
+    let world = World::before(upstream, Plan::default());
     let mut client = world.client();
     let most = 256 << 20;
     client.send(request(MESSAGE, &[LABEL, &format!("Content-Length: {most}")], ""));
@@ -190,7 +190,7 @@ fn p12_a_caller_that_does_not_read_stops_the_service() {
         }
         told.send(sent).unwrap();
     });
-    let world = World::before(upstream, &Plan::default());
+    let world = World::before(upstream, Plan::default());
     let mut client = world.client();
     client.send(request(MESSAGE, &[LABEL, "Content-Length: 0"], ""));
     let sent = tell.recv_timeout(PATIENCE).unwrap();

@@ -64,16 +64,17 @@ impl World {
     }
 
     pub(crate) fn of(plan: Plan) -> Self {
-        Self::before(Upstream::scripted(), &plan)
+        Self::before(Upstream::scripted(), plan)
     }
 
     pub(crate) fn with_policy(policy: &'static str) -> Self {
         Self::of(Plan { policy, ..Plan::default() })
     }
 
-    pub(crate) fn before(upstream: Upstream, plan: &Plan) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "a plan is written where it is used")]
+    pub(crate) fn before(upstream: Upstream, plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text = text(plan, upstream.address);
+        let text = text(&plan, upstream.address);
         let loaded = config::parse(&text, folder.path()).unwrap_or_else(|faults| panic!("{faults:?}\n{text}"));
         let gate = app::start(loaded.config).unwrap();
         let address = gate.addresses[0];

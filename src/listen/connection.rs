@@ -66,7 +66,7 @@ async fn answer(serving: Serving, request: Request<Incoming>) -> Result<Response
     let arrived = Arrived { request, raw: serving.state.next_head(), peer: serving.peer };
     let response = match proxy::handle(&serving.gate, arrived).await {
         Handled::Answer(response) => response,
-        Handled::Erase(call) => erase(&serving.eraser, *call).await,
+        Handled::Erase(call) => Box::pin(erase(&serving.eraser, *call)).await,
     };
     Ok(response.map(|body| Reply { body, busy }))
 }

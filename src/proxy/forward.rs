@@ -41,7 +41,7 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
     loop {
         let Taken { mut sender, reused } = match idle.take() {
             Some(taken) => taken,
-            None => match pool.connect().await {
+            None => match Box::pin(pool.connect()).await {
                 Ok(taken) => taken,
                 Err(error) => return Err(unreachable(&error, entry)),
             },

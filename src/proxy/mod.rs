@@ -103,7 +103,7 @@ pub async fn handle(gate: &Rc<Gate>, arrived: Arrived) -> Handled {
         }
         Ok(Told::Erase(call)) => Handled::Erase(Box::new(call.into_call(entry, request_id))),
         Err(refusal) => {
-            let close = waits || !gate::drained(&mut body, refusal).await;
+            let close = waits || !Box::pin(gate::drained(&mut body, refusal)).await;
             Handled::Answer(refuse(refusal, entry, shape, &request_id, close))
         }
     }
@@ -167,8 +167,10 @@ async fn tell(gate: &Rc<Gate>, telling: Telling<'_>) -> Result<Told, Refusal> {
     }
     let place = Place { destination: &destination, resource: &target.resource, api: target.found.api };
     let recorded = record::record(gate, permit, place).await?;
-    let head =
-        rebuild(&destination, &target, gathered, recorded.permit(), parts, Hop { length, peer, request_id }).await?;
+    let site = &destination.site;
+    let authorization = if site.upstream.inject { Box::pin(gate::authorization(site)).await? } else { None };
+    let hop = Hop { length, peer, request_id, authorization };
+    let head = rebuild(&destination, &target, gathered, recorded.permit(), parts, hop)?;
     Ok(Told::Forward { head, ahead, destination, recorded })
 }
 
@@ -198,7 +200,9 @@ async fn judge(
     let mut ahead = VecDeque::new();
     let mut decision = decide(rules, &facts);
     if matches!(decision, Decision::Derive) {
-        let found = derive::derive(&rules.policy.derive, parts, body, gate.limits().inspected_body_bytes_max).await?;
+        // Boxed, as everything is that few requests need: what every request carries along stays small.
+        let bytes_max = gate.limits().inspected_body_bytes_max;
+        let found = Box::pin(derive::derive(&rules.policy.derive, parts, body, bytes_max)).await?;
         let derived = found.id.as_deref().map_or(Derived::Nothing, Derived::Found);
         decision = decide(rules, &RequestFacts { derived, ..facts });
         ahead = found.ahead;
@@ -215,9 +219,11 @@ struct Hop<'a> {
     length: BodyLength,
     peer: IpAddr,
     request_id: &'a HeaderValue,
+    /// What `inject` puts on it.
+    authorization: Option<HeaderValue>,
 }
 
-async fn rebuild(
+fn rebuild(
     destination: &Destination,
     target: &Target<'_>,
     gathered: Gathered,
@@ -226,7 +232,6 @@ async fn rebuild(
     hop: Hop<'_>,
 ) -> Result<Parts, Refusal> {
     let site = &destination.site;
-    let authorization = if site.upstream.inject { gate::authorization(site).await? } else { None };
     let uri = target.uri(&parts, site)?;
     let host = parts.headers.get(http::header::HOST).cloned();
     let (te_trailers, nominated) = (gathered.te_trailers, gathered.nominated);
@@ -241,7 +246,7 @@ async fn rebuild(
         length: hop.length,
         host: site.connector.authority(),
         forwarded: site.upstream.forwarded.then_some(Forwarded { peer: hop.peer, host: host.as_ref() }),
-        authorization,
+        authorization: hop.authorization,
         request_id: hop.request_id.clone(),
     }
     .build();

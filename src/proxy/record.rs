@@ -43,13 +43,16 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
     let mut passages = Passages::new();
     if !permit.labels().is_empty() {
         let keys: SmallVec<[PairKey; 1]> = permit.labels().iter().map(|label| pair_key(gate, label, place)).collect();
-        let entered = enter_all(gate, &keys).await?;
+        let entered = match try_enter_all(gate, &keys) {
+            Ok(entered) => entered,
+            Err(fenced) => Box::pin(wait_and_enter(gate, &keys, fenced)).await?,
+        };
         let counters = gate.counters().upstream(place.destination.index);
         for ((label, key), Entered { mut passage, known }) in permit.labels().iter().zip(&keys).zip(entered) {
             if known {
                 counters.known_pair();
             } else {
-                make_durable(gate, label, *key, place).await?;
+                Box::pin(make_durable(gate, label, *key, place)).await?;
                 counters.recorded_pair();
                 passage.recorded(gate.unix_now());
             }
@@ -68,19 +71,19 @@ fn pair_key(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
     }
 }
 
-/// Enters for all or for none: whoever waited for one fence while counted behind another could block two erasures.
-async fn enter_all(gate: &Gate, keys: &[PairKey]) -> Result<SmallVec<[Entered; 1]>, Refusal> {
-    let mut deadline = None;
+/// Waits while a customer is being erased, then enters.
+async fn wait_and_enter(gate: &Gate, keys: &[PairKey], mut fenced: Fenced) -> Result<SmallVec<[Entered; 1]>, Refusal> {
+    let deadline = Instant::now() + gate.barrier_timeout();
     loop {
-        let fenced = match try_enter_all(gate, keys) {
+        timeout_at(deadline, fenced.moved()).await.map_err(|_| Refusal::from(Code::ErasureInProgress))?;
+        fenced = match try_enter_all(gate, keys) {
             Ok(entered) => return Ok(entered),
             Err(fenced) => fenced,
         };
-        let deadline = *deadline.get_or_insert_with(|| Instant::now() + gate.barrier_timeout());
-        timeout_at(deadline, fenced.moved()).await.map_err(|_| Refusal::from(Code::ErasureInProgress))?;
     }
 }
 
+/// Enters for all or for none: whoever waited for one fence while counted behind another could block two erasures.
 fn try_enter_all(gate: &Gate, keys: &[PairKey]) -> Result<SmallVec<[Entered; 1]>, Fenced> {
     keys.iter().map(|key| gate.barrier().enter(key, gate.unix_now())).collect()
 }

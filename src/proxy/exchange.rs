@@ -7,7 +7,6 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::SendRequest;
 use smallvec::SmallVec;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
@@ -17,6 +16,7 @@ use super::body::{BodyState, Progress, RequestBody};
 use super::entry::Entry;
 use crate::barrier::Passage;
 use crate::telemetry::EndReason;
+use crate::upstream::Line;
 
 /// What a sent request becomes.
 pub(super) type Answer = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
@@ -30,7 +30,8 @@ pub(super) struct Exchange {
     pub(super) gate: Rc<Gate>,
     pub(super) index: usize,
     pub(super) passages: SmallVec<[Passage; 1]>,
-    pub(super) sender: Option<SendRequest<RequestBody>>,
+    /// Not given back to the pool, it is cut when the exchange is dropped.
+    pub(super) line: Option<Line<RequestBody>>,
     pub(super) request: Rc<BodyState>,
     pub(super) entry: Entry,
 }
@@ -53,8 +54,8 @@ impl Exchange {
         for passage in self.passages.drain(..) {
             passage.ended();
         }
-        if let Some(sender) = self.sender.take() {
-            self.gate.pool(self.index).put_back(sender, Instant::now());
+        if let Some(line) = self.line.take() {
+            self.gate.pool(self.index).put_back(line, Instant::now());
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
     let pool = gate.pool(index);
     let mut idle = pool.idle(gate.now());
     loop {
-        let Taken { mut sender, reused } = match idle.take() {
+        let Taken { mut line, reused } = match idle.take() {
             Some(taken) => taken,
             None => match Box::pin(pool.connect()).await {
                 Ok(taken) => taken,
@@ -47,9 +47,9 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
             },
         };
         passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
-        let answer = Box::pin(sender.try_send_request(request));
+        let answer = Box::pin(line.sender.try_send_request(request));
         let exchange =
-            Exchange { gate: Rc::clone(gate), index, passages, sender: Some(sender), request: Rc::clone(&body), entry };
+            Exchange { gate: Rc::clone(gate), index, passages, line: Some(line), request: Rc::clone(&body), entry };
         let (answer, mut exchange) = wait(Waiting::new(answer, exchange), &body, gate).await;
         match answer {
             Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {

@@ -17,6 +17,7 @@ use super::body::{BodyState, Progress, RequestBody};
 use super::entry::Entry;
 use crate::barrier::Passage;
 use crate::telemetry::EndReason;
+use crate::upstream::Connection;
 
 /// What a sent request becomes.
 pub(super) type Answer = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
@@ -30,7 +31,8 @@ pub(super) struct Exchange {
     pub(super) gate: Rc<Gate>,
     pub(super) index: usize,
     pub(super) passages: SmallVec<[Passage; 1]>,
-    pub(super) sender: Option<SendRequest<RequestBody>>,
+    /// Dropped before both bodies have ended, it ends the connection: nothing more of the request is sent.
+    pub(super) sender: Option<(SendRequest<RequestBody>, Connection)>,
     pub(super) request: Rc<BodyState>,
     pub(super) entry: Entry,
 }
@@ -53,8 +55,8 @@ impl Exchange {
         for passage in self.passages.drain(..) {
             passage.ended();
         }
-        if let Some(sender) = self.sender.take() {
-            self.gate.pool(self.index).put_back(sender, Instant::now());
+        if let Some((sender, connection)) = self.sender.take() {
+            self.gate.pool(self.index).put_back(sender, connection, Instant::now());
         }
     }
 

@@ -10,6 +10,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{ConnectError, Connector};
 
@@ -32,6 +33,7 @@ pub enum PoolError {
 
 struct Idle<B> {
     sender: SendRequest<B>,
+    connection: Connection,
     since: Instant,
 }
 
@@ -53,9 +55,14 @@ impl<B> std::fmt::Debug for Pool<B> {
 pub struct Taken<B> {
     /// What sends the request.
     pub sender: SendRequest<B>,
+    /// The connection's other half. Dropped, it ends the connection at once, and with it whatever was still being sent.
+    pub connection: Connection,
     /// Was it used before? Then it may have died in the meantime.
     pub reused: bool,
 }
+
+/// The task that moves a connection's bytes; it ends when this is dropped.
+pub type Connection = AbortOnDropHandle<()>;
 
 impl<B> Pool<B>
 where
@@ -76,8 +83,8 @@ where
         idle.retain(|each| !each.sender.is_closed());
         // The last used first. One that is not ready has not been polled since its last exchange: it will be, later.
         let at = idle.iter().rposition(|each| each.sender.is_ready() && now.duration_since(each.since) <= IDLE_MAX)?;
-        let Idle { sender, .. } = idle.remove(at);
-        Some(Taken { sender, reused: true })
+        let Idle { sender, connection, .. } = idle.remove(at);
+        Some(Taken { sender, connection, reused: true })
     }
 
     /// A new connection. Its other half runs as a task of this worker.
@@ -94,18 +101,18 @@ where
             .await
             .map_err(|_| PoolError::Handshake)?;
         // Its end is seen by whoever holds the sender; there is nothing to do with the result here.
-        spawn_local(async move { drop(connection.await) });
-        Ok(Taken { sender, reused: false })
+        let connection = AbortOnDropHandle::new(spawn_local(async move { drop(connection.await) }));
+        Ok(Taken { sender, connection, reused: false })
     }
 
     /// Gives a connection back after an exchange that ended on both sides.
-    pub fn put_back(&self, sender: SendRequest<B>, now: Instant) {
+    pub fn put_back(&self, sender: SendRequest<B>, connection: Connection, now: Instant) {
         if sender.is_closed() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_CONNECTIONS_MAX {
-            idle.push(Idle { sender, since: now });
+            idle.push(Idle { sender, connection, since: now });
         }
     }
 

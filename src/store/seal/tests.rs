@@ -1,3 +1,5 @@
+//! What seals promise: one customer, one key, one place; and derivations that stay as they are.
+
 use uuid::Uuid;
 
 use super::{Failure, Keys};

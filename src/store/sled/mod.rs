@@ -5,6 +5,7 @@
 
 mod files;
 mod queue;
+mod report;
 mod tables;
 mod writer;
 
@@ -126,7 +127,7 @@ impl Drop for SledStore {
         self.shared.queue.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
+                report::warn("a thread of the store panicked", None);
             }
         }
     }

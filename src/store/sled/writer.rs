@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 use super::Tuning;
 use super::files::Files;
 use super::queue::{Answer, Queue, Refusal, Work};
+use super::report;
 use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
+use crate::domain::UnixSeconds;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -46,7 +48,7 @@ impl Opener {
             }
             thread::sleep(RELEASE_PAUSE);
         }
-        tracing::warn!("the store's lock is not released yet");
+        report::warn("the store's lock is not released yet", None);
     }
 
     /// After a failure: what the page cache holds is written again first.
@@ -79,7 +81,7 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
         match serve(shared, &mut tables) {
             Ok(()) => {
                 if let Err(error) = guarded(AssertUnwindSafe(|| tables.close())) {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the store did not close in good order");
+                    report::warn("the store did not close in good order", Some(&error));
                 }
                 opener.wait_until_released();
                 return;
@@ -87,15 +89,12 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
             Err(error) => {
                 shared.queue.refuse(Refusal::Broken);
                 shared.waiting.lock().clear();
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the store is broken and will be opened again"
-                );
+                let since = report::broken(&error);
                 bury(tables);
                 let Some(again) = open_again(shared, opener) else { return };
                 tables = again;
                 shared.queue.accept(Refusal::Broken);
-                tracing::info!("the store is open again");
+                report::recovered(since);
             }
         }
     }
@@ -135,7 +134,7 @@ fn bury(tables: Tables) {
         }))
     });
     if buried.is_err() {
-        tracing::error!("no thread could be started to close the broken store");
+        report::warn("no thread could be started to close the broken store", None);
     }
 }
 
@@ -145,9 +144,7 @@ fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
     while !shared.queue.closed_within(pause) {
         match opener.reopen(&shared.syncs) {
             Ok(tables) => return Some(tables),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "the store does not open yet")
-            }
+            Err(error) => report::warn("the store does not open yet", Some(&error)),
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
@@ -158,7 +155,7 @@ fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
 /// for the whole of `stall`, its askers and all in line are told that the store is broken, until it moves again.
 pub(super) fn watch(shared: &Shared, stall: Duration) {
     const LOOKS: u32 = 8;
-    let (mut last, mut unmoved) = (0, 0);
+    let (mut last, mut unmoved, mut since) = (0, 0, UnixSeconds(0));
     loop {
         if shared.queue.closed_within(stall / LOOKS) {
             return;
@@ -166,15 +163,15 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
         let progress = shared.progress.load(Ordering::Relaxed);
         let stuck = progress % 2 == 1 && progress == last;
         if !stuck && unmoved >= LOOKS {
-            tracing::info!("the store moves again");
             shared.queue.accept(Refusal::Stalled);
+            report::recovered(since);
         }
         unmoved = if stuck { unmoved + 1 } else { 0 };
         last = progress;
         if unmoved == LOOKS {
-            tracing::error!("the store has not answered for {stall:?}; traffic is refused until it does");
             shared.queue.refuse(Refusal::Stalled);
             shared.waiting.lock().clear();
+            since = report::stalled(stall);
         }
     }
 }

@@ -87,14 +87,22 @@ impl Fence {
         Self { barrier: Arc::clone(barrier), tag, state }
     }
 
-    /// Waits until every request that had entered before the fence has finished recording, or has left.
+    /// Waits until every request that had entered before the fence, where it stands now, has finished recording, or has
+    /// left. What the customer does at other upstreams does not prolong it.
     pub async fn recorded(&self) {
-        self.until(|person| (person.recording() == 0).then_some(())).await;
+        let here = |person: &Person| person.recording(|upstream| self.state.blocks(upstream));
+        self.until(|person| (here(person) == 0).then_some(())).await;
     }
 
     /// From now on only requests to these upstreams are kept out.
     pub fn narrow(&self, upstreams: &[UpstreamNumber]) {
-        self.state.set(Scope::At(upstreams.to_vec()));
+        self.move_to(Scope::At(upstreams.to_vec()));
+    }
+
+    /// Under the shard's lock: a request that was just kept out is listening by then, and hears of it.
+    fn move_to(&self, scope: Scope) {
+        let _entering = self.barrier.shard(self.tag).lock();
+        self.state.set(scope);
     }
 
     /// Waits, at most `limit`, until nothing labelled with this customer's ID is on its way to `upstream`.
@@ -117,7 +125,7 @@ impl Fence {
             Scope::Everywhere => return,
             Scope::At(upstreams) => upstreams.iter().copied().filter(|other| *other != upstream).collect(),
         };
-        self.state.set(Scope::At(left));
+        self.move_to(Scope::At(left));
     }
 
     /// Waits until `ready` gives something; asked again whenever a count falls.

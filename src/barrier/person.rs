@@ -64,8 +64,9 @@ impl Person {
         self.fences.iter().find(|fence| fence.blocks(upstream))
     }
 
-    pub(super) fn recording(&self) -> u32 {
-        self.flights.iter().map(|flight| flight.recording).sum()
+    /// Requests that are being recorded, at upstreams of which this holds.
+    pub(super) fn recording(&self, at: impl Fn(UpstreamNumber) -> bool) -> u32 {
+        self.flights.iter().filter(|flight| at(flight.upstream)).map(|flight| flight.recording).sum()
     }
 
     pub(super) fn bell(&mut self) -> Arc<Notify> {

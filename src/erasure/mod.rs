@@ -126,6 +126,8 @@ struct Shared {
     /// When the unfinished ones were last looked at, for the alarm about late ones.
     looked: Mutex<Option<UnixSeconds>>,
     slots: Arc<Semaphore>,
+    /// For erasures whose first attempt has not begun.
+    fresh_slots: Arc<Semaphore>,
 }
 
 impl Eraser {
@@ -155,6 +157,7 @@ impl Eraser {
             registry: parts.registry,
             looked: Mutex::default(),
             slots: Arc::new(Semaphore::new(worker::AT_ONCE)),
+            fresh_slots: Arc::new(Semaphore::new(worker::AT_ONCE)),
         };
         Self { shared: Arc::new(shared) }
     }

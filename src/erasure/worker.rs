@@ -4,9 +4,11 @@
 //! so that nothing depends on a signal that came or did not come. Steps of one erasure never overlap.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -101,7 +103,7 @@ impl Eraser {
                 self.look().await;
             }
             for id in self.shared.schedule.take_due(self.now()) {
-                self.work_on(id).await;
+                self.work_on(id);
             }
             let wait = self.shared.schedule.until_next(self.now());
             // Either the time is over or the bell rang: both mean to look.
@@ -147,14 +149,22 @@ impl Eraser {
     }
 
     /// Starts work on one, as soon as there is room.
-    async fn work_on(&self, id: Uuid) {
+    fn work_on(&self, id: Uuid) {
         if !self.shared.schedule.begin(id) {
             return;
         }
-        let Ok(room) = Arc::clone(&self.shared.slots).acquire_owned().await else { return };
+        // Those whose fence still stands everywhere have slots of their own, so that retries at an upstream that takes no
+        // delete cannot keep their customers out.
+        let fresh = self.shared.fences.lock().contains_key(&id);
+        let slots = Arc::clone(if fresh { &self.shared.fresh_slots } else { &self.shared.slots });
         let eraser = self.clone();
         self.shared.runtime.spawn(async move {
-            let next = eraser.advance(id).await;
+            // The semaphores are never closed.
+            let Ok(room) = slots.acquire_owned().await else { return };
+            let next = AssertUnwindSafe(eraser.advance(id)).catch_unwind().await.unwrap_or_else(|_panic| {
+                events::TaskPanicked { task: "erasure" }.emit();
+                Some(UnixSeconds(eraser.now().0 + LOOK_EVERY.as_secs()))
+            });
             drop(room);
             let now = eraser.now();
             let woken = eraser.shared.schedule.end(id).then_some(now);

@@ -63,6 +63,21 @@ pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> i
     })
 }
 
+/// A connection in the worker's books: it leaves them however its task ends.
+struct Open {
+    number: u64,
+    connections: Rc<RefCell<HashMap<u64, Rc<ConnectionState>>>>,
+    counters: Arc<WorkerCounters>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.connections.borrow_mut().remove(&self.number);
+        self.counters.connection_closed();
+    }
+}
+
 struct Worker {
     gate: Rc<Gate>,
     eraser: Eraser,
@@ -115,11 +130,10 @@ impl Worker {
         let connections = Rc::clone(&self.connections);
         let counters = Arc::clone(self.gate.counters());
         counters.connection_opened();
+        let open = Open { number, connections, counters, _permit: permit };
         spawn_local(async move {
             serve(socket, serving).await;
-            connections.borrow_mut().remove(&number);
-            counters.connection_closed();
-            drop(permit);
+            drop(open);
         });
     }
 

@@ -7,6 +7,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::SendRequest;
 use smallvec::SmallVec;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
@@ -16,7 +17,7 @@ use super::body::{BodyState, Progress, RequestBody};
 use super::entry::Entry;
 use crate::barrier::Passage;
 use crate::telemetry::EndReason;
-use crate::upstream::Line;
+use crate::upstream::Connection;
 
 /// What a sent request becomes.
 pub(super) type Answer = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
@@ -30,8 +31,8 @@ pub(super) struct Exchange {
     pub(super) gate: Rc<Gate>,
     pub(super) index: usize,
     pub(super) passages: SmallVec<[Passage; 1]>,
-    /// Not given back to the pool, it is cut when the exchange is dropped.
-    pub(super) line: Option<Line<RequestBody>>,
+    /// Dropped before both bodies have ended, it ends the connection: nothing more of the request is sent.
+    pub(super) sender: Option<(SendRequest<RequestBody>, Connection)>,
     pub(super) request: Rc<BodyState>,
     pub(super) entry: Entry,
 }
@@ -54,8 +55,8 @@ impl Exchange {
         for passage in self.passages.drain(..) {
             passage.ended();
         }
-        if let Some(line) = self.line.take() {
-            self.gate.pool(self.index).put_back(line, Instant::now());
+        if let Some((sender, connection)) = self.sender.take() {
+            self.gate.pool(self.index).put_back(sender, connection, Instant::now());
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
     let pool = gate.pool(index);
     let mut idle = pool.idle(gate.now());
     loop {
-        let Taken { mut line, reused } = match idle.take() {
+        let Taken { mut sender, connection, reused } = match idle.take() {
             Some(taken) => taken,
             None => match Box::pin(pool.connect()).await {
                 Ok(taken) => taken,
@@ -47,9 +47,15 @@ pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<A
             },
         };
         passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
-        let answer = Box::pin(line.sender.try_send_request(request));
-        let exchange =
-            Exchange { gate: Rc::clone(gate), index, passages, line: Some(line), request: Rc::clone(&body), entry };
+        let answer = Box::pin(sender.try_send_request(request));
+        let exchange = Exchange {
+            gate: Rc::clone(gate),
+            index,
+            passages,
+            sender: Some((sender, connection)),
+            request: Rc::clone(&body),
+            entry,
+        };
         let (answer, mut exchange) = wait(Waiting::new(answer, exchange), &body, gate).await;
         match answer {
             Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -87,7 +93,7 @@ fn pass(
 /// Waits for the head, at most `response_timeout` from the end of the request; a body that moves may take its time.
 async fn wait(mut waiting: Waiting, body: &BodyState, gate: &Gate) -> (Option<Answer>, Exchange) {
     let limits = gate.limits();
-    let mut deadline = gate.now() + limits.response_timeout;
+    let mut deadline = Instant::now() + limits.response_timeout;
     let mut frames = body.frames.get();
     let mut ended = body.progress.get() == Progress::Ended;
     loop {

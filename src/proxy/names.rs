@@ -42,7 +42,13 @@ pub(super) fn kind(name: &HeaderName) -> Kind {
     match name.as_str() {
         "host" => Kind::Host,
         "connection" => Kind::Connection,
-        "keep-alive" | "proxy-connection" | "http2-settings" | "expect" | "forgetgate-authorization" => Kind::Dropped,
+        "keep-alive"
+        | "proxy-connection"
+        | "http2-settings"
+        | "expect"
+        | "forgetgate-authorization"
+        | "x-original-url"
+        | "x-rewrite-url" => Kind::Dropped,
         "te" => Kind::Te,
         "transfer-encoding" => Kind::TransferEncoding,
         "content-length" => Kind::ContentLength,

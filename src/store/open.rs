@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::memory::MemoryStore;
 use super::seal::Keys;
-use super::seal::key_file::{self, Failure as KeyFailure};
+use super::seal::key_file::{self, Failure as KeyFailure, KeyBytes};
 use super::sled::{self, SledStore, Tuning};
 use super::{Index, Jobs};
 use crate::config::{self, Engine};
+use crate::telemetry::events;
 
 /// An open store. It is closed, and its lock released, when both handles are gone.
 pub struct Opened {
@@ -96,16 +97,26 @@ pub fn open_with(config: &config::Store, tuning: Tuning) -> Result<Opened, OpenE
                 let missing = || KeyFailure::Missing { path: config.key_file.clone() };
                 key_file::read(&config.key_file)?.ok_or_else(missing)?
             } else {
-                key_file::read_or_make(&config.key_file)?
+                read_or_make_key(config)?
             };
             let keys = Arc::new(Keys::derive(&key));
             let store = Arc::new(SledStore::open(config, Arc::clone(&keys), tuning)?);
             Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store })
         }
         Engine::Memory => {
-            let keys = Arc::new(Keys::derive(&*key_file::read_or_make(&config.key_file)?));
+            let keys = Arc::new(Keys::derive(&*read_or_make_key(config)?));
             let store = Arc::new(MemoryStore::new(Arc::clone(&keys)));
             Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store })
         }
     }
+}
+
+/// A new key is said aloud: whoever loses it can erase nothing any more.
+fn read_or_make_key(config: &config::Store) -> Result<KeyBytes, OpenError> {
+    if let Some(key) = key_file::read(&config.key_file)? {
+        return Ok(key);
+    }
+    let key = key_file::read_or_make(&config.key_file)?;
+    events::KeyMade { path: &config.key_file.display().to_string() }.emit();
+    Ok(key)
 }

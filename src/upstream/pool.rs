@@ -31,17 +31,9 @@ pub enum PoolError {
     Handshake,
 }
 
-/// A connection. Dropped, it ends at once, whatever is still on its way: the library would go on writing what the other
-/// end does not read, for ever, and the rest of a request that was given up could arrive long after.
-#[derive(Debug)]
-pub struct Line<B> {
-    /// What sends the request.
-    pub sender: SendRequest<B>,
-    _moving: AbortOnDropHandle<()>,
-}
-
 struct Idle<B> {
-    line: Line<B>,
+    sender: SendRequest<B>,
+    connection: Connection,
     since: Instant,
 }
 
@@ -61,11 +53,16 @@ impl<B> std::fmt::Debug for Pool<B> {
 /// A connection that is taken out of the pool for one exchange.
 #[derive(Debug)]
 pub struct Taken<B> {
-    /// The connection.
-    pub line: Line<B>,
+    /// What sends the request.
+    pub sender: SendRequest<B>,
+    /// The connection's other half. Dropped, it ends the connection at once, and with it whatever was still being sent.
+    pub connection: Connection,
     /// Was it used before? Then it may have died in the meantime.
     pub reused: bool,
 }
+
+/// The task that moves a connection's bytes; it ends when this is dropped.
+pub type Connection = AbortOnDropHandle<()>;
 
 impl<B> Pool<B>
 where
@@ -83,11 +80,11 @@ where
     #[must_use]
     pub fn idle(&self, now: Instant) -> Option<Taken<B>> {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|each| !each.line.sender.is_closed());
+        idle.retain(|each| !each.sender.is_closed());
         // The last used first. One that is not ready has not been polled since its last exchange: it will be, later.
-        let at = idle.iter().rposition(|each| each.line.sender.is_ready() && now.duration_since(each.since) <= IDLE_MAX)?;
-        let Idle { line, .. } = idle.remove(at);
-        Some(Taken { line, reused: true })
+        let at = idle.iter().rposition(|each| each.sender.is_ready() && now.duration_since(each.since) <= IDLE_MAX)?;
+        let Idle { sender, connection, .. } = idle.remove(at);
+        Some(Taken { sender, connection, reused: true })
     }
 
     /// A new connection. Its other half runs as a task of this worker.
@@ -104,23 +101,23 @@ where
             .await
             .map_err(|_| PoolError::Handshake)?;
         // Its end is seen by whoever holds the sender; there is nothing to do with the result here.
-        let moving = AbortOnDropHandle::new(spawn_local(async move { drop(connection.await) }));
-        Ok(Taken { line: Line { sender, _moving: moving }, reused: false })
+        let connection = AbortOnDropHandle::new(spawn_local(async move { drop(connection.await) }));
+        Ok(Taken { sender, connection, reused: false })
     }
 
     /// Gives a connection back after an exchange that ended on both sides.
-    pub fn put_back(&self, line: Line<B>, now: Instant) {
-        if line.sender.is_closed() {
+    pub fn put_back(&self, sender: SendRequest<B>, connection: Connection, now: Instant) {
+        if sender.is_closed() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_CONNECTIONS_MAX {
-            idle.push(Idle { line, since: now });
+            idle.push(Idle { sender, connection, since: now });
         }
     }
 
     /// Closes what has been idle for too long.
     pub fn prune(&self, now: Instant) {
-        self.idle.borrow_mut().retain(|idle| now.duration_since(idle.since) <= IDLE_MAX && !idle.line.sender.is_closed());
+        self.idle.borrow_mut().retain(|idle| now.duration_since(idle.since) <= IDLE_MAX && !idle.sender.is_closed());
     }
 }

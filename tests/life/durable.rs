@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forgetgate::demo::services::{Options, Running, Seen, Silence};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::{Answer, Call, Gate, Setup, Site, eventually, service, service_for};
 

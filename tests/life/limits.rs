@@ -3,9 +3,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forgetgate::demo::services::{Running, Silence};
+use tokio::time::Instant;
 
 use crate::support::http::connect;
 use crate::support::{Answer, Call, Gate, Setup, Site, eventually, service};

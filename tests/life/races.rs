@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forgetgate::demo::services::{Options, Running, Seen};
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::support::{Call, Gate, Setup, Site, at_some_moment, rounds, service_for};
 
@@ -66,7 +67,7 @@ impl Arena {
     fn play(&self, rounds: u32) {
         for first in (0..rounds).step_by(AT_ONCE as usize) {
             // Some services are slower than the way from an acceptance to its deletes, some are quicker.
-            let slowest = Duration::from_millis([2, 20, 100][fastrand::usize(..3)]);
+            let slowest = Duration::from_millis([400, 2, 40][(first / AT_ONCE) as usize % 3]);
             self.services.iter().for_each(|service| service.delay(Duration::ZERO..slowest));
             thread::scope(|scope| {
                 for number in first..(first + AT_ONCE).min(rounds) {

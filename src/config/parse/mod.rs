@@ -36,7 +36,7 @@ pub(super) const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Reads a configuration. Relative paths in it are relative to `base_dir`.
 ///
-/// Secrets and certificate files that it names are not opened (see [`super::load`]); files in `profiles_dir` are.
+/// Secrets and certificate files that it names are not opened (see [`super::load()`]); files in `profiles_dir` are.
 ///
 /// # Errors
 ///

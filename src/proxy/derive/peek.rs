@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Read;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use futures_util::stream;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
@@ -96,16 +96,20 @@ impl Peek {
         if body.size_hint().lower() > self.bytes_max as u64 {
             return Err(Code::BodyTooLarge.into());
         }
-        let mut bytes = 0;
+        let mut data = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let malformed =
                 Refusal::new(Code::HeaderAmbiguous, "The request's body broke off or is not framed as HTTP asks");
             let frame = frame.map_err(|_| malformed)?;
-            bytes += frame.data_ref().map_or(0, Bytes::len);
-            self.frames.push_back(frame);
-            if bytes > self.bytes_max {
-                return Err(Code::BodyTooLarge.into());
+            // One piece, however small the pieces it came in: what each costs beside its bytes must not add up.
+            match frame.into_data() {
+                Ok(piece) if data.len() + piece.len() > self.bytes_max => return Err(Code::BodyTooLarge.into()),
+                Ok(piece) => data.extend_from_slice(&piece),
+                Err(trailers) => self.frames.push_back(trailers),
             }
+        }
+        if !data.is_empty() {
+            self.frames.push_front(Frame::data(data.freeze()));
         }
         Ok(())
     }

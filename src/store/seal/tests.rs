@@ -1,4 +1,4 @@
-//! P7 and P6 at their root: what the keys seal is opened by those who may, and by nobody else.
+//! What seals promise: one customer, one key, one place; and derivations that stay as they are.
 
 use uuid::Uuid;
 

@@ -5,6 +5,7 @@
 
 mod files;
 mod queue;
+mod report;
 mod tables;
 mod writer;
 
@@ -27,7 +28,6 @@ use super::seal::Keys;
 use super::{Figures, Index, JobWrite, Jobs, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredJob};
 use crate::config;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
-use crate::telemetry::events;
 
 /// What only tests set otherwise; no configuration reaches it.
 #[doc(hidden)]
@@ -127,7 +127,7 @@ impl Drop for SledStore {
         self.shared.queue.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                events::TaskPanicked { task: "store" }.emit();
+                report::warn("a thread of the store panicked", None);
             }
         }
     }

@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use tokio::time::Instant;
-
 use super::Tuning;
 use super::files::Files;
 use super::queue::{Answer, Queue, Refusal, Work};
+use super::report;
 use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
-use crate::telemetry::{chain, events};
+use crate::domain::UnixSeconds;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -49,7 +48,7 @@ impl Opener {
             }
             thread::sleep(RELEASE_PAUSE);
         }
-        events::Warned { what: "the store's lock is not released yet" }.emit();
+        report::warn("the store's lock is not released yet", None);
     }
 
     /// After a failure: what the page cache holds is written again first.
@@ -82,7 +81,7 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
         match serve(shared, &mut tables) {
             Ok(()) => {
                 if let Err(error) = guarded(AssertUnwindSafe(|| tables.close())) {
-                    events::StoreBroken { error: &format!("it did not close in good order: {}", chain(&error)) }.emit();
+                    report::warn("the store did not close in good order", Some(&error));
                 }
                 opener.wait_until_released();
                 return;
@@ -90,13 +89,12 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
             Err(error) => {
                 shared.queue.refuse(Refusal::Broken);
                 shared.waiting.lock().clear();
-                events::StoreBroken { error: &chain(&error) }.emit();
-                let broken = Instant::now();
+                let since = report::broken(&error);
                 bury(tables);
                 let Some(again) = open_again(shared, opener) else { return };
                 tables = again;
                 shared.queue.accept(Refusal::Broken);
-                events::StoreRecovered { after_s: broken.elapsed().as_secs() }.emit();
+                report::recovered(since);
             }
         }
     }
@@ -136,7 +134,7 @@ fn bury(tables: Tables) {
         }))
     });
     if buried.is_err() {
-        events::Warned { what: "no thread could be started to close the broken store" }.emit();
+        report::warn("no thread could be started to close the broken store", None);
     }
 }
 
@@ -146,7 +144,7 @@ fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
     while !shared.queue.closed_within(pause) {
         match opener.reopen(&shared.syncs) {
             Ok(tables) => return Some(tables),
-            Err(error) => events::Warned { what: &format!("the store does not open yet: {}", chain(&error)) }.emit(),
+            Err(error) => report::warn("the store does not open yet", Some(&error)),
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
@@ -157,7 +155,7 @@ fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
 /// for the whole of `stall`, its askers and all in line are told that the store is broken, until it moves again.
 pub(super) fn watch(shared: &Shared, stall: Duration) {
     const LOOKS: u32 = 8;
-    let (mut last, mut unmoved) = (0, 0);
+    let (mut last, mut unmoved, mut since) = (0, 0, UnixSeconds(0));
     loop {
         if shared.queue.closed_within(stall / LOOKS) {
             return;
@@ -165,15 +163,15 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
         let progress = shared.progress.load(Ordering::Relaxed);
         let stuck = progress % 2 == 1 && progress == last;
         if !stuck && unmoved >= LOOKS {
-            events::StoreRecovered { after_s: stall.as_secs() }.emit();
             shared.queue.accept(Refusal::Stalled);
+            report::recovered(since);
         }
         unmoved = if stuck { unmoved + 1 } else { 0 };
         last = progress;
         if unmoved == LOOKS {
-            events::StoreBroken { error: "it has not answered for longer than it may" }.emit();
             shared.queue.refuse(Refusal::Stalled);
             shared.waiting.lock().clear();
+            since = report::stalled(stall);
         }
     }
 }

@@ -288,9 +288,9 @@ impl Drop for Gate {
 }
 
 fn eventually_or<T>(state: &mut T, mut holds: impl FnMut(&mut T) -> bool) -> bool {
-    let end = std::time::Instant::now() + super::PATIENCE;
+    let end = tokio::time::Instant::now() + super::PATIENCE;
     while !holds(state) {
-        if std::time::Instant::now() > end {
+        if tokio::time::Instant::now() > end {
             return false;
         }
         thread::sleep(std::time::Duration::from_millis(10));

@@ -6,9 +6,10 @@ pub(crate) mod upstream;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forgetgate::demo::services::{Kind, Options, Running, Service};
+use tokio::time::Instant;
 
 pub(crate) use self::gate::{Gate, Setup, Site};
 pub(crate) use self::http::{Answer, Call};

@@ -1,0 +1,43 @@
+//! What the embedded engine says in the log. Errors are given by their chains: kinds, paths and the system's words,
+//! never a row (P7).
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::domain::UnixSeconds;
+use crate::telemetry::{events, unix_now};
+
+/// The store cannot be written from now on. Gives the moment, for [`recovered`].
+pub(super) fn broken(error: &dyn Error) -> UnixSeconds {
+    events::StoreBroken { error: &chain(error) }.emit();
+    unix_now()
+}
+
+/// A batch has not come to its end for so long.
+pub(super) fn stalled(stall: Duration) -> UnixSeconds {
+    events::StoreBroken { error: &format!("a write has not come to its end for {stall:?}") }.emit();
+    unix_now()
+}
+
+/// It can be written again.
+pub(super) fn recovered(since: UnixSeconds) {
+    events::StoreRecovered { after_s: unix_now().since(since) }.emit();
+}
+
+/// Something that nobody has to do anything about yet.
+pub(super) fn warn(what: &str, error: Option<&dyn Error>) {
+    let what = error.map_or_else(|| what.to_owned(), |error| format!("{what}: {}", chain(error)));
+    events::Warned { what: &what }.emit();
+}
+
+/// An error with all that is behind it, outermost first.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

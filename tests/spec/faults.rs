@@ -1,9 +1,10 @@
 //! Services that are down, slow, broken or rude: what the caller is told, and that nothing is ever sent twice (P8).
 
 use std::net::TcpListener;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use crate::client::request;
+use crate::client::{PATIENCE, eventually, request};
 use crate::upstream::{Connection, OK, Reply, Upstream};
 use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
@@ -39,16 +40,23 @@ fn p8_a_service_that_never_answers_is_a_504() {
 
 #[test]
 fn p8_a_service_that_does_not_even_read_is_a_504() {
-    let upstream = Upstream::serving(|connection| {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Upstream::serving(move |connection| {
         connection.head();
-        std::thread::park_timeout(Duration::from_secs(5));
+        wait.lock().unwrap().recv_timeout(PATIENCE * 2).unwrap();
+        connection.until_closed();
     });
     let world = World::before(upstream, Plan { limits: QUICK, ..Plan::default() });
     let mut client = world.client();
-    client.send(request(MESSAGE, &[LABEL, "Content-Length: 90000000"], ""));
-    // It may be answered while this is still being written.
-    drop(client.try_send(vec![b'x'; 20_000_000]));
+    let most = 90_000_000;
+    client.send(request(MESSAGE, &[LABEL, &format!("Content-Length: {most}")], ""));
+    client.try_send(vec![b'x'; most]).expect("what nobody wants any more is taken off the wire");
     client.answer().assert_refused(504, "upstream_timeout");
+    // And what was given up never arrives whole, also when the service wakes up at last.
+    go.send(()).unwrap();
+    eventually("the service's connection has ended", || world.upstream.open() == 0);
+    assert!(world.upstream.bytes(0).len() < most);
 }
 
 #[test]

@@ -31,6 +31,7 @@ struct Arena {
 struct Sent {
     service: usize,
     length: u64,
+    status: u16,
     began: Instant,
     ended: Instant,
 }
@@ -115,7 +116,7 @@ impl<'a> Round<'a> {
             let told = self.erase();
             self.stop.store(true, Ordering::SeqCst);
             let written = quiet.join().unwrap();
-            assert_eq!(self.arena.lengths(0, &bystander), written, "another customer's data");
+            assert!(written.is_subset(&self.arena.lengths(0, &bystander)), "another customer's data");
             told
         });
         let erasure = self.arena.gate.until_accepted(&id);
@@ -134,8 +135,10 @@ impl<'a> Round<'a> {
             let call = self.arena.words(NAMES[service], &self.customer, fastrand::u32(..3), length);
             let began = Instant::now();
             let answer = call.send(self.arena.gate.addr).unwrap();
-            assert_eq!(answer.status, 201, "{}", answer.text());
-            self.sent.lock().push(Sent { service, length, began, ended: Instant::now() });
+            // On a machine that is busy enough anything may take too long; nothing else is an answer.
+            let is_late = answer.status == 504 || answer.refusal() == Some("erasure_in_progress");
+            assert!(answer.status == 201 || is_late, "{}", answer.text());
+            self.sent.lock().push(Sent { service, length, status: answer.status, began, ended: Instant::now() });
         }
     }
 
@@ -145,8 +148,11 @@ impl<'a> Round<'a> {
         while !self.stop.load(Ordering::SeqCst) {
             let length = 1000 + written.len() as u64;
             let call = self.arena.words(NAMES[0], bystander, 0, length);
-            assert_eq!(call.send(self.arena.gate.addr).unwrap().status, 201);
-            written.insert(length);
+            let answer = call.send(self.arena.gate.addr).unwrap();
+            assert!([201, 504].contains(&answer.status), "nobody erases them: {}", answer.text());
+            if answer.status == 201 {
+                written.insert(length);
+            }
         }
         written
     }
@@ -182,18 +188,19 @@ impl<'a> Round<'a> {
         self.arena.calm.fetch_add(u64::from(calm), Ordering::SeqCst);
         for (service, name) in NAMES.iter().enumerate() {
             let left = self.arena.lengths(service, &self.customer);
-            for sent in self.sent.lock().iter().filter(|sent| sent.service == service) {
-                let is_left = left.contains(&sent.length);
+            let sent = self.sent.lock();
+            for sent in sent.iter().filter(|sent| sent.service == service && sent.status != 504) {
+                let (length, is_left) = (sent.length, left.contains(&sent.length));
+                if sent.status == 503 {
+                    assert!(!is_left, "{length} was refused, and {name} has it");
+                    continue;
+                }
                 assert!(
                     !is_left || sent.ended >= asked,
-                    "{} at {name} was over before, and is left: {erasure:#}",
-                    sent.length
+                    "{length} at {name} was over before, and is left: {erasure:#}"
                 );
-                assert!(
-                    is_left || !calm || sent.began <= answered,
-                    "{} at {name} came after, and is gone: {erasure:#}",
-                    sent.length
-                );
+                let may_be_gone = !calm || sent.began <= answered;
+                assert!(is_left || may_be_gone, "{length} at {name} came after, and is gone: {erasure:#}");
             }
             let survivors = self.before_the_last_delete(service).intersection(&left).copied().collect::<Vec<_>>();
             assert!(survivors.is_empty(), "{survivors:?} reached {name} before the delete, and are left: {erasure:#}");

@@ -92,6 +92,33 @@ fn p8_an_answer_of_the_service_during_a_large_upload_can_be_read() {
     assert_eq!((answer.status, answer.text()), (413, "no!".to_owned()));
 }
 
+/// The caller writes all that it has before it reads, and the service has answered long ago.
+#[test]
+fn p8_an_early_answer_of_the_service_is_there_when_the_upload_has_been_written() {
+    let early = |connection: &mut Connection| {
+        connection.head();
+        connection.write("HTTP/1.1 413 Too Much\r\nContent-Length: 3\r\n\r\nno!");
+        connection.until_closed();
+    };
+    let world = World::before(Upstream::serving(early), Plan::default());
+    let answer = upload_and_read(&world, &[LABEL]);
+    assert_eq!((answer.status, answer.text()), (413, "no!".to_owned()));
+}
+
+#[test]
+fn p8_an_upload_may_take_its_time_as_long_as_it_moves() {
+    let limits = "response_timeout = \"400ms\"\nbody_stall_timeout = \"400ms\"";
+    let world = World::of(Plan { limits, ..Plan::default() });
+    let mut client = world.client();
+    client.send(request(MESSAGE, &[LABEL, "Content-Length: 10"], ""));
+    for _ in 0..10 {
+        std::thread::park_timeout(Duration::from_millis(150));
+        client.send("x");
+    }
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(world.upstream.only().body, b"xxxxxxxxxx");
+}
+
 /// A service that has answered and reads on: the rest of the upload still goes there, and nothing is mixed up.
 #[test]
 fn p9_after_an_early_answer_no_body_is_taken_for_a_request() {

@@ -94,7 +94,8 @@ fn p1_an_id_that_the_assistant_does_not_allow_is_refused() {
 /// A service that decodes, folds or splits further than the gate would find another customer in these.
 #[test]
 fn p9_a_second_spelling_of_the_field_is_refused() {
-    let second = ["customer%5Fid=v", "Customer-ID=v", "x,customer_id=v", "customer_id%3Dv", "xcustomer_id=v", "customer.id=v"];
+    let second =
+        ["customer%5Fid=v", "Customer-ID=v", "x,customer_id=v", "customer_id%3Dv", "xcustomer_id=v", "customer.id=v"];
     for other in second {
         for value in [format!("{other};customer_id=me"), format!("customer_id=me;{other}")] {
             World::start().refused(labelled(MESSAGE, &value), 400, "label_invalid");

@@ -92,6 +92,7 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         policy_table,
         table,
     };
+    draft.refuse_hidden_version();
     draft.table.close();
     draft
 }
@@ -103,6 +104,21 @@ impl Draft<'_> {
 
     pub(super) const fn has_credentials(&self) -> bool {
         self.credentials.is_some()
+    }
+
+    /// A profile finds its calls below the URL and the route by `/v1/…`: a prefix that ends in the version would hide all
+    /// of them, and every call would pass ungoverned.
+    fn refuse_hidden_version(&self) {
+        let versioned =
+            self.profile.as_ref().is_some_and(|profile| profile.endpoints().iter().any(|call| call.api().is_some()));
+        let url = self.url.as_ref().map(|url| ("url", url.path.as_str()));
+        let path = self.route.as_ref().and_then(|route| route.path.as_deref()).map(|path| ("route", path));
+        for (key, prefix) in [url, path].into_iter().flatten() {
+            if let (true, true, Some(value)) = (versioned, ends_in_version(prefix), self.table.get(key)) {
+                value
+                    .fault("ends in the version of the API, which the profile looks for itself", "the same without it");
+            }
+        }
     }
 
     /// Does the file list places to derive from, for this upstream?
@@ -147,6 +163,11 @@ fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
         return None;
     }
     Some(text)
+}
+
+fn ends_in_version(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    last.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A retired upstream has no traffic, and needs no route.

@@ -39,6 +39,15 @@ fn each_fault_of_an_upstream_is_reported_at_its_line_and_key() {
 }
 
 #[test]
+fn p9_a_prefix_that_would_hide_every_call_from_the_profile_is_refused() {
+    let phrase = "ends in the version of the API";
+    let url = LEAST.replace("127.0.0.1:9101", "127.0.0.1:9101/instances/i/v1");
+    check(&url, (7, "upstream[1].url", phrase));
+    let route = LEAST.replace("\"/one\"", "\"/one/v2\"");
+    check(&route, (8, "upstream[1].route", phrase));
+}
+
+#[test]
 fn each_form_of_derive_is_judged() {
     for (entry, end, phrase) in [
         ("{}", "", "names no place"),

@@ -22,8 +22,8 @@ fn p4_a_labelled_exchange_is_read_to_its_end_although_its_caller_has_left() {
     let mut client = world.client();
     client.send(message());
     world.upstream.saw(1);
-    drop(client);
-    eventually("the gate has seen the caller leave", || world.in_flight() == 1 || world.in_flight() == 0);
+    client.finish_sending();
+    assert_eq!(client.rest(), b"", "the gate has seen its caller leave, and closed");
     go.send(()).unwrap();
     eventually("the exchange has ended", || world.in_flight() == 0);
     assert_eq!(world.forwarded(message()).connection, 0, "the connection had been kept to the end");

@@ -1,6 +1,5 @@
 //! What a command gives back: text for standard output, words for standard error, and the exit code.
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use crate::config::Fault;
+use crate::telemetry::chain;
 
 /// Not done.
 pub(super) const FAILED: u8 = 1;
@@ -103,16 +103,4 @@ pub(super) fn list<'v>(value: &'v Value, member: &str) -> &'v [Value] {
 /// JSON as it is printed.
 pub(super) fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
-}
-
-/// An error and its causes, on one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += ": ";
-        text += &error.to_string();
-        cause = error.source();
-    }
-    text
 }

@@ -22,9 +22,10 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
-use super::answer::{Failure, chain, text};
+use super::answer::{Failure, text};
 use crate::config::{self, Address, Secret, SecretText};
 use crate::domain::CustomerId;
+use crate::telemetry::chain;
 
 /// For one call, from the connection to the last byte. The gate bounds its own answers at thirty seconds.
 const WITHIN: Duration = Duration::from_secs(40);

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::domain::UnixSeconds;
+use crate::telemetry::chain;
 use crate::telemetry::{events, unix_now};
 
 /// The store cannot be written from now on. Gives the moment, for [`recovered`].
@@ -28,16 +29,4 @@ pub(super) fn recovered(since: UnixSeconds) {
 pub(super) fn warn(what: &str, error: Option<&dyn Error>) {
     let what = error.map_or_else(|| what.to_owned(), |error| format!("{what}: {}", chain(error)));
     events::Warned { what: &what }.emit();
-}
-
-/// An error with all that is behind it, outermost first.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

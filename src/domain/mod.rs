@@ -6,6 +6,7 @@ pub mod decide;
 pub mod derive;
 pub mod erasure;
 pub mod grammar;
+pub mod http1;
 pub mod ids;
 pub mod label;
 pub mod log_filter;
@@ -14,7 +15,7 @@ pub mod policy;
 pub mod profile;
 pub mod query;
 pub mod refusal;
-pub mod tap;
+
 
 pub use self::customer_id::CustomerId;
 pub use self::ids::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};

@@ -1,77 +1,150 @@
 //! One client connection over HTTP/1.1: requests go to the proxy, deletes by label to the erasure.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::io::{Busy, ClientIo, ConnectionState};
+use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
-use crate::proxy::{self, AnswerBody, Arrived, EraseCall, Gate, Handled};
+use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, OwnAnswer};
+use crate::wire::{Link, Watch};
 
-/// The library refuses larger heads itself, without a body; ours comes first by this much.
+/// Beyond the bound of heads so much is read: then the answer says what was wrong.
 const ABOVE_OUR_BOUND: usize = 16 * 1024;
+
+/// Bytes thrown away at most behind a refusal.
+const LINGER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What a connection needs.
 #[derive(Clone, Debug)]
 pub(super) struct Serving {
     pub(super) gate: Rc<Gate>,
     pub(super) eraser: Eraser,
-    pub(super) state: Rc<ConnectionState>,
+    pub(super) watch: Rc<Watch>,
     pub(super) peer: IpAddr,
+}
+
+/// What came instead of a request.
+enum NoHead {
+    /// Nothing more will.
+    Closed,
+    /// Something that is none.
+    Fault(Fault),
+    /// More than a head may have.
+    TooLarge,
 }
 
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: TcpStream, serving: Serving) {
-    let state = Rc::clone(&serving.state);
-    let io = TokioIo::new(ClientIo::new(socket, &state));
-    let header_bytes_max = serving.gate.limits().header_bytes_max;
-    let service = service_fn(move |request| answer(serving.clone(), request));
-    let connection = http1::Builder::new()
-        .preserve_header_case(true)
-        .title_case_headers(true)
-        .auto_date_header(false)
-        .max_buf_size(header_bytes_max + ABOVE_OUR_BOUND)
-        .serve_connection(io, service);
-    let mut connection = pin!(connection);
+    let watch = Rc::clone(&serving.watch);
+    let mut requests = pin!(requests(socket, serving));
     poll_fn(|cx| {
-        state.woken_by(cx.waker());
-        if state.is_ending() {
+        watch.woken_by(cx.waker());
+        if watch.is_ending() {
             return Poll::Ready(());
         }
-        if state.take_draining() {
-            if state.is_idle() {
-                return Poll::Ready(());
-            }
-            connection.as_mut().graceful_shutdown();
-        }
-        // How a connection ended is in its requests' log lines; the library's error says nothing more.
-        connection.as_mut().poll(cx).map(drop)
+        // How a connection ended is in its requests' log lines.
+        requests.as_mut().poll(cx)
     })
     .await;
 }
 
-async fn answer(serving: Serving, request: Request<Incoming>) -> Result<Response<Reply>, std::convert::Infallible> {
-    let busy = serving.state.busy();
-    let arrived = Arrived { request, raw: serving.state.next_head(), peer: serving.peer };
-    let response = match proxy::handle(&serving.gate, arrived).await {
-        Handled::Answer(response) => response,
-        Handled::Erase(call) => Box::pin(erase(&serving.eraser, *call)).await,
+async fn requests(socket: TcpStream, serving: Serving) {
+    let (mut link, mut head) = (Link::new(socket), Head::default());
+    let quiet = loop {
+        serving.watch.idle();
+        match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, cx)).await {
+            Ok(()) => {}
+            Err(NoHead::Closed) | Err(NoHead::Fault(Fault::Http2)) => return,
+            Err(fault) => {
+                serving.watch.request();
+                let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
+                let answer = proxy::refuse_head(&serving.gate, fault);
+                write(&mut link, &serving, &answer, Hop { keep: false, ..Hop::of(&Head::default(), false) }).await;
+                break false;
+            }
+        }
+        serving.watch.request();
+        // Boxed, so that a connection on which nothing is going on stays small.
+        if !Box::pin(request(&mut link, &head, &serving)).await {
+            break link.input.is_empty();
+        }
     };
-    Ok(response.map(|body| Reply { body, busy }))
+    if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && !quiet {
+        serving.watch.linger();
+        let mut thrown_away = 0;
+        poll_fn(|cx| poll_linger(&mut link, &mut thrown_away, cx)).await;
+    }
 }
 
-async fn erase(eraser: &Eraser, call: EraseCall) -> Response<AnswerBody> {
+/// Handles one request. Gives whether the connection goes on.
+async fn request(link: &mut Link<TcpStream>, head: &Head, serving: &Serving) -> bool {
+    let hop = Hop::of(head, serving.watch.is_draining());
+    let mut caller = Caller { link, watch: &serving.watch, peer: serving.peer };
+    let answer = match proxy::handle(&serving.gate, head, &mut caller, hop).await {
+        Handled::Passed(keep) => return keep && !serving.watch.is_draining(),
+        Handled::Own(answer) => answer,
+        Handled::Erase(call) => Box::pin(erase(&serving.eraser, *call)).await,
+    };
+    // The stop may have come meanwhile.
+    let keep = hop.keep && !answer.close && !serving.watch.is_draining();
+    write(caller.link, serving, &answer, Hop { keep, ..hop }).await && keep
+}
+
+/// Reads the next head.
+fn poll_head(
+    link: &mut Link<TcpStream>,
+    head: &mut Head,
+    serving: &Serving,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), NoHead>> {
+    let bytes_max = serving.gate.limits().header_bytes_max + ABOVE_OUR_BOUND;
+    loop {
+        if !link.input.is_empty() {
+            serving.watch.head_began();
+            match head.read(link.input.data()) {
+                Ok(true) => {
+                    link.input.consume(head.bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(false) if link.input.len() >= bytes_max => return Poll::Ready(Err(NoHead::TooLarge)),
+                Ok(false) => {}
+                Err(fault) => return Poll::Ready(Err(NoHead::Fault(fault))),
+            }
+        }
+        match ready!(link.poll_fill(cx, bytes_max)) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Poll::Ready(Err(NoHead::Closed)),
+        }
+    }
+}
+
+async fn write(link: &mut Link<TcpStream>, serving: &Serving, answer: &OwnAnswer, hop: Hop) -> bool {
+    answer.write(hop, link.output());
+    serving.watch.body_waits(true);
+    serving.watch.moved();
+    poll_fn(|cx| link.poll_flush(cx)).await.is_ok()
+}
+
+/// Reads what still comes and throws it away, until the client closes: a socket that is closed with unread data in it is
+/// reset, and the client never sees the answer (RFC 9112 §9.6).
+fn poll_linger(link: &mut Link<TcpStream>, thrown_away: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        *thrown_away += link.input.len();
+        link.input.consume(usize::MAX);
+        let came: io::Result<usize> = ready!(link.poll_fill(cx, usize::MAX));
+        if !matches!(came, Ok(1..)) || *thrown_away > LINGER_BYTES_MAX {
+            return Poll::Ready(());
+        }
+    }
+}
+
+async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
     let delete = DeleteCall {
         site: std::sync::Arc::clone(&call.destination.site),
         api: call.api,
@@ -85,30 +158,5 @@ async fn erase(eraser: &Eraser, call: EraseCall) -> Response<AnswerBody> {
     match eraser.delete(delete).await {
         Ok(response) => call.answer(response),
         Err(refused) => call.refuse(refused.refusal, refused.status, refused.retry_after_s),
-    }
-}
-
-/// An answer's body, which keeps its connection busy until it is gone.
-#[derive(Debug)]
-struct Reply {
-    body: AnswerBody,
-    busy: Busy,
-}
-
-impl Body for Reply {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.busy.answering();
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

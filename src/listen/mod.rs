@@ -3,7 +3,7 @@
 
 mod accept;
 mod connection;
-mod io;
+
 mod worker;
 
 use std::io::Result;

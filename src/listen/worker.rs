@@ -17,10 +17,10 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connection::{Serving, serve};
-use super::io::ConnectionState;
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
+use crate::wire::Watch;
 
 /// How often a worker looks at its clock and its connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -66,7 +66,7 @@ pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> i
 /// A connection in the worker's books: it leaves them however its task ends.
 struct Open {
     number: u64,
-    connections: Rc<RefCell<HashMap<u64, Rc<ConnectionState>>>>,
+    connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
     counters: Arc<WorkerCounters>,
     _permit: OwnedSemaphorePermit,
 }
@@ -81,18 +81,16 @@ impl Drop for Open {
 struct Worker {
     gate: Rc<Gate>,
     eraser: Eraser,
-    head_bytes_max: usize,
     now: Rc<Cell<Instant>>,
-    connections: Rc<RefCell<HashMap<u64, Rc<ConnectionState>>>>,
+    connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
     next: u64,
 }
 
 impl Worker {
     fn new(making: Making) -> Self {
-        let head_bytes_max = making.shared.limits.header_bytes_max;
         let gate = Gate::new(making.shared, making.counters);
         let now = Rc::new(Cell::new(Instant::now()));
-        Self { gate, eraser: making.eraser, head_bytes_max, now, connections: Rc::default(), next: 0 }
+        Self { gate, eraser: making.eraser, now, connections: Rc::default(), next: 0 }
     }
 
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
@@ -122,11 +120,11 @@ impl Worker {
         let Handed { socket, peer, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(socket) = TcpStream::from_std(socket) else { return };
-        let state = ConnectionState::new(self.head_bytes_max, &self.now);
+        let watch = Watch::new(&self.now);
         let number = self.next;
         self.next += 1;
-        self.connections.borrow_mut().insert(number, Rc::clone(&state));
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), state, peer: peer.ip() };
+        self.connections.borrow_mut().insert(number, Rc::clone(&watch));
+        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer: peer.ip() };
         let connections = Rc::clone(&self.connections);
         let counters = Arc::clone(self.gate.counters());
         counters.connection_opened();

@@ -1,21 +1,20 @@
-//! The head that goes to the upstream, built line by line: what is governed is left out in every spelling, then ours is
-//! written. A head is rebuilt and never edited in place, since removing lines would change the order of the others.
+//! The heads that go on, built line by line: what is governed is left out in every spelling, then ours is written. A head
+//! is written anew and never edited in place, since removing lines would change the order of the others.
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, VIA};
+use std::io::Write as _;
+use std::net::IpAddr;
 
-use super::framing::BodyLength;
+use http::header::HeaderName;
+
+use super::framing::{BodyLength, Kinds, decimal};
+use super::gather::{Gathered, nominations};
 use super::names::{Governed, Kind, Role, kind};
-use super::trace;
+use super::trace::{self, RequestId};
 use crate::domain::decide::{LabelLine, OptOutLine};
+use crate::domain::http1::{Line, Lines};
 
 /// `Via` of everything that the gate passes on.
-pub(super) const OUR_VIA: HeaderValue = HeaderValue::from_static("1.1 forgetgate");
-/// The request's name for people.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// Lines that the gate may add.
-const LINES_ADDED: usize = 8;
+pub(super) const OUR_VIA: &str = "1.1 forgetgate";
 
 /// What the judgement says of the governed lines.
 #[derive(Clone, Copy, Debug)]
@@ -25,26 +24,19 @@ pub(super) struct Orders<'a> {
 }
 
 /// All that the new head is made of.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct NewHead<'a> {
-    pub(super) headers: HeaderMap,
-    pub(super) nominated: &'a [HeaderName],
-    pub(super) te_trailers: bool,
+    pub(super) lines: &'a Lines,
+    pub(super) kinds: &'a Kinds,
+    pub(super) gathered: &'a Gathered<'a>,
     pub(super) governed: &'a Governed,
     pub(super) orders: Orders<'a>,
     pub(super) length: BodyLength,
-    pub(super) host: &'a HeaderValue,
+    pub(super) host: &'a [u8],
     /// The caller's address, where the upstream is told it.
-    pub(super) forwarded: Option<Forwarded<'a>>,
-    pub(super) authorization: Option<HeaderValue>,
-    pub(super) request_id: HeaderValue,
-}
-
-/// Where a request came from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Forwarded<'a> {
-    pub(super) peer: std::net::IpAddr,
-    pub(super) host: Option<&'a HeaderValue>,
+    pub(super) forwarded: Option<IpAddr>,
+    pub(super) authorization: Option<&'a [u8]>,
+    pub(super) request_id: &'a RequestId,
 }
 
 /// Which lines of ours stand in the place of the caller's.
@@ -53,190 +45,239 @@ struct Written {
     label: bool,
     /// HTTP/1.0 may come without.
     host: bool,
+    length: bool,
+    request_id: bool,
+}
+
+/// Appends one line.
+pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 impl NewHead<'_> {
-    /// Builds the head.
-    pub(super) fn build(mut self) -> HeaderMap {
-        let old = std::mem::take(&mut self.headers);
-        let mut new = HeaderMap::with_capacity(old.len() + LINES_ADDED);
-        let (traceparent, continued) = trace::traceparent(old.get(&TRACEPARENT));
+    /// Appends the head's lines, without the empty one at the end.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let sent = self.lines.iter().zip(self.kinds).find(|(_, kind)| **kind == Kind::TraceParent);
+        let (traceparent, continued) = trace::traceparent(sent.map(|(line, _)| line.value));
         let mut written = Written::default();
-        let mut last: Option<HeaderName> = None;
-        for (name, value) in old {
-            // A name that is absent means: one more line of the last one.
-            if name.is_some() {
-                last = name;
+        for (line, kind) in self.lines.iter().zip(self.kinds) {
+            if !is_nominated(&self.gathered.nominated, line.name) {
+                self.line(out, line, *kind, continued, &mut written);
             }
-            let Some(name) = &last else { continue };
-            if self.is_nominated(name) {
-                continue;
-            }
-            self.line(&mut new, name, value, continued, &mut written);
         }
         if !written.host {
-            new.insert(HOST, self.host.clone());
+            line(out, b"Host", self.host);
         }
-        self.write_framing(&mut new);
-        if let (LabelLine::Write(line), false) = (self.orders.label, written.label) {
-            insert_bytes(&mut new, self.governed.label.clone(), line);
+        if !written.length {
+            self.write_framing(out, b"Content-Length");
         }
-        self.write_opt_out(&mut new);
-        self.write_forwarded(&mut new);
-        if let Some(authorization) = self.authorization.take() {
-            new.insert(http::header::AUTHORIZATION, authorization);
+        if self.gathered.te_trailers {
+            out.extend_from_slice(b"Te: trailers\r\n");
         }
-        new.append(VIA, OUR_VIA);
-        new.insert(TRACEPARENT, traceparent);
-        new.insert(X_REQUEST_ID, self.request_id);
-        new
-    }
-
-    fn is_nominated(&self, name: &HeaderName) -> bool {
-        !self.nominated.is_empty() && self.nominated.contains(name)
+        if let (LabelLine::Write(value), false) = (self.orders.label, written.label) {
+            line(out, &self.governed.label_as_written, value);
+        }
+        self.write_opt_out(out);
+        self.write_forwarded(out);
+        if let Some(authorization) = self.authorization {
+            line(out, b"Authorization", authorization);
+        }
+        line(out, b"Via", OUR_VIA.as_bytes());
+        line(out, b"Traceparent", &traceparent);
+        if !written.request_id {
+            line(out, b"X-Request-Id", self.request_id.as_str().as_bytes());
+        }
     }
 
     /// One line of the caller's: passes, is replaced in its place, or is left out.
-    fn line(&self, new: &mut HeaderMap, name: &HeaderName, value: HeaderValue, continued: bool, written: &mut Written) {
-        match kind(name) {
-            Kind::Host => {
-                new.insert(HOST, self.host.clone());
+    fn line(&self, out: &mut Vec<u8>, sent: Line<'_>, kind: Kind, continued: bool, written: &mut Written) {
+        let Line { name, value } = sent;
+        match kind {
+            Kind::Host if !written.host => {
+                line(out, name, self.host);
                 written.host = true;
             }
-            Kind::Connection | Kind::Dropped | Kind::Te | Kind::TransferEncoding | Kind::Upgrade => {}
-            Kind::ContentLength => self.write_framing(new),
-            Kind::TraceParent => {}
-            Kind::RequestId => drop(new.insert(X_REQUEST_ID, self.request_id.clone())),
+            Kind::ContentLength if !written.length => {
+                self.write_framing(out, name);
+                written.length = true;
+            }
+            Kind::RequestId if !written.request_id => {
+                line(out, name, self.request_id.as_str().as_bytes());
+                written.request_id = true;
+            }
+            Kind::Connection | Kind::KeepAlive | Kind::Expect | Kind::Dropped | Kind::Te => {}
+            Kind::TransferEncoding | Kind::Upgrade => {}
+            Kind::Host | Kind::ContentLength | Kind::RequestId | Kind::TraceParent => {}
             Kind::TraceState if !continued => {}
             Kind::Forwarding if self.forwarded.is_some() => {}
-            Kind::Trailer => self.trailer(new, &value),
-            Kind::Other => match (self.governed.role(name.as_str()), self.orders) {
+            Kind::Trailer => self.trailer(out, name, value),
+            Kind::Other => match (self.governed.role(name), self.orders) {
                 (Some(Role::LegacyOptOut | Role::LabelTwin), _) => {}
-                (Some(Role::OptOut), Orders { opt_out: OptOutLine::Untouched, .. }) => {
-                    new.append(name.clone(), value);
-                }
+                (Some(Role::OptOut), Orders { opt_out: OptOutLine::Untouched, .. }) => line(out, name, value),
                 (Some(Role::OptOut), _) => {}
-                (Some(Role::Label), Orders { label: LabelLine::Write(line), .. }) => {
-                    insert_bytes(new, name.clone(), line);
+                (Some(Role::Label), Orders { label: LabelLine::Write(ours), .. }) => {
+                    line(out, name, ours);
                     written.label = true;
                 }
-                (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => {
-                    new.append(name.clone(), value);
-                }
+                (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => line(out, name, value),
             },
-            Kind::MethodOverride | Kind::TraceState | Kind::Forwarding => drop(new.append(name.clone(), value)),
+            Kind::Authorization if self.authorization.is_some() => {}
+            Kind::MethodOverride | Kind::TraceState | Kind::Forwarding | Kind::Authorization => line(out, name, value),
         }
     }
 
     /// `Trailer` without the governed names: what it announces must be what will be sent.
-    fn trailer(&self, new: &mut HeaderMap, value: &HeaderValue) {
-        let kept = value.as_bytes().split(|byte| *byte == b',').filter(|name| {
-            std::str::from_utf8(name.trim_ascii()).is_ok_and(|name| !is_kept_from_trailers(self.governed, name))
-        });
-        let kept: Vec<&[u8]> = kept.collect();
-        if let (false, Ok(line)) = (kept.is_empty(), HeaderValue::from_bytes(kept.join(&b',').trim_ascii())) {
-            new.append(TRAILER, line);
+    fn trailer(&self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+        let tokens = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let kept: Vec<&[u8]> =
+            tokens.filter(|token| !token.is_empty() && !is_kept_from_trailers(self.governed, token)).collect();
+        if !kept.is_empty() {
+            line(out, name, &kept.join(&b", "[..]));
         }
     }
 
-    fn write_framing(&self, new: &mut HeaderMap) {
+    fn write_framing(&self, out: &mut Vec<u8>, name: &[u8]) {
         match self.length {
             BodyLength::None => {}
-            BodyLength::Known(length) => drop(new.insert(CONTENT_LENGTH, HeaderValue::from(length))),
-            BodyLength::Unknown => drop(new.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
-        }
-        if self.te_trailers {
-            new.insert(TE, HeaderValue::from_static("trailers"));
+            BodyLength::Known(length) => line(out, name, itoa::Buffer::new().format(length).as_bytes()),
+            BodyLength::Unknown => line(out, b"Transfer-Encoding", b"chunked"),
         }
     }
 
-    fn write_opt_out(&self, new: &mut HeaderMap) {
+    fn write_opt_out(&self, out: &mut Vec<u8>) {
         let Some(names) = &self.governed.opt_out else { return };
         match self.orders.opt_out {
-            OptOutLine::Out => {
-                new.insert(names.name.clone(), names.out.clone());
-                for also in &names.also {
-                    new.insert(also.clone(), names.out.clone());
-                }
-            }
-            OptOutLine::In => drop(new.insert(names.name.clone(), HeaderValue::from_static("false"))),
+            OptOutLine::Out => out.extend_from_slice(&names.out),
+            OptOutLine::In => out.extend_from_slice(&names.in_),
             OptOutLine::Untouched | OptOutLine::Absent => {}
         }
     }
 
-    fn write_forwarded(&self, new: &mut HeaderMap) {
-        let Some(Forwarded { peer, host }) = self.forwarded else { return };
+    fn write_forwarded(&self, out: &mut Vec<u8>) {
+        let Some(peer) = self.forwarded else { return };
         let peer_text = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
-        insert_bytes(new, HeaderName::from_static("x-forwarded-for"), peer.to_string().as_bytes());
-        new.insert(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static("http"));
+        line(out, b"X-Forwarded-For", peer.to_string().as_bytes());
+        line(out, b"X-Forwarded-Proto", b"http");
         let mut forwarded = format!("for={peer_text};proto=http").into_bytes();
-        if let Some(host) = host {
-            new.insert(HeaderName::from_static("x-forwarded-host"), host.clone());
-            let quotable = !host.as_bytes().iter().any(|byte| matches!(byte, b'"' | b'\\'));
+        if let Some(host) = self.lines.first("host") {
+            line(out, b"X-Forwarded-Host", host);
+            let quotable = !host.iter().any(|byte| matches!(byte, b'"' | b'\\'));
             if quotable {
                 forwarded.extend_from_slice(b";host=\"");
-                forwarded.extend_from_slice(host.as_bytes());
+                forwarded.extend_from_slice(host);
                 forwarded.push(b'"');
             }
         }
-        insert_bytes(new, HeaderName::from_static("forwarded"), &forwarded);
+        line(out, b"Forwarded", &forwarded);
     }
+}
+
+fn is_nominated(nominated: &[HeaderName], name: &[u8]) -> bool {
+    nominated.iter().any(|each| each.as_str().as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// May this name not stand in a trailer? The governed ones, and those that frame or address a message (RFC 9110 §6.5.1).
-pub(super) fn is_kept_from_trailers(governed: &Governed, name: &str) -> bool {
-    let framing =
-        ["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "authorization", "upgrade"];
-    governed.role(name).is_some() || framing.iter().any(|each| name.eq_ignore_ascii_case(each))
+fn is_kept_from_trailers(governed: &Governed, name: &[u8]) -> bool {
+    let framing = matches!(
+        kind(name),
+        Kind::Host
+            | Kind::ContentLength
+            | Kind::TransferEncoding
+            | Kind::Connection
+            | Kind::Te
+            | Kind::Trailer
+            | Kind::Upgrade
+            | Kind::Authorization
+            | Kind::KeepAlive
+            | Kind::Expect
+            | Kind::Dropped
+            | Kind::MethodOverride
+    );
+    framing || governed.role(name).is_some()
 }
 
-fn insert_bytes(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
-    // The bytes come from header values and from text that has no control characters: they make a header value again.
-    if let Ok(value) = HeaderValue::from_bytes(value) {
-        headers.insert(name, value);
+/// Appends the trailers of a request, without what is governed.
+pub(super) fn trailers(out: &mut Vec<u8>, governed: &Governed, sent: &Lines) {
+    for each in sent.iter().filter(|each| !is_kept_from_trailers(governed, each.name)) {
+        line(out, each.name, each.value);
     }
 }
 
-/// The answer's head on its way to the caller: what was for the last hop only goes, `Via` and the request's name come.
-pub(super) fn answer_head(headers: &mut HeaderMap, request_id: &HeaderValue) {
-    let hop_by_hop = headers.keys().any(|name| {
-        matches!(kind(name), Kind::Connection | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
-            || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-    });
-    if hop_by_hop {
-        *headers = without_hop_by_hop(std::mem::take(headers));
-    }
-    headers.append(VIA, OUR_VIA);
-    if !headers.contains_key(&X_REQUEST_ID) {
-        headers.insert(X_REQUEST_ID, request_id.clone());
+/// Appends the trailers of an answer: those that frame or address a message mean nothing there.
+pub(super) fn answer_trailers(out: &mut Vec<u8>, sent: &Lines) {
+    for each in sent.iter().filter(|each| !is_for_one_hop(kind(each.name)) && kind(each.name) != Kind::ContentLength) {
+        line(out, each.name, each.value);
     }
 }
 
-fn without_hop_by_hop(old: HeaderMap) -> HeaderMap {
-    // Where both are there the coding frames the body, and the length is wrong (RFC 9112 §6.3).
-    let coded = old.contains_key(TRANSFER_ENCODING);
-    let words = |value: &'_ HeaderValue| -> Vec<HeaderName> {
-        let tokens = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        let names =
-            tokens.filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"));
-        names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
-    };
-    let nominated: Vec<HeaderName> = old.get_all(http::header::CONNECTION).iter().flat_map(words).collect();
-    let mut new = HeaderMap::with_capacity(old.len() + 2);
-    let mut last: Option<HeaderName> = None;
-    for (name, value) in old {
-        if name.is_some() {
-            last = name;
+/// How the body of an answer is framed on its way to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerFraming {
+    /// As the service's lines say; nothing is added.
+    Same,
+    /// There is none, and there may be no line about it.
+    None,
+    /// With this length.
+    Length(u64),
+    /// In chunks.
+    Chunked,
+    /// It ends with the connection.
+    ToEnd,
+}
+
+/// Appends an answer's lines: what was for the last hop only goes, `Via`, the request's name and the framing come.
+pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFraming, request_id: &RequestId) {
+    let mut nominated: smallvec::SmallVec<[&[u8]; 2]> = smallvec::SmallVec::new();
+    let mut named = false;
+    let mut length_written = framing != AnswerFraming::Same && !matches!(framing, AnswerFraming::Length(_));
+    for each in sent.iter() {
+        if kind(each.name) == Kind::Connection {
+            nominated.extend(nominations(each.value));
         }
-        let Some(name) = &last else { continue };
-        let gone = matches!(kind(name), Kind::Connection | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
-            || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-            || (coded && name == CONTENT_LENGTH);
+    }
+    for each in sent.iter() {
+        match kind(each.name) {
+            Kind::ContentLength if length_written => continue,
+            Kind::ContentLength => {
+                // One, and in canonical decimal.
+                let length = decimal(each.value).unwrap_or_default();
+                line(out, each.name, itoa::Buffer::new().format(length).as_bytes());
+                length_written = true;
+                continue;
+            }
+            kind if is_for_one_hop(kind) => continue,
+            Kind::RequestId => named = true,
+            _ => {}
+        }
         // What an answer nominates is dropped, but never what frames or dates it.
-        let named = nominated.contains(name) && name != CONTENT_LENGTH;
-        if !gone && !named {
-            new.append(name.clone(), value);
+        if nominated.is_empty() || !nominated.iter().any(|name| name.eq_ignore_ascii_case(each.name)) {
+            line(out, each.name, each.value);
         }
     }
-    new
+    if let (AnswerFraming::Length(length), false) = (framing, length_written) {
+        line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+    }
+    if framing == AnswerFraming::Chunked {
+        line(out, b"Transfer-Encoding", b"chunked");
+    }
+    line(out, b"Via", OUR_VIA.as_bytes());
+    if !named {
+        line(out, b"X-Request-Id", request_id.as_str().as_bytes());
+    }
+}
+
+/// Is a line of this kind for one hop only?
+const fn is_for_one_hop(kind: Kind) -> bool {
+    matches!(kind, Kind::Connection | Kind::KeepAlive | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
+}
+
+/// Appends the first line of an answer.
+pub(super) fn status_line(out: &mut Vec<u8>, http10: bool, status: u16, reason: &[u8]) {
+    // Writing to memory does not fail.
+    drop(write!(out, "HTTP/1.{} {status:03} ", u8::from(!http10)));
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
 }

@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::Method;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::apply::X_REQUEST_ID;
-use super::trace;
+use super::trace::RequestId;
 use crate::domain::decide::{OptOutLine, Permit};
 use crate::domain::profile::Endpoint;
 use crate::domain::refusal::Code;
@@ -68,14 +67,14 @@ impl Entry {
     }
 
     /// The request's name: the caller's own, if it is sound, or a new one. Only a UUID is logged.
-    pub(super) fn request_id(&mut self, headers: &HeaderMap) -> HeaderValue {
-        if let Some(sent) = headers.get(&X_REQUEST_ID).filter(|value| trace::is_sound_request_id(value)) {
-            self.record.request_id = sent.to_str().ok().and_then(|text| Uuid::try_parse(text).ok());
-            return sent.clone();
+    pub(super) fn request_id(&mut self, sent: Option<&[u8]>) -> RequestId {
+        if let Some(sent) = sent.and_then(RequestId::sound) {
+            self.record.request_id = Uuid::try_parse(sent.as_str()).ok();
+            return sent;
         }
-        let (uuid, value) = trace::new_request_id();
+        let (uuid, request_id) = RequestId::new();
         self.record.request_id = Some(uuid);
-        value
+        request_id
     }
 
     /// It was judged, and passes.
@@ -137,7 +136,7 @@ impl Entry {
     }
 
     pub(super) fn carried_out(&mut self, bytes: u64) {
-        self.record.bytes_out += bytes;
+        self.record.bytes_out = bytes;
     }
 }
 

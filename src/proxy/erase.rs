@@ -6,23 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{Method, Response};
 
-use super::apply::{Forwarded, NewHead, Orders};
-use super::body::AnswerBody;
 use super::entry::Entry;
-use super::framing::BodyLength;
-use super::gather::Gathered;
-use super::respond::{self, Refusing};
+use super::respond::{self, OwnAnswer, Refusing};
 use super::route::Destination;
-use super::target::Target;
-use crate::domain::decide::Permit;
+use super::trace::RequestId;
+use crate::domain::http1::{Head, Lines};
 use crate::domain::refusal::Refusal;
 use crate::telemetry::EndReason;
-
-const FORGETGATE_AUTHORIZATION: HeaderName = HeaderName::from_static("forgetgate-authorization");
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Longest wait that `Prefer: wait` may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -63,12 +55,12 @@ pub struct EraseCall {
     /// Who calls.
     pub peer: IpAddr,
     /// The request's name.
-    pub request_id: HeaderValue,
+    pub(super) request_id: RequestId,
     entry: Entry,
 }
 
 impl Prepared {
-    pub(super) fn into_call(self, entry: Entry, request_id: HeaderValue) -> EraseCall {
+    pub(super) fn into_call(self, entry: Entry, request_id: RequestId) -> EraseCall {
         let Self { destination, api, method, path, query, headers, forgetgate_authorization, prefer_wait, peer } = self;
         EraseCall {
             destination,
@@ -86,42 +78,46 @@ impl Prepared {
     }
 }
 
-/// Makes a delete ready.
+/// Makes a delete ready. `lines` are those of the head that would go to the upstream, `path` is the path below the route.
 pub(super) fn prepare(
     destination: &Arc<Destination>,
-    target: &Target<'_>,
-    gathered: Gathered,
-    permit: &Permit,
-    parts: Parts,
-    request_id: &HeaderValue,
+    api: Option<u8>,
+    head: &Head,
+    path: String,
+    lines: &[u8],
     peer: IpAddr,
-) -> Result<Prepared, Refusal> {
-    let site = &destination.site;
-    let (te_trailers, nominated) = (gathered.te_trailers, gathered.nominated);
-    let host = parts.headers.get(http::header::HOST).cloned();
-    let forgetgate_authorization = parts.headers.get(&FORGETGATE_AUTHORIZATION).cloned();
-    let prefer_wait = parts.headers.get_all(PREFER).iter().find_map(wait_of);
-    let (path, query) = (target.path(&parts), parts.uri.query().map(str::to_owned));
-    let headers = NewHead {
-        headers: parts.headers,
-        nominated: &nominated,
-        te_trailers,
-        governed: &destination.governed,
-        orders: Orders { label: permit.label_line(), opt_out: permit.opt_out() },
-        length: BodyLength::None,
-        host: site.connector.authority(),
-        forwarded: site.upstream.forwarded.then_some(Forwarded { peer, host: host.as_ref() }),
-        authorization: None,
-        request_id: request_id.clone(),
+) -> Prepared {
+    let forgetgate_authorization =
+        head.lines.first("forgetgate-authorization").and_then(|value| HeaderValue::from_bytes(value).ok());
+    Prepared {
+        destination: Arc::clone(destination),
+        api,
+        method: head.method.clone(),
+        path,
+        query: head.uri.query().map(str::to_owned),
+        headers: map_of(lines),
+        forgetgate_authorization,
+        prefer_wait: head.lines.all("prefer").find_map(wait_of),
+        peer,
     }
-    .build();
-    let (api, method, destination) = (target.found.api, parts.method, Arc::clone(destination));
-    Ok(Prepared { destination, api, method, path, query, headers, forgetgate_authorization, prefer_wait, peer })
+}
+
+/// Lines as the library's map, for calls that are not the request's own.
+fn map_of(lines: &[u8]) -> HeaderMap {
+    let lines = Lines::read(lines).unwrap_or_default();
+    let entry = |line: crate::domain::http1::Line<'_>| {
+        Some((HeaderName::from_bytes(line.name).ok()?, HeaderValue::from_bytes(line.value).ok()?))
+    };
+    let mut map = HeaderMap::with_capacity(lines.len());
+    for (name, value) in lines.iter().filter_map(entry) {
+        map.append(name, value);
+    }
+    map
 }
 
 /// `Prefer: wait=N` (RFC 7240 §4.3), at most a minute.
-fn wait_of(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?;
+fn wait_of(value: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?;
     let seconds = text.split([',', ';']).find_map(|part| {
         let (name, value) = part.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').parse::<u64>().ok())?
@@ -132,18 +128,16 @@ fn wait_of(value: &HeaderValue) -> Option<Duration> {
 impl EraseCall {
     /// The erasure's answer on its way to the caller.
     #[must_use]
-    pub fn answer(mut self, response: Response<Bytes>) -> Response<AnswerBody> {
-        let (mut parts, body) = response.into_parts();
-        self.entry.answered(parts.status.as_u16());
-        self.entry.carried_out(body.len() as u64);
+    pub fn answer(mut self, response: Response<Bytes>) -> OwnAnswer {
+        self.entry.answered(response.status().as_u16());
+        self.entry.carried_out(response.body().len() as u64);
         self.entry.ended(EndReason::Done);
-        super::apply::answer_head(&mut parts.headers, &self.request_id);
-        Response::from_parts(parts, AnswerBody::Own((!body.is_empty()).then_some(body)))
+        OwnAnswer::of(response, &self.request_id)
     }
 
     /// The erasure refuses: with which status and when to try again it says itself.
     #[must_use]
-    pub fn refuse(mut self, refusal: Refusal, status: u16, retry_after_s: Option<u32>) -> Response<AnswerBody> {
+    pub fn refuse(mut self, refusal: Refusal, status: u16, retry_after_s: Option<u32>) -> OwnAnswer {
         self.entry.refused(refusal.code, status);
         let shape = self.destination.site.upstream.profile.error;
         respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id: &self.request_id, close: false })

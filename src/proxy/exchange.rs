@@ -1,143 +1,318 @@
-//! An exchange with an upstream outlives its caller: what must happen at its end happens, whoever has left.
+//! One exchange with an upstream: both bodies move at once, each as fast as its slower end, and nothing is collected.
+//!
+//! An exchange that has sent a labelled request whole outlives its caller: it is read to its end, so that an erasure knows
+//! when it was over. That is seen to when it is dropped, whoever drops it.
 
-use std::pin::Pin;
+use std::io::Write as _;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::SendRequest;
-use smallvec::SmallVec;
-use tokio::task::spawn_local;
-use tokio::time::{Instant, timeout};
+use http::Method;
+use tokio::time::Instant;
 
 use super::Gate;
-use super::body::{BodyState, Progress, RequestBody};
+use super::apply;
+use super::caller::{Caller, Inbound, Lost};
 use super::entry::Entry;
-use crate::barrier::Passage;
+use super::forward::Passages;
+use super::remains::Remains;
+use super::route::Destination;
+use super::service::{Broken, Service};
 use crate::telemetry::EndReason;
-use crate::upstream::Connection;
+use crate::upstream::Taken;
+use crate::wire::Piece;
 
-/// What a sent request becomes.
-pub(super) type Answer = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+/// How far the request has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// Some of it is still to be sent.
+    Part,
+    /// All of it.
+    Whole,
+    /// The service takes no more; it may have answered all the same.
+    Refused,
+}
 
-/// The wait for it. Boxed, so that it can be handed to a task when the caller leaves.
-pub(super) type AnswerFuture = Pin<Box<dyn Future<Output = Answer>>>;
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// The caller is lost.
+    Caller(Lost),
+    /// The connection had died before anything was sent on it.
+    Stale,
+    /// The service broke off, or made no sense.
+    Service(Broken),
+    /// It took too long.
+    Late,
+}
 
 /// One exchange, from the first byte that is sent.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) gate: Rc<Gate>,
-    pub(super) index: usize,
-    pub(super) passages: SmallVec<[Passage; 1]>,
-    /// Dropped before both bodies have ended, it ends the connection: nothing more of the request is sent.
-    pub(super) sender: Option<(SendRequest<RequestBody>, Connection)>,
-    pub(super) request: Rc<BodyState>,
+    pub(super) destination: std::sync::Arc<Destination>,
+    pub(super) method: Method,
+    pub(super) inbound: Inbound,
+    /// Is the request sent in chunks?
+    pub(super) chunked: bool,
+    pub(super) passages: Passages,
+    /// The request's line in the log. `None` only at the end.
+    pub(super) entry: Option<Entry>,
+    pub(super) service: Option<Service>,
+    /// The request's head, until it is written.
+    head: Vec<u8>,
+    head_length: usize,
+    reused: bool,
+    sent: Sent,
+    /// Did the request not come, or go, all at once?
+    waited: bool,
+    /// How much of the chunk that was announced is still to be sent.
+    chunk_left: usize,
+    bytes_in: u64,
+    /// Bytes of the answer, once the service's side is gone.
+    bytes_out: u64,
+    /// `bytes_in` when the service was last given more time.
+    bytes_in_before: u64,
+}
+
+/// What an exchange begins with.
+pub(super) struct Beginning {
+    pub(super) destination: std::sync::Arc<Destination>,
+    pub(super) method: Method,
+    pub(super) inbound: Inbound,
+    pub(super) chunked: bool,
+    pub(super) passages: Passages,
     pub(super) entry: Entry,
+    pub(super) head: Vec<u8>,
 }
 
 impl Exchange {
-    /// The answer has come to its end, or to a bad one.
-    pub(super) fn end(mut self, ended: EndReason) {
-        self.entry.carried_in(self.request.bytes.get());
-        self.entry.ended(ended);
-        if ended == EndReason::Done {
-            self.complete();
+    pub(super) fn new(gate: &Rc<Gate>, beginning: Beginning) -> Self {
+        let Beginning { destination, method, inbound, chunked, passages, entry, head } = beginning;
+        Self {
+            gate: Rc::clone(gate),
+            destination,
+            method,
+            inbound,
+            chunked,
+            passages,
+            entry: Some(entry),
+            service: None,
+            head_length: head.len(),
+            head,
+            reused: false,
+            sent: Sent::Part,
+            waited: false,
+            chunk_left: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            bytes_in_before: 0,
         }
     }
 
-    /// The answer was read to its end. A request that was not may go on arriving: then it counts as cut.
-    fn complete(&mut self) {
-        if self.request.progress.get() != Progress::Ended {
-            return;
+    /// Takes a connection. From here on the service may see the request.
+    pub(super) fn begin(&mut self, taken: Taken, caller: &Caller<'_>) {
+        let Taken { mut link, reused } = taken;
+        link.moved = false;
+        *link.output() = std::mem::take(&mut self.head);
+        self.reused = reused;
+        self.service = Some(Service::new(link));
+        self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
+        caller.watch.due_at(self.gate.now() + self.gate.limits().response_timeout);
+    }
+
+    /// The connection was dead, and nothing was sent: everything is as it was before.
+    pub(super) fn begin_again(&mut self) {
+        if let Some(mut service) = self.service.take() {
+            self.head = std::mem::take(service.link.output());
+            self.head.truncate(self.head_length);
         }
-        for passage in self.passages.drain(..) {
-            passage.ended();
+        (self.sent, self.chunk_left) = (Sent::Part, 0);
+        self.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
+    }
+
+    fn has_sent_nothing(&self) -> bool {
+        self.reused && self.service.as_ref().is_some_and(|service| !service.link.moved)
+    }
+
+    pub(super) fn is_sent_whole(&self) -> bool {
+        self.sent == Sent::Whole
+    }
+
+    /// Sends the request and waits for the head of its answer.
+    pub(super) fn poll_head(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), NoAnswer>> {
+        if let Poll::Ready(Err(lost)) = self.poll_request(caller, cx) {
+            return Poll::Ready(Err(NoAnswer::Caller(lost)));
         }
-        if let Some((sender, connection)) = self.sender.take() {
-            self.gate.pool(self.index).put_back(sender, connection, Instant::now());
+        if self.sent == Sent::Refused && self.has_sent_nothing() {
+            return Poll::Ready(Err(NoAnswer::Stale));
+        }
+        let stale = self.has_sent_nothing();
+        let Some(service) = &mut self.service else { return Poll::Pending };
+        match service.poll_head(cx, &self.method, self.gate.answer_head_bytes_max()) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Err(Broken::Off)) if stale => return Poll::Ready(Err(NoAnswer::Stale)),
+            Poll::Ready(Err(broken)) => return Poll::Ready(Err(NoAnswer::Service(broken))),
+            Poll::Pending => {}
+        }
+        if caller.watch.is_late() && !self.gave_more_time(caller) {
+            return Poll::Ready(Err(NoAnswer::Late));
+        }
+        if self.sent == Sent::Whole {
+            return caller.poll_gone(cx).map(|()| Err(NoAnswer::Caller(Lost::Gone)));
+        }
+        Poll::Pending
+    }
+
+    /// A body that moves may take its time.
+    fn gave_more_time(&mut self, caller: &Caller<'_>) -> bool {
+        let moved = self.sent == Sent::Part && self.bytes_in != self.bytes_in_before;
+        self.bytes_in_before = self.bytes_in;
+        if moved {
+            caller.watch.due_at(Instant::now() + self.gate.limits().body_stall_timeout);
+        }
+        moved
+    }
+
+    /// Moves the request on. Ready when it has been sent whole, or will not be.
+    fn poll_request(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        while self.sent == Sent::Part {
+            let polled = self.poll_piece(caller, cx);
+            self.waited |= polled.is_pending();
+            match ready!(polled) {
+                Ok(true) => {
+                    self.sent = Sent::Whole;
+                    caller.watch.body_waits(false);
+                    if self.waited {
+                        caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
+                    }
+                }
+                Ok(false) => {}
+                Err(Stopped::Caller(lost)) => return Poll::Ready(Err(lost)),
+                Err(Stopped::Service) => self.sent = Sent::Refused,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Moves one piece of the request on. `true` if that was the end.
+    fn poll_piece(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<bool, Stopped>> {
+        let Some(Service { link, .. }) = &mut self.service else { return Poll::Ready(Err(Stopped::Service)) };
+        let inbound = &mut self.inbound;
+        let ahead = inbound.ahead.get(inbound.ahead_sent..).unwrap_or_default();
+        let piece = if ahead.is_empty() {
+            inbound.body.look(&mut caller.link.input).map_err(|fault| Stopped::Caller(fault.into()))?
+        } else {
+            Piece::Data(ahead.len())
+        };
+        let length = match piece {
+            Piece::Starved => {
+                // What there is goes out while the rest is waited for.
+                let flushed = link.poll_flush(cx).map_err(|_| Stopped::Service)?;
+                ready!(inbound.poll_more(caller, cx)).map_err(Stopped::Caller)?;
+                ready!(flushed);
+                return Poll::Ready(Ok(false));
+            }
+            Piece::Ended => {
+                if std::mem::take(&mut self.chunked) {
+                    link.output().extend_from_slice(b"0\r\n");
+                    apply::trailers(link.output(), &self.destination.governed, &inbound.body.trailers());
+                    link.output().extend_from_slice(b"\r\n");
+                }
+                ready!(link.poll_flush(cx)).map_err(|_| Stopped::Service)?;
+                return Poll::Ready(Ok(true));
+            }
+            Piece::Data(length) => length,
+        };
+        if self.chunked && self.chunk_left == 0 {
+            self.chunk_left = length;
+            // Writing to memory does not fail.
+            drop(write!(link.output(), "{length:x}\r\n"));
+        }
+        let length = if self.chunked { length.min(self.chunk_left) } else { length };
+        let data = if ahead.is_empty() { caller.link.input.data() } else { ahead };
+        let taken = ready!(link.poll_send(cx, data.get(..length).unwrap_or_default())).map_err(|_| Stopped::Service)?;
+        self.bytes_in += taken as u64;
+        if ahead.is_empty() {
+            caller.link.input.consume(taken);
+            inbound.body.took(taken);
+        } else {
+            inbound.ahead_sent += taken;
+        }
+        if self.chunked {
+            self.chunk_left -= taken;
+            if self.chunk_left == 0 {
+                link.output().extend_from_slice(b"\r\n");
+            }
+        }
+        Poll::Ready(Ok(false))
+    }
+
+    /// Moves both bodies on, until the answer has ended or there is nobody who could give it or take it.
+    pub(super) fn poll_bodies(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<EndReason> {
+        if let Poll::Ready(Err(_lost)) = self.poll_request(caller, cx) {
+            return Poll::Ready(EndReason::ClientGone);
+        }
+        let Some(service) = &mut self.service else { return Poll::Ready(EndReason::UpstreamGone) };
+        if let Poll::Ready(ended) = service.poll_answer(caller, cx) {
+            return Poll::Ready(ended);
+        }
+        caller.watch.body_waits(true);
+        if self.sent == Sent::Whole {
+            return caller.poll_gone(cx).map(|()| EndReason::ClientGone);
+        }
+        Poll::Pending
+    }
+
+    /// The answer has come to its end, or to a bad one.
+    pub(super) fn end(mut self, ended: EndReason) {
+        if let Some(entry) = &mut self.entry {
+            entry.ended(ended);
+        }
+        match ended {
+            // A request that is still arriving counts as cut, and so does an answer.
+            EndReason::Done if self.sent == Sent::Whole => self.remains().complete(),
+            EndReason::ClientGone => {}
+            EndReason::Done | EndReason::UpstreamGone | EndReason::Refused | EndReason::TimedOut => {
+                drop(self.remains());
+            }
         }
     }
 
     /// Given up: what it carried may still be stored by the upstream. The line in the log goes on.
-    pub(super) fn into_entry(mut self) -> Entry {
-        self.entry.carried_in(self.request.bytes.get());
-        self.entry
+    pub(super) fn give_up(mut self) -> Option<Entry> {
+        self.service = None;
+        let mut entry = self.entry.take()?;
+        entry.carried_in(self.bytes_in);
+        Some(entry)
     }
 
-    /// The caller has left while the answer was on its way. A labelled answer is read to its end all the same, so that an
-    /// erasure knows when the exchange was over.
-    pub(super) fn outlive(mut self, body: Incoming) {
-        self.entry.carried_in(self.request.bytes.get());
-        self.entry.ended(EndReason::ClientGone);
-        if !self.passages.is_empty() {
-            let limit = self.gate.limits().response_timeout;
-            spawn_local(async move {
-                if timeout(limit, read_to_end(body)).await == Ok(true) {
-                    self.complete();
-                }
-            });
-        }
-    }
-
-    /// The caller has left before there was an answer.
-    fn outlive_unanswered(mut self, answer: AnswerFuture) {
-        self.entry.carried_in(self.request.bytes.get());
-        self.entry.ended(EndReason::ClientGone);
-        let sent_whole = self.request.progress.get() == Progress::Ended;
-        if sent_whole && !self.passages.is_empty() {
-            let limit = self.gate.limits().response_timeout;
-            let whole = async {
-                match answer.await {
-                    Ok(response) => read_to_end(response.into_body()).await,
-                    Err(_) => false,
-                }
-            };
-            spawn_local(async move {
-                if timeout(limit, whole).await == Ok(true) {
-                    self.complete();
-                }
-            });
+    fn remains(&mut self) -> Remains {
+        self.bytes_out = self.service.as_ref().map_or(0, |service| service.bytes_out);
+        Remains {
+            gate: Rc::clone(&self.gate),
+            index: self.destination.index,
+            method: std::mem::take(&mut self.method),
+            passages: std::mem::take(&mut self.passages),
+            service: self.service.take(),
         }
     }
 }
 
-async fn read_to_end(mut body: Incoming) -> bool {
-    loop {
-        match body.frame().await {
-            Some(Ok(_frame)) => {}
-            Some(Err(_)) => return false,
-            None => return true,
-        }
-    }
+/// Why a request is not sent on.
+enum Stopped {
+    Caller(Lost),
+    Service,
 }
 
-/// A request that was sent and has no answer yet. Dropped unfinished (the library drops it within a millisecond of the
-/// caller's leaving), it is handed to a task of its own.
-pub(super) struct Waiting(Option<(AnswerFuture, Exchange)>);
-
-impl Waiting {
-    pub(super) const fn new(answer: AnswerFuture, exchange: Exchange) -> Self {
-        Self(Some((answer, exchange)))
-    }
-
-    /// What is waited for. `None` only when the wait is over.
-    pub(super) fn answer(&mut self) -> Option<&mut AnswerFuture> {
-        self.0.as_mut().map(|(answer, _)| answer)
-    }
-
-    /// The wait is over: the exchange goes on with its caller.
-    pub(super) fn over(mut self) -> Exchange {
-        let (_answer, exchange) = self.0.take().expect("only this and drop take it, and both end it");
-        exchange
-    }
-}
-
-impl Drop for Waiting {
+impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some((answer, exchange)) = self.0.take() {
-            exchange.outlive_unanswered(answer);
+        if let Some(entry) = &mut self.entry {
+            entry.carried_in(self.bytes_in);
+            entry.carried_out(self.bytes_out.max(self.service.as_ref().map_or(0, |service| service.bytes_out)));
+        }
+        if self.sent == Sent::Whole && !self.passages.is_empty() && self.service.is_some() {
+            self.remains().outlive();
         }
     }
 }

@@ -1,165 +1,158 @@
-//! Sends a recorded request and waits for its answer. It takes nothing that has not been recorded.
+//! Sends a recorded request and passes on its answer. It takes nothing that has not been recorded.
 
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Version};
 use smallvec::SmallVec;
-use tokio::time::{Instant, sleep_until};
 
 use super::Gate;
-use super::body::{AnswerBody, BodyState, Progress, RequestBody};
+use super::apply::{self, AnswerFraming};
+use super::caller::{Caller, Lost};
 use super::entry::Entry;
-use super::exchange::{Answer, Exchange, Waiting};
-use super::record::Recorded;
-use super::{apply, framing};
+use super::exchange::{Beginning, Exchange, NoAnswer};
+use super::respond::Hop;
+use super::service::{Broken, Service};
+use super::trace::RequestId;
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind};
-use crate::upstream::{ConnectError, PoolError, Taken};
+use crate::upstream::ConnectError;
+use crate::wire::Body;
 
-/// A refusal, and the request's line in the log, which says it.
-pub(super) type Failed = (Refusal, Entry);
-
-const MALFORMED: Refusal = Refusal::new(Code::HeaderAmbiguous, "The request's body is not framed as HTTP asks");
-
-/// One request on its way.
-pub(super) struct Outgoing {
-    pub(super) request: Request<RequestBody>,
-    pub(super) recorded: Recorded,
-    pub(super) entry: Entry,
-    pub(super) index: usize,
-    pub(super) request_id: http::HeaderValue,
+/// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) refusal: Refusal,
+    pub(super) entry: Option<Entry>,
+    pub(super) close: bool,
 }
 
-/// Sends it, and gives the answer with the body still streaming.
-pub(super) async fn forward(gate: &Rc<Gate>, out: Outgoing) -> Result<Response<AnswerBody>, Failed> {
-    let Outgoing { mut request, recorded, mut entry, index, request_id } = out;
-    let mut passages = recorded.into_passages();
-    let body = request.body().state();
-    let pool = gate.pool(index);
+/// Sends it and passes on the answer. Gives whether the caller's connection can go on.
+pub(super) async fn forward(
+    gate: &Rc<Gate>,
+    caller: &mut Caller<'_>,
+    beginning: Beginning,
+    hop: Hop,
+    request_id: &RequestId,
+) -> Result<bool, Failed> {
+    let pool = gate.pool(beginning.destination.index);
+    let mut exchange = Exchange::new(gate, beginning);
     let mut idle = pool.idle(gate.now());
     loop {
-        let Taken { mut sender, connection, reused } = match idle.take() {
+        let taken = match idle.take() {
             Some(taken) => taken,
             None => match Box::pin(pool.connect()).await {
                 Ok(taken) => taken,
-                Err(error) => return Err(unreachable(&error, entry)),
+                Err(error) => return Err(unreachable(&error, exchange)),
             },
         };
-        passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
-        let answer = Box::pin(sender.try_send_request(request));
-        let exchange = Exchange {
-            gate: Rc::clone(gate),
-            index,
-            passages,
-            sender: Some((sender, connection)),
-            request: Rc::clone(&body),
-            entry,
-        };
-        let (answer, mut exchange) = wait(Waiting::new(answer, exchange), &body, gate).await;
-        match answer {
-            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                return Err(unsound(exchange, "The service behind the gate switched protocols unasked"));
-            }
-            Some(Ok(response)) if !framing::is_sound_answer(response.headers()) => {
-                return Err(unsound(exchange, "The answer of the service behind the gate is not framed as HTTP asks"));
-            }
-            Some(Ok(response)) => return Ok(pass(response, exchange, &request_id)),
-            Some(Err(mut error)) => {
-                // Given back unsent: the connection had died in the pool, and one new one is tried.
-                let Some(unsent) = error.take_message().filter(|_| reused) else {
-                    return Err(broke_off(&body, exchange));
-                };
-                exchange.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
-                (request, passages, entry) = (unsent, std::mem::take(&mut exchange.passages), exchange.into_entry());
-            }
-            None => return Err(timed_out(exchange)),
+        exchange.begin(taken, caller);
+        match poll_fn(|cx| exchange.poll_head(caller, cx)).await {
+            Ok(()) => break,
+            // The connection had died in the pool: one new one is tried.
+            Err(NoAnswer::Stale) => exchange.begin_again(),
+            // The exchange sees to its own end.
+            Err(NoAnswer::Caller(Lost::Gone)) => return Ok(false),
+            Err(why) => return Err(failed(why, exchange)),
         }
+    }
+    let Some(keep) = write_head(&mut exchange, caller, hop, request_id) else { return Ok(false) };
+    let ended = poll_fn(|cx| exchange.poll_bodies(caller, cx)).await;
+    let keep = keep && ended == EndReason::Done && exchange.is_sent_whole();
+    exchange.end(ended);
+    Ok(keep)
+}
+
+/// Appends the head of the answer, and gives whether the caller's connection goes on behind it.
+fn write_head(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop, request_id: &RequestId) -> Option<bool> {
+    caller.watch.answered();
+    // A caller that is still sending would not see the end of it; its connection ends behind the answer.
+    let sent = exchange.is_sent_whole();
+    let service = exchange.service.as_mut()?;
+    let framing = framing_of(service, &exchange.method, hop.version);
+    service.chunked = framing == AnswerFraming::Chunked;
+    let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
+    let out = caller.link.output();
+    apply::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());
+    apply::answer_lines(out, &service.head.lines, framing, request_id);
+    hop.connection(out);
+    out.extend_from_slice(b"\r\n");
+    if let Some(entry) = &mut exchange.entry {
+        entry.answered(service.head.status);
+    }
+    Some(hop.keep)
+}
+
+fn framing_of(service: &Service, method: &Method, version: Version) -> AnswerFraming {
+    match service.body {
+        Body::Ended if service.head.status == 204 => AnswerFraming::None,
+        Body::Ended if *method == Method::HEAD || service.head.status == 304 => {
+            // Where both are there the coding would frame the body, and the length is wrong.
+            let coded = service.head.lines.first("transfer-encoding").is_some();
+            if coded { AnswerFraming::None } else { AnswerFraming::Same }
+        }
+        Body::Ended => AnswerFraming::Length(0),
+        Body::Length(length) => AnswerFraming::Length(length),
+        Body::Chunked(_) | Body::ToEnd if version == Version::HTTP_10 => AnswerFraming::ToEnd,
+        Body::Chunked(_) | Body::ToEnd => AnswerFraming::Chunked,
     }
 }
 
-fn pass(
-    response: Response<hyper::body::Incoming>,
-    mut exchange: Exchange,
-    request_id: &http::HeaderValue,
-) -> Response<AnswerBody> {
-    let (mut parts, body) = response.into_parts();
-    exchange.entry.answered(parts.status.as_u16());
-    parts.version = http::Version::HTTP_11;
-    apply::answer_head(&mut parts.headers, request_id);
-    Response::from_parts(parts, AnswerBody::passing(body, exchange))
-}
-
-/// Waits for the head, at most `response_timeout` from the end of the request; a body that moves may take its time.
-async fn wait(mut waiting: Waiting, body: &BodyState, gate: &Gate) -> (Option<Answer>, Exchange) {
-    let limits = gate.limits();
-    let mut deadline = Instant::now() + limits.response_timeout;
-    let mut frames = body.frames.get();
-    let mut ended = body.progress.get() == Progress::Ended;
-    loop {
-        let Some(answer) = waiting.answer() else { return (None, waiting.over()) };
-        tokio::select! {
-            biased;
-            answer = answer => return (Some(answer), waiting.over()),
-            () = sleep_until(deadline) => {
-                let moved = body.frames.get() != frames || (!ended && body.progress.get() == Progress::Ended);
-                if !moved {
-                    return (None, waiting.over());
-                }
-                (frames, ended) = (body.frames.get(), body.progress.get() == Progress::Ended);
-                deadline = Instant::now() + grace(ended, limits.response_timeout, limits.body_stall_timeout);
-            }
-        }
-    }
-}
-
-fn grace(ended: bool, response_timeout: Duration, body_stall_timeout: Duration) -> Duration {
-    if ended { response_timeout } else { body_stall_timeout }
-}
-
-fn unreachable(error: &PoolError, entry: Entry) -> Failed {
-    let (kind, code) = match error {
-        PoolError::Connect(ConnectError::Timeout(_)) => (FailureKind::Timeout, Code::UpstreamTimeout),
-        PoolError::Connect(ConnectError::Tls(_)) => (FailureKind::Tls, Code::UpstreamUnreachable),
-        PoolError::Connect(ConnectError::Resolve) => (FailureKind::Resolve, Code::UpstreamUnreachable),
-        PoolError::Connect(_) => (FailureKind::Connect, Code::UpstreamUnreachable),
-        PoolError::Handshake => (FailureKind::BrokeOff, Code::UpstreamUnreachable),
+fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
+    let counted = match why {
+        NoAnswer::Caller(_) | NoAnswer::Stale => None,
+        NoAnswer::Service(Broken::Off) => Some(FailureKind::BrokeOff),
+        NoAnswer::Service(Broken::Unsound | Broken::Switched) => Some(FailureKind::Protocol),
+        NoAnswer::Late => Some(FailureKind::Timeout),
     };
-    if let Some(upstream) = entry.upstream() {
-        upstream.upstream_failed(kind);
+    let refusal = match why {
+        NoAnswer::Caller(_) => {
+            Refusal::new(Code::HeaderAmbiguous, "The request's body is not framed as HTTP asks")
+        }
+        NoAnswer::Stale | NoAnswer::Service(Broken::Off) => Refusal::new(
+            Code::UpstreamUnreachable,
+            "The service behind the gate broke off before it had answered",
+        ),
+        // What follows it could not be told apart from the next.
+        NoAnswer::Service(Broken::Unsound) => Refusal::new(
+            Code::UpstreamUnreachable,
+            "The answer of the service behind the gate is not framed as HTTP asks",
+        ),
+        NoAnswer::Service(Broken::Switched) => {
+            Refusal::new(Code::UpstreamUnreachable, "The service behind the gate switched protocols unasked")
+        }
+        NoAnswer::Late => Code::UpstreamTimeout.into(),
+    };
+    let close = !exchange.inbound.has_come();
+    let mut entry = exchange.give_up();
+    if let Some(entry) = &mut entry {
+        count(entry, counted);
+        if why == NoAnswer::Late {
+            entry.ended(EndReason::TimedOut);
+        }
     }
-    (code.into(), entry)
+    Failed { refusal, entry, close }
 }
 
-fn broke_off(body: &BodyState, exchange: Exchange) -> Failed {
-    let entry = exchange.into_entry();
-    if body.progress.get() == Progress::Malformed {
-        return (MALFORMED, entry);
+fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
+    let (kind, code) = match error {
+        ConnectError::Timeout(_) => (FailureKind::Timeout, Code::UpstreamTimeout),
+        ConnectError::Tls(_) => (FailureKind::Tls, Code::UpstreamUnreachable),
+        ConnectError::Resolve => (FailureKind::Resolve, Code::UpstreamUnreachable),
+        ConnectError::Refused | ConnectError::System(_) => (FailureKind::Connect, Code::UpstreamUnreachable),
+    };
+    let close = !exchange.inbound.has_come();
+    let entry = exchange.give_up();
+    if let Some(entry) = &entry {
+        count(entry, Some(kind));
     }
-    if body.progress.get() != Progress::Broken
-        && let Some(upstream) = entry.upstream()
-    {
-        upstream.upstream_failed(FailureKind::BrokeOff);
-    }
-    (Refusal::new(Code::UpstreamUnreachable, "The service behind the gate broke off before it had answered"), entry)
+    Failed { refusal: code.into(), entry, close }
 }
 
-/// An answer that must not be passed on: what follows it could not be told apart from the next.
-fn unsound(exchange: Exchange, sentence: &'static str) -> Failed {
-    let entry = exchange.into_entry();
-    if let Some(upstream) = entry.upstream() {
-        upstream.upstream_failed(FailureKind::Protocol);
+fn count(entry: &Entry, failure: Option<FailureKind>) {
+    if let (Some(upstream), Some(failure)) = (entry.upstream(), failure) {
+        upstream.upstream_failed(failure);
     }
-    (Refusal::new(Code::UpstreamUnreachable, sentence), entry)
-}
-
-fn timed_out(exchange: Exchange) -> Failed {
-    let mut entry = exchange.into_entry();
-    if let Some(upstream) = entry.upstream() {
-        upstream.upstream_failed(FailureKind::Timeout);
-    }
-    entry.ended(EndReason::TimedOut);
-    (Code::UpstreamTimeout.into(), entry)
 }
 
 /// The passages of a request, for those that have none.

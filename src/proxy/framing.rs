@@ -1,15 +1,16 @@
 //! What is refused whatever the upstream: heads that the next hop could frame or address differently.
 //!
-//! Sources: RFC 9112 §3.2, §6.1, §6.3; RFC 9110 §7.6.1. The HTTP library accepts more than that.
+//! Sources: RFC 9112 §3.2, §6.1, §6.3; RFC 9110 §7.6.1. What servers accept beyond that, they do not accept alike.
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
-use http::request::Parts;
 use http::{Method, Version};
+use smallvec::SmallVec;
 
+use super::names::{Kind, kind};
+use crate::domain::http1::{AnswerHead, Fault, Head, Lines};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::tap::RawHead;
+use crate::wire::Body;
 
-/// How the body is framed.
+/// How the body of a request is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLength {
     /// There is none.
@@ -20,6 +21,17 @@ pub(super) enum BodyLength {
     Unknown,
 }
 
+impl BodyLength {
+    /// A body of this length that has not begun.
+    pub(super) fn body(self) -> Body {
+        match self {
+            Self::None => Body::Ended,
+            Self::Known(length) => Body::Length(length),
+            Self::Unknown => Body::chunked(),
+        }
+    }
+}
+
 /// The bounds of a head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadBounds {
@@ -27,79 +39,109 @@ pub(super) struct HeadBounds {
     pub(super) header_bytes_max: usize,
 }
 
+/// What each line is, in the order of the lines.
+pub(super) type Kinds = SmallVec<[Kind; 24]>;
+
 const fn ambiguous(sentence: &'static str) -> Refusal {
     Refusal::new(Code::HeaderAmbiguous, sentence)
 }
 
-/// Looks at the whole head. `raw` is what the tap saw of it.
-pub(super) fn check(parts: &Parts, raw: Option<RawHead>, bounds: HeadBounds) -> Result<BodyLength, Refusal> {
-    let raw = raw.ok_or(Code::HeaderTooLarge)?;
-    if raw.bytes > bounds.header_bytes_max || parts.headers.len() > bounds.headers_max {
-        return Err(Code::HeaderTooLarge.into());
-    }
-    if raw.fragment {
-        return Err(Refusal::new(
+/// The refusal of what is no head.
+pub(super) fn refusal_of(fault: Fault) -> Refusal {
+    match fault {
+        Fault::Malformed | Fault::Http2 => ambiguous("The request is not written as HTTP/1.1 asks"),
+        Fault::TooManyLines => Code::HeaderTooLarge.into(),
+        Fault::TargetTooLong => Code::TargetTooLong.into(),
+        Fault::Fragment => Refusal::new(
             Code::PathAmbiguous,
             "The request target has a # in it, which no request target may have",
-        ));
+        ),
     }
-    if parts.method == Method::CONNECT {
-        return Err(Refusal::new(Code::UpstreamUnknown, "The gate is no forward proxy: CONNECT has no route"));
-    }
-    check_host(parts)?;
-    body_length(parts, raw)
 }
 
-fn check_host(parts: &Parts) -> Result<(), Refusal> {
-    let mut hosts = parts.headers.get_all(HOST).iter();
+/// Looks at the whole head.
+pub(super) fn check(head: &Head, bounds: HeadBounds) -> Result<(BodyLength, Kinds), Refusal> {
+    if head.bytes > bounds.header_bytes_max || head.lines.len() > bounds.headers_max {
+        return Err(Code::HeaderTooLarge.into());
+    }
+    if head.method == Method::CONNECT {
+        return Err(Refusal::new(Code::UpstreamUnknown, "The gate is no forward proxy: CONNECT has no route"));
+    }
+    let kinds: Kinds = head.lines.iter().map(|line| kind(line.name)).collect();
+    check_host(head, &kinds)?;
+    Ok((body_length(head, &kinds)?, kinds))
+}
+
+/// The values of the lines of one kind.
+pub(super) fn of_kind<'a>(lines: &'a Lines, kinds: &'a Kinds, wanted: Kind) -> impl Iterator<Item = &'a [u8]> {
+    lines.iter().zip(kinds).filter(move |(_, kind)| **kind == wanted).map(|(line, _)| line.value)
+}
+
+fn check_host(head: &Head, kinds: &Kinds) -> Result<(), Refusal> {
+    let mut hosts = of_kind(&head.lines, kinds, Kind::Host);
     let host = match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Err(ambiguous("The request has two Host lines")),
-        (None, None) if parts.version == Version::HTTP_10 => return Ok(()),
+        (None, None) if head.version == Version::HTTP_10 => return Ok(()),
         (None, None) => return Err(ambiguous("The request has no Host line")),
         (Some(host), None) => host,
     };
-    let Some(authority) = parts.uri.authority() else { return Ok(()) };
-    let same = authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes());
+    let Some(authority) = head.uri.authority() else { return Ok(()) };
+    let same = authority.as_str().as_bytes().eq_ignore_ascii_case(host);
     if !same || authority.as_str().contains('@') {
         return Err(ambiguous("The request target and the Host line name different hosts"));
     }
     Ok(())
 }
 
-fn body_length(parts: &Parts, raw: RawHead) -> Result<BodyLength, Refusal> {
-    let headers = &parts.headers;
-    if raw.codings > 0 {
-        if raw.lengths > 0 {
-            return Err(ambiguous("The request has both Transfer-Encoding and Content-Length"));
+fn body_length(head: &Head, kinds: &Kinds) -> Result<BodyLength, Refusal> {
+    let mut codings = of_kind(&head.lines, kinds, Kind::TransferEncoding);
+    let mut lengths = of_kind(&head.lines, kinds, Kind::ContentLength);
+    let (coding, length) = (codings.next(), lengths.next());
+    match (coding, length) {
+        (None, None) => Ok(BodyLength::None),
+        (Some(_), Some(_)) => Err(ambiguous("The request has both Transfer-Encoding and Content-Length")),
+        (Some(_), None) if head.version == Version::HTTP_10 => {
+            Err(ambiguous("HTTP/1.0 has no Transfer-Encoding, and the request has one"))
         }
-        return if is_just_chunked(headers) {
-            Ok(BodyLength::Unknown)
-        } else {
-            Err(ambiguous("The only Transfer-Encoding that is taken is chunked, once"))
-        };
-    }
-    match headers.get(CONTENT_LENGTH) {
-        None => Ok(BodyLength::None),
-        Some(_) if raw.lengths > 1 => Err(ambiguous("The request has two Content-Length lines")),
-        Some(value) => {
+        (Some(coding), None) if is_just_chunked(coding) && codings.next().is_none() => Ok(BodyLength::Unknown),
+        (Some(_), None) => Err(ambiguous("The only Transfer-Encoding that is taken is chunked, once")),
+        (None, Some(_)) if lengths.next().is_some() => Err(ambiguous("The request has two Content-Length lines")),
+        (None, Some(value)) => {
             Ok(BodyLength::Known(decimal(value).ok_or_else(|| ambiguous("Content-Length is not a number"))?))
         }
     }
 }
 
-/// Is an answer's body framed in the one way that all read alike? The library takes any list of codings that ends in
-/// `chunked`, and what stands before it would be lost with the line.
-pub(super) fn is_sound_answer(headers: &HeaderMap) -> bool {
-    !headers.contains_key(TRANSFER_ENCODING) || is_just_chunked(headers)
+/// The body behind an answer's head (RFC 9112 §6.3). `None` where it is not framed in the one way that all read alike.
+pub(super) fn answer_body(head: &AnswerHead, method: &Method) -> Option<Body> {
+    let mut codings = head.lines.all("transfer-encoding");
+    let mut lengths = head.lines.all("content-length");
+    let coding = codings.next();
+    if coding.is_some_and(|coding| !is_just_chunked(coding)) || codings.next().is_some() {
+        return None;
+    }
+    let length = match lengths.next() {
+        None => None,
+        Some(first) => Some(decimal(first).filter(|_| lengths.all(|other| other == first))?),
+    };
+    if *method == Method::HEAD || matches!(head.status, 204 | 304) {
+        return Some(Body::Ended);
+    }
+    match (coding, length) {
+        (Some(_), _) if head.version == Version::HTTP_10 => None,
+        // Where both are there the coding frames the body, and the length is wrong.
+        (Some(_), _) => Some(Body::chunked()),
+        (None, Some(length)) => Some(Body::Length(length)),
+        (None, None) => Some(Body::ToEnd),
+    }
 }
 
-fn is_just_chunked(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
-    let first = lines.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    first && lines.next().is_none()
+fn is_just_chunked(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"chunked")
 }
 
-fn decimal(value: &HeaderValue) -> Option<u64> {
-    let text = value.to_str().ok()?;
+/// A number in decimal digits and nothing else.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,16 +1,15 @@
 //! What a worker holds: a share of everything, and what is its own.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout};
 
-use super::body::RequestBody;
+use super::caller::{Caller, Inbound};
 use super::entry::Entry;
 use super::framing::HeadBounds;
 use super::route::Routes;
@@ -22,9 +21,10 @@ use crate::store::Index;
 use crate::store::seal::Keys;
 use crate::telemetry::{AccessLog, WorkerCounters, clock};
 use crate::upstream::{Pool, Site};
+use crate::wire::Body;
 
-/// The library's own bound of header lines; ours may not lie above it, or its answer without a body comes first.
-const LIBRARY_HEADERS_MAX: usize = 100;
+/// An answer's head may be as large as a request's, and never so small that ordinary ones fail.
+const ANSWER_HEAD_BYTES: usize = 64 * 1024;
 
 /// Longest unread body that is read before a refusal, so that the connection can go on.
 const DRAINED_BYTES_MAX: u64 = 64 * 1024;
@@ -58,7 +58,7 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Gate {
     shared: Arc<Shared>,
-    pools: Vec<Pool<RequestBody>>,
+    pools: Vec<Pool>,
     counters: Arc<WorkerCounters>,
     in_flight: Rc<Cell<usize>>,
     unix_now: Cell<UnixSeconds>,
@@ -69,9 +69,7 @@ impl Gate {
     /// A worker's gate; to be made on its thread.
     #[must_use]
     pub fn new(shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
-        // An answer's head may be as large as a request's, and never so small that ordinary ones fail.
-        let head_bytes_max = shared.limits.header_bytes_max.max(64 * 1024);
-        let pools = shared.sites.iter().map(|site| Pool::new(site.connector.clone(), head_bytes_max)).collect();
+        let pools = shared.sites.iter().map(|site| Pool::new(site.connector.clone())).collect();
         let (unix_now, began) = (Cell::new(clock::unix_now()), Cell::new(Instant::now()));
         Rc::new(Self { shared, pools, counters, in_flight: Rc::default(), unix_now, began })
     }
@@ -116,16 +114,20 @@ impl Gate {
     pub(super) fn head_bounds(&self) -> HeadBounds {
         let limits = &self.shared.limits;
         HeadBounds {
-            headers_max: limits.headers_max.min(LIBRARY_HEADERS_MAX),
+            headers_max: limits.headers_max,
             header_bytes_max: limits.header_bytes_max,
         }
+    }
+
+    pub(super) fn answer_head_bytes_max(&self) -> usize {
+        self.shared.limits.header_bytes_max.max(ANSWER_HEAD_BYTES)
     }
 
     pub(super) fn routes(&self) -> &Routes {
         &self.shared.routes
     }
 
-    pub(super) fn pool(&self, index: usize) -> &Pool<RequestBody> {
+    pub(super) fn pool(&self, index: usize) -> &Pool {
         self.pools.get(index).expect("an index is a place in the configuration, and each has its pool")
     }
 
@@ -156,21 +158,17 @@ impl Gate {
 }
 
 /// Reads a small body that a refusal leaves behind. `false` if the connection cannot go on.
-pub(super) async fn drained(body: &mut Incoming, refusal: Refusal) -> bool {
-    if body.is_end_stream() {
-        return !matches!(refusal.code, Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge);
+pub(super) async fn drained(caller: &mut Caller<'_>, inbound: &mut Inbound, code: Code) -> bool {
+    let doubtful = matches!(code, Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge);
+    if doubtful || inbound.has_come() {
+        return !doubtful;
     }
-    let small = body.size_hint().exact().is_some_and(|length| length <= DRAINED_BYTES_MAX);
-    if !small
-        || matches!(
-            refusal.code,
-            Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge | Code::BodyTooLarge
-        )
-    {
+    let small = matches!(inbound.body, Body::Length(..=DRAINED_BYTES_MAX));
+    // To read the body of one who waits to be told to send it would be to tell it so.
+    if !small || inbound.continue_due || code == Code::BodyTooLarge {
         return false;
     }
-    let read = async { while let Some(Ok(_frame)) = body.frame().await {} };
-    timeout(DRAIN_TIMEOUT, read).await.is_ok() && body.is_end_stream()
+    matches!(timeout(DRAIN_TIMEOUT, poll_fn(|cx| inbound.poll_rest(caller, cx))).await, Ok(Ok(())))
 }
 
 /// What `inject` puts on callers' requests.

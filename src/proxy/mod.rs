@@ -4,7 +4,7 @@
 //! durable; and only what was judged and recorded can be forwarded, because `forward` takes nothing else.
 
 mod apply;
-mod body;
+mod caller;
 mod derive;
 mod entry;
 mod erase;
@@ -15,119 +15,108 @@ mod gate;
 mod gather;
 mod names;
 mod record;
+mod remains;
 mod respond;
 mod route;
+mod service;
 mod target;
 mod trace;
 
-use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::request::Parts;
-use http::{HeaderValue, Request, Response};
-use hyper::body::{Body, Incoming};
+use http::{HeaderValue, Method};
 
-use self::apply::{Forwarded, NewHead, Orders};
-use self::body::Progress;
-pub use self::body::{AnswerBody, Passing, RequestBody};
+use self::apply::{NewHead, Orders};
+pub use self::caller::Caller;
+use self::caller::Inbound;
 use self::entry::Entry;
 pub use self::erase::EraseCall;
-use self::forward::Outgoing;
-use self::framing::BodyLength;
+use self::exchange::Beginning;
+use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
 use self::gather::Gathered;
+use self::names::Kind;
 use self::record::{Place, Recorded};
-pub use self::respond::FORGETGATE_REFUSAL;
 use self::respond::Refusing;
+pub use self::respond::{FORGETGATE_REFUSAL, Hop, OwnAnswer};
 pub use self::route::{Destination, Routes};
 use self::target::Target;
+use self::trace::RequestId;
 use crate::domain::decide::{Class, Decision, Derived, Permit, RequestFacts, decide};
+use crate::domain::http1::{Fault, Head};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::tap::RawHead;
+use crate::wire::Body;
 
 /// What became of a request.
 #[derive(Debug)]
 pub enum Handled {
-    /// It has its answer.
-    Answer(Response<AnswerBody>),
+    /// It has its answer; `true` if the connection can go on.
+    Passed(bool),
+    /// The gate answers it.
+    Own(OwnAnswer),
     /// It is a delete by label: the erasure answers it.
     Erase(Box<EraseCall>),
 }
 
-/// A request as the listener hands it over.
-#[derive(Debug)]
-pub struct Arrived {
-    /// Head and body.
-    pub request: Request<Incoming>,
-    /// What the tap saw of its head.
-    pub raw: Option<RawHead>,
-    /// Who sent it.
-    pub peer: IpAddr,
-}
-
 /// Tells a request's story from beginning to end.
-pub async fn handle(gate: &Rc<Gate>, arrived: Arrived) -> Handled {
-    let Arrived { request, raw, peer } = arrived;
-    let (parts, mut body) = request.into_parts();
-    let mut entry = gate.entry(&parts.method);
-    let request_id = entry.request_id(&parts.headers);
+pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: Hop) -> Handled {
+    let mut entry = gate.entry(&head.method);
+    let request_id = entry.request_id(head.lines.first("x-request-id"));
     let mut shape = ErrorShape::Watson;
-    // To read the body of such a request is to tell its sender to go on with it.
-    let waits = !body.is_end_stream() && parts.headers.contains_key(http::header::EXPECT);
-    let told = tell(
-        gate,
-        Telling { parts, body: &mut body, raw, peer, request_id: &request_id, entry: &mut entry, shape: &mut shape },
-    )
-    .await;
-    match told {
-        Ok(Told::Forward { head, ahead, destination, recorded }) => {
-            let body = RequestBody::new(ahead, body, &destination);
-            let (index, state) = (destination.index, body.state());
-            let out = Outgoing {
-                request: Request::from_parts(head, body),
-                recorded,
-                entry,
-                index,
-                request_id: request_id.clone(),
-            };
-            match forward::forward(gate, out).await {
-                Ok(response) => Handled::Answer(response),
-                Err((refusal, entry)) => {
-                    let close = state.progress.get() != Progress::Ended;
-                    Handled::Answer(refuse(refusal, entry, shape, &request_id, close))
-                }
+    let mut inbound = Inbound::new(Body::Ended, false);
+    let telling = Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
+    match tell(gate, caller, telling).await {
+        Ok(Told::Forward { head: lines, chunked, destination, recorded }) => {
+            let passages = recorded.into_passages();
+            let method = head.method.clone();
+            let beginning = Beginning { destination, method, inbound, chunked, passages, entry, head: lines };
+            match forward::forward(gate, caller, beginning, hop, &request_id).await {
+                Ok(keep) => Handled::Passed(keep),
+                Err(failed) => Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close)),
             }
         }
         Ok(Told::Erase(call)) => Handled::Erase(Box::new(call.into_call(entry, request_id))),
         Err(refusal) => {
-            let close = waits || !Box::pin(gate::drained(&mut body, refusal)).await;
-            Handled::Answer(refuse(refusal, entry, shape, &request_id, close))
+            let close = !Box::pin(gate::drained(caller, &mut inbound, refusal.code)).await;
+            Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close))
         }
     }
 }
 
+/// The answer to what is no request. `None` is one that is too large.
+pub fn refuse_head(gate: &Gate, fault: Option<Fault>) -> OwnAnswer {
+    let refusal = fault.map_or_else(|| Code::HeaderTooLarge.into(), framing::refusal_of);
+    let mut entry = gate.entry(&unknown_method());
+    let request_id = entry.request_id(None);
+    refuse(refusal, Some(entry), ErrorShape::Watson, &request_id, true)
+}
+
+/// Any that is none of HTTP's own: such are all logged alike.
+fn unknown_method() -> Method {
+    Method::from_bytes(b"UNREADABLE").unwrap_or_default()
+}
+
 fn refuse(
     refusal: Refusal,
-    mut entry: Entry,
+    entry: Option<Entry>,
     shape: ErrorShape,
-    request_id: &HeaderValue,
+    request_id: &RequestId,
     close: bool,
-) -> Response<AnswerBody> {
+) -> OwnAnswer {
     let (status, retry_after_s) = (refusal.code.status(), refusal.code.retry_after_s());
-    entry.refused(refusal.code, status);
+    if let Some(mut entry) = entry {
+        entry.refused(refusal.code, status);
+    }
     respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close })
 }
 
 /// What the story needs.
 struct Telling<'a> {
-    parts: Parts,
-    body: &'a mut Incoming,
-    raw: Option<RawHead>,
-    peer: IpAddr,
-    request_id: &'a HeaderValue,
+    head: &'a Head,
+    inbound: &'a mut Inbound,
+    request_id: &'a RequestId,
     entry: &'a mut Entry,
     shape: &'a mut ErrorShape,
 }
@@ -135,43 +124,56 @@ struct Telling<'a> {
 /// How the story goes on.
 enum Told {
     Forward {
-        head: Parts,
-        ahead: VecDeque<http_body::Frame<bytes::Bytes>>,
+        /// The whole head, as it goes to the upstream.
+        head: Vec<u8>,
+        chunked: bool,
         destination: Arc<Destination>,
         recorded: Recorded,
     },
     Erase(erase::Prepared),
 }
 
-async fn tell(gate: &Rc<Gate>, telling: Telling<'_>) -> Result<Told, Refusal> {
-    let Telling { parts, body, raw, peer, request_id, entry, shape } = telling;
-    let length = framing::check(&parts, raw, gate.head_bounds())?;
-    let routed = gate.routes().find(&parts)?;
+async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) -> Result<Told, Refusal> {
+    let Telling { head, inbound, request_id, entry, shape } = telling;
+    let (length, kinds) = framing::check(head, gate.head_bounds())?;
+    *inbound = Inbound::new(length.body(), length != BodyLength::None && expects(head, &kinds));
+    let routed = gate.routes().find(head)?;
     let destination = Arc::clone(routed.destination);
     let profile = &destination.site.upstream.profile;
     *shape = profile.error;
     entry.routed(destination.index);
     gate.admit()?;
-    let gathered = gather::gather(&parts.method, &parts.headers, &destination.governed)?;
-    let target = Target::of(&parts, routed.prefix_len, profile, &gathered)?;
+    let gathered = gather::gather(head, &kinds, &destination.governed)?;
+    let target = Target::of(head, routed.prefix_len, profile, &gathered)?;
     if let Some(endpoint) = target.found.endpoint {
         entry.called(endpoint);
     }
     if gathered.websocket {
         return Err(Code::UpgradeUnsupported.into());
     }
-    let (permit, ahead) = judge(gate, &destination, &target, &gathered, &parts, body).await?;
+    let permit = judge(gate, &destination, &target, &gathered, head, caller, inbound).await?;
     entry.judged(&permit);
+    let rebuild = Rebuild { destination: &destination, target: &target, gathered: &gathered, kinds: &kinds, head };
     if target.found.classes.erase() {
-        return erase::prepare(&destination, &target, gathered, &permit, parts, request_id, peer).map(Told::Erase);
+        let hop = NextHop { length: BodyLength::None, caller, request_id, authorization: None };
+        let mut lines = Vec::new();
+        rebuild.lines(&permit, &hop, &mut lines);
+        lines.extend_from_slice(b"\r\n");
+        let (api, path) = (target.found.api, target.path(head));
+        return Ok(Told::Erase(erase::prepare(&destination, api, head, path, &lines, caller.peer)));
     }
     let place = Place { destination: &destination, resource: &target.resource, api: target.found.api };
     let recorded = record::record(gate, permit, place).await?;
     let site = &destination.site;
     let authorization = if site.upstream.inject { Box::pin(gate::authorization(site)).await? } else { None };
-    let hop = Hop { length, peer, request_id, authorization };
-    let head = rebuild(&destination, &target, gathered, recorded.permit(), parts, hop)?;
-    Ok(Told::Forward { head, ahead, destination, recorded })
+    let hop = NextHop { length, caller, request_id, authorization };
+    let head = rebuild.whole(recorded.permit(), &hop);
+    Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, destination, recorded })
+}
+
+/// Does the caller wait to be told to send its body?
+fn expects(head: &Head, kinds: &Kinds) -> bool {
+    framing::of_kind(&head.lines, kinds, Kind::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Judges, and derives in between where policy asks for it.
@@ -179,10 +181,11 @@ async fn judge(
     gate: &Gate,
     destination: &Destination,
     target: &Target<'_>,
-    gathered: &Gathered,
-    parts: &Parts,
-    body: &mut Incoming,
-) -> Result<(Permit, VecDeque<http_body::Frame<bytes::Bytes>>), Refusal> {
+    gathered: &Gathered<'_>,
+    head: &Head,
+    caller: &mut Caller<'_>,
+    inbound: &mut Inbound,
+) -> Result<Permit, Refusal> {
     let rules = destination.site.rules();
     let classes = target.found.classes;
     let facts = RequestFacts {
@@ -192,65 +195,74 @@ async fn judge(
             opt_out: classes.opt_out(),
             beta: classes.beta(),
         },
-        header: gathered.label.as_ref().map(HeaderValue::as_bytes),
+        header: gathered.label,
         query: None,
         wish: gathered.wish,
         derived: Derived::NotTried,
     };
-    let mut ahead = VecDeque::new();
     let mut decision = decide(rules, &facts);
     if matches!(decision, Decision::Derive) {
         // Boxed, as everything is that few requests need: what every request carries along stays small.
         let bytes_max = gate.limits().inspected_body_bytes_max;
-        let found = Box::pin(derive::derive(&rules.policy.derive, parts, body, bytes_max)).await?;
-        let derived = found.id.as_deref().map_or(Derived::Nothing, Derived::Found);
+        let id = Box::pin(derive::derive(&rules.policy.derive, head, caller, inbound, bytes_max)).await?;
+        let derived = id.as_deref().map_or(Derived::Nothing, Derived::Found);
         decision = decide(rules, &RequestFacts { derived, ..facts });
-        ahead = found.ahead;
     }
     match decision {
-        Decision::Pass(permit) => Ok((permit, ahead)),
+        Decision::Pass(permit) => Ok(permit),
         Decision::Refuse(refusal) => Err(refusal),
         Decision::Derive => Err(Code::LabelMissing.into()),
     }
 }
 
-/// What the new head says of this hop.
-struct Hop<'a> {
+/// What the new head says of the next hop.
+struct NextHop<'a, 'c> {
     length: BodyLength,
-    peer: IpAddr,
-    request_id: &'a HeaderValue,
+    caller: &'a Caller<'c>,
+    request_id: &'a RequestId,
     /// What `inject` puts on it.
     authorization: Option<HeaderValue>,
 }
 
-fn rebuild(
-    destination: &Destination,
-    target: &Target<'_>,
-    gathered: Gathered,
-    permit: &Permit,
-    parts: Parts,
-    hop: Hop<'_>,
-) -> Result<Parts, Refusal> {
-    let site = &destination.site;
-    let uri = target.uri(&parts, site)?;
-    let host = parts.headers.get(http::header::HOST).cloned();
-    let (te_trailers, nominated) = (gathered.te_trailers, gathered.nominated);
-    let mut parts = parts;
-    let headers = std::mem::take(&mut parts.headers);
-    parts.headers = NewHead {
-        headers,
-        nominated: &nominated,
-        te_trailers,
-        governed: &destination.governed,
-        orders: Orders { label: permit.label_line(), opt_out: permit.opt_out() },
-        length: hop.length,
-        host: site.connector.authority(),
-        forwarded: site.upstream.forwarded.then_some(Forwarded { peer: hop.peer, host: host.as_ref() }),
-        authorization: hop.authorization,
-        request_id: hop.request_id.clone(),
+/// What the new head is made of, as far as it is known before the judgement.
+#[derive(Clone, Copy)]
+struct Rebuild<'a> {
+    destination: &'a Destination,
+    target: &'a Target<'a>,
+    gathered: &'a Gathered<'a>,
+    kinds: &'a Kinds,
+    head: &'a Head,
+}
+
+/// What the gate's own lines need beside the caller's: nearly always enough.
+const OWN_LINES_BYTES: usize = 320;
+
+impl Rebuild<'_> {
+    fn whole(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.head.bytes + OWN_LINES_BYTES);
+        out.extend_from_slice(self.head.method.as_str().as_bytes());
+        out.push(b' ');
+        self.target.write(self.head, &self.destination.site, &mut out);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        self.lines(permit, hop, &mut out);
+        out.extend_from_slice(b"\r\n");
+        out
     }
-    .build();
-    parts.uri = uri;
-    parts.version = http::Version::HTTP_11;
-    Ok(parts)
+
+    fn lines(self, permit: &Permit, hop: &NextHop<'_, '_>, out: &mut Vec<u8>) {
+        let site = &self.destination.site;
+        let head = NewHead {
+            lines: &self.head.lines,
+            kinds: self.kinds,
+            gathered: self.gathered,
+            governed: &self.destination.governed,
+            orders: Orders { label: permit.label_line(), opt_out: permit.opt_out() },
+            length: hop.length,
+            host: site.connector.authority().as_bytes(),
+            forwarded: site.upstream.forwarded.then_some(hop.caller.peer),
+            authorization: hop.authorization.as_ref().map(HeaderValue::as_bytes),
+            request_id: hop.request_id,
+        };
+        head.write(out);
+    }
 }

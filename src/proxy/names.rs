@@ -1,7 +1,5 @@
 //! Header names, sorted by what the gate does about them. One look at a name, no map look-ups.
 
-use http::header::{HeaderName, HeaderValue};
-
 use crate::domain::profile::Profile;
 
 /// What the gate does about a header line, apart from those that the profile governs.
@@ -13,8 +11,14 @@ pub(super) enum Kind {
     Host,
     /// Goes, with all that it names.
     Connection,
-    /// Goes: it was for this hop only, or for the gate itself.
+    /// Goes: it was for this hop only.
+    KeepAlive,
+    /// Goes: the gate sees to it.
+    Expect,
+    /// Goes: it was for the gate itself, or must not reach what is behind it.
     Dropped,
+    /// Passes, unless the gate has its own.
+    Authorization,
     /// Written anew, if it says `trailers`.
     Te,
     /// Written anew.
@@ -37,30 +41,50 @@ pub(super) enum Kind {
     Forwarding,
 }
 
-/// Sorts a name. Names of one length are compared as a whole, so this costs next to nothing.
-pub(super) fn kind(name: &HeaderName) -> Kind {
-    match name.as_str() {
-        "host" => Kind::Host,
-        "connection" => Kind::Connection,
-        "keep-alive"
-        | "proxy-connection"
-        | "http2-settings"
-        | "expect"
-        | "forgetgate-authorization"
-        | "x-original-url"
-        | "x-rewrite-url" => Kind::Dropped,
-        "te" => Kind::Te,
-        "transfer-encoding" => Kind::TransferEncoding,
-        "content-length" => Kind::ContentLength,
-        "upgrade" => Kind::Upgrade,
-        "trailer" => Kind::Trailer,
-        "x-request-id" => Kind::RequestId,
-        "traceparent" => Kind::TraceParent,
-        "tracestate" => Kind::TraceState,
-        "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-proto" | "forwarded" => Kind::Forwarding,
-        other if METHOD_OVERRIDES.iter().any(|name| folds_into(other, name)) => Kind::MethodOverride,
+/// Longest name that is more than passed on.
+const NAME_MAX: usize = 24;
+
+/// Sorts a name, in whatever case it came.
+pub(super) fn kind(name: &[u8]) -> Kind {
+    let mut lower = [0; NAME_MAX];
+    let Some(lower) = lower.get_mut(..name.len()) else { return Kind::Other };
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    match &*lower {
+        b"host" => Kind::Host,
+        b"connection" => Kind::Connection,
+        b"authorization" => Kind::Authorization,
+        b"keep-alive" | b"proxy-connection" => Kind::KeepAlive,
+        b"expect" => Kind::Expect,
+        b"http2-settings"
+        | b"forgetgate-authorization"
+        | b"x-original-url"
+        | b"x-rewrite-url" => Kind::Dropped,
+        b"te" => Kind::Te,
+        b"transfer-encoding" => Kind::TransferEncoding,
+        b"content-length" => Kind::ContentLength,
+        b"upgrade" => Kind::Upgrade,
+        b"trailer" => Kind::Trailer,
+        b"x-request-id" => Kind::RequestId,
+        b"traceparent" => Kind::TraceParent,
+        b"tracestate" => Kind::TraceState,
+        b"x-forwarded-for" | b"x-forwarded-host" | b"x-forwarded-proto" | b"forwarded" => Kind::Forwarding,
+        [b'x', rest @ ..] if rest.len() > 10 => {
+            if METHOD_OVERRIDES.iter().any(|name| folds_into(lower, name)) { Kind::MethodOverride } else { Kind::Other }
+        }
         _ => Kind::Other,
     }
+}
+
+/// A name as it is commonly written: `X-Request-Id`.
+pub(super) fn title_case(name: &str) -> Vec<u8> {
+    let mut begins = true;
+    let title = |byte: u8| {
+        let title = if begins { byte.to_ascii_uppercase() } else { byte };
+        begins = byte == b'-';
+        title
+    };
+    name.bytes().map(title).collect()
 }
 
 /// Headers by which frameworks let a `POST` mean another method.
@@ -72,16 +96,22 @@ pub(super) const LEGACY_OPT_OUT: &str = "x-wdc-pl-opt-out";
 /// The headers that a profile governs.
 #[derive(Debug)]
 pub(super) struct Governed {
-    pub(super) label: HeaderName,
+    /// In lower case.
+    label: String,
+    /// As the gate writes it.
+    pub(super) label_as_written: Vec<u8>,
     pub(super) opt_out: Option<OptOutNames>,
 }
 
-/// Opting out, as names and values ready to be written.
+/// Opting out, as names, and as lines ready to be written.
 #[derive(Debug)]
 pub(super) struct OptOutNames {
-    pub(super) name: HeaderName,
-    pub(super) out: HeaderValue,
-    pub(super) also: Vec<HeaderName>,
+    /// In lower case: the header itself first.
+    names: Vec<String>,
+    /// The lines that opt out.
+    pub(super) out: Vec<u8>,
+    /// The line that opts in.
+    pub(super) in_: Vec<u8>,
 }
 
 /// A name that the profile governs.
@@ -98,32 +128,29 @@ pub(super) enum Role {
 }
 
 impl Governed {
-    /// The names of a profile. `None` where one of them is no header name, which a parsed profile cannot have.
-    pub(super) fn of(profile: &Profile) -> Option<Self> {
-        let name = |text: &str| HeaderName::from_bytes(text.as_bytes()).ok();
-        let opt_out = match &profile.opt_out {
-            None => None,
-            Some(rule) => Some(OptOutNames {
-                name: name(&rule.header)?,
-                out: HeaderValue::from_str(&rule.value).ok()?,
-                also: rule.also.iter().map(|also| name(also)).collect::<Option<_>>()?,
-            }),
-        };
-        Some(Self { label: name(&profile.label.header)?, opt_out })
+    /// The names of a profile.
+    pub(super) fn of(profile: &Profile) -> Self {
+        let line = |name: &str, value: &str| [&title_case(name), &b": "[..], value.as_bytes(), b"\r\n"].concat();
+        let opt_out = profile.opt_out.as_ref().map(|rule| {
+            let names: Vec<String> =
+                std::iter::once(&rule.header).chain(&rule.also).map(|name| name.to_ascii_lowercase()).collect();
+            let out = names.iter().flat_map(|name| line(name, &rule.value)).collect();
+            OptOutNames { out, in_: line(&rule.header, "false"), names }
+        });
+        let label = profile.label.header.to_ascii_lowercase();
+        Self { label_as_written: title_case(&label), label, opt_out }
     }
 
     /// Which governed header is this, if it is one?
-    pub(super) fn role(&self, name: &str) -> Option<Role> {
-        let is = |governed: &HeaderName| folds_into(name, governed.as_str());
-        // All governed names of all services begin with an x; most names are ruled out by that.
-        if name == self.label.as_str() {
+    pub(super) fn role(&self, name: &[u8]) -> Option<Role> {
+        if name.eq_ignore_ascii_case(self.label.as_bytes()) {
             return Some(Role::Label);
         }
-        if is(&self.label) {
+        if folds_into(name, &self.label) {
             return Some(Role::LabelTwin);
         }
         let opt_out = self.opt_out.as_ref()?;
-        if is(&opt_out.name) || opt_out.also.iter().any(is) {
+        if opt_out.names.iter().any(|governed| folds_into(name, governed)) {
             return Some(Role::OptOut);
         }
         folds_into(name, LEGACY_OPT_OUT).then_some(Role::LegacyOptOut)
@@ -131,9 +158,9 @@ impl Governed {
 }
 
 /// CGI, WSGI and PHP make one variable of `X-A`, `X_A` and `X.A`.
-fn folds_into(name: &str, governed: &str) -> bool {
+fn folds_into(name: &[u8], governed: &str) -> bool {
     let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == governed.len() && name.bytes().zip(governed.bytes()).all(|(a, b)| fold(a) == b)
+    name.len() == governed.len() && name.iter().zip(governed.bytes()).all(|(a, b)| fold(*a) == b)
 }
 
 #[cfg(test)]
@@ -143,9 +170,9 @@ mod tests {
     #[test]
     fn p9_twins_of_a_governed_name_are_recognised() {
         for twin in ["x_watson_metadata", "x.watson.metadata", "X-Watson_Metadata", "x-watson-metadata"] {
-            assert!(folds_into(twin, "x-watson-metadata"), "{twin}");
+            assert!(folds_into(twin.as_bytes(), "x-watson-metadata"), "{twin}");
         }
-        assert!(!folds_into("x-watson-metadat", "x-watson-metadata"));
-        assert!(!folds_into("xywatson-metadata", "x-watson-metadata"));
+        assert!(!folds_into(b"x-watson-metadat", "x-watson-metadata"));
+        assert!(!folds_into(b"xywatson-metadata", "x-watson-metadata"));
     }
 }

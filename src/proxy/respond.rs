@@ -1,19 +1,92 @@
 //! Refusals as HTTP answers, in the shape that the service's own clients read.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
-use hyper::ext::ReasonPhrase;
+use http::header::{CONTENT_LENGTH, HeaderName};
+use http::{Method, Response, StatusCode, Version};
 use serde::Serialize;
 
-use super::apply::{OUR_VIA, X_REQUEST_ID};
-use super::body::AnswerBody;
+use super::apply::{self, AnswerFraming, OUR_VIA};
+use super::gather::has_token;
+use super::trace::RequestId;
+use crate::domain::http1::{Head, Lines};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::Refusal;
 use crate::telemetry::clock;
 
 /// The code of a refusal, on every answer that is the gate's own.
 pub const FORGETGATE_REFUSAL: HeaderName = HeaderName::from_static("forgetgate-refusal");
+
+/// An answer that the gate gives itself, as it is written.
+#[derive(Clone, Debug)]
+pub struct OwnAnswer {
+    status: u16,
+    reason: Cow<'static, str>,
+    /// The header lines, without those that say how the connection goes on.
+    lines: Vec<u8>,
+    body: Bytes,
+    /// Does the connection end behind it, because the rest of the request is not wanted?
+    pub close: bool,
+}
+
+/// How a connection goes on behind an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop {
+    /// What the caller speaks.
+    pub version: Version,
+    /// Does it go on?
+    pub keep: bool,
+    /// Did the request ask for a head without a body?
+    pub head_only: bool,
+}
+
+impl Hop {
+    /// As the caller asks for it; `draining` when there is to be no further request.
+    #[must_use]
+    pub fn of(head: &Head, draining: bool) -> Self {
+        let says = |token| head.lines.all("connection").any(|value| has_token(value, token));
+        let keep = !says("close") && (head.version == Version::HTTP_11 || says("keep-alive"));
+        Self { version: head.version, keep: keep && !draining, head_only: head.method == Method::HEAD }
+    }
+
+    /// Appends the line that says how the connection goes on, where that is not understood.
+    pub(super) fn connection(self, out: &mut Vec<u8>) {
+        match (self.version, self.keep) {
+            (_, false) => apply::line(out, b"Connection", b"close"),
+            (Version::HTTP_10, true) => apply::line(out, b"Connection", b"keep-alive"),
+            (_, true) => {}
+        }
+    }
+}
+
+impl OwnAnswer {
+    /// The erasure's answer.
+    pub(super) fn of(response: Response<Bytes>, request_id: &RequestId) -> Self {
+        let (parts, body) = response.into_parts();
+        let sent = parts.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
+        let sent = Lines::of(sent.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
+        let mut lines = Vec::new();
+        let framing = match parts.status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => AnswerFraming::None,
+            _ => AnswerFraming::Length(body.len() as u64),
+        };
+        apply::answer_lines(&mut lines, &sent, framing, request_id);
+        let reason = Cow::Borrowed(parts.status.canonical_reason().unwrap_or_default());
+        Self { status: parts.status.as_u16(), reason, lines, body, close: false }
+    }
+
+    /// Appends it, as it goes out.
+    pub fn write(&self, hop: Hop, out: &mut Vec<u8>) {
+        apply::status_line(out, hop.version == Version::HTTP_10, self.status, self.reason.as_bytes());
+        out.extend_from_slice(&self.lines);
+        hop.connection(out);
+        out.extend_from_slice(b"\r\n");
+        if !hop.head_only {
+            out.extend_from_slice(&self.body);
+        }
+    }
+}
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -41,13 +114,13 @@ pub(super) struct Refusing<'a> {
     pub(super) status: u16,
     pub(super) retry_after_s: Option<u32>,
     pub(super) shape: ErrorShape,
-    pub(super) request_id: &'a HeaderValue,
+    pub(super) request_id: &'a RequestId,
     /// Does the connection end behind it, because the rest of the request is not wanted?
     pub(super) close: bool,
 }
 
 /// The answer.
-pub(super) fn refuse(refusing: Refusing<'_>) -> Response<AnswerBody> {
+pub(super) fn refuse(refusing: Refusing<'_>) -> OwnAnswer {
     let Refusing { refusal, status, retry_after_s, shape, request_id, close } = refusing;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let sentence = refusal.sentence;
@@ -57,31 +130,23 @@ pub(super) fn refuse(refusing: Refusing<'_>) -> Response<AnswerBody> {
         code_description: (shape == ErrorShape::WatsonSpeech).then(|| status.canonical_reason().unwrap_or("Error")),
         description: (shape == ErrorShape::WatsonDiscovery).then_some(sentence),
         errors: [Detail { code: refusal.code.as_str(), message: sentence }],
-        trace: request_id.to_str().unwrap_or_default(),
+        trace: request_id.as_str(),
     };
     // A struct of texts and a number always serialises.
-    let text = serde_json::to_vec(&body).unwrap_or_default();
-    let mut response = Response::new(AnswerBody::Own(Some(Bytes::from(text))));
-    *response.status_mut() = status;
-    // On audio streams Node's SDK shows nothing but the reason phrase.
-    if let Ok(reason) = ReasonPhrase::try_from(sentence.as_bytes()) {
-        response.extensions_mut().insert(reason);
-    }
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(FORGETGATE_REFUSAL, HeaderValue::from_static(refusal.code.as_str()));
-    headers.insert(X_REQUEST_ID, request_id.clone());
-    headers.insert(http::header::VIA, OUR_VIA);
-    if let Ok(date) = HeaderValue::from_str(&http_date()) {
-        headers.insert(DATE, date);
-    }
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: &str| apply::line(&mut lines, name.as_bytes(), value.as_bytes());
+    line("Content-Type", "application/json");
+    line("Content-Length", itoa::Buffer::new().format(body.len()));
+    line("Forgetgate-Refusal", refusal.code.as_str());
+    line("X-Request-Id", request_id.as_str());
+    line("Via", OUR_VIA);
+    line("Date", &http_date());
     if let Some(seconds) = retry_after_s {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        line("Retry-After", itoa::Buffer::new().format(seconds));
     }
-    if close {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+    // On audio streams Node's SDK shows nothing but the reason phrase.
+    OwnAnswer { status: status.as_u16(), reason: Cow::Borrowed(sentence), lines, body: Bytes::from(body), close }
 }
 
 fn http_date() -> String {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
-
 use super::names::Governed;
+use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
 use crate::upstream::Site;
 
@@ -39,11 +38,11 @@ impl Routes {
     #[must_use]
     pub fn new(sites: &[Arc<Site>]) -> Self {
         let destination = |(index, site): (usize, &Arc<Site>)| {
-            let governed = Governed::of(&site.upstream.profile)?;
-            Some(Arc::new(Destination { site: Arc::clone(site), index, governed }))
+            let governed = Governed::of(&site.upstream.profile);
+            Arc::new(Destination { site: Arc::clone(site), index, governed })
         };
         let mut destinations: Vec<_> =
-            sites.iter().enumerate().filter(|(_, site)| !site.upstream.retired).filter_map(destination).collect();
+            sites.iter().enumerate().filter(|(_, site)| !site.upstream.retired).map(destination).collect();
         // A longer prefix first; on a tie the one that also looks at the host. The sort is stable: then the file's order.
         destinations.sort_by_key(|each| {
             let route = &each.site.upstream.route;
@@ -53,9 +52,9 @@ impl Routes {
         Self { destinations, by_host }
     }
 
-    pub(super) fn find(&self, parts: &Parts) -> Result<Routed<'_>, Refusal> {
-        let path = parts.uri.path();
-        let host = if self.by_host { host_of(parts) } else { None };
+    pub(super) fn find(&self, head: &Head) -> Result<Routed<'_>, Refusal> {
+        let path = head.uri.path();
+        let host = if self.by_host { host_of(head) } else { None };
         self.destinations
             .iter()
             .find_map(|destination| {
@@ -68,8 +67,8 @@ impl Routes {
     }
 }
 
-fn host_of(parts: &Parts) -> Option<&str> {
-    let authority = parts.headers.get(http::header::HOST)?.to_str().ok()?;
+fn host_of(head: &Head) -> Option<&str> {
+    let authority = std::str::from_utf8(head.lines.first("host")?).ok()?;
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
         _ => Some(authority),

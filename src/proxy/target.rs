@@ -1,12 +1,11 @@
 //! Which call of the service a request is, and where it goes there.
 
 use http::Method;
-use http::request::Parts;
-use http::uri::{PathAndQuery, Uri};
 
 use super::gather::Gathered;
 use crate::domain::CustomerId;
 use crate::domain::decide::{Rules, text_of, todays_label};
+use crate::domain::http1::Head;
 use crate::domain::profile::{Ambiguous, Match, Profile, climbs_out};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{log_filter, query};
@@ -30,13 +29,13 @@ pub(super) struct Target<'p> {
 impl<'p> Target<'p> {
     /// Classes a request by its path below the route.
     pub(super) fn of(
-        parts: &Parts,
+        head: &Head,
         prefix_len: usize,
         profile: &'p Profile,
-        gathered: &Gathered,
+        gathered: &Gathered<'_>,
     ) -> Result<Self, Refusal> {
-        let path = parts.uri.path().get(prefix_len..).unwrap_or_default();
-        if parts.uri.path() == ASTERISK && parts.method != Method::OPTIONS {
+        let path = head.uri.path().get(prefix_len..).unwrap_or_default();
+        if head.uri.path() == ASTERISK && head.method != Method::OPTIONS {
             return Err(Refusal::new(Code::PathAmbiguous, "Only OPTIONS may have * as its target"));
         }
         if climbs_out(path) {
@@ -46,13 +45,13 @@ impl<'p> Target<'p> {
             ));
         }
         let classify =
-            |method: &str| profile.classify(method, path, parts.uri.query(), gathered.websocket).map_err(ambiguous);
-        let found = classify(parts.method.as_str())?;
+            |method: &str| profile.classify(method, path, head.uri.query(), gathered.websocket).map_err(ambiguous);
+        let found = classify(head.method.as_str())?;
         for line in &gathered.method_overrides {
-            for other in line.to_str().unwrap_or_default().split(',') {
+            for other in std::str::from_utf8(line).unwrap_or_default().split(',') {
                 let other = other.trim().to_ascii_uppercase();
                 let governed = found.classes.with(classify(&other)?.classes).governed();
-                if other != parts.method.as_str() && !governed.is_empty() {
+                if other != head.method.as_str() && !governed.is_empty() {
                     return Err(Refusal::new(
                         Code::HeaderAmbiguous,
                         "The request's method and its method override name different calls",
@@ -64,46 +63,30 @@ impl<'p> Target<'p> {
         Ok(Self { found, resource, prefix_len })
     }
 
-    /// Where the request goes at the upstream: the caller's bytes behind the upstream's own path.
-    pub(super) fn uri(&self, parts: &Parts, site: &Site) -> Result<Uri, Refusal> {
-        let (path, query) = (parts.uri.path(), parts.uri.query());
+    /// Writes where the request goes at the upstream: the caller's bytes behind the upstream's own path.
+    pub(super) fn write(&self, head: &Head, site: &Site, out: &mut Vec<u8>) {
+        let (path, query) = (head.uri.path(), head.uri.query());
         if path == ASTERISK {
-            return Ok(Uri::from_static(ASTERISK));
+            out.extend_from_slice(ASTERISK.as_bytes());
+            return;
         }
         let base = site.upstream.url.path.as_str();
-        let rewritten = if self.found.classes.log_query() {
-            query.and_then(|query| rewrite_filter(query, site.rules()))
-        } else {
-            None
-        };
-        let same_prefix = path.get(..self.prefix_len) == Some(base);
-        if let (true, None, Some(whole)) = (same_prefix, &rewritten, parts.uri.path_and_query()) {
-            return Ok(Uri::from(whole.clone()));
-        }
         let rest = path.get(self.prefix_len..).unwrap_or_default();
-        join(base, rest, rewritten.as_deref().or(query))
+        out.extend_from_slice(base.as_bytes());
+        out.extend_from_slice(rest.as_bytes());
+        if base.is_empty() && rest.is_empty() {
+            out.push(b'/');
+        }
+        let Some(query) = query else { return };
+        out.push(b'?');
+        let rewritten = if self.found.classes.log_query() { rewrite_filter(query, site.rules()) } else { None };
+        out.extend_from_slice(rewritten.as_deref().unwrap_or(query).as_bytes());
     }
 
     /// The path below the route, as it was sent.
-    pub(super) fn path(&self, parts: &Parts) -> String {
-        parts.uri.path().get(self.prefix_len..).unwrap_or_default().to_owned()
+    pub(super) fn path(&self, head: &Head) -> String {
+        head.uri.path().get(self.prefix_len..).unwrap_or_default().to_owned()
     }
-}
-
-fn join(base: &str, rest: &str, query: Option<&str>) -> Result<Uri, Refusal> {
-    let mut text = String::with_capacity(base.len() + rest.len() + query.map_or(0, str::len) + 2);
-    text.push_str(base);
-    text.push_str(rest);
-    if text.is_empty() {
-        text.push('/');
-    }
-    if let Some(query) = query {
-        text.push('?');
-        text.push_str(query);
-    }
-    let whole =
-        PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| Refusal::from(Code::PathAmbiguous))?;
-    Ok(Uri::from(whole))
 }
 
 fn ambiguous(which: Ambiguous) -> Refusal {

@@ -2,43 +2,54 @@
 //!
 //! Both are only names for people who look for a request; neither need be hard to guess.
 
-use http::header::HeaderValue;
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 /// Longest request ID that is kept: it goes into logs.
 const REQUEST_ID_MAX: usize = 128;
 
-/// The caller's request ID, if it may stand in a log line as it is.
-pub(super) fn is_sound_request_id(value: &HeaderValue) -> bool {
-    let bytes = value.as_bytes();
-    !bytes.is_empty() && bytes.len() <= REQUEST_ID_MAX && bytes.iter().all(u8::is_ascii_graphic)
+/// A request's name for people: visible ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestId(SmallVec<[u8; uuid::fmt::Hyphenated::LENGTH]>);
+
+impl RequestId {
+    /// The caller's own, if it may stand in a log line as it is.
+    pub(super) fn sound(value: &[u8]) -> Option<Self> {
+        let sound = !value.is_empty() && value.len() <= REQUEST_ID_MAX && value.iter().all(u8::is_ascii_graphic);
+        sound.then(|| Self(SmallVec::from_slice(value)))
+    }
+
+    /// A new one, and as the number that it is.
+    pub(super) fn new() -> (Uuid, Self) {
+        let uuid = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid();
+        let mut text = Uuid::encode_buffer();
+        let text = uuid.hyphenated().encode_lower(&mut text).as_bytes();
+        (uuid, Self(SmallVec::from_slice(text)))
+    }
+
+    /// Its text.
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
-/// A new request ID, and as a header value.
-pub(super) fn new_request_id() -> (Uuid, HeaderValue) {
-    let uuid = uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid();
-    let mut text = Uuid::encode_buffer();
-    let value = ascii(uuid.hyphenated().encode_lower(&mut text).as_bytes());
-    (uuid, value)
-}
+/// A `traceparent`.
+pub(super) type TraceParent = [u8; 55];
 
-/// The caller's trace with a new span of ours, or a new trace (W3C Trace Context, version 00).
-pub(super) fn traceparent(sent: Option<&HeaderValue>) -> (HeaderValue, bool) {
+/// The caller's trace with a new span of ours, or a new trace (W3C Trace Context, version 00). `true` if it is the
+/// caller's.
+pub(super) fn traceparent(sent: Option<&[u8]>) -> (TraceParent, bool) {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    let continued = sent.and_then(|value| valid(value.as_bytes()));
+    let continued = sent.and_then(valid);
     if let Some(sent) = continued {
         text = *sent;
     } else if let Some(trace_id) = text.get_mut(3..35) {
         hex(fastrand::u128(1..), trace_id);
     }
     if let Some(span_id) = text.get_mut(36..52) {
-        let mut digits = [0; 32];
-        hex(u128::from(fastrand::u64(1..)), &mut digits);
-        for (to, from) in span_id.iter_mut().zip(digits.iter().skip(16)) {
-            *to = *from;
-        }
+        hex(u128::from(fastrand::u64(1..)), span_id);
     }
-    (ascii(&text), continued.is_some())
+    (text, continued.is_some())
 }
 
 /// A `traceparent` of version 00 whose IDs are not all zeros.
@@ -63,22 +74,14 @@ fn hex(mut number: u128, digits: &mut [u8]) {
     }
 }
 
-fn ascii(text: &[u8]) -> HeaderValue {
-    // Hexadecimal digits and dashes are a header value; were they not, the line would be empty, which is harmless.
-    HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static(""))
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
-    use super::{is_sound_request_id, new_request_id, traceparent};
+    use super::{RequestId, traceparent};
 
     #[test]
     fn p8_a_valid_trace_goes_on_under_a_new_span_and_an_invalid_one_begins_anew() {
-        let sent = HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-        let (ours, continued) = traceparent(Some(&sent));
-        let (ours, sent) = (ours.to_str().unwrap(), sent.to_str().unwrap());
+        let sent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let (ours, continued) = traceparent(Some(sent));
         assert!(continued);
         assert_eq!((&ours[..36], &ours[52..]), (&sent[..36], &sent[52..]));
         assert_ne!(&ours[36..52], &sent[36..52]);
@@ -87,7 +90,7 @@ mod tests {
             "00-00000000000000000000000000000000-b7ad6b7169203331-01",
             "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
         ] {
-            let (ours, continued) = traceparent(Some(&HeaderValue::from_static(bad)));
+            let (ours, continued) = traceparent(Some(bad.as_bytes()));
             assert!(!continued);
             assert!(traceparent(Some(&ours)).1, "what is begun is valid");
         }
@@ -95,9 +98,10 @@ mod tests {
 
     #[test]
     fn a_request_id_that_could_spoil_a_log_is_replaced() {
-        assert!(is_sound_request_id(&HeaderValue::from_static("abc-1")));
-        assert!(!is_sound_request_id(&HeaderValue::from_static("a b")));
-        assert!(!is_sound_request_id(&HeaderValue::from_static("")));
-        assert!(is_sound_request_id(&new_request_id().1));
+        assert_eq!(RequestId::sound(b"abc-1").unwrap().as_str(), "abc-1");
+        assert_eq!(RequestId::sound(b"a b"), None);
+        assert_eq!(RequestId::sound(b""), None);
+        let (uuid, ours) = RequestId::new();
+        assert_eq!(ours.as_str(), uuid.to_string());
     }
 }

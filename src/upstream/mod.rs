@@ -16,6 +16,6 @@ pub use self::call::{Answer, BodyEnd, Bounds, CallError, Fault, call};
 pub use self::connect::{ConnectError, Connector, Stage, Stream};
 pub use self::credentials::{Authenticator, CredentialsError};
 pub use self::iam::{Iam, IamError};
-pub use self::pool::{Connection, Pool, PoolError, Taken};
+pub use self::pool::{Pool, Taken};
 pub use self::site::Site;
 pub use self::tls::{RootsError, TlsFault};

@@ -1,15 +1,16 @@
 //! Who may name whom. The table is the architecture: dependencies point down only.
 //!
-//! `main, cli → app → listen, admin → proxy, erasure → barrier, upstream, store → telemetry → config → domain → nothing`
+//! `main, cli → app → listen, admin → proxy, erasure → barrier, upstream, store → wire → telemetry → config → domain → nothing`
 
 use super::source::{Source, words};
 use super::tree::File;
 
 /// The layers from the lowest up. A module may name itself and every module of a lower layer, and none beside it.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["domain"],
     &["config"],
     &["telemetry"],
+    &["wire"],
     &["barrier", "upstream", "store"],
     &["proxy", "erasure"],
     &["listen", "admin"],

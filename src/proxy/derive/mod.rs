@@ -2,67 +2,55 @@
 
 mod peek;
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
-use http::request::Parts;
-use http_body::Frame;
-use hyper::body::Incoming;
-
 use self::peek::Peek;
+use super::caller::{Caller, Inbound};
 use crate::domain::derive;
+use crate::domain::http1::Head;
 use crate::domain::policy::DeriveFrom;
 use crate::domain::refusal::Refusal;
 
-/// What was found, and what was read of the body to find it.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) id: Option<String>,
-    /// Frames that were read ahead: they are sent on first.
-    pub(super) ahead: VecDeque<Frame<Bytes>>,
-}
-
-/// Looks in every place in turn.
+/// Looks in every place in turn. What is read of the body is kept, and sent on first.
 ///
 /// # Errors
 /// `BodyTooLarge` when the answer lies in a body that is larger than what may be inspected.
 pub(super) async fn derive(
     places: &[DeriveFrom],
-    parts: &Parts,
-    body: &mut Incoming,
+    head: &Head,
+    caller: &mut Caller<'_>,
+    inbound: &mut Inbound,
     bytes_max: usize,
-) -> Result<Found, Refusal> {
-    let mut peek = Peek::new(bytes_max);
+) -> Result<Option<String>, Refusal> {
+    let mut peek = Peek { lines: &head.lines, caller, inbound, bytes_max };
     for place in places {
         let id = match place {
-            DeriveFrom::Json(pointer) => peek.json(&parts.headers, body, pointer).await?,
-            DeriveFrom::Multipart { part, json } => peek.multipart(&parts.headers, body, part, json.as_deref()).await?,
+            DeriveFrom::Json(pointer) => peek.json(pointer).await?,
+            DeriveFrom::Multipart { part, json } => peek.multipart(part, json.as_deref()).await?,
             DeriveFrom::Header(_)
             | DeriveFrom::Query(_)
             | DeriveFrom::Cookie(_)
             | DeriveFrom::BasicUsername
-            | DeriveFrom::Jwt(_) => from_head(place, parts),
+            | DeriveFrom::Jwt(_) => from_head(place, head),
         };
         if id.is_some() {
-            return Ok(Found { id, ahead: peek.into_frames() });
+            return Ok(id);
         }
     }
-    Ok(Found { id: None, ahead: peek.into_frames() })
+    Ok(None)
 }
 
-fn from_head(place: &DeriveFrom, parts: &Parts) -> Option<String> {
-    let headers = &parts.headers;
+fn from_head(place: &DeriveFrom, head: &Head) -> Option<String> {
     match place {
-        DeriveFrom::Header(name) => derive::text(headers.get(name)?.as_bytes()),
-        DeriveFrom::Query(name) => derive::from_query(parts.uri.query()?, name),
-        DeriveFrom::Cookie(name) => lines(headers, &COOKIE).find_map(|line| derive::from_cookie(line, name)),
-        DeriveFrom::BasicUsername => lines(headers, &AUTHORIZATION).find_map(derive::from_basic),
-        DeriveFrom::Jwt(claim) => lines(headers, &AUTHORIZATION).find_map(|line| derive::from_jwt(line, claim)),
+        DeriveFrom::Header(name) => derive::text(head.lines.first(name.as_str())?),
+        DeriveFrom::Query(name) => derive::from_query(head.uri.query()?, name),
+        DeriveFrom::Cookie(name) => texts(head, "cookie").find_map(|line| derive::from_cookie(line, name)),
+        DeriveFrom::BasicUsername => texts(head, "authorization").find_map(derive::from_basic),
+        DeriveFrom::Jwt(claim) => texts(head, "authorization").find_map(|line| derive::from_jwt(line, claim)),
         DeriveFrom::Json(_) | DeriveFrom::Multipart { .. } => None,
     }
 }
 
-fn lines<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> impl Iterator<Item = &'a str> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+/// The values of all lines of this name that are text: visible ASCII, spaces and tabs.
+fn texts<'a>(head: &'a Head, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_text = |value: &&[u8]| value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    head.lines.all(name).filter(is_text).filter_map(|value| std::str::from_utf8(value).ok())
 }

@@ -1,64 +1,45 @@
 //! A bounded look into a body. What was read is kept and sent on unchanged; compressed bodies are inflated beside it.
 
-use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::Read;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use futures_util::stream;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
-use http_body::Frame;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use serde_json::Value;
 
 use crate::domain::derive;
+use crate::domain::http1::Lines;
 use crate::domain::refusal::{Code, Refusal};
+use crate::proxy::caller::{Caller, Inbound};
+use crate::wire::Body;
 
-/// What has been read ahead of one body.
+/// A look into one body.
 #[derive(Debug)]
-pub(super) struct Peek {
-    frames: VecDeque<Frame<Bytes>>,
-    read: bool,
-    bytes_max: usize,
+pub(super) struct Peek<'p, 'c> {
+    pub(super) lines: &'p Lines,
+    pub(super) caller: &'p mut Caller<'c>,
+    pub(super) inbound: &'p mut Inbound,
+    pub(super) bytes_max: usize,
 }
 
-impl Peek {
-    pub(super) const fn new(bytes_max: usize) -> Self {
-        Self { frames: VecDeque::new(), read: false, bytes_max }
-    }
-
-    pub(super) fn into_frames(self) -> VecDeque<Frame<Bytes>> {
-        self.frames
-    }
-
+impl Peek<'_, '_> {
     /// What the pointer finds in a JSON body. Bodies that are not JSON are not read.
-    pub(super) async fn json(
-        &mut self,
-        headers: &HeaderMap,
-        body: &mut Incoming,
-        pointer: &str,
-    ) -> Result<Option<String>, Refusal> {
-        if !is_json(headers) {
+    pub(super) async fn json(&mut self, pointer: &str) -> Result<Option<String>, Refusal> {
+        if !is_json(self.lines) {
             return Ok(None);
         }
-        let text = self.whole(headers, body).await?;
+        let text = self.whole().await?;
         let document: Option<Value> = serde_json::from_slice(&text).ok();
         Ok(document.and_then(|document| derive::from_json(&document, pointer)))
     }
 
     /// A part of a multipart body, or what the pointer finds in it.
-    pub(super) async fn multipart(
-        &mut self,
-        headers: &HeaderMap,
-        body: &mut Incoming,
-        part: &str,
-        pointer: Option<&str>,
-    ) -> Result<Option<String>, Refusal> {
-        let Some(boundary) = content_type(headers).and_then(|text| multer::parse_boundary(text).ok()) else {
+    pub(super) async fn multipart(&mut self, part: &str, pointer: Option<&str>) -> Result<Option<String>, Refusal> {
+        let Some(boundary) = content_type(self.lines).and_then(|text| multer::parse_boundary(text).ok()) else {
             return Ok(None);
         };
-        let text = self.whole(headers, body).await?;
+        let text = self.whole().await?;
         let mut parts =
             multer::Multipart::new(stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(text))]), boundary);
         while let Ok(Some(field)) = parts.next_field().await {
@@ -78,40 +59,29 @@ impl Peek {
     }
 
     /// The whole body, inflated. Read once, whoever asks.
-    async fn whole(&mut self, headers: &HeaderMap, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
-        if !self.read {
-            self.read = true;
-            self.read_ahead(body).await?;
-        }
-        let sent: Vec<u8> = self.frames.iter().filter_map(Frame::data_ref).flatten().copied().collect();
-        match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii().to_ascii_lowercase()).as_deref() {
-            None | Some(b"identity" | b"") => Ok(sent),
-            Some(b"gzip" | b"x-gzip") => self.inflated(MultiGzDecoder::new(sent.as_slice())),
-            Some(b"deflate") => self.inflated(ZlibDecoder::new(sent.as_slice())),
+    async fn whole(&mut self) -> Result<Vec<u8>, Refusal> {
+        self.read_ahead().await?;
+        let sent = self.inbound.ahead.as_slice();
+        let coding = self.lines.first("content-encoding").map(|value| value.trim_ascii().to_ascii_lowercase());
+        match coding.as_deref() {
+            None | Some(b"identity" | b"") => Ok(sent.to_vec()),
+            Some(b"gzip" | b"x-gzip") => self.inflated(MultiGzDecoder::new(sent)),
+            Some(b"deflate") => self.inflated(ZlibDecoder::new(sent)),
             Some(_) => Ok(Vec::new()),
         }
     }
 
-    async fn read_ahead(&mut self, body: &mut Incoming) -> Result<(), Refusal> {
-        if body.size_hint().lower() > self.bytes_max as u64 {
+    async fn read_ahead(&mut self) -> Result<(), Refusal> {
+        if matches!(self.inbound.body, Body::Length(length) if length > self.bytes_max as u64) {
             return Err(Code::BodyTooLarge.into());
         }
-        let mut data = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let malformed =
-                Refusal::new(Code::HeaderAmbiguous, "The request's body broke off or is not framed as HTTP asks");
-            let frame = frame.map_err(|_| malformed)?;
-            // One piece, however small the pieces it came in: what each costs beside its bytes must not add up.
-            match frame.into_data() {
-                Ok(piece) if data.len() + piece.len() > self.bytes_max => return Err(Code::BodyTooLarge.into()),
-                Ok(piece) => data.extend_from_slice(&piece),
-                Err(trailers) => self.frames.push_back(trailers),
-            }
+        let malformed =
+            Refusal::new(Code::HeaderAmbiguous, "The request's body broke off or is not framed as HTTP asks");
+        match poll_fn(|cx| self.inbound.poll_ahead(self.caller, cx, self.bytes_max)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Code::BodyTooLarge.into()),
+            Err(_) => Err(malformed),
         }
-        if !data.is_empty() {
-            self.frames.push_front(Frame::data(data.freeze()));
-        }
-        Ok(())
     }
 
     /// Inflates, with the same bound: a small body may hold a very large one.
@@ -125,11 +95,11 @@ impl Peek {
     }
 }
 
-fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(CONTENT_TYPE)?.to_str().ok()
+fn content_type(lines: &Lines) -> Option<&str> {
+    std::str::from_utf8(lines.first("content-type")?).ok()
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(kind) = content_type(headers).and_then(|text| text.parse::<mime::Mime>().ok()) else { return false };
+fn is_json(lines: &Lines) -> bool {
+    let Some(kind) = content_type(lines).and_then(|text| text.parse::<mime::Mime>().ok()) else { return false };
     kind.subtype() == mime::JSON || kind.suffix() == Some(mime::JSON)
 }

@@ -1,0 +1,154 @@
+//! The caller's side of one request: its connection, and how much of its body has come.
+
+use std::io;
+use std::net::IpAddr;
+use std::task::{Context, Poll, ready};
+
+use tokio::net::TcpStream;
+
+use crate::domain::http1::Malformed;
+use crate::wire::{Body, Link, Piece, Watch};
+
+/// Bytes of a body, or of requests behind this one, that are read ahead.
+pub(super) const READ_AHEAD: usize = 64 * 1024;
+
+/// How the interim answer is written that tells a caller to send its body (RFC 9110 §10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A caller's connection while one of its requests is handled.
+#[derive(Debug)]
+pub struct Caller<'c> {
+    /// The connection.
+    pub link: &'c mut Link<TcpStream>,
+    /// What its worker knows of it.
+    pub watch: &'c Watch,
+    /// Who it is.
+    pub peer: IpAddr,
+}
+
+/// Why nothing more can be had of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It has left.
+    Gone,
+    /// It frames its body wrongly.
+    Malformed,
+}
+
+impl From<Malformed> for Lost {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl Caller<'_> {
+    /// Looks whether the caller is still there. Ready only when it is not.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What comes meanwhile is a next request: it waits, and if it is long the rest of it is not read.
+        while self.link.input.len() < READ_AHEAD {
+            match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Writes what is to be written.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.link.poll_flush(cx);
+        self.wrote(polled.is_pending());
+        polled
+    }
+
+    /// See [`Link::poll_send`].
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.link.poll_send(cx, data);
+        self.wrote(polled.is_pending());
+        polled
+    }
+
+    fn wrote(&self, waits: bool) {
+        if waits {
+            self.watch.body_waits(true);
+        } else {
+            self.watch.moved();
+        }
+    }
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    pub(super) body: Body,
+    /// What was read of it to find its customer: it is sent on first.
+    pub(super) ahead: Vec<u8>,
+    pub(super) ahead_sent: usize,
+    /// Does the caller wait to be told to send it?
+    pub(super) continue_due: bool,
+}
+
+impl Inbound {
+    pub(super) const fn new(body: Body, continue_due: bool) -> Self {
+        Self { body, ahead: Vec::new(), ahead_sent: 0, continue_due }
+    }
+
+    /// Is there nothing more of it to be read?
+    pub(super) fn has_come(&self) -> bool {
+        self.body.has_ended()
+    }
+
+    /// Reads more, and tells the caller to send it if that is what it waits for.
+    pub(super) fn poll_more(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        if std::mem::take(&mut self.continue_due) && caller.link.input.is_empty() {
+            caller.link.output().extend_from_slice(CONTINUE);
+        }
+        if !caller.link.is_flushed() {
+            ready!(caller.poll_flush(cx)).map_err(|_| Lost::Gone)?;
+        }
+        let polled = caller.link.poll_fill(cx, READ_AHEAD);
+        caller.watch.body_waits(polled.is_pending());
+        match ready!(polled) {
+            Ok(1..) => {
+                caller.watch.moved();
+                Poll::Ready(Ok(()))
+            }
+            Ok(0) | Err(_) => Poll::Ready(Err(Lost::Gone)),
+        }
+    }
+
+    /// Reads the body ahead to its end, if it has at most so many bytes. `false` if it has more.
+    pub(super) fn poll_ahead(
+        &mut self,
+        caller: &mut Caller<'_>,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+    ) -> Poll<Result<bool, Lost>> {
+        loop {
+            match self.body.look(&mut caller.link.input)? {
+                Piece::Ended => return Poll::Ready(Ok(true)),
+                Piece::Starved => ready!(self.poll_more(caller, cx))?,
+                Piece::Data(length) if self.ahead.len() + length > bytes_max => return Poll::Ready(Ok(false)),
+                Piece::Data(length) => {
+                    self.ahead.extend_from_slice(caller.link.input.data().get(..length).unwrap_or_default());
+                    caller.link.input.consume(length);
+                    self.body.took(length);
+                }
+            }
+        }
+    }
+
+    /// Reads what is left and throws it away.
+    pub(super) fn poll_rest(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        loop {
+            match self.body.look(&mut caller.link.input)? {
+                Piece::Ended => return Poll::Ready(Ok(())),
+                Piece::Starved => ready!(self.poll_more(caller, cx))?,
+                Piece::Data(length) => {
+                    caller.link.input.consume(length);
+                    self.body.took(length);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What is left of an exchange whose caller has left: it is read to its end by a task of its own.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use http::Method;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::Gate;
+use super::forward::Passages;
+use super::service::Service;
+
+/// An exchange whose request was sent whole.
+#[derive(Debug)]
+pub(super) struct Remains {
+    pub(super) gate: Rc<Gate>,
+    pub(super) index: usize,
+    pub(super) method: Method,
+    pub(super) passages: Passages,
+    pub(super) service: Option<Service>,
+}
+
+impl Remains {
+    /// Both bodies have come to their ends: the connection can be used again, and an erasure need not wait for it.
+    pub(super) fn complete(self) {
+        for passage in self.passages {
+            passage.ended();
+        }
+        if let Some(service) = self.service.filter(|service| service.reusable) {
+            self.gate.pool(self.index).put_back(service.link, self.gate.now());
+        }
+    }
+
+    /// Reads the answer to its end, at most for `response_timeout`.
+    pub(super) fn outlive(mut self) {
+        spawn_local(async move {
+            let limit = self.gate.limits().response_timeout;
+            if timeout(limit, self.read_to_end()).await == Ok(true) {
+                self.complete();
+            }
+        });
+    }
+
+    async fn read_to_end(&mut self) -> bool {
+        let Some(service) = &mut self.service else { return false };
+        if service.head.status == 0 || service.head.status < 200 {
+            let bytes_max = self.gate.answer_head_bytes_max();
+            if poll_fn(|cx| service.poll_head(cx, &self.method, bytes_max)).await.is_err() {
+                return false;
+            }
+        }
+        poll_fn(|cx| service.poll_rest(cx)).await
+    }
+}

@@ -1,0 +1,162 @@
+//! The service's side of one exchange: its connection, the head of its answer, and how much of the answer has come.
+
+use std::io::Write as _;
+use std::task::{Context, Poll, ready};
+
+use http::{Method, Version};
+
+use super::apply;
+use super::caller::{Caller, READ_AHEAD};
+use super::framing;
+use super::gather::has_token;
+use crate::domain::http1::AnswerHead;
+use crate::telemetry::EndReason;
+use crate::upstream::Stream;
+use crate::wire::{Body, Link, Piece};
+
+/// What is wrong with a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// It broke off.
+    Off,
+    /// What it said is not framed as HTTP asks.
+    Unsound,
+    /// It switched protocols unasked.
+    Switched,
+}
+
+/// A connection to a service on which a request is being answered.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) link: Link<Stream>,
+    pub(super) head: AnswerHead,
+    pub(super) body: Body,
+    /// Is the answer passed on in chunks?
+    pub(super) chunked: bool,
+    chunk_left: usize,
+    /// May the connection carry another request, once this one has been answered?
+    pub(super) reusable: bool,
+    pub(super) bytes_out: u64,
+}
+
+impl Service {
+    pub(super) fn new(link: Link<Stream>) -> Self {
+        Self {
+            link,
+            head: AnswerHead::default(),
+            body: Body::ToEnd,
+            chunked: false,
+            chunk_left: 0,
+            reusable: false,
+            bytes_out: 0,
+        }
+    }
+
+    /// Reads the head of the answer; interim ones are skipped.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        bytes_max: usize,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            if self.link.input.is_empty() || !self.head.read(self.link.input.data()).map_err(|_| Broken::Unsound)? {
+                if self.link.input.len() >= bytes_max {
+                    return Poll::Ready(Err(Broken::Unsound));
+                }
+                match ready!(self.link.poll_fill(cx, bytes_max)) {
+                    Ok(1..) => continue,
+                    Ok(0) | Err(_) => return Poll::Ready(Err(Broken::Off)),
+                }
+            }
+            self.link.input.consume(self.head.bytes);
+            match self.head.status {
+                101 => return Poll::Ready(Err(Broken::Switched)),
+                100..200 => {}
+                _ => {
+                    self.body = framing::answer_body(&self.head, method).ok_or(Broken::Unsound)?;
+                    let closes = self.head.lines.all("connection").any(|value| has_token(value, "close"));
+                    self.reusable =
+                        self.head.version == Version::HTTP_11 && !closes && !matches!(self.body, Body::ToEnd);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// Moves the answer on to its caller.
+    pub(super) fn poll_answer(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<EndReason> {
+        loop {
+            let Ok(piece) = self.body.look(&mut self.link.input) else {
+                return Poll::Ready(EndReason::UpstreamGone);
+            };
+            match piece {
+                Piece::Data(length) => {
+                    if ready!(self.poll_pass(caller, cx, length)).is_err() {
+                        return Poll::Ready(EndReason::ClientGone);
+                    }
+                }
+                Piece::Starved => {
+                    if !caller.link.is_flushed() && ready!(caller.poll_flush(cx)).is_err() {
+                        return Poll::Ready(EndReason::ClientGone);
+                    }
+                    match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
+                        Ok(1..) => caller.watch.moved(),
+                        Ok(0) if self.body.connection_ended() => {}
+                        Ok(0) | Err(_) => return Poll::Ready(EndReason::UpstreamGone),
+                    }
+                }
+                Piece::Ended => {
+                    if std::mem::take(&mut self.chunked) {
+                        caller.link.output().extend_from_slice(b"0\r\n");
+                        apply::answer_trailers(caller.link.output(), &self.body.trailers());
+                        caller.link.output().extend_from_slice(b"\r\n");
+                    }
+                    let flushed = ready!(caller.poll_flush(cx));
+                    return Poll::Ready(if flushed.is_ok() { EndReason::Done } else { EndReason::ClientGone });
+                }
+            }
+        }
+    }
+
+    /// Passes on what is there of the answer, up to so many bytes.
+    fn poll_pass(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>, there: usize) -> Poll<std::io::Result<()>> {
+        if self.chunked && self.chunk_left == 0 {
+            self.chunk_left = there;
+            // Writing to memory does not fail.
+            drop(write!(caller.link.output(), "{there:x}\r\n"));
+        }
+        let length = if self.chunked { there.min(self.chunk_left) } else { there };
+        let data = self.link.input.data().get(..length).unwrap_or_default();
+        let taken = ready!(caller.poll_send(cx, data))?;
+        self.link.input.consume(taken);
+        self.body.took(taken);
+        self.bytes_out += taken as u64;
+        if self.chunked {
+            self.chunk_left -= taken;
+            if self.chunk_left == 0 {
+                caller.link.output().extend_from_slice(b"\r\n");
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads the answer to its end and throws it away.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            match self.body.look(&mut self.link.input) {
+                Err(_) => return Poll::Ready(false),
+                Ok(Piece::Ended) => return Poll::Ready(true),
+                Ok(Piece::Data(length)) => {
+                    self.link.input.consume(length);
+                    self.body.took(length);
+                }
+                Ok(Piece::Starved) => match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
+                    Ok(1..) => {}
+                    Ok(0) => return Poll::Ready(self.body.connection_ended()),
+                    Err(_) => return Poll::Ready(false),
+                },
+            }
+        }
+    }
+}

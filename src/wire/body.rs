@@ -1,0 +1,99 @@
+//! Where a body is in the bytes that come, and where it ends (RFC 9112 §6.3).
+
+use super::Buffer;
+use crate::domain::http1::{Chunks, Lines, Malformed, Next};
+
+/// How a body is framed, and how far it has come.
+#[derive(Debug)]
+pub enum Body {
+    /// So many bytes are left.
+    Length(u64),
+    /// In chunks.
+    Chunked(Box<Chunks>),
+    /// As long as the connection lives.
+    ToEnd,
+    /// As long as the connection lived.
+    Ended,
+}
+
+/// What comes next of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// So many bytes at the beginning of the buffer are the body's.
+    Data(usize),
+    /// Nothing is there: more has to be read.
+    Starved,
+    /// It has ended.
+    Ended,
+}
+
+/// What [`Body::look`] finds.
+pub type Outcome = Result<Piece, Malformed>;
+
+impl Body {
+    /// A chunked body that has not begun.
+    #[must_use]
+    pub fn chunked() -> Self {
+        Self::Chunked(Box::default())
+    }
+
+    /// Looks at what is there; framing at its beginning is used up.
+    ///
+    /// # Errors
+    /// When the framing is wrong.
+    pub fn look(&mut self, input: &mut Buffer) -> Outcome {
+        let left = match self {
+            Self::Length(0) | Self::Ended => return Ok(Piece::Ended),
+            Self::Length(left) => *left,
+            Self::ToEnd => u64::MAX,
+            Self::Chunked(chunks) => {
+                let (used, next) = chunks.read(input.data())?;
+                input.consume(used);
+                match next {
+                    Next::Data(left) => left,
+                    Next::More => return Ok(Piece::Starved),
+                    Next::End => return Ok(Piece::Ended),
+                }
+            }
+        };
+        let there = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        Ok(if there == 0 { Piece::Starved } else { Piece::Data(there) })
+    }
+
+    /// So many bytes of it were used.
+    pub fn took(&mut self, taken: usize) {
+        match self {
+            Self::Length(left) => *left = left.saturating_sub(taken as u64),
+            Self::Chunked(chunks) => chunks.took(taken as u64),
+            Self::ToEnd | Self::Ended => {}
+        }
+    }
+
+    /// The connection has ended. `false` if the body has not.
+    pub fn connection_ended(&mut self) -> bool {
+        if matches!(self, Self::ToEnd) {
+            *self = Self::Ended;
+        }
+        self.has_ended()
+    }
+
+    /// Has it ended?
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunks) => chunks.has_ended(),
+            Self::ToEnd => false,
+            Self::Ended => true,
+        }
+    }
+
+    /// The lines behind its last chunk.
+    #[must_use]
+    pub fn trailers(&self) -> Lines {
+        match self {
+            Self::Chunked(chunks) => chunks.trailer_lines(),
+            Self::Length(_) | Self::ToEnd | Self::Ended => Lines::default(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A socket, what was read from it, and what is to be written to it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Buffer;
+
+/// Output memory that is kept for the next message.
+const OUTPUT_KEPT: usize = 16 * 1024;
+
+/// One end of a connection.
+pub struct Link<S> {
+    stream: S,
+    /// What was read and not yet used.
+    pub input: Buffer,
+    output: Vec<u8>,
+    /// How much of `output` has been written.
+    written: usize,
+    /// Has anything been written since this was last asked?
+    pub moved: bool,
+}
+
+// Its bytes may be a customer's: they are never shown.
+impl<S> std::fmt::Debug for Link<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("input", &self.input).finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
+    /// A connection of which nothing has been read.
+    pub fn new(stream: S) -> Self {
+        Self { stream, input: Buffer::default(), output: Vec::new(), written: 0, moved: false }
+    }
+
+    /// The socket.
+    pub const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// What will be written before anything else: append to it.
+    pub const fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Is all written that was to be?
+    #[must_use]
+    pub const fn is_flushed(&self) -> bool {
+        self.written == self.output.len()
+    }
+
+    /// Forgets what was to be written.
+    pub fn discard_output(&mut self) {
+        self.output.clear();
+        self.written = 0;
+    }
+
+    /// Nothing will be said for a while: memory is given back.
+    pub fn park(&mut self) {
+        self.input.park();
+        self.discard_output();
+        self.output = Vec::new();
+    }
+
+    /// Reads once; see [`Buffer::poll_fill`].
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<usize>> {
+        self.input.poll_fill(&mut self.stream, cx, max)
+    }
+
+    /// Writes what was appended to the output, to its end.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.is_flushed() {
+            ready!(self.poll_send(cx, &[]))?;
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Writes what was appended to the output and then of `data` what the socket takes, in one go. Gives how much of
+    /// `data` was taken, which may be nothing: call it again.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let before = self.output.get(self.written..).unwrap_or_default();
+        let sent = if data.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_write(cx, before))?
+        } else if before.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_write(cx, data))?
+        } else {
+            ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &[IoSlice::new(before), IoSlice::new(data)]))?
+        };
+        if sent == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.moved = true;
+        let taken = sent.saturating_sub(before.len());
+        self.written += sent - taken;
+        if self.is_flushed() {
+            self.discard_output();
+            if self.output.capacity() > OUTPUT_KEPT {
+                self.output = Vec::new();
+            }
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Says that nothing more will be written.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

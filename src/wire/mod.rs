@@ -1,0 +1,14 @@
+//! HTTP/1.1 on sockets: what the side of the callers and the side of the services have in common.
+//!
+//! A [`Link`] is a socket with what was read from it and what is to be written to it; a [`Body`] says where in that a
+//! body is. Nobody here decides anything. A connection on which nothing is going on holds no memory for bytes.
+
+mod body;
+mod buffer;
+mod link;
+mod watch;
+
+pub use self::body::{Body, Outcome, Piece};
+pub use self::buffer::Buffer;
+pub use self::link::Link;
+pub use self::watch::Watch;

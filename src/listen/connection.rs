@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
-use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, OwnAnswer};
+use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
 use crate::wire::{Link, Watch};
 
 /// Beyond the bound of heads so much is read: then the answer says what was wrong.
@@ -56,7 +56,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
 
 async fn requests(socket: TcpStream, serving: Serving) {
     let (mut link, mut head) = (Link::new(socket), Head::default());
-    let quiet = loop {
+    let sending = loop {
         serving.watch.idle();
         match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, cx)).await {
             Ok(()) => {}
@@ -66,34 +66,42 @@ async fn requests(socket: TcpStream, serving: Serving) {
                 let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
                 let answer = proxy::refuse_head(&serving.gate, fault);
                 write(&mut link, &serving, &answer, Hop { keep: false, ..Hop::of(&Head::default(), false) }).await;
-                break false;
+                break true;
             }
         }
         serving.watch.request();
         // Boxed, so that a connection on which nothing is going on stays small.
-        if !Box::pin(request(&mut link, &head, &serving)).await {
-            break link.input.is_empty();
+        match Box::pin(request(&mut link, &head, &serving)).await {
+            // A stop may have come meanwhile.
+            Onward::Keep if !serving.watch.is_draining() => {}
+            Onward::Keep | Onward::Close => break !link.input.is_empty(),
+            Onward::CloseSending => break true,
         }
     };
-    if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && !quiet {
+    if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {
         serving.watch.linger();
         let mut thrown_away = 0;
         poll_fn(|cx| poll_linger(&mut link, &mut thrown_away, cx)).await;
     }
 }
 
-/// Handles one request. Gives whether the connection goes on.
-async fn request(link: &mut Link<TcpStream>, head: &Head, serving: &Serving) -> bool {
+/// Handles one request.
+async fn request(link: &mut Link<TcpStream>, head: &Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
     let mut caller = Caller { link, watch: &serving.watch, peer: serving.peer };
     let answer = match proxy::handle(&serving.gate, head, &mut caller, hop).await {
-        Handled::Passed(keep) => return keep && !serving.watch.is_draining(),
+        Handled::Passed(onward) => return onward,
         Handled::Own(answer) => answer,
         Handled::Erase(call) => Box::pin(erase(&serving.eraser, *call)).await,
     };
     // The stop may have come meanwhile.
     let keep = hop.keep && !answer.close && !serving.watch.is_draining();
-    write(caller.link, serving, &answer, Hop { keep, ..hop }).await && keep
+    let written = write(caller.link, serving, &answer, Hop { keep, ..hop }).await;
+    match (written && keep, answer.close) {
+        (true, _) => Onward::Keep,
+        (false, true) => Onward::CloseSending,
+        (false, false) => Onward::Close,
+    }
 }
 
 /// Reads the next head.

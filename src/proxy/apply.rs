@@ -52,7 +52,7 @@ struct Written {
 /// Appends one line.
 pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
+    out.extend_from_slice(if value.is_empty() { b":" } else { b": " });
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }

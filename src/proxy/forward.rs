@@ -6,7 +6,7 @@ use std::rc::Rc;
 use http::{Method, Version};
 use smallvec::SmallVec;
 
-use super::Gate;
+use super::{Gate, Onward};
 use super::apply::{self, AnswerFraming};
 use super::caller::{Caller, Lost};
 use super::entry::Entry;
@@ -27,14 +27,14 @@ pub(super) struct Failed {
     pub(super) close: bool,
 }
 
-/// Sends it and passes on the answer. Gives whether the caller's connection can go on.
+/// Sends it and passes on the answer.
 pub(super) async fn forward(
     gate: &Rc<Gate>,
     caller: &mut Caller<'_>,
     beginning: Beginning,
     hop: Hop,
     request_id: &RequestId,
-) -> Result<bool, Failed> {
+) -> Result<Onward, Failed> {
     let pool = gate.pool(beginning.destination.index);
     let mut exchange = Exchange::new(gate, beginning);
     let mut idle = pool.idle(gate.now());
@@ -52,15 +52,21 @@ pub(super) async fn forward(
             // The connection had died in the pool: one new one is tried.
             Err(NoAnswer::Stale) => exchange.begin_again(),
             // The exchange sees to its own end.
-            Err(NoAnswer::Caller(Lost::Gone)) => return Ok(false),
+            Err(NoAnswer::Caller(Lost::Gone)) => return Ok(Onward::Close),
             Err(why) => return Err(failed(why, exchange)),
         }
     }
-    let Some(keep) = write_head(&mut exchange, caller, hop, request_id) else { return Ok(false) };
+    let Some(keep) = write_head(&mut exchange, caller, hop, request_id) else {
+        return Ok(Onward::Close);
+    };
     let ended = poll_fn(|cx| exchange.poll_bodies(caller, cx)).await;
-    let keep = keep && ended == EndReason::Done && exchange.is_sent_whole();
+    let onward = match (ended, exchange.inbound.has_come()) {
+        (EndReason::Done, true) if keep => Onward::Keep,
+        (EndReason::Done, false) => Onward::CloseSending,
+        _ => Onward::Close,
+    };
     exchange.end(ended);
-    Ok(keep)
+    Ok(onward)
 }
 
 /// Appends the head of the answer, and gives whether the caller's connection goes on behind it.

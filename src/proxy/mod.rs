@@ -52,12 +52,23 @@ use crate::wire::Body;
 /// What became of a request.
 #[derive(Debug)]
 pub enum Handled {
-    /// It has its answer; `true` if the connection can go on.
-    Passed(bool),
+    /// It has its answer.
+    Passed(Onward),
     /// The gate answers it.
     Own(OwnAnswer),
     /// It is a delete by label: the erasure answers it.
     Erase(Box<EraseCall>),
+}
+
+/// How a connection goes on behind an answer that was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onward {
+    /// With the next request.
+    Keep,
+    /// It ends.
+    Close,
+    /// It ends, and the caller is still sending: it must be able to read the answer.
+    CloseSending,
 }
 
 /// Tells a request's story from beginning to end.
@@ -73,7 +84,7 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
             let method = head.method.clone();
             let beginning = Beginning { destination, method, inbound, chunked, passages, entry, head: lines };
             match forward::forward(gate, caller, beginning, hop, &request_id).await {
-                Ok(keep) => Handled::Passed(keep),
+                Ok(onward) => Handled::Passed(onward),
                 Err(failed) => Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close)),
             }
         }

@@ -93,7 +93,7 @@ fn p8_an_answers_lines_keep_case_order_bytes_and_reason() {
         "Set-Cookie: a=b; Path=/",
         "set-cookie: c=d",
         "Date: Thu, 01 Jan 1970 00:00:00 GMT",
-        "X-Empty: ",
+        "X-Empty:",
         "Server: -",
         "Content-LENGTH: 2",
     ];

@@ -69,8 +69,6 @@ pub(super) struct Exchange {
     /// How much of the chunk that was announced is still to be sent.
     chunk_left: usize,
     bytes_in: u64,
-    /// Bytes of the answer, once the service's side is gone.
-    bytes_out: u64,
     /// `bytes_in` when the service was last given more time.
     bytes_in_before: u64,
 }
@@ -105,7 +103,6 @@ impl Exchange {
             waited: false,
             chunk_left: 0,
             bytes_in: 0,
-            bytes_out: 0,
             bytes_in_before: 0,
         }
     }
@@ -281,20 +278,23 @@ impl Exchange {
 
     /// Given up: what it carried may still be stored by the upstream. The line in the log goes on.
     pub(super) fn give_up(mut self) -> Option<Entry> {
-        self.service = None;
-        let mut entry = self.entry.take()?;
-        entry.carried_in(self.bytes_in);
-        Some(entry)
+        self.remains().entry
     }
 
     fn remains(&mut self) -> Remains {
-        self.bytes_out = self.service.as_ref().map_or(0, |service| service.bytes_out);
+        let service = self.service.take();
+        let mut entry = self.entry.take();
+        if let Some(entry) = &mut entry {
+            entry.carried_in(self.bytes_in);
+            entry.carried_out(service.as_ref().map_or(0, |service| service.bytes_out));
+        }
         Remains {
             gate: Rc::clone(&self.gate),
             index: self.destination.index,
             method: std::mem::take(&mut self.method),
             passages: std::mem::take(&mut self.passages),
-            service: self.service.take(),
+            service,
+            entry,
         }
     }
 }
@@ -307,12 +307,13 @@ enum Stopped {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(entry) = &mut self.entry {
-            entry.carried_in(self.bytes_in);
-            entry.carried_out(self.bytes_out.max(self.service.as_ref().map_or(0, |service| service.bytes_out)));
+        if self.entry.is_none() && self.service.is_none() {
+            return;
         }
-        if self.sent == Sent::Whole && !self.passages.is_empty() && self.service.is_some() {
-            self.remains().outlive();
+        let sent_whole = self.sent == Sent::Whole;
+        let remains = self.remains();
+        if sent_whole && !remains.passages.is_empty() && remains.service.is_some() {
+            remains.outlive();
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::Gate;
+use super::entry::Entry;
 use super::forward::Passages;
 use super::service::Service;
 
@@ -19,6 +20,8 @@ pub(super) struct Remains {
     pub(super) method: Method,
     pub(super) passages: Passages,
     pub(super) service: Option<Service>,
+    /// It is in flight as long as this is held.
+    pub(super) entry: Option<Entry>,
 }
 
 impl Remains {
@@ -30,6 +33,7 @@ impl Remains {
         if let Some(service) = self.service.filter(|service| service.reusable) {
             self.gate.pool(self.index).put_back(service.link, self.gate.now());
         }
+        drop(self.entry);
     }
 
     /// Reads the answer to its end, at most for `response_timeout`.

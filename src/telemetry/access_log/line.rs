@@ -21,11 +21,10 @@ pub(super) struct Layout {
     second: Option<u64>,
     /// What stands before the parts of a second.
     begin: String,
-    /// From behind the time to the first field.
-    level: &'static str,
-    /// The first field of a line of each upstream, with what separates it from the next.
+    /// From behind the time to the method, for each upstream.
     upstreams: Box<[String]>,
-    method: String,
+    /// The same where there is no upstream.
+    nowhere: String,
     call: String,
     status: String,
     refusal: String,
@@ -34,8 +33,8 @@ pub(super) struct Layout {
     took_us: String,
     ended: String,
     request_id: String,
-    /// From behind the last field.
-    end: &'static str,
+    /// What closes a line behind the ID, and one without.
+    ends: [String; 2],
 }
 
 impl Layout {
@@ -43,14 +42,15 @@ impl Layout {
     pub(super) fn new(look: Look, names: &[Arc<str>]) -> Self {
         let key = |name: &str| look.separator().to_owned() + &look.key(name);
         let word = |name: &str| key(name) + "\"";
-        let upstream = |name: &Arc<str>| look.key("upstream") + &look.string(name) + look.separator();
+        let method = look.key("method") + "\"";
+        let upstream =
+            |name| [look.level(), &look.key("upstream"), &look.string(name), look.separator(), &method].concat();
         Self {
             look,
             second: None,
             begin: String::new(),
-            level: look.level(),
-            upstreams: names.iter().map(upstream).collect(),
-            method: look.key("method") + "\"",
+            upstreams: names.iter().map(|name| upstream(name)).collect(),
+            nowhere: look.level().to_owned() + &method,
             call: key("call"),
             status: key("status"),
             refusal: word("refusal"),
@@ -59,7 +59,7 @@ impl Layout {
             took_us: key("took_us"),
             ended: word("ended"),
             request_id: key("request_id") + look.quote(),
-            end: look.end(),
+            ends: [look.quote().to_owned() + look.end(), look.end().to_owned()],
         }
     }
 
@@ -67,8 +67,7 @@ impl Layout {
     pub(super) fn write(&mut self, record: &Packed, unix_us: u64, line: &mut Vec<u8>) {
         self.write_time(unix_us, line);
         let upstream = record.upstream.and_then(|place| self.upstreams.get(usize::from(place)));
-        put(line, upstream.map_or("", String::as_str));
-        put_word(line, &self.method, record.method.as_str());
+        put_word(line, upstream.unwrap_or(&self.nowhere), record.method.as_str());
         if let Some(call) = &record.call {
             put(line, &self.call);
             self.write_string(call, line);
@@ -81,12 +80,14 @@ impl Layout {
         put_number(line, &self.bytes_out, record.bytes_out);
         put_number(line, &self.took_us, record.took_us);
         put_word(line, &self.ended, record.ended.as_str());
+        let [behind_id, end] = &self.ends;
         if let Some(id) = record.request_id {
             put(line, &self.request_id);
             put(line, id.hyphenated().encode_lower(&mut [0; uuid::fmt::Hyphenated::LENGTH]));
-            put(line, self.look.quote());
+            put(line, behind_id);
+        } else {
+            put(line, end);
         }
-        put(line, self.end);
     }
 
     /// The time with its microseconds. All but those changes once a second and is kept.
@@ -102,7 +103,6 @@ impl Layout {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(MICROS_PER_SECOND + unix_us % MICROS_PER_SECOND);
         put(line, digits.get(1..).unwrap_or_default());
-        put(line, self.level);
     }
 
     fn write_string(&self, text: &str, line: &mut Vec<u8>) {
@@ -148,6 +148,7 @@ impl Look {
         }
     }
 
+    /// Behind the time.
     const fn level(self) -> &'static str {
         match self.format {
             LogFormat::Json => "Z\",\"level\":\"INFO\",",
@@ -156,6 +157,7 @@ impl Look {
         }
     }
 
+    /// Before a value.
     fn key(self, name: &str) -> String {
         match self.format {
             LogFormat::Json => format!("\"{name}\":"),
@@ -164,6 +166,7 @@ impl Look {
         }
     }
 
+    /// Between two fields.
     const fn separator(self) -> &'static str {
         match self.format {
             LogFormat::Json => ",",
@@ -187,6 +190,7 @@ impl Look {
         }
     }
 
+    /// Behind the last field.
     const fn end(self) -> &'static str {
         match self.format {
             LogFormat::Json => ",\"target\":\"access\"}\n",

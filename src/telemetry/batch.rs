@@ -1,53 +1,75 @@
-//! Standard error, line by line for everyone but the access log's thread, which writes a whole batch at once: a busy gate
-//! writes thousands of lines a second, and each by itself would cost a system call.
+//! Lines that are written together: a busy gate writes thousands a second, and each by itself would cost a system call.
 
-use std::cell::RefCell;
-use std::io::{self, Write};
-
-thread_local! {
-    /// The lines of this thread's batch, if it writes in batches.
-    static BATCH: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-}
+use std::io::Write;
 
 /// A batch that grows beyond this is written before its end.
-const BATCH_BYTES_MAX: usize = 64 * 1024;
+const BYTES_MAX: usize = 64 * 1024;
+/// Room for the line that goes beyond.
+const ROOM: usize = BYTES_MAX + 1024;
 
-/// From now on this thread's lines wait for [`flush`].
-pub(super) fn begin() {
-    BATCH.with_borrow_mut(|batch| *batch = Some(Vec::with_capacity(BATCH_BYTES_MAX)));
+/// Whole lines on their way to `out`.
+#[derive(Debug)]
+pub(super) struct Batch<W> {
+    lines: Vec<u8>,
+    out: W,
 }
 
-/// Writes what waits. Standard error that cannot be written leaves nobody to tell.
-pub(super) fn flush() {
-    BATCH.with_borrow_mut(|batch| {
-        if let Some(lines) = batch.as_mut().filter(|lines| !lines.is_empty()) {
-            io::stderr().write_all(lines).ok();
-            lines.clear();
-        }
-    });
-}
-
-/// Standard error, as the log writes it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stderr;
-
-impl Write for Stderr {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let waits = BATCH.with_borrow_mut(|batch| match batch {
-            Some(lines) if lines.len() + line.len() <= BATCH_BYTES_MAX => {
-                lines.extend_from_slice(line);
-                true
-            }
-            _ => false,
-        });
-        if waits {
-            return Ok(line.len());
-        }
-        flush();
-        io::stderr().write_all(line).map(|()| line.len())
+impl<W: Write> Batch<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { lines: Vec::with_capacity(ROOM), out }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// `put` puts a line at the end of what waits.
+    pub(super) fn add(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        put(&mut self.lines);
+        if self.lines.len() >= BYTES_MAX {
+            self.flush();
+        }
+    }
+
+    /// Writes what waits. A place that cannot be written leaves nobody to tell.
+    pub(super) fn flush(&mut self) {
+        if !self.lines.is_empty() {
+            self.out.write_all(&self.lines).ok();
+            self.lines.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::{BYTES_MAX, Batch};
+
+    /// What was written, write by write.
+    #[derive(Default)]
+    struct Writes(Vec<Vec<u8>>);
+
+    impl Write for &mut Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_batch_is_one_write_of_whole_lines_and_one_that_is_too_long_is_several() {
+        let line = b"a line\n";
+        let mut writes = Writes::default();
+        let mut batch = Batch::new(&mut writes);
+        batch.flush();
+        for _ in 0..=BYTES_MAX / line.len() {
+            batch.add(|lines| lines.extend_from_slice(line));
+        }
+        batch.add(|lines| lines.extend_from_slice(line));
+        batch.add(|lines| lines.extend_from_slice(line));
+        batch.flush();
+        let lengths: Vec<usize> = writes.0.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [BYTES_MAX / line.len() * line.len() + line.len(), 2 * line.len()]);
     }
 }

@@ -1,6 +1,6 @@
 //! The clock on the wall. Everything else gets its time as an argument or from tokio.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
@@ -8,9 +8,14 @@ use crate::domain::UnixSeconds;
 
 /// Now. A clock set before 1970 reads as 1970.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub fn unix_now() -> UnixSeconds {
-    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    UnixSeconds(since_1970().as_secs())
+}
+
+/// Now, with the parts of a second.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+pub(super) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// As RFC 3339 writes it, in UTC: `2018-05-25T00:00:00Z`. Times beyond the year 9999 read as its end.

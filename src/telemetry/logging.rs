@@ -3,17 +3,19 @@
 //! The operator's filter decides what is shown, with one exception: what libraries say below INFO is never written,
 //! whatever the filter says. Such lines quote headers and keys, and a customer's ID must not reach a log (P7).
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
+use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
 use tracing_subscriber::fmt;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use super::batch::Stderr;
 use crate::config::{Log, LogFormat};
 
 /// Why there is no log.
@@ -43,13 +45,67 @@ pub struct LogGuard(());
 /// # Errors
 /// When the filter cannot be read, or logging was set up before.
 pub fn init(log: &Log) -> Result<LogGuard, LoggingError> {
-    let filter = filter(log)?;
-    let lines = lines(log.format, || Stderr, std::io::stderr().is_terminal());
+    let look = Look { format: log.format, ansi: io::stderr().is_terminal() };
+    // Asked before there is a log: what passes a filter is worked out anew for each, and the last one should be alone.
+    let shows_access = lets_access_pass(filter(log)?);
     tracing_subscriber::registry()
-        .with(lines.with_filter(filter.and(filter_fn(may_be_written))))
+        .with(lines(look, io::stderr).with_filter(filter(log)?.and(filter_fn(may_be_written))))
         .try_init()
         .map_err(LoggingError::Twice)?;
+    if shows_access {
+        // Logging is set up once, so there is no other look.
+        ACCESS_LOOK.set(look).ok();
+    }
     Ok(LogGuard(()))
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) format: LogFormat,
+    /// Colours, for a terminal.
+    pub(super) ansi: bool,
+}
+
+/// How access lines look in this process's log, once it is set up and if its filter lets them pass.
+static ACCESS_LOOK: OnceLock<Look> = OnceLock::new();
+
+/// How access lines are to look; `None` if nobody wants them.
+pub(super) fn access_look() -> Option<Look> {
+    ACCESS_LOOK.get().copied()
+}
+
+/// Does the filter let access lines pass? It never changes, so it is asked once: by an event with the line's target,
+/// level and fields, which goes nowhere. (`tracing::enabled!` is no help: where a filter is put on one layer it may say
+/// yes to what that filter stops.)
+fn lets_access_pass(filter: EnvFilter) -> bool {
+    let passed = Arc::new(AtomicBool::new(false));
+    let probe = tracing_subscriber::registry().with(Probe(Arc::clone(&passed)).with_filter(filter));
+    tracing::subscriber::with_default(probe, || {
+        tracing::info!(
+            target: "access",
+            upstream = Empty,
+            method = Empty,
+            call = Empty,
+            status = Empty,
+            refusal = Empty,
+            bytes_in = Empty,
+            bytes_out = Empty,
+            took_us = Empty,
+            ended = Empty,
+            request_id = Empty,
+        );
+    });
+    passed.load(Relaxed)
+}
+
+/// Set by any event that comes through.
+struct Probe(Arc<AtomicBool>);
+
+impl<S: tracing::Subscriber> Layer<S> for Probe {
+    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 fn filter(log: &Log) -> Result<EnvFilter, LoggingError> {
@@ -63,13 +119,14 @@ fn filter(log: &Log) -> Result<EnvFilter, LoggingError> {
         .map_err(|source| LoggingError::Filter { place, source })
 }
 
-fn lines<S, W>(format: LogFormat, writer: W, ansi: bool) -> Box<dyn Layer<S> + Send + Sync>
+/// The layer that writes them.
+pub(super) fn lines<S, W>(look: Look, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
     W: for<'writer> fmt::MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let layer = fmt::layer().with_writer(writer).with_ansi(ansi);
-    match format {
+    let layer = fmt::layer().with_writer(writer).with_ansi(look.ansi);
+    match look.format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     }
@@ -84,7 +141,9 @@ fn may_be_written(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{EnvFilter, FilterExt, Layer, LogFormat, SubscriberExt, filter_fn, lines, may_be_written};
+    use super::{
+        EnvFilter, FilterExt, Layer, LogFormat, Look, SubscriberExt, filter_fn, lets_access_pass, lines, may_be_written,
+    };
     use tracing_subscriber::Registry;
 
     use crate::telemetry::tests::Sink;
@@ -92,7 +151,7 @@ mod tests {
     fn with_log(format: LogFormat, directives: &str, say: impl FnOnce()) -> String {
         let sink = Sink::default();
         let filter = EnvFilter::new(directives).and(filter_fn(may_be_written));
-        let lines = lines::<Registry, _>(format, sink.clone(), false).with_filter(filter);
+        let lines = lines::<Registry, _>(Look { format, ansi: false }, sink.clone()).with_filter(filter);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), say);
         sink.text()
     }
@@ -125,5 +184,28 @@ mod tests {
             tracing::info!(target: "forgetgate", "own");
         });
         assert!(!log.contains("200") && log.contains("own"), "{log}");
+    }
+
+    #[test]
+    fn the_access_line_is_wanted_where_the_filter_lets_such_an_event_pass() {
+        let filters = [
+            ("info", true),
+            ("info,access=off", false),
+            ("warn", false),
+            ("off", false),
+            ("warn,access=info", true),
+            ("trace,access=warn", false),
+            ("info,h2=debug", true),
+            ("info,access[{refusal}]=off", false),
+            ("warn,[request]=info", false),
+            ("info,[request]=trace", true),
+        ];
+        for (directives, expected) in filters {
+            let event = with_log(LogFormat::Text, directives, || {
+                tracing::info!(target: "access", status = 200, refusal = None::<&str>);
+            });
+            let wanted = lets_access_pass(EnvFilter::new(directives));
+            assert_eq!((wanted, !event.is_empty()), (expected, expected), "{directives}");
+        }
     }
 }

@@ -1,0 +1,110 @@
+//! One line a request, written off the worker.
+//!
+//! A worker pushes a small record and goes on. The writer sleeps between batches instead of being woken by each record,
+//! so a busy worker pays for no system call. When the queue is full the line is dropped and counted: requests never wait
+//! for a log. Where the operator's filter wants no such lines there is no queue and no writer at all.
+
+mod line;
+mod record;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use tokio::time::Instant;
+
+pub use self::record::{AccessRecord, EndReason};
+
+use self::record::Packed;
+use self::writer::{Message, Writer};
+use super::events;
+use super::logging::{Look, access_look};
+use super::registry::Registry;
+
+/// Lines that may wait.
+const WAITING_MAX: usize = 16 * 1024;
+
+/// Where workers put their records. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct AccessLog(Option<Arc<Queue>>);
+
+#[derive(Debug)]
+struct Queue {
+    lines: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl AccessLog {
+    /// Starts the writer, after [`init`](super::init_logging). `names` are the upstreams' names in the order of the
+    /// configuration. Keep an `Option<AccessLog>`, `None` with `log.access = false` or if it is not
+    /// [shown](Self::is_shown): then a request costs nothing here.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    #[expect(clippy::needless_pass_by_value, reason = "the names are shared, whether they are kept or only read here")]
+    pub fn start(names: Arc<[Arc<str>]>, registry: Arc<Registry>) -> io::Result<(Self, AccessWriter)> {
+        let Some(look) = access_look() else {
+            return Ok((Self(None), AccessWriter(None)));
+        };
+        let (queue, writer) = queued(&names, registry, look, io::stderr());
+        let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
+        Ok((Self(Some(Arc::clone(&queue))), AccessWriter(Some((queue, thread)))))
+    }
+
+    /// Is there anybody who wants the lines? Not where logging has not been set up or the filter (`log.level`,
+    /// `RUST_LOG`) lets none pass; records that are handed over then are forgotten.
+    #[must_use]
+    pub const fn is_shown(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Hands over the record of a request that has ended just now. It never waits: a full queue drops the line, and the
+    /// drop is counted and shown.
+    pub fn record(&self, record: AccessRecord) {
+        if self.is_shown() {
+            self.record_at(record, Instant::now());
+        }
+    }
+
+    /// Like [`record`](Self::record), for one who has looked at the clock already: `ended` is when the request ended.
+    pub fn record_at(&self, record: AccessRecord, ended: Instant) {
+        if let Some(queue) = &self.0 {
+            queue.put(Packed::of(record, ended));
+        }
+    }
+}
+
+impl Queue {
+    fn put(&self, record: Packed) {
+        if self.lines.try_send(Message::Line(record)).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+fn queued<W: io::Write>(names: &[Arc<str>], registry: Arc<Registry>, look: Look, out: W) -> (Arc<Queue>, Writer<W>) {
+    let (lines, waiting) = sync_channel(WAITING_MAX);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let writer = Writer::new(waiting, Arc::clone(&dropped), line::Layout::new(look, names), registry, out);
+    (Arc::new(Queue { lines, dropped }), writer)
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub struct AccessWriter(Option<(Arc<Queue>, JoinHandle<()>)>);
+
+impl AccessWriter {
+    /// Writes what was handed over until now, then ends the thread. Blocks for that time.
+    pub fn finish(self) {
+        let Some((queue, thread)) = self.0 else { return };
+        if queue.lines.send(Message::Stop).is_ok() && thread.join().is_err() {
+            events::TaskPanicked { task: "access log" }.emit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

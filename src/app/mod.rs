@@ -290,7 +290,7 @@ fn access_log(
         return Ok((None, None));
     }
     let (log, writer) = AccessLog::start(names.into(), Arc::clone(registry)).map_err(StartError::Thread)?;
-    Ok((Some(log), Some(writer)))
+    Ok((log.is_shown().then_some(log), Some(writer)))
 }
 
 fn bind(address: &Address) -> Result<Bound, StartError> {

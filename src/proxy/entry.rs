@@ -149,8 +149,9 @@ impl Drop for Entry {
             upstream.request_ended();
         }
         if let Some(log) = &self.log {
-            self.record.took = self.began.elapsed();
-            log.record(self.record.clone());
+            let now = Instant::now();
+            let call = self.record.call.take();
+            log.record_at(AccessRecord { call, took: now - self.began, ..self.record.clone() }, now);
         }
     }
 }

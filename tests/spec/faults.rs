@@ -94,17 +94,14 @@ fn p8_a_connection_that_died_in_the_pool_is_replaced_if_nothing_was_sent() {
     };
     let world = World::before(Upstream::serving(closing), Plan::default());
     let mut client = world.client();
-    let mut good = 0;
-    for _ in 0..200 {
+    for number in 1..=50 {
         let answer = client.ask(message());
-        if answer.status == 200 {
-            good += 1;
-        } else {
-            answer.assert_refused(502, "upstream_unreachable");
-        }
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        assert_eq!(world.upstream.connections(), number);
+        // Where the service closes while the next request is on its way, nobody can know what became of that.
+        eventually("the service has closed it", || world.upstream.open() == 0);
     }
-    assert_eq!(world.upstream.seen().len(), good, "each was done once");
-    assert!(good >= 190, "only {good} of 200 were answered");
+    assert_eq!(world.upstream.seen().len(), 50, "each was done once");
 }
 
 #[test]

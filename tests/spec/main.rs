@@ -7,6 +7,8 @@
 mod answers;
 mod authority;
 mod client;
+mod codec_heads;
+mod codec_wire;
 mod derive;
 mod disconnects;
 mod faults;

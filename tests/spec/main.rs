@@ -7,7 +7,10 @@
 mod answers;
 mod authority;
 mod client;
+mod codec_bodies;
+mod codec_expect;
 mod codec_heads;
+mod codec_new;
 mod codec_wire;
 mod derive;
 mod disconnects;

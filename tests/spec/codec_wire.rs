@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::client::Client;
+use crate::client::{Client, latin1, request, values};
 use crate::upstream::{Connection, Upstream};
 use crate::world::{Plan, World};
 
@@ -103,10 +103,66 @@ pub(crate) fn echoing() -> World {
     World::before(Upstream::serving(echo), Plan::default())
 }
 
+/// What a caller makes of all the bytes of one answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// Nothing at all, or less than its head or its framing promised.
+    Part,
+    /// Status and body, to the end that its one framing promised.
+    Whole(u16, String),
+    /// Something that two readers would read differently.
+    Unclear(String),
+}
+
+/// Sends a request that is the last of its connection, and reads what comes, as strictly as can be.
+#[track_caller]
+pub(crate) fn made_of_the_last(client: &mut Client, line: &str) -> Made {
+    client.send(request(line, &["Connection: close"], ""));
+    let all = latin1(&client.rest());
+    let Some((head, body)) = all.split_once("\r\n\r\n") else { return Made::Part };
+    let status = head[9..12].parse().unwrap();
+    let (lengths, codings) = (values(head, "content-length"), values(head, "transfer-encoding"));
+    match (lengths.as_slice(), codings.as_slice()) {
+        ([length], []) if length.bytes().all(|byte| byte.is_ascii_digit()) && !length.is_empty() => {
+            let length: usize = length.parse().unwrap();
+            match body.len() {
+                len if len == length => Made::Whole(status, body.to_owned()),
+                len if len < length => Made::Part,
+                _ => Made::Unclear(all),
+            }
+        }
+        ([], [coding]) if coding == "chunked" => match unchunked(body) {
+            Some((body, "")) => Made::Whole(status, body),
+            Some(_) => Made::Unclear(all),
+            None => Made::Part,
+        },
+        _ => Made::Unclear(all),
+    }
+}
+
+/// A body whose chunks end, and what comes behind them.
+fn unchunked(mut rest: &str) -> Option<(String, &str)> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            rest = after;
+            break;
+        }
+        body.push_str(after.get(..size)?);
+        rest = after.get(size..)?.strip_prefix("\r\n")?;
+    }
+    while !rest.starts_with("\r\n") {
+        rest = rest.split_once("\r\n")?.1;
+    }
+    Some((body, &rest[2..]))
+}
+
 /// The connection answers no more: whatever still came is no further answer.
 #[track_caller]
 pub(crate) fn assert_over(client: &mut Client, about: &str) {
     client.finish_sending();
-    let rest = crate::client::latin1(&client.rest());
+    let rest = latin1(&client.rest());
     assert!(!rest.contains("HTTP/1."), "{about}: there was a further answer: {rest}");
 }

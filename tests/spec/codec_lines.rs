@@ -43,9 +43,9 @@ fn p8_all_bytes_that_a_value_may_have_pass_both_ways() {
         client.send([b"GET /api/v9/x HTTP/1.1\r\nHost: a\r\n", &line[..], b"\r\n\r\n"].concat());
         let wanted = crate::client::latin1(&line);
         let head = client.head();
-        assert!(head.split("\r\n").any(|line| line == wanted), "{head}");
+        assert!(head.split("\r\n").any(|line| line.trim_end() == wanted.trim_end()), "{head}");
         let seen = world.upstream.seen().pop().unwrap();
-        assert!(seen.lines().contains(&wanted.as_str()), "{}", seen.head);
+        assert!(seen.lines().into_iter().any(|line| line.trim_end() == wanted.trim_end()), "{}", seen.head);
     }
 }
 
@@ -66,10 +66,18 @@ fn p8_all_bytes_that_a_name_may_have_pass_both_ways() {
 #[test]
 fn p8_lines_of_one_name_keep_their_number_order_and_case_both_ways() {
     let world = World::start();
-    let lines = ["Set-Cookie: a=1; Expires=Thu, 01 Jan", "Set-cookie: b=2", "SET-COOKIE: a=1; Expires=Thu, 01 Jan", "Set-Cookie:"];
-    world.upstream.will_say(format!("HTTP/1.1 200 OK\r\nB: 1\r\n{}\r\nA: 2\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n")));
-    let answer = world.ask(request(ANY, &[&["B: 1"], &lines[..], &["A: 2", "Content-Length: 0"]].concat(), ""));
-    let wanted = [&["B: 1"], &lines[..], &["A: 2", "Content-Length: 0"]].concat();
+    let lines = [
+        "Set-Cookie: a=1; Expires=Thu, 01 Jan",
+        "Set-cookie: b=2",
+        "SET-COOKIE: a=1; Expires=Thu, 01 Jan",
+        "Set-Cookie:",
+    ];
+    world.upstream.will_say(format!(
+        "HTTP/1.1 200 OK\r\nB: 1\r\n{}\r\nA: 2\r\nContent-Length: 2\r\n\r\n{{}}",
+        lines.join("\r\n")
+    ));
+    let answer = world.ask(request(ANY, &[&["B: 1"], &lines[..], &["A: 2", "Content-Length: 2"]].concat(), "{}"));
+    let wanted = [&["B: 1"], &lines[..], &["A: 2", "Content-Length: 2"]].concat();
     let as_written = |line: &str| line.trim_end().to_owned();
     let wanted: Vec<String> = wanted.into_iter().map(as_written).collect();
     let got: Vec<String> = answer.head.split("\r\n").skip(1).map(as_written).collect();
@@ -99,10 +107,30 @@ fn p8_what_an_answer_nominates_goes_no_further() {
 #[test]
 fn p9_what_is_no_status_line_is_no_answer() {
     let lines = [
-        "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 099 OK", "HTTP/1.1 2x0 OK", "HTTP/1.1 -20 OK", "HTTP/1.1 OK", "HTTP/1.1",
-        "HTTP/1.1 ", "HTTP/1.1\t200 OK", "HTTP/1.1  200 OK", "HTTP/2 200", "HTTP/1.2 200 OK", "HTTP/0.9 200 OK", "http/1.1 200 OK",
-        "ICY 200 OK", "HTTP1.1 200 OK", " HTTP/1.1 200 OK", "HTTP/1.1 200\rOK", "HTTP/1.1 200 O\0K", "GET / HTTP/1.1", "200 OK",
-        "{}", "<html>", "\0",
+        "HTTP/1.1 20 OK",
+        "HTTP/1.1 2000 OK",
+        "HTTP/1.1 099 OK",
+        "HTTP/1.1 2x0 OK",
+        "HTTP/1.1 -20 OK",
+        "HTTP/1.1 OK",
+        "HTTP/1.1",
+        "HTTP/1.1 ",
+        "HTTP/1.1\t200 OK",
+        "HTTP/1.1  200 OK",
+        "HTTP/2 200",
+        "HTTP/1.2 200 OK",
+        "HTTP/0.9 200 OK",
+        "http/1.1 200 OK",
+        "ICY 200 OK",
+        "HTTP1.1 200 OK",
+        " HTTP/1.1 200 OK",
+        "HTTP/1.1 200\rOK",
+        "HTTP/1.1 200 O\0K",
+        "GET / HTTP/1.1",
+        "200 OK",
+        "{}",
+        "<html>",
+        "\0",
     ];
     for line in lines {
         let world = World::start();
@@ -142,7 +170,11 @@ fn p9_odd_lines_of_an_answer_never_become_other_lines() {
         assert!(matches!(answer.status, 200 | 502), "{about:?}: {}", answer.head);
         for each in answer.head.split("\r\n").skip(1) {
             let (name, _) = each.split_once(':').unwrap_or_else(|| panic!("{about:?}: {}", answer.head));
-            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{about:?}: {}", answer.head);
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
+                "{about:?}: {}",
+                answer.head
+            );
         }
         assert_eq!(answer.values("evil"), Vec::<String>::new(), "{about:?}: {}", answer.head);
         assert!(!answer.head.contains(['\0', '\u{b}']) && !answer.head.replace("\r\n", "").contains(['\r', '\n']));

@@ -14,6 +14,7 @@ mod codec_expect;
 mod codec_heads;
 mod codec_lines;
 mod codec_new;
+mod codec_random;
 mod codec_reuse;
 mod codec_wire;
 mod derive;

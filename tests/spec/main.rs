@@ -7,6 +7,16 @@
 mod answers;
 mod authority;
 mod client;
+mod codec_answers;
+mod codec_bodies;
+mod codec_connections;
+mod codec_expect;
+mod codec_heads;
+mod codec_lines;
+mod codec_new;
+mod codec_random;
+mod codec_reuse;
+mod codec_wire;
 mod derive;
 mod disconnects;
 mod faults;

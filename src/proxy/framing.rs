@@ -49,7 +49,7 @@ const fn ambiguous(sentence: &'static str) -> Refusal {
 /// The refusal of what is no head.
 pub(super) fn refusal_of(fault: Fault) -> Refusal {
     match fault {
-        Fault::Malformed | Fault::Http2 => ambiguous("The request is not written as HTTP/1.1 asks"),
+        Fault::Malformed | Fault::Http2 => ambiguous("What was sent is not a request of HTTP/1.1"),
         Fault::TooManyLines => Code::HeaderTooLarge.into(),
         Fault::TargetTooLong => Code::TargetTooLong.into(),
         Fault::Fragment => Refusal::new(

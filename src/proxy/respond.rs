@@ -53,9 +53,9 @@ impl Hop {
     /// Appends the line that says how the connection goes on, where that is not understood.
     pub(super) fn connection(self, out: &mut Vec<u8>) {
         match (self.version, self.keep) {
-            (_, false) => apply::line(out, b"Connection", b"close"),
+            (Version::HTTP_11, false) => apply::line(out, b"Connection", b"close"),
             (Version::HTTP_10, true) => apply::line(out, b"Connection", b"keep-alive"),
-            (_, true) => {}
+            (_, _) => {}
         }
     }
 }

@@ -52,10 +52,9 @@ pub(super) fn refusal_of(fault: Fault) -> Refusal {
         Fault::Malformed | Fault::Http2 => ambiguous("What was sent is not a request of HTTP/1.1"),
         Fault::TooManyLines => Code::HeaderTooLarge.into(),
         Fault::TargetTooLong => Code::TargetTooLong.into(),
-        Fault::Fragment => Refusal::new(
-            Code::PathAmbiguous,
-            "The request target has a # in it, which no request target may have",
-        ),
+        Fault::Fragment => {
+            Refusal::new(Code::PathAmbiguous, "The request target has a # in it, which no request target may have")
+        }
     }
 }
 

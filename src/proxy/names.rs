@@ -56,10 +56,7 @@ pub(super) fn kind(name: &[u8]) -> Kind {
         b"authorization" => Kind::Authorization,
         b"keep-alive" | b"proxy-connection" => Kind::KeepAlive,
         b"expect" => Kind::Expect,
-        b"http2-settings"
-        | b"forgetgate-authorization"
-        | b"x-original-url"
-        | b"x-rewrite-url" => Kind::Dropped,
+        b"http2-settings" | b"forgetgate-authorization" | b"x-original-url" | b"x-rewrite-url" => Kind::Dropped,
         b"te" => Kind::Te,
         b"transfer-encoding" => Kind::TransferEncoding,
         b"content-length" => Kind::ContentLength,
@@ -70,7 +67,11 @@ pub(super) fn kind(name: &[u8]) -> Kind {
         b"tracestate" => Kind::TraceState,
         b"x-forwarded-for" | b"x-forwarded-host" | b"x-forwarded-proto" | b"forwarded" => Kind::Forwarding,
         [b'x', rest @ ..] if rest.len() > 10 => {
-            if METHOD_OVERRIDES.iter().any(|name| folds_into(lower, name)) { Kind::MethodOverride } else { Kind::Other }
+            if METHOD_OVERRIDES.iter().any(|name| folds_into(lower, name)) {
+                Kind::MethodOverride
+            } else {
+                Kind::Other
+            }
         }
         _ => Kind::Other,
     }

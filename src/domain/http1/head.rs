@@ -116,7 +116,8 @@ impl AnswerHead {
     pub fn read(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         let mut headers = [const { MaybeUninit::uninit() }; LINES_MAX];
         let mut answer = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
+        let parsed =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
         let end = match parsed {
             Ok(httparse::Status::Complete(end)) => end,
             Ok(httparse::Status::Partial) => return Ok(false),

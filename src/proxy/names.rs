@@ -77,17 +77,6 @@ pub(super) fn kind(name: &[u8]) -> Kind {
     }
 }
 
-/// A name as it is commonly written: `X-Request-Id`.
-pub(super) fn title_case(name: &str) -> Vec<u8> {
-    let mut begins = true;
-    let title = |byte: u8| {
-        let title = if begins { byte.to_ascii_uppercase() } else { byte };
-        begins = byte == b'-';
-        title
-    };
-    name.bytes().map(title).collect()
-}
-
 /// Headers by which frameworks let a `POST` mean another method.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
@@ -131,15 +120,17 @@ pub(super) enum Role {
 impl Governed {
     /// The names of a profile.
     pub(super) fn of(profile: &Profile) -> Self {
-        let line = |name: &str, value: &str| [&title_case(name), &b": "[..], value.as_bytes(), b"\r\n"].concat();
+        let line = |name: &str, value: &str| format!("{name}: {value}\r\n").into_bytes();
         let opt_out = profile.opt_out.as_ref().map(|rule| {
-            let names: Vec<String> =
-                std::iter::once(&rule.header).chain(&rule.also).map(|name| name.to_ascii_lowercase()).collect();
-            let out = names.iter().flat_map(|name| line(name, &rule.value)).collect();
-            OptOutNames { out, in_: line(&rule.header, "false"), names }
+            let written = || std::iter::once(&rule.header_written).chain(&rule.also);
+            OptOutNames {
+                names: written().map(|name| name.to_ascii_lowercase()).collect(),
+                out: written().flat_map(|name| line(name, &rule.value)).collect(),
+                in_: line(&rule.header_written, "false"),
+            }
         });
-        let label = profile.label.header.to_ascii_lowercase();
-        Self { label_as_written: title_case(&label), label, opt_out }
+        let label = &profile.label;
+        Self { label: label.header.clone(), label_as_written: label.header_written.clone().into_bytes(), opt_out }
     }
 
     /// Which governed header is this, if it is one?

@@ -22,7 +22,7 @@ use self::ended::EndedMark;
 pub use self::sites::SitesError;
 use crate::admin::{self, Readiness, State};
 use crate::barrier::Barrier;
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, OpenWebsockets};
 use crate::erasure::{self, Eraser};
 use crate::listen::{self, Bound, Listening};
 use crate::proxy::{Routes, Shared};
@@ -183,6 +183,7 @@ impl Core {
             keys: Arc::clone(&opened.keys),
             limits,
             barrier_timeout: config.erasure.barrier_timeout,
+            closes_websockets: config.erasure.open_websockets == OpenWebsockets::Close,
             workers,
             access_log,
         });

@@ -177,6 +177,14 @@ impl Passage {
         self.stage = Stage::Forwarded;
     }
 
+    /// Is its customer being erased where it goes to?
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        let shard = self.barrier.shard(self.key.tag).lock();
+        let fence = shard.people.get(&self.key.tag).and_then(|person| person.blocking_fence(self.key.upstream));
+        fence.is_some()
+    }
+
     /// Provably nothing of it was sent after all.
     pub fn unsent(&mut self) {
         if self.stage == Stage::Forwarded {

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod profile;
 pub mod query;
 pub mod refusal;
+pub mod websocket;
 
 pub use self::customer_id::CustomerId;
 pub use self::ids::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};

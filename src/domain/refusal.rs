@@ -37,8 +37,6 @@ pub enum Code {
     HeaderTooLarge,
     /// Too many deletes with wrong credentials.
     TooManyFailures,
-    /// An upgrade of the connection that the gate does not carry.
-    UpgradeUnsupported,
     /// The upstream cannot be reached, or broke off.
     UpstreamUnreachable,
     /// The upstream did not answer in time.
@@ -55,7 +53,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the published table.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 22] = [
         Self::LabelMissing,
         Self::LabelInvalid,
         Self::LabelSeveral,
@@ -72,7 +70,6 @@ impl Code {
         Self::TargetTooLong,
         Self::HeaderTooLarge,
         Self::TooManyFailures,
-        Self::UpgradeUnsupported,
         Self::UpstreamUnreachable,
         Self::UpstreamTimeout,
         Self::StoreUnavailable,
@@ -101,7 +98,6 @@ impl Code {
             Self::TargetTooLong => "target_too_long",
             Self::HeaderTooLarge => "header_too_large",
             Self::TooManyFailures => "too_many_failures",
-            Self::UpgradeUnsupported => "upgrade_unsupported",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::StoreUnavailable => "store_unavailable",
@@ -131,7 +127,6 @@ impl Code {
             Self::TargetTooLong => 414,
             Self::HeaderTooLarge => 431,
             Self::TooManyFailures => 429,
-            Self::UpgradeUnsupported => 501,
             Self::UpstreamUnreachable => 502,
             Self::UpstreamTimeout => 504,
             Self::StoreUnavailable | Self::ErasureInProgress | Self::Overloaded | Self::Draining => 503,
@@ -198,7 +193,6 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::TargetTooLong => "The request target is too long",
         Code::HeaderTooLarge => "The request's headers are too many or too large",
         Code::TooManyFailures => "Too many deletes with wrong credentials: wait before trying again",
-        Code::UpgradeUnsupported => "The gate does not carry this upgrade of the connection",
         Code::UpstreamUnreachable => "The service behind the gate cannot be reached",
         Code::UpstreamTimeout => "The service behind the gate did not answer in time",
         Code::StoreUnavailable => {

@@ -23,12 +23,23 @@ pub(super) struct Orders<'a> {
     pub(super) opt_out: OptOutLine,
 }
 
+/// What is said in the query and not in headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
+    pub(super) label: bool,
+    pub(super) opt_out: bool,
+}
+
 /// All that the new head is made of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewHead<'a> {
     pub(super) lines: &'a Lines,
     pub(super) kinds: &'a Kinds,
     pub(super) gathered: &'a Gathered<'a>,
+    /// Is it a WebSocket's handshake?
+    pub(super) websocket: bool,
+    /// What the query says in place of the headers.
+    pub(super) moved: Moved,
     pub(super) governed: &'a Governed,
     pub(super) orders: Orders<'a>,
     pub(super) length: BodyLength,
@@ -77,7 +88,10 @@ impl NewHead<'_> {
         if self.gathered.te_trailers {
             out.extend_from_slice(b"Te: trailers\r\n");
         }
-        if let (LabelLine::Write(value), false) = (self.orders.label, written.label) {
+        if self.websocket {
+            out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
+        }
+        if let (LabelLine::Write(value), false) = (self.orders.label, written.label || self.moved.label) {
             line(out, &self.governed.label_as_written, value);
         }
         self.write_opt_out(out);
@@ -116,6 +130,7 @@ impl NewHead<'_> {
             Kind::Trailer => self.trailer(out, name, value),
             Kind::Other => match (self.governed.role(name), self.orders) {
                 (Some(Role::LegacyOptOut | Role::LabelTwin), _) => {}
+                (Some(Role::Label), _) if self.moved.label => {}
                 (Some(Role::OptOut), Orders { opt_out: OptOutLine::Untouched, .. }) => line(out, name, value),
                 (Some(Role::OptOut), _) => {}
                 (Some(Role::Label), Orders { label: LabelLine::Write(ours), .. }) => {
@@ -148,7 +163,7 @@ impl NewHead<'_> {
     }
 
     fn write_opt_out(&self, out: &mut Vec<u8>) {
-        let Some(names) = &self.governed.opt_out else { return };
+        let Some(names) = self.governed.opt_out.as_ref().filter(|_| !self.moved.opt_out) else { return };
         match self.orders.opt_out {
             OptOutLine::Out => out.extend_from_slice(&names.out),
             OptOutLine::In => out.extend_from_slice(&names.in_),

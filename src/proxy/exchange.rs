@@ -55,6 +55,8 @@ pub(super) struct Exchange {
     pub(super) inbound: Inbound,
     /// Is the request sent in chunks?
     pub(super) chunked: bool,
+    /// What accepts the WebSocket that the request asks for.
+    pub(super) accept: Option<String>,
     pub(super) passages: Passages,
     /// The request's line in the log. `None` only at the end.
     pub(super) entry: Option<Entry>,
@@ -79,6 +81,7 @@ pub(super) struct Beginning {
     pub(super) method: Method,
     pub(super) inbound: Inbound,
     pub(super) chunked: bool,
+    pub(super) accept: Option<String>,
     pub(super) passages: Passages,
     pub(super) entry: Entry,
     pub(super) head: Vec<u8>,
@@ -86,13 +89,14 @@ pub(super) struct Beginning {
 
 impl Exchange {
     pub(super) fn new(gate: &Rc<Gate>, beginning: Beginning) -> Self {
-        let Beginning { destination, method, inbound, chunked, passages, entry, head } = beginning;
+        let Beginning { destination, method, inbound, chunked, accept, passages, entry, head } = beginning;
         Self {
             gate: Rc::clone(gate),
             destination,
             method,
             inbound,
             chunked,
+            accept,
             passages,
             entry: Some(entry),
             service: None,
@@ -113,7 +117,7 @@ impl Exchange {
         link.moved = false;
         *link.output() = std::mem::take(&mut self.head);
         self.reused = reused;
-        self.service = Some(Service::new(link));
+        self.service = Some(Service::new(link, self.accept.clone()));
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
         caller.watch.due_at(self.gate.now() + self.gate.limits().response_timeout);
     }
@@ -134,6 +138,11 @@ impl Exchange {
 
     pub(super) fn is_sent_whole(&self) -> bool {
         self.sent == Sent::Whole
+    }
+
+    /// Has the service accepted the WebSocket that was asked for? It would have been no answer otherwise.
+    pub(super) fn is_accepted_websocket(&self) -> bool {
+        self.service.as_ref().is_some_and(|service| service.head.status == 101)
     }
 
     /// Sends the request and waits for the head of its answer.
@@ -259,6 +268,19 @@ impl Exchange {
             return caller.poll_gone(cx).map(|()| EndReason::ClientGone);
         }
         Poll::Pending
+    }
+
+    /// So many bytes have gone through a tunnel.
+    pub(super) fn carried(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.bytes_in = bytes_in;
+        if let Some(service) = &mut self.service {
+            service.bytes_out = bytes_out;
+        }
+    }
+
+    /// Is a customer of it being erased, and does the operator want its WebSockets closed then?
+    pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
+        self.gate.closes_websockets() && self.passages.iter().any(crate::barrier::Passage::is_fenced)
     }
 
     /// The answer has come to its end, or to a bad one.

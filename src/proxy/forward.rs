@@ -13,6 +13,7 @@ use super::exchange::{Beginning, Exchange, NoAnswer};
 use super::respond::Hop;
 use super::service::{Broken, Service};
 use super::trace::RequestId;
+use super::tunnel::Tunnel;
 use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind};
@@ -56,6 +57,9 @@ pub(super) async fn forward(
             Err(why) => return Err(failed(why, exchange)),
         }
     }
+    if exchange.is_accepted_websocket() {
+        return Ok(tunnel(exchange, caller, request_id).await);
+    }
     let Some(keep) = write_head(&mut exchange, caller, hop, request_id) else {
         return Ok(Onward::Close);
     };
@@ -67,6 +71,23 @@ pub(super) async fn forward(
     };
     exchange.end(ended);
     Ok(onward)
+}
+
+/// Passes a WebSocket's bytes on until it ends; its caller's connection ends with it.
+async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &RequestId) -> Onward {
+    let Some(service) = &exchange.service else { return Onward::Close };
+    let out = caller.link.output();
+    apply::status_line(out, false, service.head.status, service.head.reason());
+    apply::answer_lines(out, &service.head.lines, AnswerFraming::None, request_id);
+    out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    if let Some(entry) = &mut exchange.entry {
+        entry.answered(101);
+    }
+    caller.watch.tunnel();
+    let mut tunnel = Tunnel::new();
+    let ended = poll_fn(|cx| tunnel.poll(&mut exchange, caller, cx)).await;
+    exchange.end(ended);
+    Onward::Close
 }
 
 /// Appends the head of the answer, and gives whether the caller's connection goes on behind it.

@@ -48,6 +48,8 @@ pub struct Shared {
     pub limits: Limits,
     /// How long a request waits for an erasure, or for the store.
     pub barrier_timeout: Duration,
+    /// Are a customer's open WebSockets closed when the customer is being erased?
+    pub closes_websockets: bool,
     /// How many workers share the bounds.
     pub workers: usize,
     /// One line a request, if the operator wants it.
@@ -118,6 +120,10 @@ impl Gate {
 
     pub(super) fn answer_head_bytes_max(&self) -> usize {
         self.shared.limits.header_bytes_max.max(ANSWER_HEAD_BYTES)
+    }
+
+    pub(super) fn closes_websockets(&self) -> bool {
+        self.shared.closes_websockets
     }
 
     pub(super) fn routes(&self) -> &Routes {

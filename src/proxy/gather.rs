@@ -79,7 +79,7 @@ fn nominate(found: &mut Gathered<'_>, value: &[u8], governed: &Governed) -> Resu
 }
 
 /// Whoever says once that it may not be learnt from has said so.
-fn either(a: Option<Wish>, b: Wish) -> Option<Wish> {
+pub(super) fn either(a: Option<Wish>, b: Wish) -> Option<Wish> {
     match (a, b) {
         (Some(Wish::OptOut), _) | (_, Wish::OptOut) => Some(Wish::OptOut),
         _ => Some(Wish::OptIn),
@@ -87,7 +87,7 @@ fn either(a: Option<Wish>, b: Wish) -> Option<Wish> {
 }
 
 /// Until 2022 any value but `false` and `0` opted out; reading it so is on the safe side.
-fn wish(value: &[u8]) -> Wish {
+pub(super) fn wish(value: &[u8]) -> Wish {
     match value.trim_ascii() {
         b"0" => Wish::OptIn,
         text if text.eq_ignore_ascii_case(b"false") => Wish::OptIn,
@@ -96,7 +96,7 @@ fn wish(value: &[u8]) -> Wish {
 }
 
 /// `X-WDC-PL-OPT-OUT: 1` opted out, any other value did not.
-fn legacy_wish(value: &[u8]) -> Wish {
+pub(super) fn legacy_wish(value: &[u8]) -> Wish {
     if value.trim_ascii() == b"1" { Wish::OptOut } else { Wish::OptIn }
 }
 

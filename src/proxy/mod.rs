@@ -13,6 +13,7 @@ mod forward;
 mod framing;
 mod gate;
 mod gather;
+mod in_query;
 mod names;
 mod record;
 mod remains;
@@ -21,13 +22,15 @@ mod route;
 mod service;
 mod target;
 mod trace;
+mod tunnel;
+mod upgrade;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
-use self::apply::{NewHead, Orders};
+use self::apply::{Moved, NewHead, Orders};
 pub use self::caller::Caller;
 use self::caller::Inbound;
 use self::entry::Entry;
@@ -36,6 +39,7 @@ use self::exchange::Beginning;
 use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
 use self::gather::Gathered;
+use self::in_query::{InQuery, QueryOrders};
 use self::names::Kind;
 use self::record::{Place, Recorded};
 use self::respond::Refusing;
@@ -43,8 +47,9 @@ pub use self::respond::{FORGETGATE_REFUSAL, Hop, OwnAnswer};
 pub use self::route::{Destination, Routes};
 use self::target::Target;
 use self::trace::RequestId;
-use crate::domain::decide::{Class, Decision, Derived, Permit, RequestFacts, decide};
+use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, decide};
 use crate::domain::http1::{Fault, Head};
+use crate::domain::policy::Mode;
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
 use crate::wire::Body;
@@ -80,10 +85,10 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
     let telling =
         Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
     match tell(gate, caller, telling).await {
-        Ok(Told::Forward { head: lines, chunked, destination, recorded }) => {
+        Ok(Told::Forward { head: lines, chunked, accept, destination, recorded }) => {
             let passages = recorded.into_passages();
             let method = head.method.clone();
-            let beginning = Beginning { destination, method, inbound, chunked, passages, entry, head: lines };
+            let beginning = Beginning { destination, method, inbound, chunked, accept, passages, entry, head: lines };
             match forward::forward(gate, caller, beginning, hop, &request_id).await {
                 Ok(onward) => Handled::Passed(onward),
                 Err(failed) => Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close)),
@@ -133,6 +138,8 @@ enum Told {
         /// The whole head, as it goes to the upstream.
         head: Vec<u8>,
         chunked: bool,
+        /// What accepts the WebSocket that it asks for.
+        accept: Option<String>,
         destination: Arc<Destination>,
         recorded: Recorded,
     },
@@ -154,16 +161,18 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     if let Some(endpoint) = target.found.endpoint {
         entry.called(endpoint);
     }
-    if gathered.websocket {
-        return Err(Code::UpgradeUnsupported.into());
-    }
-    let permit = judge(gate, &destination, &target, &gathered, head, caller, inbound).await?;
+    let accept = if gathered.websocket { Some(upgrade::accept(head, length)?) } else { None };
+    let classes = target.found.classes;
+    let governed = classes.labelled() || classes.opt_out();
+    let asked = if governed { in_query::read(head.uri.query(), profile)? } else { InQuery::default() };
+    let permit = judge(gate, &destination, &target, (&gathered, &asked), head, caller, inbound).await?;
     entry.judged(&permit);
-    let rebuild = Rebuild { destination: &destination, target: &target, gathered: &gathered, kinds: &kinds, head };
+    let rebuild =
+        Rebuild { destination: &destination, target: &target, gathered: &gathered, asked: &asked, kinds: &kinds, head };
     if target.found.classes.erase() {
         let hop = NextHop { length: BodyLength::None, caller, request_id, authorization: None };
         let mut lines = Vec::new();
-        rebuild.lines(&permit, &hop, &mut lines);
+        rebuild.lines(&permit, &hop, Said::default(), &mut lines);
         lines.extend_from_slice(b"\r\n");
         let (api, path) = (target.found.api, target.path(head));
         return Ok(Told::Erase(erase::prepare(&destination, api, head, path, &lines, caller.peer)));
@@ -174,7 +183,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let authorization = if site.upstream.inject { Box::pin(gate::authorization(site)).await? } else { None };
     let hop = NextHop { length, caller, request_id, authorization };
     let head = rebuild.whole(recorded.permit(), &hop);
-    Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, destination, recorded })
+    Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, accept, destination, recorded })
 }
 
 /// Does the caller wait to be told to send its body?
@@ -187,7 +196,7 @@ async fn judge(
     gate: &Gate,
     destination: &Destination,
     target: &Target<'_>,
-    gathered: &Gathered<'_>,
+    (gathered, asked): (&Gathered<'_>, &InQuery<'_>),
     head: &Head,
     caller: &mut Caller<'_>,
     inbound: &mut Inbound,
@@ -202,8 +211,8 @@ async fn judge(
             beta: classes.beta(),
         },
         header: gathered.label,
-        query: None,
-        wish: gathered.wish,
+        query: asked.label.as_deref(),
+        wish: asked.wish.map_or(gathered.wish, |wish| gather::either(gathered.wish, wish)),
         derived: Derived::NotTried,
     };
     let mut decision = decide(rules, &facts);
@@ -236,8 +245,17 @@ struct Rebuild<'a> {
     destination: &'a Destination,
     target: &'a Target<'a>,
     gathered: &'a Gathered<'a>,
+    asked: &'a InQuery<'a>,
     kinds: &'a Kinds,
     head: &'a Head,
+}
+
+/// Where the label and the opt-out are said.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said<'a> {
+    moved: Moved,
+    /// The label's line where it is not as the judgement says: it was only in the query.
+    label: Option<&'a LabelLine>,
 }
 
 /// What the gate's own lines need beside the caller's: nearly always enough.
@@ -245,24 +263,42 @@ const OWN_LINES_BYTES: usize = 320;
 
 impl Rebuild<'_> {
     fn whole(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
+        let (orders, label) = self.query_orders(permit);
         let mut out = Vec::with_capacity(self.head.bytes + OWN_LINES_BYTES);
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
-        self.target.write(self.head, &self.destination.site, &mut out);
+        self.target.write(self.head, &self.destination.site, &orders, &mut out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        self.lines(permit, hop, &mut out);
+        self.lines(permit, hop, Said { moved: orders.moved(), label: label.as_ref() }, &mut out);
         out.extend_from_slice(b"\r\n");
         out
     }
 
-    fn lines(self, permit: &Permit, hop: &NextHop<'_, '_>, out: &mut Vec<u8>) {
+    /// What the query says, and a label that was only there and now stands in its header.
+    fn query_orders(self, permit: &Permit) -> (QueryOrders, Option<LabelLine>) {
+        let upstream = &self.destination.site.upstream;
+        let observing = upstream.policy.mode == Mode::Observe;
+        let labelled = self.target.found.classes.labelled() && !observing;
+        let asked = self.asked.label.as_deref().filter(|_| labelled);
+        if self.gathered.websocket {
+            let sent = self.gathered.label.filter(|_| labelled).or(asked);
+            return (QueryOrders::of_websocket(permit, &upstream.profile, sent), None);
+        }
+        let only_asked = self.gathered.label.is_none() && matches!(permit.label_line(), LabelLine::Keep);
+        let label = asked.filter(|_| only_asked).map(|label| LabelLine::Write(label.to_vec()));
+        (QueryOrders::of_headers(permit, labelled), label)
+    }
+
+    fn lines(self, permit: &Permit, hop: &NextHop<'_, '_>, said: Said<'_>, out: &mut Vec<u8>) {
         let site = &self.destination.site;
         let head = NewHead {
             lines: &self.head.lines,
             kinds: self.kinds,
             gathered: self.gathered,
+            websocket: self.gathered.websocket,
+            moved: said.moved,
             governed: &self.destination.governed,
-            orders: Orders { label: permit.label_line(), opt_out: permit.opt_out() },
+            orders: Orders { label: said.label.unwrap_or(permit.label_line()), opt_out: permit.opt_out() },
             length: hop.length,
             host: site.connector.authority().as_bytes(),
             forwarded: site.upstream.forwarded.then_some(hop.caller.peer),

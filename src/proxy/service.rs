@@ -34,15 +34,18 @@ pub(super) struct Service {
     /// Is the answer passed on in chunks?
     pub(super) chunked: bool,
     chunk_left: usize,
+    /// What accepts the WebSocket that was asked for.
+    accept: Option<String>,
     /// May the connection carry another request, once this one has been answered?
     pub(super) reusable: bool,
     pub(super) bytes_out: u64,
 }
 
 impl Service {
-    pub(super) fn new(link: Link<Stream>) -> Self {
+    pub(super) fn new(link: Link<Stream>, accept: Option<String>) -> Self {
         Self {
             link,
+            accept,
             head: AnswerHead::default(),
             body: Body::ToEnd,
             chunked: false,
@@ -71,6 +74,10 @@ impl Service {
             }
             self.link.input.consume(self.head.bytes);
             match self.head.status {
+                101 if self.is_accepted() => {
+                    self.body = Body::Ended;
+                    return Poll::Ready(Ok(()));
+                }
                 101 => return Poll::Ready(Err(Broken::Switched)),
                 100..200 => {}
                 _ => {
@@ -82,6 +89,16 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Is this the answer to the handshake that was sent (RFC 6455 §4.1)?
+    fn is_accepted(&self) -> bool {
+        let lines = &self.head.lines;
+        let says = |name, token| lines.all(name).any(|value| has_token(value, token));
+        let mut accepts = lines.all("sec-websocket-accept");
+        let accepted =
+            accepts.next().is_some_and(|value| self.accept.as_deref().is_some_and(|own| own.as_bytes() == value));
+        accepted && accepts.next().is_none() && says("upgrade", "websocket") && says("connection", "upgrade")
     }
 
     /// Moves the answer on to its caller.

@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::gather::Gathered;
+use super::in_query::QueryOrders;
 use crate::domain::CustomerId;
 use crate::domain::decide::{Rules, text_of, todays_label};
 use crate::domain::http1::Head;
@@ -64,7 +65,7 @@ impl<'p> Target<'p> {
     }
 
     /// Writes where the request goes at the upstream: the caller's bytes behind the upstream's own path.
-    pub(super) fn write(&self, head: &Head, site: &Site, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, head: &Head, site: &Site, orders: &QueryOrders, out: &mut Vec<u8>) {
         let (path, query) = (head.uri.path(), head.uri.query());
         if path == ASTERISK {
             out.extend_from_slice(ASTERISK.as_bytes());
@@ -77,10 +78,16 @@ impl<'p> Target<'p> {
         if base.is_empty() && rest.is_empty() {
             out.push(b'/');
         }
-        let Some(query) = query else { return };
-        out.push(b'?');
-        let rewritten = if self.found.classes.log_query() { rewrite_filter(query, site.rules()) } else { None };
-        out.extend_from_slice(rewritten.as_deref().unwrap_or(query).as_bytes());
+        let rewritten = match query {
+            Some(query) if self.found.classes.log_query() => rewrite_filter(query, site.rules()),
+            _ => None,
+        };
+        let query = rewritten.as_deref().or(query);
+        let governed = orders.apply(query, &site.upstream.profile);
+        if let Some(query) = governed.as_deref().or(query).filter(|text| !text.is_empty() || governed.is_none()) {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
+        }
     }
 
     /// The path below the route, as it was sent.

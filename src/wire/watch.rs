@@ -24,6 +24,8 @@ enum Phase {
     Head,
     /// A request is being handled.
     Request,
+    /// A WebSocket is open.
+    Tunnel,
     /// What still comes is thrown away.
     Lingering,
 }
@@ -87,6 +89,11 @@ impl Watch {
         self.enter(Phase::Request);
     }
 
+    /// A WebSocket is open. Its task is woken with every tick.
+    pub fn tunnel(&self) {
+        self.enter(Phase::Tunnel);
+    }
+
     /// What still comes is thrown away.
     pub fn linger(&self) {
         self.enter(Phase::Lingering);
@@ -106,6 +113,13 @@ impl Watch {
     pub fn due_at(&self, due: Instant) {
         self.late.set(false);
         self.due.set(Some(due));
+    }
+
+    /// The peers have so long from now; what was said before holds.
+    pub fn due_once(&self, time: Duration) {
+        if self.due.get().is_none() {
+            self.due_at(self.now.get() + time);
+        }
     }
 
     /// The service has answered.
@@ -131,6 +145,10 @@ impl Watch {
         let limit = match self.phase.get() {
             Phase::Lingering => LINGER,
             Phase::Idle => limits.idle_timeout,
+            Phase::Tunnel => {
+                self.wake();
+                limits.idle_timeout
+            }
             Phase::Head => limits.header_timeout,
             Phase::Request if self.body_waits.get() => limits.body_stall_timeout,
             Phase::Request => return,

@@ -33,4 +33,5 @@ mod refusals;
 mod tls;
 mod uploads;
 mod upstream;
+mod websocket;
 mod world;

@@ -255,28 +255,6 @@ fn p9_an_upgrade_to_anything_is_not_carried_and_what_follows_is_judged() {
     }
 }
 
-#[test]
-fn p9_a_websocket_handshake_is_refused_plainly() {
-    for version in ["13", "777"] {
-        let lines = [
-            LABEL,
-            "Connection: keep-alive, Upgrade",
-            "Upgrade: WebSocket",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-            &format!("Sec-WebSocket-Version: {version}"),
-        ];
-        let world = World::of(Plan { profile: "watson-speech-to-text", ..Plan::default() });
-        world.refused(request("GET /api/v1/recognize", &lines, ""), 501, "upgrade_unsupported");
-    }
-}
-
-#[test]
-fn p9_every_upgrade_line_is_read() {
-    let lines = [LABEL, "Connection: Upgrade", "Upgrade: websocket", "Upgrade: foo"];
-    let world = World::of(Plan { profile: "watson-speech-to-text", ..Plan::default() });
-    world.refused(request("GET /api/v1/recognize", &lines, ""), 501, "upgrade_unsupported");
-}
-
 /// A service that switches protocols although it was not asked: nothing of either side may pass unjudged.
 #[test]
 fn p9_a_101_that_nobody_asked_for_is_no_answer() {

@@ -20,8 +20,9 @@ pub(super) fn erasure(root: &Table<'_>, outside: &Outside<'_>) -> Erasure {
     let barrier = Duration::from_millis(10)..=minutes;
     erasure.barrier_timeout = duration(&table, "barrier_timeout", erasure.barrier_timeout, &barrier);
     let open = table.get("open_websockets");
-    erasure.open_websockets =
-        open.and_then(|value| value.choice(&[("wait", OpenWebsockets::Wait)], &["close"])).unwrap_or_default();
+    erasure.open_websockets = open
+        .and_then(|value| value.choice(&[("wait", OpenWebsockets::Wait), ("close", OpenWebsockets::Close)], &[]))
+        .unwrap_or_default();
     table.not_yet("webhook", "leave it out; the admin API tells what became of each erasure");
     table.not_yet("smtp", "leave it out");
     table.close();

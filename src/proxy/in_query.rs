@@ -1,0 +1,125 @@
+//! Governed names in a query: on a WebSocket a label and an opt-out travel there, since a browser can set no headers on
+//! one. On every other call the headers say it, and a query may not say something else beside them.
+
+use std::borrow::Cow;
+
+use super::apply::Moved;
+use super::gather::{either, legacy_wish, wish};
+use super::names::{LEGACY_OPT_OUT, Role};
+use crate::domain::decide::{LabelLine, OptOutLine, Permit, Wish};
+use crate::domain::profile::Profile;
+use crate::domain::query::{self, Pair};
+use crate::domain::refusal::{Code, Refusal};
+
+/// What a query says by governed names.
+#[derive(Debug, Default)]
+pub(super) struct InQuery<'q> {
+    /// The label's value, decoded.
+    pub(super) label: Option<Cow<'q, [u8]>>,
+    /// The caller's wish about learning.
+    pub(super) wish: Option<Wish>,
+}
+
+/// Which governed parameter is this, if it is one? Names are compared decoded and in any case.
+fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
+    let name = query::decoded(pair.name);
+    let is = |governed: &str| name.eq_ignore_ascii_case(governed.as_bytes());
+    if profile.label.query.as_deref().is_some_and(is) {
+        return Some(Role::Label);
+    }
+    if profile.opt_out.as_ref().and_then(|rule| rule.query.as_deref()).is_some_and(is) {
+        return Some(Role::OptOut);
+    }
+    (profile.opt_out.is_some() && is(LEGACY_OPT_OUT)).then_some(Role::LegacyOptOut)
+}
+
+/// Reads the query of a governed call.
+pub(super) fn read<'q>(query: Option<&'q str>, profile: &Profile) -> Result<InQuery<'q>, Refusal> {
+    let mut found = InQuery::default();
+    for pair in query.into_iter().flat_map(query::pairs) {
+        match role(profile, pair) {
+            Some(Role::Label) if found.label.is_some() => {
+                return Err(Refusal::new(Code::HeaderAmbiguous, "The query has two parameters of its label"));
+            }
+            Some(Role::Label) => found.label = Some(query::decoded(pair.value)),
+            Some(Role::OptOut) => found.wish = either(found.wish, wish(&query::decoded(pair.value))),
+            Some(Role::LegacyOptOut) => found.wish = either(found.wish, legacy_wish(&query::decoded(pair.value))),
+            Some(Role::LabelTwin) | None => {}
+        }
+    }
+    Ok(found)
+}
+
+/// What becomes of the governed parameters of a query.
+#[derive(Debug, Default)]
+pub(super) struct QueryOrders {
+    /// The label's go.
+    label_goes: bool,
+    /// Those that opt out, or in, go.
+    opt_out_goes: bool,
+    /// What is appended.
+    own: String,
+}
+
+impl QueryOrders {
+    /// Headers say it all: what the query said beside them goes. Where the judgement changes nothing, nothing goes.
+    pub(super) fn of_headers(permit: &Permit, labelled: bool) -> Self {
+        let opt_out_goes = matches!(permit.opt_out(), OptOutLine::Out | OptOutLine::In);
+        Self { label_goes: labelled, opt_out_goes, own: String::new() }
+    }
+
+    /// The query says it all. `label` is the label's value as it is to be read.
+    pub(super) fn of_websocket(permit: &Permit, profile: &Profile, label: Option<&[u8]>) -> Self {
+        let mut orders = Self::default();
+        let mut append = |name: &str, value: &str| {
+            if !orders.own.is_empty() {
+                orders.own.push('&');
+            }
+            orders.own.push_str(name);
+            orders.own.push('=');
+            orders.own.push_str(&query::encoded(value));
+        };
+        let label = match permit.label_line() {
+            LabelLine::Write(line) => Some(line.as_slice()),
+            LabelLine::Keep => label,
+        };
+        let label = label.and_then(|label| std::str::from_utf8(label).ok());
+        if let (Some(name), Some(label)) = (&profile.label.query, label) {
+            append(name, label);
+            orders.label_goes = true;
+        }
+        let opt_out = profile.opt_out.as_ref().and_then(|rule| Some((rule.query.as_deref()?, rule.value.as_str())));
+        match (opt_out, permit.opt_out()) {
+            (Some((name, value)), OptOutLine::Out) => append(name, value),
+            (Some((name, _)), OptOutLine::In) => append(name, "false"),
+            (None, _) | (_, OptOutLine::Untouched | OptOutLine::Absent) => return orders,
+        }
+        orders.opt_out_goes = true;
+        orders
+    }
+
+    /// What need not be said in headers.
+    pub(super) const fn moved(&self) -> Moved {
+        let websocket = !self.own.is_empty();
+        Moved { label: websocket && self.label_goes, opt_out: websocket && self.opt_out_goes }
+    }
+
+    /// The query as it goes on; `None` if it stays as it is.
+    pub(super) fn apply(&self, query: Option<&str>, profile: &Profile) -> Option<String> {
+        let goes = |pair: Pair<'_>| match role(profile, pair) {
+            Some(Role::Label) => self.label_goes,
+            Some(Role::OptOut | Role::LegacyOptOut) => self.opt_out_goes,
+            Some(Role::LabelTwin) | None => false,
+        };
+        let any = (self.label_goes || self.opt_out_goes) && query.is_some_and(|query| query::pairs(query).any(goes));
+        if !any && self.own.is_empty() {
+            return None;
+        }
+        let mut written = query::rewritten(query.unwrap_or_default(), |pair| goes(pair).then(String::new));
+        if !written.is_empty() && !self.own.is_empty() {
+            written.push('&');
+        }
+        written.push_str(&self.own);
+        Some(written)
+    }
+}

@@ -1,0 +1,238 @@
+//! WebSockets: labelled before they are opened (P1 to P3), untouched once they are (P8), and never a way round (P9).
+
+use std::io::{Read, Write};
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use forgetgate::domain::websocket::{Sender, accept_of};
+
+use crate::client::{Client, PATIENCE, eventually, request};
+use crate::upstream::{Connection, Upstream};
+use crate::world::{Plan, World};
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const RECOGNIZE: &str = "GET /api/v1/recognize";
+
+fn handshake(target: &str, lines: &[&str]) -> String {
+    let key = format!("Sec-WebSocket-Key: {KEY}");
+    let own = ["Connection: keep-alive, Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13", &key];
+    request(target, &[&own[..], lines].concat(), "")
+}
+
+fn accepting() -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+        accept_of(KEY.as_bytes())
+    )
+}
+
+/// Accepts, and then sends back whatever comes.
+fn echoing() -> Upstream {
+    Upstream::serving(|connection: &mut Connection| {
+        if connection.head().is_none() {
+            return;
+        }
+        connection.write(accepting());
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = connection.socket.read(&mut buffer) {
+            if connection.socket.write_all(&buffer[..length]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+fn speech(upstream: Upstream, policy: &'static str) -> World {
+    World::before(upstream, Plan { profile: "watson-speech-to-text", policy, ..Plan::default() })
+}
+
+/// What the service sees of a handshake.
+#[track_caller]
+fn seen(target: &str, lines: &[&str], policy: &'static str) -> String {
+    let world = speech(echoing(), policy);
+    let mut client = world.client();
+    client.send(handshake(target, lines));
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let bytes = world.upstream.bytes(0);
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn p1_p2_label_and_opt_out_leave_in_the_query_wherever_they_came_in() {
+    let label = "X-Watson-Metadata: customer_id=alice";
+    let ways: [(&str, &[&str], &str); 8] = [
+        ("", &[label], ""),
+        ("?x-watson-metadata=customer_id%3Dalice", &[], ""),
+        ("?x-watson-metadata=customer_id=alice", &[], ""),
+        ("?X-Watson-Metadata=customer_id%3dalice", &[label], ""),
+        ("?model=en&X%2DWatson-Metadata=customer_id=alice&a=%7e", &[], "model=en&a=%7e&"),
+        ("?x-watson-learning-opt-out=false", &[label], ""),
+        ("?X-WDC-PL-OPT-OUT=0&model=en", &[label, "X-Watson-Learning-Opt-Out: false"], "model=en&"),
+        ("?x-watson-learning-opt-out=true&x-watson-learning-opt-out=1", &[label, "X-WDC-PL-OPT-OUT: 1"], ""),
+    ];
+    for (query, lines, kept) in ways {
+        let head = seen(&format!("{RECOGNIZE}{query}"), lines, "");
+        let expected = format!(
+            "GET /v1/recognize?{kept}x-watson-metadata=customer_id%3Dalice&x-watson-learning-opt-out=true HTTP/1.1\r\n"
+        );
+        assert!(head.starts_with(&expected), "{query} {lines:?}: {head}");
+        let lower = head.to_ascii_lowercase();
+        for governed in ["\r\nx-watson-metadata", "\r\nx-watson-learning-opt-out", "\r\nx-wdc-pl-opt-out"] {
+            assert!(!lower.contains(governed), "{governed}: {head}");
+        }
+        assert_eq!(lower.matches("\r\nupgrade: websocket\r\n").count(), 1, "{head}");
+        assert_eq!(lower.matches("\r\nconnection: upgrade\r\n").count(), 1, "{head}");
+        assert!(head.contains(&format!("\r\nSec-WebSocket-Key: {KEY}\r\n")), "{head}");
+    }
+}
+
+#[test]
+fn p1_an_address_leaves_a_handshake_as_an_alias() {
+    let head = seen(&format!("{RECOGNIZE}?x-watson-metadata=customer_id%3Dann%40example.com"), &[], "");
+    assert!(head.contains("x-watson-metadata=customer_id%3Dfg_"), "{head}");
+    assert!(!head.contains("example"), "{head}");
+}
+
+#[test]
+fn p11_a_weaker_opt_out_is_the_operators_word() {
+    let label = "X-Watson-Metadata: customer_id=alice";
+    let off = "opt_out = \"default\"";
+    let head = seen(&format!("{RECOGNIZE}?x-watson-learning-opt-out=false"), &[label], off);
+    assert!(head.contains("&x-watson-learning-opt-out=false HTTP/1.1"), "{head}");
+}
+
+#[test]
+fn p1_a_handshake_that_is_refused_gets_a_plain_answer_and_goes_nowhere() {
+    let alice = "X-Watson-Metadata: customer_id=alice";
+    let bad: [(&str, &[&str], &str); 6] = [
+        ("", &[], "label_missing"),
+        ("?x-watson-metadata=", &[], "label_missing"),
+        ("?x-watson-metadata=customer_id%3Dbob", &[alice], "label_conflict"),
+        ("?x-watson-metadata=customer_id%3Dbob&X-Watson-Metadata=customer_id%3Dbob", &[], "header_ambiguous"),
+        ("", &[alice, "Content-Length: 2"], "header_ambiguous"),
+        ("", &[alice, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZg=="], "header_ambiguous"),
+    ];
+    for (query, lines, code) in bad {
+        let world = speech(Upstream::scripted(), "");
+        world.ask(handshake(&format!("{RECOGNIZE}{query}"), lines)).assert_refused(400, code);
+        assert_eq!(world.upstream.connections(), 0, "{query} {lines:?}");
+    }
+}
+
+fn opened(world: &World) -> Client {
+    let mut client = world.client();
+    client.send(handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice"]));
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(head.contains(&accept_of(KEY.as_bytes())), "{head}");
+    client
+}
+
+#[test]
+fn p8_bytes_pass_untouched_both_ways_until_both_have_closed() {
+    let world = speech(echoing(), "");
+    let mut client = opened(&world);
+    let sent: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+    let mut writing = client.socket.try_clone().unwrap();
+    let copy = sent.clone();
+    let writer = std::thread::spawn(move || {
+        writing.write_all(&copy).unwrap();
+        writing.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    assert!(client.rest() == sent, "the echo is not what was sent");
+    writer.join().unwrap();
+    eventually("nothing is in flight", || world.in_flight() == 0);
+}
+
+/// Only the answer to this very handshake opens it: whatever else the service says is an answer, or none.
+#[test]
+fn p9_nothing_passes_unjudged_without_the_services_word() {
+    let label = "X-Watson-Metadata: customer_id=alice";
+    let hidden = request("DELETE /api/v1/hidden", &[], "");
+    let switched = [
+        accepting().replace(&accept_of(KEY.as_bytes()), &accept_of(b"another")),
+        accepting().replace("Sec-WebSocket-Accept", "X-Other"),
+        accepting().replace("Upgrade: websocket", "Upgrade: h2c"),
+        accepting().replace("Connection: Upgrade\r\n", ""),
+    ];
+    for answer in switched {
+        let world = speech(Upstream::scripted(), "");
+        world.upstream.will_say(&answer);
+        let answered = world.ask(handshake(RECOGNIZE, &[label]));
+        answered.assert_refused(502, "upstream_unreachable");
+    }
+    let world = speech(Upstream::scripted(), "");
+    world.upstream.will_say("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno");
+    let mut client = world.client();
+    client.send(format!("{}{}", handshake(RECOGNIZE, &[label]), request(RECOGNIZE, &["Content-Length: 0"], "")));
+    assert_eq!(client.answer().status, 426);
+    client.send(&hidden);
+    drop(client.answer());
+    let seen = world.upstream.saw(2);
+    assert!(seen.iter().skip(1).all(|seen| !seen.head.to_ascii_lowercase().contains("upgrade")), "{seen:?}");
+}
+
+/// A stop says goodbye to both ends, to each only between two frames.
+#[test]
+fn p12_a_stop_closes_with_1001() {
+    let (told, tell) = mpsc::channel::<Vec<u8>>();
+    let told = Mutex::new(told);
+    let upstream = Upstream::serving(move |connection: &mut Connection| {
+        if connection.head().is_none() {
+            return;
+        }
+        connection.write(accepting());
+        let mut frame = [0; 6];
+        connection.socket.read_exact(&mut frame).unwrap();
+        connection.write([0x82, 3, 1, 2]);
+        let mut last = [0; 8];
+        connection.socket.read_exact(&mut last).unwrap();
+        told.lock().unwrap().send(last.to_vec()).unwrap();
+        // The frame that was cut short ends only when the stop has been seen here.
+        connection.write([3]);
+        connection.until_closed();
+    });
+    let plan = Plan { profile: "watson-speech-to-text", limits: "drain_timeout = \"20s\"", ..Plan::default() };
+    let mut world = World::before(upstream, plan);
+    let mut client = opened(&world);
+    client.send([0x81, 0x80, 0, 0, 0, 0]);
+    let mut start = [0; 4];
+    client.socket.read_exact(&mut start).unwrap();
+    assert_eq!(start, [0x82, 3, 1, 2]);
+    let gate = world.take_gate();
+    let stopping = std::thread::spawn(move || gate.stop());
+    assert_eq!(tell.recv_timeout(PATIENCE).unwrap(), Sender::Client.going_away());
+    let mut end = [0; 5];
+    client.socket.read_exact(&mut end).unwrap();
+    assert_eq!(end, *[&[3][..], Sender::Server.going_away()].concat());
+    client.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.rest(), b"");
+    assert!(stopping.join().unwrap(), "nothing was cut");
+}
+
+#[test]
+fn p2_p9_on_other_calls_a_query_says_nothing_else_than_the_headers() {
+    let alice = "X-Watson-Metadata: customer_id=alice";
+    let speaking = || World::of(Plan { profile: "watson-text-to-speech", ..Plan::default() });
+    let target = "GET /api/v1/synthesize?text=hello";
+    let seen = speaking().forwarded(request(&format!("{target}&X-Watson-Learning-Opt-Out=false&b=%7e"), &[alice], ""));
+    assert_eq!(seen.line(), "GET /v1/synthesize?text=hello&b=%7e HTTP/1.1");
+    assert_eq!(seen.values("x-watson-learning-opt-out"), ["true"]);
+    let seen = speaking().forwarded(request(&format!("{target}&x-watson-metadata=customer_id=alice"), &[], ""));
+    assert_eq!(
+        (seen.line(), seen.values("x-watson-metadata")),
+        ("GET /v1/synthesize?text=hello HTTP/1.1", vec!["customer_id=alice".to_owned()])
+    );
+    let conflict = request(&format!("{target}&x-watson-metadata=customer_id=bob"), &[alice], "");
+    speaking().refused_first(conflict, "label_conflict");
+}
+
+impl World {
+    /// A request that is refused before the service has seen anything.
+    #[track_caller]
+    fn refused_first(&self, bytes: String, code: &str) {
+        self.ask(bytes).assert_refused(400, code);
+        assert_eq!(self.upstream.connections(), 0);
+    }
+}

@@ -1,4 +1,4 @@
-//! What the embedded engine does about its files: sharing syncs, closing, opening again, one owner at a time, P7 on disk.
+//! What the embedded engine does about its files: closing, opening again, one owner at a time, P7 on disk.
 
 use std::fs;
 
@@ -8,20 +8,6 @@ use futures_util::future::join_all;
 
 use crate::child;
 use crate::world::{World, fact, files_under, id, job, later, rows_of, step, wait};
-
-#[test]
-fn records_that_wait_together_share_one_sync() {
-    let world = World::sled();
-    let store = world.open();
-    let before = wait(store.index.figures()).unwrap().syncs;
-    let facts = (0..2000).map(|number| fact(&store.keys, &format!("customer {number}"), 1, "r"));
-    let done = wait(join_all(facts.map(|fact| store.index.record(fact))));
-    assert!(done.iter().all(Result::is_ok));
-    let figures = wait(store.index.figures()).unwrap();
-    assert_eq!(figures.rows, 2000);
-    let syncs = figures.syncs - before;
-    assert!((1..=200).contains(&syncs), "{syncs} syncs for 2000 records");
-}
 
 #[test]
 fn everything_is_there_after_opening_again_and_so_are_the_figures() {

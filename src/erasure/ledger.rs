@@ -111,19 +111,16 @@ impl Ledger {
         CustomerId::new(text).map(Some).ok_or(CORRUPT)
     }
 
-    /// Writes a new erasure.
-    pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId) -> Result<(), StoreError> {
+    /// Writes a new erasure. `false`: its ID is taken.
+    pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let at = job.received;
-        let entry = Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) };
-        self.write(entry, Marks::default(), at).await
+        self.store.create(stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) })?).await
     }
 
-    /// Notes that the request `id` attached to the erasure `to`.
-    pub(super) async fn attach(&self, id: Uuid, to: Uuid, tag: Tag, at: UnixSeconds) -> Result<(), StoreError> {
+    /// Notes that the request `id` attached to the erasure `to`. `false`: its ID is taken.
+    pub(super) async fn attach(&self, id: Uuid, to: Uuid, tag: Tag, at: UnixSeconds) -> Result<bool, StoreError> {
         let body = written(&Body::Attached { to })?;
-        let job = StoredJob { id, tag, finished: true, received: at, body };
-        self.store.commit(JobWrite { job, erased: Vec::new(), at }).await
+        self.store.create(StoredJob { id, tag, finished: true, received: at, body }).await
     }
 
     /// Changes a job, and marks rows in the same durable write. `None` if there is no such job.
@@ -155,11 +152,7 @@ impl Ledger {
     }
 
     async fn write(&self, entry: Entry, marks: Marks, at: UnixSeconds) -> Result<(), StoreError> {
-        let Entry { job, tag, sealed } = entry;
-        let (id, finished, received) = (job.id, job.is_over(), job.received);
-        let sealed = sealed.filter(|_| !finished);
-        let body = written(&Body::Erasure { job: Box::new(job), sealed })?;
-        let job = StoredJob { id, tag, finished, received, body };
+        let (id, job) = (entry.job.id, stored(entry)?);
         self.store.commit(JobWrite { job, erased: marks.0, at }).await?;
         if let Some(listener) = self.listeners.lock().get(&id).and_then(Weak::upgrade) {
             listener.notify_waiters();
@@ -215,6 +208,14 @@ impl Ledger {
 
 fn read(stored: &StoredJob) -> Result<Body, StoreError> {
     serde_json::from_slice(&stored.body).map_err(|_| StoreError::Corrupt { what: "an erasure" })
+}
+
+fn stored(entry: Entry) -> Result<StoredJob, StoreError> {
+    let Entry { job, tag, sealed } = entry;
+    let (id, finished, received) = (job.id, job.is_over(), job.received);
+    let sealed = sealed.filter(|_| !finished);
+    let body = written(&Body::Erasure { job: Box::new(job), sealed })?;
+    Ok(StoredJob { id, tag, finished, received, body })
 }
 
 fn written(body: &Body) -> Result<Vec<u8>, StoreError> {

@@ -170,6 +170,10 @@ pub struct JobWrite {
 
 /// The erasures.
 pub trait Jobs: Send + Sync + std::fmt::Debug {
+    /// Writes a job that is new, durable when done. `false`: its ID is taken, by whomever; then nothing is written. Of
+    /// any number at once with one ID, one is written.
+    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool>;
+
     /// Writes a job's state and its marks, all or nothing, durable when done.
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()>;
 

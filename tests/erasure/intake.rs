@@ -338,6 +338,9 @@ struct Failing {
 }
 
 impl Jobs for Failing {
+    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
+        if *self.failing.lock() { Box::pin(async { Err(StoreError::Broken) }) } else { self.jobs.create(job) }
+    }
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
         if *self.failing.lock() { Box::pin(async { Err(StoreError::Broken) }) } else { self.jobs.commit(write) }
     }

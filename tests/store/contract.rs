@@ -40,6 +40,7 @@ tests! {
     upstreams_say_whether_rows_point_to_them
     a_job_is_read_back_as_it_was_last_written
     a_job_of_any_size_is_kept_whole
+    an_id_is_one_jobs_and_never_written_over_by_a_new_one_p5
     a_step_may_mark_any_number_of_rows
     jobs_are_listed_in_order_and_in_pages
     unfinished_jobs_are_found_by_customer_until_they_are_finished
@@ -203,6 +204,24 @@ async fn a_job_of_any_size_is_kept_whole(store: &Opened) {
         store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
         assert_eq!(store.jobs.job(written.id).await.unwrap(), Some(written));
     }
+}
+
+async fn an_id_is_one_jobs_and_never_written_over_by_a_new_one_p5(store: &Opened) {
+    let customers: Vec<String> = (0..20).map(|number| format!("customer {number}")).collect();
+    let jobs: Vec<StoredJob> = customers.iter().map(|name| job(&store.keys, 1, name, name.as_bytes())).collect();
+    let created = join_all(jobs.iter().map(|job| store.jobs.create(job.clone()))).await;
+    let created: Vec<bool> = created.into_iter().map(Result::unwrap).collect();
+    assert_eq!(created.iter().filter(|created| **created).count(), 1, "of any number at once");
+    let first = &jobs[created.iter().position(|created| *created).unwrap()];
+    assert_eq!(store.jobs.job(first.id).await.unwrap().as_ref(), Some(first));
+    assert_eq!(store.jobs.unfinished().await.unwrap(), std::slice::from_ref(first));
+    assert_eq!(store.index.figures().await.unwrap().jobs, 1);
+
+    let done = StoredJob { finished: true, ..first.clone() };
+    store.jobs.commit(step(done.clone(), &[], NOW)).await.unwrap();
+    assert!(!store.jobs.create(job(&store.keys, 1, "bert", b"b")).await.unwrap(), "nor of one that is finished");
+    assert_eq!(store.jobs.job(first.id).await.unwrap(), Some(done));
+    assert!(store.jobs.create(job(&store.keys, 2, "bert", b"b")).await.unwrap());
 }
 
 async fn a_step_may_mark_any_number_of_rows(store: &Opened) {

@@ -2,6 +2,7 @@
 //! that what could not be opened later cannot be opened here either.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -116,6 +117,15 @@ impl Index for MemoryStore {
 }
 
 impl Jobs for MemoryStore {
+    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
+        self.answer(move |state| {
+            let Entry::Vacant(free) = state.jobs.entry(job.id) else { return Ok(false) };
+            free.insert(job);
+            state.syncs += 1;
+            Ok(true)
+        })
+    }
+
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
         self.answer(move |state| {
             for key in &write.erased {

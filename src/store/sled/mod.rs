@@ -180,6 +180,10 @@ impl Index for SledStore {
 }
 
 impl Jobs for SledStore {
+    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
+        self.ask(job.body.len(), move |tables| tables.create(job))
+    }
+
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
         let bytes = write.job.body.len() + write.erased.len() * 2 * PairKey::LEN;
         self.ask(bytes, move |tables| tables.commit(&write))

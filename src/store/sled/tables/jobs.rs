@@ -47,6 +47,16 @@ impl Head {
 }
 
 impl Tables {
+    /// Writes a job, unless its ID is taken.
+    pub(in super::super) fn create(&mut self, job: StoredJob) -> Result<bool, TableError> {
+        if self.head(job.id)?.is_some() {
+            return Ok(false);
+        }
+        let at = job.received;
+        self.commit(&JobWrite { job, erased: Vec::new(), at })?;
+        Ok(true)
+    }
+
     /// Writes one step of a job.
     pub(in super::super) fn commit(&mut self, write: &JobWrite) -> Result<(), TableError> {
         let job = &write.job;

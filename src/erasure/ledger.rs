@@ -20,6 +20,9 @@ use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
 use crate::store::seal::Keys;
 use crate::store::{JobWrite, Jobs, StoreError, StoredJob};
 
+/// Unfinished erasures that are read at once.
+const UNFINISHED_PAGE: usize = 200;
+
 /// A body as the store keeps it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,9 +163,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// All erasures that are not over.
-    pub(super) async fn unfinished(&self) -> Result<Vec<Entry>, StoreError> {
-        Ok(entries(self.store.unfinished().await?))
+    /// Shows each erasure that is not over, however many there are: no more than a page of them is in memory at once.
+    pub(super) async fn each_unfinished(&self, mut show: impl FnMut(Entry)) -> Result<(), StoreError> {
+        let mut cursor = None;
+        loop {
+            let stored = self.store.unfinished(cursor, UNFINISHED_PAGE).await?;
+            cursor = stored.last().map(|job| (job.tag, job.id));
+            let more = stored.len() == UNFINISHED_PAGE;
+            entries(stored).into_iter().for_each(&mut show);
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Those of one customer.

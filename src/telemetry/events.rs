@@ -81,6 +81,11 @@ events! {
         /// How long it could not, in seconds.
         after_s: u64,
     }
+    /// An entry of the store does not read. Said for the first one of each table since the store was opened.
+    StoreUnreadable<'a> error "an entry of the store cannot be read and is left as it is: restore the store from a backup" {
+        /// In which table.
+        table: &'a str,
+    }
     /// The store's key was made. Losing it is losing the ability to erase.
     KeyMade<'a> warn "a new store key was made: keep a backup, without it nothing can be erased" {
         /// Its file.

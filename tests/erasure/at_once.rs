@@ -39,8 +39,8 @@ impl Jobs for Slow {
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
         after(self.0.jobs(cursor, limit))
     }
-    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
-        after(self.0.unfinished())
+    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
+        after(self.0.unfinished(cursor, limit))
     }
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         after(self.0.unfinished_of(tags))

@@ -5,6 +5,7 @@
 
 mod at_once;
 mod deletes;
+mod failing;
 mod intake;
 mod office;
 mod point_in_time;

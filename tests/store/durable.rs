@@ -25,7 +25,7 @@ fn everything_is_there_after_opening_again_and_so_are_the_figures() {
     drop(store);
     let store = world.open();
     assert_eq!((wait(rows_of(&store, "anna")), wait(store.index.upstreams()).unwrap()), before);
-    assert_eq!(wait(store.jobs.unfinished()).unwrap(), [job]);
+    assert_eq!(wait(store.jobs.unfinished(None, 1000)).unwrap(), [job]);
     let after = wait(store.index.figures()).unwrap();
     assert_eq!((after.rows, after.erased_rows), (figures.rows, figures.erased_rows));
     assert_eq!((after.jobs, after.unfinished_jobs), (1, 1));

@@ -197,12 +197,12 @@ impl Jobs for SledStore {
         self.ask(0, move |tables| tables.jobs(cursor, limit))
     }
 
-    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.ask(0, |tables| tables.unfinished(&[&[]]))
+    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
+        self.ask(0, move |tables| tables.unfinished(cursor, limit))
     }
 
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         let tags = tags.to_vec();
-        self.ask(0, move |tables| tables.unfinished(&tags.iter().map(|tag| tag.0.as_slice()).collect::<Vec<_>>()))
+        self.ask(0, move |tables| tables.unfinished_of(&tags))
     }
 }

@@ -1,4 +1,4 @@
-//! The jobs in the store: read, changed and written one at a time, the customer's ID in them sealed, and gone when they
+//! The jobs in the store: read, changed and written one at a time, sealed, and the customer's ID in them gone when they
 //! are over.
 //!
 //! The store is the only truth: nothing of a job is kept in memory between two steps, so a restart changes nothing.
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, OwnedMutexGuard};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::report;
 use crate::domain::erasure::Job;
@@ -20,14 +21,16 @@ use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
 use crate::store::seal::Keys;
 use crate::store::{JobWrite, Jobs, StoreError, StoredJob};
 
+const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure" };
+
 /// Unfinished erasures that are read at once.
 const UNFINISHED_PAGE: usize = 200;
 
-/// A body as the store keeps it.
+/// A body as the store keeps it: sealed as a whole, since people's reasons and notes may name the customer (P7).
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Body {
-    /// An erasure, with its ID sealed until it is over.
+    /// An erasure, with its ID until it is over; sealed once more, so that it is opened only where it is needed.
     Erasure { job: Box<Job>, sealed: Option<String> },
     /// Another request for the same customer, which attached to that erasure under an ID of its own.
     Attached { to: Uuid },
@@ -96,12 +99,12 @@ impl Ledger {
         // An attached ID points to an erasure, never to another attached one.
         for _ in 0..2 {
             let Some(stored) = self.store.job(id).await? else { return Ok(None) };
-            match read(&stored)? {
+            match self.read(&stored)? {
                 Body::Erasure { job, sealed } => return Ok(Some(Entry { job: *job, tag: stored.tag, sealed })),
                 Body::Attached { to } => id = to,
             }
         }
-        Err(StoreError::Corrupt { what: "an erasure" })
+        Err(CORRUPT)
     }
 
     /// The customer whose erasure this is; `None` once it is over.
@@ -117,12 +120,12 @@ impl Ledger {
     /// Writes a new erasure. `false`: its ID is taken.
     pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        self.store.create(stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) })?).await
+        self.store.create(self.stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) })?).await
     }
 
     /// Notes that the request `id` attached to the erasure `to`. `false`: its ID is taken.
     pub(super) async fn attach(&self, id: Uuid, to: Uuid, tag: Tag, at: UnixSeconds) -> Result<bool, StoreError> {
-        let body = written(&Body::Attached { to })?;
+        let body = self.written(id, &Body::Attached { to })?;
         self.store.create(StoredJob { id, tag, finished: true, received: at, body }).await
     }
 
@@ -155,7 +158,7 @@ impl Ledger {
     }
 
     async fn write(&self, entry: Entry, marks: Marks, at: UnixSeconds) -> Result<(), StoreError> {
-        let (id, job) = (entry.job.id, stored(entry)?);
+        let (id, job) = (entry.job.id, self.stored(entry)?);
         self.store.commit(JobWrite { job, erased: marks.0, at }).await?;
         if let Some(listener) = self.listeners.lock().get(&id).and_then(Weak::upgrade) {
             listener.notify_waiters();
@@ -170,7 +173,7 @@ impl Ledger {
             let stored = self.store.unfinished(cursor, UNFINISHED_PAGE).await?;
             cursor = stored.last().map(|job| (job.tag, job.id));
             let more = stored.len() == UNFINISHED_PAGE;
-            entries(stored).into_iter().for_each(&mut show);
+            self.entries(stored).into_iter().for_each(&mut show);
             if !more {
                 return Ok(());
             }
@@ -179,7 +182,7 @@ impl Ledger {
 
     /// Those of one customer.
     pub(super) async fn unfinished_of(&self, tags: &[Tag]) -> Result<Vec<Entry>, StoreError> {
-        Ok(entries(self.store.unfinished_of(tags).await?))
+        Ok(self.entries(self.store.unfinished_of(tags).await?))
     }
 
     /// Erasures in the order of their IDs after `cursor`, from at most `limit` entries, and the last entry's ID if there
@@ -191,7 +194,7 @@ impl Ledger {
     ) -> Result<(Vec<Entry>, Option<Uuid>), StoreError> {
         let stored = self.store.jobs(cursor, limit).await?;
         let next = stored.last().map(|job| job.id).filter(|_| stored.len() == limit);
-        Ok((entries(stored), next))
+        Ok((self.entries(stored), next))
     }
 
     /// Waits until every upstream has accepted. Never ends if that does not happen: the caller bounds it.
@@ -216,33 +219,34 @@ impl Ledger {
             new
         })
     }
-}
+    fn stored(&self, entry: Entry) -> Result<StoredJob, StoreError> {
+        let Entry { job, tag, sealed } = entry;
+        let (id, finished, received) = (job.id, job.is_over(), job.received);
+        let sealed = sealed.filter(|_| !finished);
+        let body = self.written(id, &Body::Erasure { job: Box::new(job), sealed })?;
+        Ok(StoredJob { id, tag, finished, received, body })
+    }
 
-fn read(stored: &StoredJob) -> Result<Body, StoreError> {
-    serde_json::from_slice(&stored.body).map_err(|_| StoreError::Corrupt { what: "an erasure" })
-}
+    fn written(&self, id: Uuid, body: &Body) -> Result<Vec<u8>, StoreError> {
+        let plain = serde_json::to_vec(body).map(Zeroizing::new).map_err(|_| CORRUPT)?;
+        self.keys.seal_job(id, &plain).map_err(|_| StoreError::Broken)
+    }
 
-fn stored(entry: Entry) -> Result<StoredJob, StoreError> {
-    let Entry { job, tag, sealed } = entry;
-    let (id, finished, received) = (job.id, job.is_over(), job.received);
-    let sealed = sealed.filter(|_| !finished);
-    let body = written(&Body::Erasure { job: Box::new(job), sealed })?;
-    Ok(StoredJob { id, tag, finished, received, body })
-}
+    fn read(&self, stored: &StoredJob) -> Result<Body, StoreError> {
+        let plain = self.keys.open_job(stored.id, &stored.body).map_err(|_| CORRUPT)?;
+        serde_json::from_slice(&plain).map_err(|_| CORRUPT)
+    }
 
-fn written(body: &Body) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(body).map_err(|_| StoreError::Corrupt { what: "an erasure" })
-}
-
-/// One that cannot be read must not hide the others; it is said each time it is met.
-fn entries(stored: Vec<StoredJob>) -> Vec<Entry> {
-    let entry = |stored: StoredJob| match read(&stored) {
-        Ok(Body::Erasure { job, sealed }) => Some(Entry { job: *job, tag: stored.tag, sealed }),
-        Ok(Body::Attached { .. }) => None,
-        Err(error) => {
-            report::step_failed(stored.id, &error);
-            None
-        }
-    };
-    stored.into_iter().filter_map(entry).collect()
+    /// One that cannot be read must not hide the others; it is said each time it is met.
+    fn entries(&self, stored: Vec<StoredJob>) -> Vec<Entry> {
+        let entry = |stored: StoredJob| match self.read(&stored) {
+            Ok(Body::Erasure { job, sealed }) => Some(Entry { job: *job, tag: stored.tag, sealed }),
+            Ok(Body::Attached { .. }) => None,
+            Err(error) => {
+                report::step_failed(stored.id, &error);
+                None
+            }
+        };
+        stored.into_iter().filter_map(entry).collect()
+    }
 }

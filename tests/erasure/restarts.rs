@@ -8,7 +8,7 @@ use forgetgate::domain::erasure::{JobState, TargetState};
 use forgetgate::store::{JobWrite, Opened};
 
 use crate::service::{Service, soon, status};
-use crate::world::{BEGIN, Plan, World, erasure, open_store, submission, upstream};
+use crate::world::{BEGIN, Plan, World, erasure, open_store, opened_body, submission, upstream};
 
 /// The same store for a second life.
 fn same(store: &Opened) -> Opened {
@@ -130,8 +130,10 @@ async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_n
     let id = first.submit(submission("ann")).await.unwrap().id;
     drop(first);
     let mut job = store.jobs.job(id).await.unwrap().unwrap();
-    let damaged = String::from_utf8(job.body).unwrap().replace("\"sealed\":\"", "\"sealed\":\"AAAA");
-    job.body = damaged.into_bytes();
+    let plain = opened_body(&store.keys, &job);
+    let damaged = plain.replace("\"sealed\":\"", "\"sealed\":\"AAAA");
+    assert_ne!(damaged, plain);
+    job.body = store.keys.seal_job(id, damaged.as_bytes()).unwrap();
     let at = job.received;
     store.jobs.commit(JobWrite { job, erased: Vec::new(), at }).await.unwrap();
 

@@ -303,6 +303,37 @@ async fn p4_a_probe_for_an_erasure_on_hold_does_not_cover_what_comes_until_the_h
     assert_eq!(one.calls().len(), 3, "two probes, and the delete that counts");
 }
 
+/// Of the whole erasure or of its target at the home; and the caller cannot tell (P10).
+#[tokio::test]
+async fn p10_under_legal_hold_a_probe_proves_authority_and_deletes_nothing() {
+    for upstream in [None, Some("one".to_owned())] {
+        let (world, one, two) = pair(home(), |_| {}).await;
+        one.will_say(&[200]);
+        let on_its_way = world.forward("ann", "one", LabelForm::RAW).await;
+        let id = world.erase("ann", "one").await;
+        world.until_target(id, "one", TargetState::Draining).await;
+        let decided =
+            |verdict| Decided { verdict, by: "A. Person".into(), note: "court".into(), upstream: upstream.clone() };
+        world.eraser.decide(id, decided(Verdict::Hold)).await.unwrap();
+        on_its_way.ended();
+        let before = one.calls().len();
+
+        one.will_say(&[401, 202]);
+        assert_eq!(world.delete("ann", "one").await.unwrap().status(), 401, "without authority nothing is different");
+        assert_eq!(world.erase("ann", "one").await, id, "with it the request is attached");
+        let probes = one.calls()[before..].to_vec();
+        assert_eq!(probes.len(), 2);
+        assert!(probes.iter().all(|call| call.contains("customer_id=fg")), "{probes:?}");
+        assert!(probes.iter().all(|call| !call.contains("ann") && !call.contains(&world.alias("ann", "one"))));
+        assert_eq!(world.show(id).await.state, JobState::Held);
+
+        world.eraser.decide(id, decided(Verdict::Unhold)).await.unwrap();
+        world.until_state(id, JobState::Settling).await;
+        assert!(one.calls().last().unwrap().contains("customer_id=ann"));
+        assert_eq!(two.calls().len(), 0);
+    }
+}
+
 #[tokio::test]
 async fn p5_a_caller_who_leaves_in_the_middle_ends_nothing() {
     let (world, one, _two) = pair(home(), |_| {}).await;

@@ -73,7 +73,7 @@ pub struct Placement {
 pub struct Row {
     /// Its key.
     pub key: PairKey,
-    /// First time.
+    /// First time, or the first since the last erasure.
     pub first_seen: UnixSeconds,
     /// Last time the row was written by traffic.
     pub last_seen: UnixSeconds,

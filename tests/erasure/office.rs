@@ -271,6 +271,12 @@ async fn recipients_are_those_that_hold_the_customers_data_now() {
     world.until_state(erased, JobState::Settling).await;
     let none = world.eraser.recipients(&id("ann")).await.unwrap();
     assert!(none.recipients.is_empty(), "marked rows are not shown");
+
+    world.pass(5);
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    let back = serde_json::to_value(world.eraser.recipients(&id("ann")).await.unwrap()).unwrap();
+    let since_then = json!([{"upstream": "one", "resources": ["rooms/1"], "since": "2023-11-14T22:13:30Z"}]);
+    assert_eq!(back["recipients"], since_then, "a customer who came back has been there since then");
 }
 
 #[tokio::test]

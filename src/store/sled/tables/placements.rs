@@ -8,7 +8,7 @@ use crate::store::row::StoredRow;
 const SWEEP_STEP: usize = 256;
 
 impl Tables {
-    /// Writes a row. The mark of an older one goes, its first time stays.
+    /// Writes a row over an older one, as [`StoredRow::after`] says.
     pub(in super::super) fn record(&mut self, key: PairKey, row: StoredRow) -> Result<(), TableError> {
         let placements = self.placements.clone();
         let key_bytes = key.to_bytes();

@@ -113,3 +113,24 @@ async fn the_gate_is_found_by_its_configuration_over_tcp_with_its_token_and_over
     let socket = format!("unix:{}", unix.socket().display());
     assert_eq!(typed(&["recipients", "someone", "--admin", &socket], "").await.code, 0);
 }
+
+/// Assistant takes four deletes a minute.
+#[tokio::test]
+async fn an_erasure_that_waits_for_an_upstreams_rate_says_so_and_until_when() {
+    let world = World::new(Wish::default()).await;
+    for customer in ["ann", "bob", "cid", "dan"] {
+        world.labelled(customer).await;
+        let erasure = world.erasure(customer).await;
+        world.until(&erasure, "settling").await;
+    }
+    world.labelled("eve").await;
+    let erasure = world.erasure("eve").await;
+    let shown = world.until_target(&erasure, "retrying").await;
+    let target = &shown["targets"][0];
+    assert_eq!(target["last_error"], "waiting for the upstream's rate of deletes");
+    let next = target["next_attempt"].as_str().unwrap();
+    assert!(next > shown["received"].as_str().unwrap(), "{shown}");
+    let id = shown["id"].as_str().unwrap();
+    let table = typed(&["erasures", id, "--admin", &url(&world)], "").await.text;
+    assert!(table.contains("NEXT ATTEMPT") && table.contains(next), "{table}");
+}

@@ -144,12 +144,14 @@ events! {
         /// The error's chain.
         error: &'a str,
     }
-    /// The admin API refused a call for its token or its origin.
+    /// The admin API refused a call for its token or its origin. At most one line a second.
     AdminRefused<'a> warn "admin call refused" {
         /// The route's template, or `-`.
         call: &'a str,
         /// Why.
         reason: &'a str,
+        /// How many others were refused since the last line.
+        others: u64,
     }
     /// Access lines were lost to a full queue.
     AccessLinesDropped warn "access lines dropped" {

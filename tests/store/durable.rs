@@ -3,8 +3,7 @@
 use std::fs;
 
 use forgetgate::domain::CustomerId;
-use forgetgate::store::{OpenError, Placement, StoreError, Tuning, open};
-use futures_util::future::join_all;
+use forgetgate::store::{OpenError, Placement, open};
 
 use crate::child;
 use crate::world::{World, fact, files_under, id, job, later, rows_of, step, wait};
@@ -121,19 +120,6 @@ fn a_store_of_a_newer_format_is_refused_with_words() {
     let refused = open(&world.config).unwrap_err();
     assert!(matches!(refused, OpenError::Format { found: 2, .. }), "{refused}");
     assert!(refused.to_string().contains("format 2"));
-}
-
-#[test]
-fn more_waiting_writes_than_the_bound_are_refused_and_the_rest_is_done() {
-    let world = World::sled();
-    let store = world.open_tuned(Tuning { queue_bound: 4, ..Tuning::default() });
-    let facts = (0..500).map(|number| fact(&store.keys, "anna", 1, &number.to_string()));
-    let done = wait(join_all(facts.map(|fact| store.index.record(fact))));
-    let refused = done.iter().filter(|done| matches!(done, Err(StoreError::Overloaded))).count();
-    assert!(refused > 0);
-    let written = done.iter().filter(|done| done.is_ok()).count();
-    assert_eq!(written + refused, 500);
-    assert_eq!(wait(rows_of(&store, "anna")).len(), written);
 }
 
 /// The canary is searched for as it is, and so is each of its halves, in every byte of every file.

@@ -194,6 +194,18 @@ fn p12_a_disk_that_does_not_answer_keeps_nobody_waiting_for_ever() {
     assert_eq!(reopened_rows(directory.path()), 3, "the write that came back late is there as well");
 }
 
+/// Puts one record in line whose sync does not come to its end.
+fn hold_up_a_record(told: &mut Told, switch: &impl Fn(&str), directory: &Path) {
+    assert_eq!(told.ask("writable"), "true", "it is open: the syncs of opening are not what is held up");
+    switch("hold");
+    assert_eq!(told.ask("queue 1"), "in line");
+    let asked = (0..1_000_000).find(|_| {
+        assert_eq!(told.ask("writable"), "true");
+        fault_of(directory) == "held"
+    });
+    assert!(asked.is_some(), "no sync is made");
+}
+
 /// Rows that share a sync at most.
 const BATCH: u64 = 512;
 
@@ -208,11 +220,7 @@ fn records_that_wait_together_share_one_sync() {
         let directory = tempfile::tempdir().unwrap();
         let (mut told, switch) = with_faults("faults::records_that_wait_together_share_one_sync", directory.path());
         let before: u64 = told.ask("syncs").parse().unwrap();
-        switch("hold");
-        assert_eq!(told.ask("queue 1"), "in line");
-        while fault_of(directory.path()) != "held" {
-            assert_eq!(told.ask("writable"), "true", "while the first record's sync does not come to its end");
-        }
+        hold_up_a_record(&mut told, &switch, directory.path());
         assert_eq!(told.ask(&format!("queue {waiting}")), "in line");
         switch("none");
         assert_eq!(told.ask("finish"), format!("{} done", 1 + waiting));
@@ -221,4 +229,22 @@ fn records_that_wait_together_share_one_sync() {
         told.end();
         assert_eq!(reopened_rows(directory.path()) as u64, 1 + waiting);
     }
+}
+
+#[test]
+fn p12_more_waiting_writes_than_the_bound_are_refused_and_the_rest_is_done() {
+    if child::is_child() {
+        return serve(Tuning { queue_bound: 4, ..Tuning::default() });
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let test = "faults::p12_more_waiting_writes_than_the_bound_are_refused_and_the_rest_is_done";
+    let (mut told, switch) = with_faults(test, directory.path());
+    hold_up_a_record(&mut told, &switch, directory.path());
+    assert_eq!(told.ask("queue 10"), "in line");
+    assert_eq!(told.ask("record 99"), "too many writes are waiting for the store");
+    switch("none");
+    assert_eq!(told.ask("finish"), "5 done", "the one that was held up, and four that were in line");
+    assert_eq!(told.ask("record 100"), "done");
+    told.end();
+    assert_eq!(reopened_rows(directory.path()), 6);
 }

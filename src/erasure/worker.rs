@@ -91,7 +91,16 @@ impl Eraser {
             }
             self.shared.fences.lock().entry(id).or_default().push(fence);
         }
-        self.shared.schedule.wake(id, self.now());
+        self.wake_when_due(&entry.job, self.now());
+    }
+
+    /// Puts an unfinished erasure into the schedule for when there is something to do.
+    fn wake_when_due(&self, job: &Job, now: UnixSeconds) {
+        match next_step(job, now) {
+            Step::Rest => {}
+            Step::Wait(until) => self.shared.schedule.wake(job.id, until),
+            Step::Plan | Step::Attempt(_) | Step::Settle | Step::Finish => self.shared.schedule.wake(job.id, now),
+        }
     }
 
     /// Works until its future is dropped. What is under way then goes on, on the runtime of [`super::Parts::runtime`].
@@ -122,11 +131,7 @@ impl Eraser {
         let last = self.shared.looked.lock().replace(now);
         let mut standing = Standing::default();
         let looked = self.shared.ledger.each_unfinished(|Entry { job, .. }| {
-            match next_step(&job, now) {
-                Step::Rest => {}
-                Step::Wait(until) => self.shared.schedule.wake(job.id, until),
-                Step::Plan | Step::Attempt(_) | Step::Settle | Step::Finish => self.shared.schedule.wake(job.id, now),
-            }
+            self.wake_when_due(&job, now);
             report::stand(&mut standing, &job, last, now);
         });
         match looked.await {

@@ -9,6 +9,7 @@ mod authority;
 mod client;
 mod codec_answers;
 mod codec_bodies;
+mod codec_bounds;
 mod codec_connections;
 mod codec_expect;
 mod codec_heads;

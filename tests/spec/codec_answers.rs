@@ -46,9 +46,10 @@ fn p8_an_answer_may_be_split_anywhere() {
                 "at {at} of {bytes}"
             );
         }
-        script.will(bytes.bytes().map(|byte| vec![byte]).collect());
-        assert_eq!(client.ask(get()).text(), body, "byte by byte: {bytes}");
     }
+    let (chunked, ..) = answers[1];
+    script.will(chunked.bytes().map(|byte| vec![byte]).collect());
+    assert_eq!(client.ask(get()).text(), "hello", "byte by byte");
 }
 
 /// However many there are and whatever they say, an interim answer has no body and is not the answer.
@@ -250,11 +251,11 @@ fn p9_an_answer_whose_length_is_in_doubt_is_given_once_or_not_at_all() {
     ];
     for (lines, body) in doubtful {
         let world = World::start();
-        world.upstream.will(Reply::ThenClose(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{body}").into_bytes()));
+        world.upstream.will_say(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{body}"));
         let made = made_of_the_last(&mut world.client(), GET);
         let once = made == Made::Whole(200, "hello".to_owned()) && lines.starts_with("Content-Length: 5");
         assert!(once || matches!(made, Made::Whole(502, _)), "{lines:?}: {made:?}");
-        assert_eq!(world.forwarded(get()).connection, 1);
+        assert!(once || world.forwarded(get()).connection == 1);
     }
 }
 
@@ -262,16 +263,16 @@ fn p9_an_answer_whose_length_is_in_doubt_is_given_once_or_not_at_all() {
 /// never for text, and the connection is not believed any further.
 #[test]
 fn p9_chunks_from_an_http_1_0_service_are_chunks_or_no_answer() {
-    let world = World::start();
     for lines in ["", "Connection: keep-alive\r\n", "Content-Length: 15\r\n"] {
+        let world = World::start();
         let head = format!("HTTP/1.0 200 OK\r\n{lines}Transfer-Encoding: chunked\r\n\r\n");
-        world.upstream.will(Reply::ThenClose(format!("{head}5\r\nhello\r\n0\r\n\r\n").into_bytes()));
+        world.upstream.will_say(format!("{head}5\r\nhello\r\n0\r\n\r\n"));
         let made = made_of_the_last(&mut world.client(), GET);
         assert!(
             matches!(made, Made::Whole(502, _)) || made == Made::Whole(200, "hello".to_owned()),
             "{lines}: {made:?}"
         );
-        assert_eq!(world.ask(get()).status, 200);
+        assert_eq!(world.forwarded(get()).connection, 1, "{lines}");
     }
 }
 

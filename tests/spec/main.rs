@@ -17,6 +17,7 @@ mod codec_lines;
 mod codec_new;
 mod codec_random;
 mod codec_reuse;
+mod codec_sizes;
 mod codec_wire;
 mod derive;
 mod disconnects;

@@ -120,3 +120,30 @@ fn p8_an_early_answer_is_not_lost_when_its_service_leaves() {
         }
     }
 }
+
+/// A `Host` that is no host and port is a bad request (RFC 9112 §3.2). Today any text is taken.
+#[test]
+fn p9_a_host_that_is_none_is_refused() {
+    let world = World::start();
+    let get = |host: &str| format!("GET /api/v9/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    for host in ["gate", "gate:80", "gate:", "[::1]:80", "127.0.0.1", "a_b.example", "a%20b"] {
+        assert_eq!(world.ask(get(host)).status, 200, "{host:?}");
+    }
+    for host in
+        ["a b", "a\tb", "a,b", "a/b", "user@gate", "[::1", "a:b", "a:80:80", "a#b", "a?b", "a\\b", "a\"b", "\u{e9}"]
+    {
+        assert_eq!(world.ask(get(host)).status, 400, "{host:?}");
+    }
+    assert_eq!(world.upstream.seen().len(), 7);
+}
+
+/// What is asked of another protocol is not asked of this service (RFC 9110 §7.4). Today the scheme is not looked at.
+#[test]
+fn p9_a_target_of_another_scheme_is_refused() {
+    let world = World::start();
+    for scheme in ["ftp", "ws", "javascript", "file"] {
+        let answer = world.ask(request(&format!("GET {scheme}://gate/api/v9/x"), &[], ""));
+        assert_eq!(answer.status, 400, "{scheme}: {}", answer.head);
+    }
+    assert_eq!(world.upstream.seen().len(), 0);
+}

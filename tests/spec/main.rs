@@ -10,6 +10,7 @@ mod client;
 mod codec_answers;
 mod codec_bodies;
 mod codec_connections;
+mod codec_edges;
 mod codec_expect;
 mod codec_heads;
 mod codec_lines;

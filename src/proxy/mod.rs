@@ -88,9 +88,12 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
                 Err(failed) => Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close)),
             }
         }
-        Ok(Told::Erase(call)) => Handled::Erase(Box::new(call.into_call(entry, request_id))),
+        Ok(Told::Erase(call)) => {
+            let close = !Box::pin(gate::drained(caller, &mut inbound)).await;
+            Handled::Erase(Box::new(call.into_call(entry, request_id, close)))
+        }
         Err(refusal) => {
-            let close = !Box::pin(gate::drained(caller, &mut inbound, refusal.code)).await;
+            let close = !Box::pin(gate::drained_behind(caller, &mut inbound, refusal.code)).await;
             Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close))
         }
     }

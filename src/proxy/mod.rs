@@ -76,7 +76,8 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
     let mut entry = gate.entry(&head.method);
     let request_id = entry.request_id(head.lines.first("x-request-id"));
     let mut shape = ErrorShape::Watson;
-    let mut inbound = Inbound::new(Body::Ended, false);
+    // Until the framing is known all that follows may be the body.
+    let mut inbound = Inbound::new(Body::ToEnd, false);
     let telling = Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
     match tell(gate, caller, telling).await {
         Ok(Told::Forward { head: lines, chunked, destination, recorded }) => {

@@ -25,7 +25,7 @@ mod trace;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 
 use self::apply::{NewHead, Orders};
 pub use self::caller::Caller;
@@ -188,7 +188,9 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
 
 /// Does the caller wait to be told to send its body?
 fn expects(head: &Head, kinds: &Kinds) -> bool {
-    framing::of_kind(&head.lines, kinds, Kind::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    // HTTP/1.0 knows no interim answers, and would take one for the answer (RFC 9110 §10.1.1).
+    head.version == Version::HTTP_11
+        && framing::of_kind(&head.lines, kinds, Kind::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Judges, and derives in between where policy asks for it.

@@ -118,7 +118,8 @@ impl Exchange {
         self.reused = reused;
         self.service = Some(Service::new(link));
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
-        caller.watch.due_at(self.gate.now() + self.gate.limits().response_timeout);
+        // The gate's own clock stands still while a request waits for its body, or for an erasure.
+        caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
     }
 
     /// The connection was dead, and nothing was sent: everything is as it was before.

@@ -103,8 +103,9 @@ impl Inbound {
         if std::mem::take(&mut self.continue_due) && caller.link.input.is_empty() {
             caller.link.output().extend_from_slice(CONTINUE);
         }
-        if !caller.link.is_flushed() {
-            ready!(caller.poll_flush(cx)).map_err(|_| Lost::Gone)?;
+        // Not waited for: the caller may be one that writes all before it reads.
+        if !caller.link.is_flushed() && matches!(caller.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(Lost::Gone));
         }
         let polled = caller.link.poll_fill(cx, READ_AHEAD);
         caller.watch.body_waits(polled.is_pending());

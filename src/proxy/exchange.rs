@@ -54,7 +54,9 @@ pub(super) struct Exchange {
     pub(super) method: Method,
     pub(super) inbound: Inbound,
     /// Is the request sent in chunks?
-    pub(super) chunked: bool,
+    chunked: bool,
+    /// Is what ends the last chunk written?
+    end_written: bool,
     pub(super) passages: Passages,
     /// The request's line in the log. `None` only at the end.
     pub(super) entry: Option<Entry>,
@@ -93,6 +95,7 @@ impl Exchange {
             method,
             inbound,
             chunked,
+            end_written: false,
             passages,
             entry: Some(entry),
             service: None,
@@ -115,7 +118,8 @@ impl Exchange {
         self.reused = reused;
         self.service = Some(Service::new(link));
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
-        caller.watch.due_at(self.gate.now() + self.gate.limits().response_timeout);
+        // The gate's own clock stands still while a request waits for its body, or for an erasure.
+        caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
     }
 
     /// The connection was dead, and nothing was sent: everything is as it was before.
@@ -124,7 +128,7 @@ impl Exchange {
             self.head = std::mem::take(service.link.output());
             self.head.truncate(self.head_length);
         }
-        (self.sent, self.chunk_left) = (Sent::Part, 0);
+        (self.sent, self.chunk_left, self.end_written) = (Sent::Part, 0, false);
         self.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
     }
 
@@ -211,7 +215,7 @@ impl Exchange {
                 return Poll::Ready(Ok(false));
             }
             Piece::Ended => {
-                if std::mem::take(&mut self.chunked) {
+                if self.chunked && !std::mem::replace(&mut self.end_written, true) {
                     link.output().extend_from_slice(b"0\r\n");
                     apply::trailers(link.output(), &self.destination.governed, &inbound.body.trailers());
                     link.output().extend_from_slice(b"\r\n");

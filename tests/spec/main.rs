@@ -11,6 +11,7 @@ mod codec_answers;
 mod codec_bodies;
 mod codec_bounds;
 mod codec_connections;
+mod codec_edges;
 mod codec_expect;
 mod codec_heads;
 mod codec_lines;

@@ -106,7 +106,7 @@ fn p8_a_caller_may_write_all_before_it_reads_although_the_answer_is_long() {
     let world = World::before(Upstream::serving(serve), Plan::default());
     let mut client = world.client();
     // So that the answer has no room between the two but what the gate gives it.
-    socket2::SockRef::from(&client.socket).set_recv_buffer_size(1 << 12).unwrap();
+    socket2::SockRef::from(&client.socket).set_recv_buffer_size(1 << 17).unwrap();
     client.send(request(ANY, &[&format!("Content-Length: {}", LONG + 7)], ""));
     client.send(vec![b'b'; LONG]);
     client.send("the end");

@@ -61,9 +61,9 @@ impl Caller<'_> {
         polled
     }
 
-    /// See [`Link::poll_send`].
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = self.link.poll_send(cx, data);
+    /// See [`Link::poll_gather`].
+    pub(super) fn poll_gather(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.link.poll_gather(cx, data);
         self.wrote(polled.is_pending());
         polled
     }
@@ -103,8 +103,9 @@ impl Inbound {
         if std::mem::take(&mut self.continue_due) && caller.link.input.is_empty() {
             caller.link.output().extend_from_slice(CONTINUE);
         }
-        if !caller.link.is_flushed() {
-            ready!(caller.poll_flush(cx)).map_err(|_| Lost::Gone)?;
+        // Not waited for: the caller may be one that writes all before it reads.
+        if !caller.link.is_flushed() && matches!(caller.poll_flush(cx), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(Lost::Gone));
         }
         let polled = caller.link.poll_fill(cx, READ_AHEAD);
         caller.watch.body_waits(polled.is_pending());

@@ -57,10 +57,12 @@ pub struct EraseCall {
     /// The request's name.
     pub(super) request_id: RequestId,
     entry: Entry,
+    /// Does the connection end behind the answer, because a body was left behind?
+    close: bool,
 }
 
 impl Prepared {
-    pub(super) fn into_call(self, entry: Entry, request_id: RequestId) -> EraseCall {
+    pub(super) fn into_call(self, entry: Entry, request_id: RequestId, close: bool) -> EraseCall {
         let Self { destination, api, method, path, query, headers, forgetgate_authorization, prefer_wait, peer } = self;
         EraseCall {
             destination,
@@ -74,6 +76,7 @@ impl Prepared {
             peer,
             request_id,
             entry,
+            close,
         }
     }
 }
@@ -132,7 +135,7 @@ impl EraseCall {
         self.entry.answered(response.status().as_u16());
         self.entry.carried_out(response.body().len() as u64);
         self.entry.ended(EndReason::Done);
-        OwnAnswer::of(response, &self.request_id)
+        OwnAnswer::of(response, &self.request_id, self.close)
     }
 
     /// The erasure refuses: with which status and when to try again it says itself.
@@ -140,6 +143,7 @@ impl EraseCall {
     pub fn refuse(mut self, refusal: Refusal, status: u16, retry_after_s: Option<u32>) -> OwnAnswer {
         self.entry.refused(refusal.code, status);
         let shape = self.destination.site.upstream.profile.error;
-        respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id: &self.request_id, close: false })
+        let (request_id, close) = (&self.request_id, self.close);
+        respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close })
     }
 }

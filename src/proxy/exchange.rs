@@ -54,9 +54,11 @@ pub(super) struct Exchange {
     pub(super) method: Method,
     pub(super) inbound: Inbound,
     /// Is the request sent in chunks?
-    pub(super) chunked: bool,
+    chunked: bool,
     /// What accepts the WebSocket that the request asks for.
-    pub(super) accept: Option<String>,
+    accept: Option<String>,
+    /// Is what ends the last chunk written?
+    end_written: bool,
     pub(super) passages: Passages,
     /// The request's line in the log. `None` only at the end.
     pub(super) entry: Option<Entry>,
@@ -97,6 +99,7 @@ impl Exchange {
             inbound,
             chunked,
             accept,
+            end_written: false,
             passages,
             entry: Some(entry),
             service: None,
@@ -119,7 +122,8 @@ impl Exchange {
         self.reused = reused;
         self.service = Some(Service::new(link, self.accept.clone()));
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
-        caller.watch.due_at(self.gate.now() + self.gate.limits().response_timeout);
+        // The gate's own clock stands still while a request waits for its body, or for an erasure.
+        caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
     }
 
     /// The connection was dead, and nothing was sent: everything is as it was before.
@@ -128,7 +132,7 @@ impl Exchange {
             self.head = std::mem::take(service.link.output());
             self.head.truncate(self.head_length);
         }
-        (self.sent, self.chunk_left) = (Sent::Part, 0);
+        (self.sent, self.chunk_left, self.end_written) = (Sent::Part, 0, false);
         self.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
     }
 
@@ -220,7 +224,7 @@ impl Exchange {
                 return Poll::Ready(Ok(false));
             }
             Piece::Ended => {
-                if std::mem::take(&mut self.chunked) {
+                if self.chunked && !std::mem::replace(&mut self.end_written, true) {
                     link.output().extend_from_slice(b"0\r\n");
                     apply::trailers(link.output(), &self.destination.governed, &inbound.body.trailers());
                     link.output().extend_from_slice(b"\r\n");
@@ -237,7 +241,12 @@ impl Exchange {
         }
         let length = if self.chunked { length.min(self.chunk_left) } else { length };
         let data = if ahead.is_empty() { caller.link.input.data() } else { ahead };
-        let taken = ready!(link.poll_send(cx, data.get(..length).unwrap_or_default())).map_err(|_| Stopped::Service)?;
+        let data = data.get(..length).unwrap_or_default();
+        // The first bytes on a connection that was used before are not taken from the caller's side until they are written:
+        // if it turns out to be dead, they are sent again over another.
+        let gather = link.moved || !self.reused;
+        let taken = ready!(if gather { link.poll_gather(cx, data) } else { link.poll_send(cx, data) });
+        let taken = taken.map_err(|_| Stopped::Service)?;
         self.bytes_in += taken as u64;
         if ahead.is_empty() {
             caller.link.input.consume(taken);

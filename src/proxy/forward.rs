@@ -64,6 +64,10 @@ pub(super) async fn forward(
         return Ok(Onward::Close);
     };
     let ended = poll_fn(|cx| exchange.poll_bodies(caller, cx)).await;
+    if ended == EndReason::UpstreamGone {
+        // What there is of the answer still reaches its caller, who sees that it breaks off; whether it does is no matter.
+        drop(poll_fn(|cx| caller.poll_flush(cx)).await);
+    }
     let onward = match (ended, exchange.inbound.has_come()) {
         (EndReason::Done, true) if keep => Onward::Keep,
         (EndReason::Done, false) => Onward::CloseSending,

@@ -161,14 +161,22 @@ impl Gate {
 }
 
 /// Reads a small body that a refusal leaves behind. `false` if the connection cannot go on.
-pub(super) async fn drained(caller: &mut Caller<'_>, inbound: &mut Inbound, code: Code) -> bool {
-    let doubtful = matches!(code, Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge);
-    if doubtful || inbound.has_come() {
-        return !doubtful;
+pub(super) async fn drained_behind(caller: &mut Caller<'_>, inbound: &mut Inbound, code: Code) -> bool {
+    match code {
+        Code::HeaderAmbiguous | Code::PathAmbiguous | Code::HeaderTooLarge => false,
+        Code::BodyTooLarge => inbound.has_come(),
+        _ => drained(caller, inbound).await,
+    }
+}
+
+/// Reads a small body that nobody wants. `false` if it is not, or does not come: the connection cannot go on then.
+pub(super) async fn drained(caller: &mut Caller<'_>, inbound: &mut Inbound) -> bool {
+    if inbound.has_come() {
+        return true;
     }
     let small = matches!(inbound.body, Body::Length(..=DRAINED_BYTES_MAX));
     // To read the body of one who waits to be told to send it would be to tell it so.
-    if !small || inbound.continue_due || code == Code::BodyTooLarge {
+    if !small || inbound.continue_due {
         return false;
     }
     matches!(timeout(DRAIN_TIMEOUT, poll_fn(|cx| inbound.poll_rest(caller, cx))).await, Ok(Ok(())))

@@ -28,7 +28,7 @@ mod upgrade;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 
 use self::apply::{Moved, NewHead, Orders};
 pub use self::caller::Caller;
@@ -81,7 +81,8 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
     let mut entry = gate.entry(&head.method);
     let request_id = entry.request_id(head.lines.first("x-request-id"));
     let mut shape = ErrorShape::Watson;
-    let mut inbound = Inbound::new(Body::Ended, false);
+    // Until the framing is known all that follows may be the body.
+    let mut inbound = Inbound::new(Body::ToEnd, false);
     let telling =
         Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
     match tell(gate, caller, telling).await {
@@ -94,9 +95,12 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
                 Err(failed) => Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close)),
             }
         }
-        Ok(Told::Erase(call)) => Handled::Erase(Box::new(call.into_call(entry, request_id))),
+        Ok(Told::Erase(call)) => {
+            let close = !Box::pin(gate::drained(caller, &mut inbound)).await;
+            Handled::Erase(Box::new(call.into_call(entry, request_id, close)))
+        }
         Err(refusal) => {
-            let close = !Box::pin(gate::drained(caller, &mut inbound, refusal.code)).await;
+            let close = !Box::pin(gate::drained_behind(caller, &mut inbound, refusal.code)).await;
             Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close))
         }
     }
@@ -188,7 +192,9 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
 
 /// Does the caller wait to be told to send its body?
 fn expects(head: &Head, kinds: &Kinds) -> bool {
-    framing::of_kind(&head.lines, kinds, Kind::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    // HTTP/1.0 knows no interim answers, and would take one for the answer (RFC 9110 §10.1.1).
+    head.version == Version::HTTP_11
+        && framing::of_kind(&head.lines, kinds, Kind::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Judges, and derives in between where policy asks for it.

@@ -62,7 +62,7 @@ impl Hop {
 
 impl OwnAnswer {
     /// The erasure's answer.
-    pub(super) fn of(response: Response<Bytes>, request_id: &RequestId) -> Self {
+    pub(super) fn of(response: Response<Bytes>, request_id: &RequestId, close: bool) -> Self {
         let (parts, body) = response.into_parts();
         let sent = parts.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
         let sent = Lines::of(sent.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
@@ -73,7 +73,7 @@ impl OwnAnswer {
         };
         apply::answer_lines(&mut lines, &sent, framing, request_id);
         let reason = Cow::Borrowed(parts.status.canonical_reason().unwrap_or_default());
-        Self { status: parts.status.as_u16(), reason, lines, body, close: false }
+        Self { status: parts.status.as_u16(), reason, lines, body, close }
     }
 
     /// Appends it, as it goes out.

@@ -273,6 +273,11 @@ impl Connection {
         Some(length)
     }
 
+    /// Are these the last bytes that came?
+    pub(crate) fn bytes_end_with(&self, end: &[u8]) -> bool {
+        self.read.ends_with(end)
+    }
+
     /// The gate may have left already, which is what some of the tests are about.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
         drop(self.wire.write_all(bytes.as_ref()).and_then(|()| self.wire.flush()));

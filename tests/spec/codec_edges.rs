@@ -1,0 +1,192 @@
+//! What stands behind a request that the gate does not pass on, and exchanges at the edges of their time and their memory.
+
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::client::{eventually, request};
+use crate::codec_wire::{ANY, GET};
+use crate::upstream::{Connection, OK, Upstream};
+use crate::world::{MESSAGE, Plan, World};
+
+const DELETE: &str = "DELETE /api/v2/user_data?customer_id=alice&version=2021-06-14";
+
+/// A request that stands in another's body.
+fn hidden() -> String {
+    request("GET /api/v9/hidden", &[], "")
+}
+
+/// The body of a delete by label belongs to the delete, whoever answers it.
+#[test]
+fn p9_the_body_of_an_erasure_is_no_request() {
+    let hidden = hidden();
+    let chunks = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
+    for (framing, body) in
+        [(format!("Content-Length: {}", hidden.len()), &hidden), ("Transfer-Encoding: chunked".to_owned(), &chunks)]
+    {
+        let world = World::start();
+        let mut client = world.client();
+        client.send(request(DELETE, &[&framing], body));
+        assert_eq!(client.answer().text(), "{}");
+        // Whatever is served is served before this one ends the connection, unless it has ended.
+        drop(client.try_send(request("GET /api/v9/next", &["Connection: close"], "")));
+        client.rest();
+        let seen = world.upstream.seen();
+        assert!(seen.iter().all(|seen| !seen.line().contains("hidden")), "{framing}: {seen:?}");
+    }
+}
+
+/// A short one costs no connection.
+#[test]
+fn p8_the_small_body_of_an_erasure_is_read_and_the_connection_goes_on() {
+    let world = World::start();
+    let mut client = world.client();
+    client.send(request(DELETE, &["Content-Length: 2"], ""));
+    client.send("{}");
+    assert_eq!(client.answer().values("connection"), Vec::<String>::new());
+    assert_eq!(client.ask(request(GET, &[], "")).status, 200);
+}
+
+/// Nobody knows what a proxy before the gate takes for the body of a CONNECT, or for its tunnel.
+#[test]
+fn p9_behind_a_connect_nothing_is_served() {
+    let hidden = hidden();
+    for line in
+        [format!("Content-Length: {}", hidden.len()), "Transfer-Encoding: chunked".to_owned(), "X: y".to_owned()]
+    {
+        let world = World::start();
+        let mut client = world.client();
+        client.send(request("CONNECT gate:80", &[&line], &hidden));
+        let answer = client.answer();
+        answer.assert_refused(404, "upstream_unknown");
+        assert_eq!(answer.value("connection"), "close", "{line}");
+        client.rest_within_a_moment();
+        world.assert_untouched();
+    }
+}
+
+/// Interim answers came with HTTP/1.1: who speaks 1.0 would take one for the answer.
+#[test]
+fn p9_an_http_1_0_caller_that_waits_is_not_told_to_continue() {
+    let world = World::start();
+    let mut client = world.client();
+    let sent = request(ANY, &["Content-Length: 2", "Expect: 100-continue"], "");
+    client.send(sent.replace("HTTP/1.1", "HTTP/1.0"));
+    // Only once the head has been taken does anybody ask for the body.
+    eventually("the service is spoken to", || !world.upstream.bytes(0).is_empty());
+    client.send("{}");
+    assert!(client.head().starts_with("HTTP/1.0 200 OK\r\n"));
+}
+
+/// A service that writes its answer while it reads its request, and a caller that reads nothing before it has written all.
+#[test]
+fn p8_a_caller_may_write_all_before_it_reads_although_the_answer_is_long() {
+    const LONG: usize = 24 << 20;
+    const CHUNKS: usize = 1 << 18;
+    let serve = |connection: &mut Connection| {
+        let head = connection.head().unwrap();
+        let mut socket = connection.socket.try_clone().unwrap();
+        let answering = std::thread::spawn(move || {
+            let chunks = "8\r\naaaaaaaa\r\n".repeat(CHUNKS);
+            socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+            socket.write_all(chunks.as_bytes()).unwrap();
+            socket.write_all(b"0\r\n\r\n").unwrap();
+        });
+        assert!(head.contains("Content-Length"));
+        while !connection.bytes_end_with(b"the end") {
+            connection.more().unwrap();
+        }
+        answering.join().unwrap();
+        connection.until_closed();
+    };
+    let world = World::before(Upstream::serving(serve), Plan::default());
+    let mut client = world.client();
+    // So that the answer has no room between the two but what the gate gives it.
+    socket2::SockRef::from(&client.socket).set_recv_buffer_size(1 << 17).unwrap();
+    client.send(request(ANY, &[&format!("Content-Length: {}", LONG + 7)], ""));
+    client.send(vec![b'b'; LONG]);
+    client.send("the end");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.whole, answer.body.len()), (200, true, 8 * CHUNKS));
+}
+
+/// The service's time to answer begins when it has been asked, however long it took to find out whose request it is.
+#[test]
+fn p8_what_passes_before_a_request_is_forwarded_is_not_the_services_time() {
+    let policy = "missing = \"derive\"\nderive = [ { json = \"/user_id\" } ]";
+    let world = World::of(Plan { policy, limits: "response_timeout = \"2s\"", ..Plan::default() });
+    let mut client = world.client();
+    let body = "{\"user_id\":\"u-1\"}";
+    let length = format!("Content-Length: {}", body.len());
+    client.send(request(MESSAGE, &["Content-Type: application/json", &length], ""));
+    let began = Instant::now();
+    for byte in body.bytes() {
+        std::thread::sleep(Duration::from_millis(160));
+        client.send([byte]);
+    }
+    assert!(began.elapsed() > Duration::from_secs(2));
+    let (tell, told) = channel();
+    world.upstream.will(crate::upstream::Reply::When(told, OK.into()));
+    world.upstream.saw(1);
+    std::thread::sleep(Duration::from_millis(800));
+    tell.send(()).unwrap();
+    assert_eq!(client.answer().status, 200);
+}
+
+/// A request that keeps the worker's thread busy for longer than a connection needs to be reset: the gate writes to a
+/// dead one, and sees it only then.
+fn busy(bytes: usize) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let numbers = format!("[{}0]", "1,".repeat(bytes / 2));
+    encoder.write_all(numbers.as_bytes()).unwrap();
+    let body = encoder.finish().unwrap();
+    let lines =
+        ["Content-Type: application/json", "Content-Encoding: gzip", &format!("Content-Length: {}", body.len())];
+    [request(MESSAGE, &lines, "").into_bytes(), body].concat()
+}
+
+/// What was to be sent over a connection that had died is sent over a new one, to its last byte.
+#[test]
+fn p8_a_request_is_sent_anew_as_it_was_when_its_connection_had_died() {
+    for (framing, body) in [
+        ("Transfer-Encoding: chunked", "0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "0\r\nX-Sum: 9\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "2\r\n{}\r\n0\r\n\r\n"),
+        ("Content-Length: 2", "{}"),
+        ("X: y", ""),
+    ] {
+        let (tell, told): (Sender<()>, Receiver<()>) = channel();
+        let (tell_back, done) = channel();
+        let told = Mutex::new((told, tell_back));
+        let serve = move |connection: &mut Connection| {
+            if connection.number > 0 {
+                return connection.follow_script();
+            }
+            connection.request();
+            connection.write(OK);
+            let (told, tell_back) = &*told.lock().unwrap();
+            told.recv().unwrap();
+            connection.reset();
+            tell_back.send(()).unwrap();
+        };
+        let policy = "missing = \"derive\"\nderive = [ { json = \"/user_id\" } ]";
+        let limits = "inspected_body_bytes_max = \"16MiB\"\nresponse_timeout = \"2s\"";
+        let world = World::before(Upstream::serving(serve), Plan { policy, limits, ..Plan::default() });
+        let mut client = world.client();
+        let sent = request(ANY, &[framing], body);
+        client.send([request(GET, &[], "").into_bytes(), busy(8 << 20), sent.into_bytes()].concat());
+        assert_eq!(client.answer().status, 200);
+        tell.send(()).unwrap();
+        done.recv().unwrap();
+        client.answer().assert_refused(400, "label_missing");
+        let answer = client.answer();
+        assert_eq!(answer.status, 200, "{framing} {body:?}: {}", answer.head);
+        let seen = world.upstream.saw(2).pop().unwrap();
+        assert_eq!((seen.connection, seen.body.as_slice()), (1, if body.contains("{}") { &b"{}"[..] } else { b"" }));
+        assert_eq!(seen.trailers, if body.contains("X-Sum") { vec!["X-Sum: 9"] } else { Vec::new() });
+    }
+}

@@ -211,6 +211,64 @@ fn p12_a_stop_closes_with_1001() {
     assert!(stopping.join().unwrap(), "nothing was cut");
 }
 
+/// One that accepts WebSockets and takes deletes.
+fn echoing_and_erasing() -> Upstream {
+    Upstream::serving(|connection: &mut Connection| {
+        while let Some(head) = connection.head() {
+            if !head.contains("Upgrade: websocket") {
+                connection.write(crate::upstream::OK);
+                continue;
+            }
+            connection.write(accepting());
+            let mut buffer = [0; 100];
+            while let Ok(length @ 1..) = connection.socket.read(&mut buffer) {
+                connection.socket.write_all(&buffer[..length]).unwrap();
+            }
+            return;
+        }
+    })
+}
+
+fn erased(world: &World) {
+    let answer = world.ask(request("DELETE /api/v1/user_data?customer_id=alice", &[], ""));
+    assert_eq!(answer.status, 200, "{} {}", answer.head, answer.text());
+}
+
+const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+
+#[track_caller]
+fn assert_open(client: &mut Client) {
+    client.send(PING);
+    let mut echo = [0; 6];
+    client.socket.read_exact(&mut echo).unwrap();
+    assert_eq!(echo, PING);
+}
+
+#[test]
+fn p4_an_erasure_closes_its_customers_websockets_where_the_operator_wants_that() {
+    let limits = "\n[erasure]\nopen_websockets = \"close\"";
+    let plan = Plan { profile: "watson-speech-to-text", limits, ..Plan::default() };
+    let world = World::before(echoing_and_erasing(), plan);
+    let (mut alice, mut bob) = (opened(&world), world.client());
+    bob.send(handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=bob"]));
+    assert!(bob.head().starts_with("HTTP/1.1 101 "));
+    assert_open(&mut alice);
+    erased(&world);
+    let mut goodbye = [0; 4];
+    alice.socket.read_exact(&mut goodbye).unwrap();
+    assert_eq!(goodbye, *Sender::Server.going_away());
+    assert_open(&mut bob);
+}
+
+#[test]
+fn p4_an_erasure_leaves_open_websockets_alone_otherwise() {
+    let plan = Plan { profile: "watson-speech-to-text", ..Plan::default() };
+    let world = World::before(echoing_and_erasing(), plan);
+    let mut alice = opened(&world);
+    erased(&world);
+    assert_open(&mut alice);
+}
+
 #[test]
 fn p2_p9_on_other_calls_a_query_says_nothing_else_than_the_headers() {
     let alice = "X-Watson-Metadata: customer_id=alice";

@@ -54,7 +54,7 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[erasure]\nerasures_per_minute = 1", Used),
     ("[erasure]\nbarrier_timeout = \"1s\"", Used),
     ("[erasure]\nopen_websockets = \"wait\"", AsToday),
-    ("[erasure]\nopen_websockets = \"close\"", NotYet),
+    ("[erasure]\nopen_websockets = \"close\"", Used),
     ("[erasure]\nwebhook = { url = \"https://a.example\" }", NotYet),
     ("[erasure]\nsmtp = { url = \"smtp://127.0.0.1:25\", from = \"a@b.example\" }", NotYet),
     ("[limits]\nconnections_max = 1", Used),

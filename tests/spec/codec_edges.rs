@@ -197,3 +197,17 @@ fn p8_a_request_is_sent_anew_as_it_was_when_its_connection_had_died() {
         assert_eq!(seen.trailers, if body.contains("X-Sum") { vec!["X-Sum: 9"] } else { Vec::new() });
     }
 }
+
+/// A body that does not come is not waited for, and the erasure takes its time all the same.
+#[test]
+fn p8_an_erasure_whose_body_does_not_come_is_answered() {
+    let world = World::of(Plan { limits: "body_stall_timeout = \"1s\"", ..Plan::default() });
+    let (tell, told) = channel();
+    world.upstream.will(crate::upstream::Reply::When(told, OK.into()));
+    let mut client = world.client();
+    client.send(request(DELETE, &["Content-Length: 2", "Prefer: wait=10"], ""));
+    world.upstream.saw(1);
+    std::thread::sleep(Duration::from_millis(1600));
+    tell.send(()).unwrap();
+    assert_eq!(client.answer().value("connection"), "close");
+}

@@ -38,6 +38,10 @@ enum Command {
     Recipients(cli::RecipientsArgs),
     /// The erasures, or one
     Erasures(cli::ErasuresArgs),
+    /// The index of who holds whose data
+    Index(cli::IndexArgs),
+    /// The store's key
+    Key(cli::KeyArgs),
     /// The built-in profiles, or one as a table
     Profiles {
         /// Which one
@@ -84,6 +88,8 @@ fn main() -> ExitCode {
         Command::Erase(args) => cli::erase(&args, &mut io::stdin().lock()).print(),
         Command::Recipients(args) => cli::recipients(&args, &mut io::stdin().lock()).print(),
         Command::Erasures(args) => cli::erasures(&args).print(),
+        Command::Index(args) => cli::index(&args).print(),
+        Command::Key(args) => cli::key(&args).print(),
         Command::Profiles { name, json } => match cli::profiles::print(name.as_deref(), json) {
             Ok(text) => {
                 print(&text);

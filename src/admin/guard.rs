@@ -9,36 +9,40 @@ use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::problem::Problem;
+use super::refusals::Refused;
 use crate::config::{Address, Admin};
 use crate::erasure::{bearer, same};
-use crate::telemetry::events;
 
 /// Refuses what only a page in a browser would send.
-pub(super) fn check_origin(admin: &Admin, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_origin(admin: &Admin, method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
+    let refused = |code, detail| {
+        let problem = Problem::new(StatusCode::FORBIDDEN, code, detail);
+        Err(Refused { problem, reason: "origin or host".into() })
+    };
     let exposed_to_names = admin.token.is_none() && matches!(admin.address, Address::Tcp(_));
     if exposed_to_names && !headers.get_all(HOST).iter().all(|host| host.to_str().is_ok_and(is_plain_host)) {
         let detail = "without admin.token the API answers only to an IP address or localhost in the header Host";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "host_refused", detail));
+        return refused("host_refused", detail);
     }
     if *method != Method::GET && *method != Method::HEAD && is_cross_origin(headers) {
         let detail = "pages of other origins may not change anything here";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail));
+        return refused("cross_origin", detail);
     }
     Ok(())
 }
 
 /// Refuses a call without the token, where there is one. A token that cannot be read lets nobody in.
-pub(super) fn check_token(admin: &Admin, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_token(admin: &Admin, headers: &HeaderMap) -> Result<(), Refused> {
     let Some(token) = &admin.token else { return Ok(()) };
-    let wanted = token.read().map_err(|error| {
-        events::AdminRefused { call: "-", reason: &error.to_string() }.emit();
-        Problem::unavailable("token_unreadable", "the gate cannot read its own admin.token")
+    let wanted = token.read().map_err(|error| Refused {
+        problem: Problem::unavailable("token_unreadable", "the gate cannot read its own admin.token"),
+        reason: error.to_string().into(),
     })?;
     let mut shown = headers.get_all(AUTHORIZATION).iter();
     let token = shown.next().and_then(|value| bearer(value.as_bytes()));
     match (token, shown.next()) {
         (Some(token), None) if same(token, wanted.expose().as_bytes()) => Ok(()),
-        _ => Err(Problem::unauthorised()),
+        _ => Err(Refused { problem: Problem::unauthorised(), reason: "token".into() }),
     }
 }
 

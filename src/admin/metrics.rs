@@ -21,6 +21,11 @@ pub(super) async fn metrics(state: &State) -> Answer {
         gauges.extend([
             gauge("forgetgate_store_rows", "Rows of the index, those marked erased included", figures.rows),
             gauge("forgetgate_store_erased_rows", "Rows of the index that are marked erased", figures.erased_rows),
+            gauge(
+                "forgetgate_store_unreadable",
+                "Entries of the store that were met and do not read, 1000 at most",
+                figures.unreadable,
+            ),
             gauge("forgetgate_store_jobs", "Erasures in the store", figures.jobs),
             gauge(
                 "forgetgate_store_unfinished_jobs",

@@ -11,6 +11,7 @@ mod listener;
 mod metrics;
 mod openapi;
 mod problem;
+mod refusals;
 mod router;
 mod routes;
 mod server;

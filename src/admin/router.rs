@@ -5,13 +5,13 @@ use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 
 use super::problem::{Answer, Problem, json_answer};
+use super::refusals::Refusals;
 use super::routes::{self, Call, Parameters, Route};
 use super::{State, body, calls, guard, health, metrics, openapi, upstreams};
-use crate::telemetry::events;
 
 /// Answers one request.
-pub(super) async fn answer(state: &State, request: Request<Incoming>) -> Answer {
-    let mut answer = judged(state, request).await.unwrap_or_else(Problem::answer);
+pub(super) async fn answer(state: &State, refusals: &Refusals, request: Request<Incoming>) -> Answer {
+    let mut answer = judged(state, refusals, request).await.unwrap_or_else(Problem::answer);
     // The rest of a body that was too much or too late is not waited for.
     if matches!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -19,19 +19,16 @@ pub(super) async fn answer(state: &State, request: Request<Incoming>) -> Answer 
     answer
 }
 
-async fn judged(state: &State, request: Request<Incoming>) -> Result<Answer, Problem> {
+async fn judged(state: &State, refusals: &Refusals, request: Request<Incoming>) -> Result<Answer, Problem> {
     let admin = &state.config.admin;
-    guard::check_origin(admin, request.method(), request.headers()).inspect_err(|_| refused("-", "origin or host"))?;
+    let from_here = guard::check_origin(admin, request.method(), request.headers());
+    from_here.map_err(|refused| refusals.told("-", refused))?;
     let (route, parameters) = routes::find(request.method(), request.uri().path())?;
     if !route.open {
-        guard::check_token(admin, request.headers()).inspect_err(|_| refused(route.path, "token"))?;
+        guard::check_token(admin, request.headers()).map_err(|refused| refusals.told(route.path, refused))?;
         check_query(route, request.uri().query())?;
     }
     call(state, route, &parameters, request).await
-}
-
-fn refused(call: &str, reason: &str) {
-    events::AdminRefused { call, reason }.emit();
 }
 
 /// Only the list takes a query; an ID that was put there by mistake is refused before it is used.

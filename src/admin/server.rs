@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::listener::{Listener, Stream};
 use super::problem::{Answer, Problem};
+use super::refusals::Refusals;
 use super::{State, router};
 use crate::telemetry::events;
 
@@ -34,13 +35,20 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// After a failed accept: the process may be out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What all connections share.
+struct Gate {
+    state: Arc<State>,
+    refusals: Refusals,
+}
+
 /// Serves the admin API until `drain` is cancelled, then lets open exchanges end and returns, at most five seconds
 /// later. Cancel it last: health and metrics are wanted while the data path drains.
 pub async fn serve(listener: Listener, state: Arc<State>, drain: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
+    let gate = Arc::new(Gate { state, refusals: Refusals::default() });
     while let Some(Some((stream, slot))) = drain.run_until_cancelled(accept(&listener, &slots)).await {
-        connections.spawn(connection(stream, slot, Arc::clone(&state), drain.clone()));
+        connections.spawn(connection(stream, slot, Arc::clone(&gate), drain.clone()));
     }
     drop(listener);
     connections.close();
@@ -61,10 +69,10 @@ async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> Option<(Stream, 
     }
 }
 
-async fn connection(stream: Stream, _slot: OwnedSemaphorePermit, state: Arc<State>, drain: CancellationToken) {
+async fn connection(stream: Stream, _slot: OwnedSemaphorePermit, gate: Arc<Gate>, drain: CancellationToken) {
     let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(exchange(state, request).await) }
+        let gate = Arc::clone(&gate);
+        async move { Ok::<_, Infallible>(exchange(gate, request).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
@@ -78,8 +86,8 @@ async fn connection(stream: Stream, _slot: OwnedSemaphorePermit, state: Arc<Stat
 }
 
 /// One exchange, in a task of its own: a caller who leaves ends nothing that was begun, and a panic is an answer.
-async fn exchange(state: Arc<State>, request: Request<Incoming>) -> Answer {
-    let answering = tokio::spawn(async move { router::answer(&state, request).await });
+async fn exchange(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
+    let answering = tokio::spawn(async move { router::answer(&gate.state, &gate.refusals, request).await });
     match timeout(ANSWER_WITHIN, answering).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_)) => {

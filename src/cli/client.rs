@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -88,6 +88,23 @@ impl Client {
 
     /// Calls it. Any 2xx is an answer; a problem is a failure in its own words.
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let (status, body) = self.fetch(method, path, body).await?;
+        let answer: Option<Value> = serde_json::from_slice(&body).ok();
+        match answer {
+            Some(answer) if status.is_success() => Ok(answer),
+            Some(problem) if !text(&problem, "detail").is_empty() => Err(Failure::refused(&problem)),
+            _ => Err(self.stranger(status)),
+        }
+    }
+
+    /// Reads a page that is text.
+    pub(super) async fn page(&self, path: &str) -> Result<String, Failure> {
+        let (status, body) = self.fetch(Method::GET, path, None).await?;
+        let page = String::from_utf8(body.into()).ok().filter(|_| status.is_success());
+        page.ok_or_else(|| self.stranger(status))
+    }
+
+    async fn fetch(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {
         let exchange = async {
             match &self.place {
                 Place::Tcp { host, port } => {
@@ -105,7 +122,13 @@ impl Client {
             .unwrap_or_else(|_| Err(Failure::failed(format!("the gate at {} does not answer", self.place))))
     }
 
-    async fn exchange<S>(&self, stream: S, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure>
+    async fn exchange<S>(
+        &self,
+        stream: S,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Bytes), Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -125,13 +148,11 @@ impl Client {
         let response = sender.send_request(request).await.map_err(broke_off)?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| self.unreachable(&*error))?.to_bytes();
-        let answer: Option<Value> = serde_json::from_slice(&body).ok();
-        match answer {
-            Some(answer) if status.is_success() => Ok(answer),
-            Some(problem) if !text(&problem, "detail").is_empty() => Err(Failure::refused(&problem)),
-            _ => Err(Failure::failed(format!("what answers at {} is no Forgetgate ({status})", self.place))),
-        }
+        Ok((status, body.map_err(|error| self.unreachable(&*error))?.to_bytes()))
+    }
+
+    fn stranger(&self, status: StatusCode) -> Failure {
+        Failure::failed(format!("what answers at {} is no Forgetgate ({status})", self.place))
     }
 
     fn host(&self) -> String {

@@ -90,12 +90,13 @@ pub(super) fn one(erasure: &Value) -> String {
 /// Targets as a table.
 pub(super) fn targets(list: &[Value]) -> String {
     let row = |target: &Value| {
-        let [upstream, form, state, instant, error] =
-            ["upstream", "form", "state", "instant", "last_error"].map(|member| text(target, member).to_owned());
+        let [upstream, form, state, instant, next, error] =
+            ["upstream", "form", "state", "instant", "next_attempt", "last_error"]
+                .map(|member| text(target, member).to_owned());
         let attempts = target.get("attempts").map(Value::to_string).unwrap_or_default();
-        [upstream, form, state, attempts, instant, error]
+        [upstream, form, state, attempts, instant, next, error]
     };
-    table(["UPSTREAM", "LABEL", "STATE", "DELETES", "INSTANT", "LAST ERROR"], list.iter().map(row))
+    table(["UPSTREAM", "LABEL", "STATE", "DELETES", "INSTANT", "NEXT ATTEMPT", "LAST ERROR"], list.iter().map(row))
 }
 
 /// How many of an erasure's targets have accepted, and how many there are.

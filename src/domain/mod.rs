@@ -16,6 +16,5 @@ pub mod profile;
 pub mod query;
 pub mod refusal;
 
-
 pub use self::customer_id::CustomerId;
 pub use self::ids::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};

@@ -1,7 +1,8 @@
 //! Acceptance: from this on the erasure survives everything (P5), and what the customer sends afterwards is new (P4).
 //!
 //! The fence stands before the job is durable, and the job is durable before anyone gets an answer. A customer has one
-//! erasure at a time: what is asked for meanwhile attaches to it.
+//! erasure at a time: what is asked for meanwhile attaches to it. An `id` is one request's, whosever: what looks whether
+//! it is taken and what takes it are one step in the store, and here one at a time.
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -65,6 +66,10 @@ impl Eraser {
         let tags = shared.keys.tags_all_epochs(&asked.customer);
         let tag = shared.keys.tag(&asked.customer);
         let _alone = shared.customers.lock(tag).await;
+        let _one_of_this_id = match asked.id {
+            Some(id) => Some(shared.requests.lock(id).await),
+            None => None,
+        };
         if let Some(id) = asked.id
             && let Some(first) = shared.ledger.load(id).await?
         {
@@ -84,17 +89,15 @@ impl Eraser {
     async fn begin(&self, mut asked: Asked, tag: Tag, above: bool) -> Result<Uuid, Problem> {
         let id = asked.id.unwrap_or_else(Uuid::now_v7);
         let guard = self.shared.ledger.lock(id).await;
-        if asked.id.is_some() && self.shared.ledger.load(id).await?.is_some() {
-            // Another customer's request with the same key was quicker.
-            return Err(Problem::OtherCustomer);
-        }
         let raised = (!above).then(|| self.shared.barrier.fence(tag));
         let intent = self.intent(&mut asked, !above);
         let deadline = self.settings().erasure.deadline.as_secs();
         let mut job = Job::new(id, self.now(), asked.submitted, deadline, intent);
         job.reason = asked.reason.take();
         job.awaiting_approval = above;
-        self.shared.ledger.create(job, tag, &asked.customer).await?;
+        if !self.shared.ledger.create(job, tag, &asked.customer).await? {
+            return Err(Problem::OtherCustomer);
+        }
         self.keep(&guard, id, raised, asked.carried);
         self.shared.registry.erasures().accepted();
         events::ErasureAccepted { erasure: id, awaiting_approval: above }.emit();
@@ -115,8 +118,10 @@ impl Eraser {
         let join =
             |job: &mut Job| (job.join(intent, |scope, upstream| reaches(scope, &within, upstream)), Marks::default());
         self.shared.ledger.change_locked(&guard, id, self.now(), join).await?;
-        if let Some(own) = asked.id {
-            self.shared.ledger.attach(own, id, tag, self.now()).await?;
+        if let Some(own) = asked.id
+            && !self.shared.ledger.attach(own, id, tag, self.now()).await?
+        {
+            return Err(Problem::OtherCustomer);
         }
         self.keep(&guard, id, raised, asked.carried);
         Ok(id)

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
@@ -21,7 +22,7 @@ use crate::config::{Authorize, Secret};
 use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
-use crate::domain::{CustomerId, label, query};
+use crate::domain::{CustomerId, LabelForm, UpstreamNumber, label, query};
 use crate::upstream::{Answer, Site};
 
 /// The longest `Prefer: wait` that is honoured.
@@ -91,8 +92,10 @@ impl Eraser {
         let carried = Carried::new(&call);
         let tag = self.shared.keys.tag(&customer);
         let watch = self.shared.barrier.watch(tag, site.number);
+        let held = self.is_held(&customer, site.number).await?;
+        let text = if held { nobodys_label(&site) } else { text_of(&site.aliases, &customer, today.form) };
         let sent = self.now();
-        let answer = self.probe(&site, &carried, &text_of(&site.aliases, &customer, today.form)).await?;
+        let answer = self.probe(&site, &carried, &text).await?;
         if !answer.response.status().is_success() {
             if matches!(answer.response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                 self.shared.failures.note((site.number, call.peer), Instant::now());
@@ -105,11 +108,21 @@ impl Eraser {
         let keep = site.upstream.credentials.is_none().then_some(carried);
         let asked = Asked {
             scope: Scope::Group(site.upstream.group.clone()),
-            probe: Some(probe),
+            probe: (!held).then_some(probe),
             carried: keep,
             ..asked(&call, customer)
         };
         self.accepted(asked, call.prefer_wait, passed_on(answer)).await
+    }
+
+    /// On legal hold a probe must prove the caller's authority and delete nothing.
+    async fn is_held(&self, customer: &CustomerId, upstream: UpstreamNumber) -> Result<bool, Refused> {
+        let tags = self.shared.keys.tags_all_epochs(customer);
+        let unfinished = self.shared.ledger.unfinished_of(&tags).await.map_err(|error| {
+            report::warn("an erasure could not be accepted", &error);
+            Code::StoreUnavailable
+        })?;
+        Ok(unfinished.iter().any(|entry| entry.job.is_held_at(upstream)))
     }
 
     async fn probe(&self, site: &Site, carried: &Carried, text: &str) -> Result<Answer, Refused> {
@@ -158,6 +171,12 @@ impl Eraser {
         self.shared.failures.note((call.site.number, call.peer), Instant::now());
         Err(Code::ErasureUnauthorised.into())
     }
+}
+
+/// A label under which there is nothing. Services answer to it as to any other, so the answer gives no hold away (P10).
+fn nobodys_label(site: &Site) -> Box<str> {
+    let nobody = CustomerId::new(&Uuid::now_v7().to_string()).expect("a UUID is a customer ID");
+    text_of(&site.aliases, &nobody, LabelForm::alias(site.aliases.epoch()))
 }
 
 fn asked(call: &DeleteCall, customer: CustomerId) -> Asked {

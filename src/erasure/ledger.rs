@@ -1,4 +1,4 @@
-//! The jobs in the store: read, changed and written one at a time, the customer's ID in them sealed, and gone when they
+//! The jobs in the store: read, changed and written one at a time, sealed, and the customer's ID in them gone when they
 //! are over.
 //!
 //! The store is the only truth: nothing of a job is kept in memory between two steps, so a restart changes nothing.
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, OwnedMutexGuard};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::report;
 use crate::domain::erasure::Job;
@@ -20,11 +21,16 @@ use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
 use crate::store::seal::Keys;
 use crate::store::{JobWrite, Jobs, StoreError, StoredJob};
 
-/// A body as the store keeps it.
+const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure" };
+
+/// Unfinished erasures that are read at once.
+const UNFINISHED_PAGE: usize = 200;
+
+/// A body as the store keeps it: sealed as a whole, since people's reasons and notes may name the customer (P7).
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Body {
-    /// An erasure, with its ID sealed until it is over.
+    /// An erasure, with its ID until it is over; sealed once more, so that it is opened only where it is needed.
     Erasure { job: Box<Job>, sealed: Option<String> },
     /// Another request for the same customer, which attached to that erasure under an ID of its own.
     Attached { to: Uuid },
@@ -93,12 +99,12 @@ impl Ledger {
         // An attached ID points to an erasure, never to another attached one.
         for _ in 0..2 {
             let Some(stored) = self.store.job(id).await? else { return Ok(None) };
-            match read(&stored)? {
+            match self.read(&stored)? {
                 Body::Erasure { job, sealed } => return Ok(Some(Entry { job: *job, tag: stored.tag, sealed })),
                 Body::Attached { to } => id = to,
             }
         }
-        Err(StoreError::Corrupt { what: "an erasure" })
+        Err(CORRUPT)
     }
 
     /// The customer whose erasure this is; `None` once it is over.
@@ -111,19 +117,16 @@ impl Ledger {
         CustomerId::new(text).map(Some).ok_or(CORRUPT)
     }
 
-    /// Writes a new erasure.
-    pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId) -> Result<(), StoreError> {
+    /// Writes a new erasure. `false`: its ID is taken.
+    pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let at = job.received;
-        let entry = Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) };
-        self.write(entry, Marks::default(), at).await
+        self.store.create(self.stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) })?).await
     }
 
-    /// Notes that the request `id` attached to the erasure `to`.
-    pub(super) async fn attach(&self, id: Uuid, to: Uuid, tag: Tag, at: UnixSeconds) -> Result<(), StoreError> {
-        let body = written(&Body::Attached { to })?;
-        let job = StoredJob { id, tag, finished: true, received: at, body };
-        self.store.commit(JobWrite { job, erased: Vec::new(), at }).await
+    /// Notes that the request `id` attached to the erasure `to`. `false`: its ID is taken.
+    pub(super) async fn attach(&self, id: Uuid, to: Uuid, tag: Tag, at: UnixSeconds) -> Result<bool, StoreError> {
+        let body = self.written(id, &Body::Attached { to })?;
+        self.store.create(StoredJob { id, tag, finished: true, received: at, body }).await
     }
 
     /// Changes a job, and marks rows in the same durable write. `None` if there is no such job.
@@ -155,11 +158,7 @@ impl Ledger {
     }
 
     async fn write(&self, entry: Entry, marks: Marks, at: UnixSeconds) -> Result<(), StoreError> {
-        let Entry { job, tag, sealed } = entry;
-        let (id, finished, received) = (job.id, job.is_over(), job.received);
-        let sealed = sealed.filter(|_| !finished);
-        let body = written(&Body::Erasure { job: Box::new(job), sealed })?;
-        let job = StoredJob { id, tag, finished, received, body };
+        let (id, job) = (entry.job.id, self.stored(entry)?);
         self.store.commit(JobWrite { job, erased: marks.0, at }).await?;
         if let Some(listener) = self.listeners.lock().get(&id).and_then(Weak::upgrade) {
             listener.notify_waiters();
@@ -167,14 +166,23 @@ impl Ledger {
         Ok(())
     }
 
-    /// All erasures that are not over.
-    pub(super) async fn unfinished(&self) -> Result<Vec<Entry>, StoreError> {
-        Ok(entries(self.store.unfinished().await?))
+    /// Shows each erasure that is not over, however many there are: no more than a page of them is in memory at once.
+    pub(super) async fn each_unfinished(&self, mut show: impl FnMut(Entry)) -> Result<(), StoreError> {
+        let mut cursor = None;
+        loop {
+            let stored = self.store.unfinished(cursor, UNFINISHED_PAGE).await?;
+            cursor = stored.last().map(|job| (job.tag, job.id));
+            let more = stored.len() == UNFINISHED_PAGE;
+            self.entries(stored).into_iter().for_each(&mut show);
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Those of one customer.
     pub(super) async fn unfinished_of(&self, tags: &[Tag]) -> Result<Vec<Entry>, StoreError> {
-        Ok(entries(self.store.unfinished_of(tags).await?))
+        Ok(self.entries(self.store.unfinished_of(tags).await?))
     }
 
     /// Erasures in the order of their IDs after `cursor`, from at most `limit` entries, and the last entry's ID if there
@@ -186,7 +194,7 @@ impl Ledger {
     ) -> Result<(Vec<Entry>, Option<Uuid>), StoreError> {
         let stored = self.store.jobs(cursor, limit).await?;
         let next = stored.last().map(|job| job.id).filter(|_| stored.len() == limit);
-        Ok((entries(stored), next))
+        Ok((self.entries(stored), next))
     }
 
     /// Waits until every upstream has accepted. Never ends if that does not happen: the caller bounds it.
@@ -211,25 +219,34 @@ impl Ledger {
             new
         })
     }
-}
+    fn stored(&self, entry: Entry) -> Result<StoredJob, StoreError> {
+        let Entry { job, tag, sealed } = entry;
+        let (id, finished, received) = (job.id, job.is_over(), job.received);
+        let sealed = sealed.filter(|_| !finished);
+        let body = self.written(id, &Body::Erasure { job: Box::new(job), sealed })?;
+        Ok(StoredJob { id, tag, finished, received, body })
+    }
 
-fn read(stored: &StoredJob) -> Result<Body, StoreError> {
-    serde_json::from_slice(&stored.body).map_err(|_| StoreError::Corrupt { what: "an erasure" })
-}
+    fn written(&self, id: Uuid, body: &Body) -> Result<Vec<u8>, StoreError> {
+        let plain = serde_json::to_vec(body).map(Zeroizing::new).map_err(|_| CORRUPT)?;
+        self.keys.seal_job(id, &plain).map_err(|_| StoreError::Broken)
+    }
 
-fn written(body: &Body) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(body).map_err(|_| StoreError::Corrupt { what: "an erasure" })
-}
+    fn read(&self, stored: &StoredJob) -> Result<Body, StoreError> {
+        let plain = self.keys.open_job(stored.id, &stored.body).map_err(|_| CORRUPT)?;
+        serde_json::from_slice(&plain).map_err(|_| CORRUPT)
+    }
 
-/// One that cannot be read must not hide the others; it is said each time it is met.
-fn entries(stored: Vec<StoredJob>) -> Vec<Entry> {
-    let entry = |stored: StoredJob| match read(&stored) {
-        Ok(Body::Erasure { job, sealed }) => Some(Entry { job: *job, tag: stored.tag, sealed }),
-        Ok(Body::Attached { .. }) => None,
-        Err(error) => {
-            report::step_failed(stored.id, &error);
-            None
-        }
-    };
-    stored.into_iter().filter_map(entry).collect()
+    /// One that cannot be read must not hide the others; it is said each time it is met.
+    fn entries(&self, stored: Vec<StoredJob>) -> Vec<Entry> {
+        let entry = |stored: StoredJob| match self.read(&stored) {
+            Ok(Body::Erasure { job, sealed }) => Some(Entry { job: *job, tag: stored.tag, sealed }),
+            Ok(Body::Attached { .. }) => None,
+            Err(error) => {
+                report::step_failed(stored.id, &error);
+                None
+            }
+        };
+        stored.into_iter().filter_map(entry).collect()
+    }
 }

@@ -107,6 +107,8 @@ struct Shared {
     ledger: Ledger,
     /// One acceptance for a customer at a time, so that two at once become one erasure.
     customers: Locks<Tag>,
+    /// And one for each `id` that a requester gave.
+    requests: Locks<Uuid>,
     settings: ArcSwap<Settings>,
     clock: Clock,
     runtime: Handle,
@@ -142,6 +144,7 @@ impl Eraser {
             ledger: Ledger::new(parts.jobs, Arc::clone(&parts.keys)),
             keys: parts.keys,
             customers: Locks::new(),
+            requests: Locks::new(),
             settings: ArcSwap::from_pointee(settings),
             clock: parts.clock,
             runtime: parts.runtime,

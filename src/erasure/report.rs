@@ -91,30 +91,25 @@ impl Eraser {
         }
         events::ErasureDecided { erasure: job.id, verdict: verdict.as_str() }.emit();
     }
+}
 
-    /// How the unfinished ones stand. One that has become late since they were last looked at is an alarm.
-    pub(super) fn told_standing<'a>(&self, jobs: impl Iterator<Item = &'a Job>, now: UnixSeconds) {
-        let last = self.shared.looked.lock().replace(now);
-        let mut standing = Standing::default();
-        for job in jobs {
-            standing.unfinished += 1;
-            match job.state() {
-                JobState::AwaitingApproval => standing.awaiting_approval += 1,
-                JobState::ActionRequired => standing.action_required += 1,
-                JobState::Accepted
-                | JobState::Running
-                | JobState::Settling
-                | JobState::Done
-                | JobState::Held
-                | JobState::Cancelled => {}
-            }
-            if job.is_late(now) {
-                standing.late += 1;
-                if last.is_none_or(|last| !job.is_late(last)) {
-                    events::ErasureLate { erasure: job.id }.emit();
-                }
-            }
+/// Counts how an unfinished one stands. One that has become late since they were `last` looked at is an alarm.
+pub(super) fn stand(standing: &mut Standing, job: &Job, last: Option<UnixSeconds>, now: UnixSeconds) {
+    standing.unfinished += 1;
+    match job.state() {
+        JobState::AwaitingApproval => standing.awaiting_approval += 1,
+        JobState::ActionRequired => standing.action_required += 1,
+        JobState::Accepted
+        | JobState::Running
+        | JobState::Settling
+        | JobState::Done
+        | JobState::Held
+        | JobState::Cancelled => {}
+    }
+    if job.is_late(now) {
+        standing.late += 1;
+        if last.is_none_or(|last| !job.is_late(last)) {
+            events::ErasureLate { erasure: job.id }.emit();
         }
-        self.shared.registry.erasures().stand(standing);
     }
 }

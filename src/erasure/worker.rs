@@ -22,7 +22,7 @@ use crate::barrier::Fence;
 use crate::domain::erasure::{Intent, Job, Outcome, Step, TargetKey, TargetState, next_step, plan};
 use crate::domain::{UnixSeconds, UpstreamNumber};
 use crate::store::{Row, StoreError};
-use crate::telemetry::events;
+use crate::telemetry::{Standing, events};
 
 /// Erasures under way at once.
 pub(super) const AT_ONCE: usize = 64;
@@ -76,21 +76,31 @@ impl Eraser {
     /// # Errors
     /// When the store cannot be read: then the listeners must not open.
     pub async fn restore(&self) -> Result<(), StoreError> {
-        for entry in self.shared.ledger.unfinished().await? {
-            let id = entry.job.id;
-            if let Some(upstreams) = entry.job.fenced() {
-                let customer = self.shared.ledger.customer(&entry).ok().flatten();
-                let tag = customer.as_ref().map_or(entry.tag, |customer| self.shared.keys.tag(customer));
-                let fence = self.shared.barrier.fence(tag);
-                if !upstreams.is_empty() {
-                    let reaches = customer.map(|customer| self.settings().reaches(&customer, &[])).unwrap_or_default();
-                    narrow(std::slice::from_ref(&fence), &with_passers(&upstreams.into_iter().collect(), &reaches));
-                }
-                self.shared.fences.lock().entry(id).or_default().push(fence);
+        self.shared.ledger.each_unfinished(|entry| self.restore_one(&entry)).await
+    }
+
+    fn restore_one(&self, entry: &Entry) {
+        let id = entry.job.id;
+        if let Some(upstreams) = entry.job.fenced() {
+            let customer = self.shared.ledger.customer(entry).ok().flatten();
+            let tag = customer.as_ref().map_or(entry.tag, |customer| self.shared.keys.tag(customer));
+            let fence = self.shared.barrier.fence(tag);
+            if !upstreams.is_empty() {
+                let reaches = customer.map(|customer| self.settings().reaches(&customer, &[])).unwrap_or_default();
+                narrow(std::slice::from_ref(&fence), &with_passers(&upstreams.into_iter().collect(), &reaches));
             }
-            self.shared.schedule.wake(id, self.now());
+            self.shared.fences.lock().entry(id).or_default().push(fence);
         }
-        Ok(())
+        self.wake_when_due(&entry.job, self.now());
+    }
+
+    /// Puts an unfinished erasure into the schedule for when there is something to do.
+    fn wake_when_due(&self, job: &Job, now: UnixSeconds) {
+        match next_step(job, now) {
+            Step::Rest => {}
+            Step::Wait(until) => self.shared.schedule.wake(job.id, until),
+            Step::Plan | Step::Attempt(_) | Step::Settle | Step::Finish => self.shared.schedule.wake(job.id, now),
+        }
     }
 
     /// Works until its future is dropped. What is under way then goes on, on the runtime of [`super::Parts::runtime`].
@@ -117,20 +127,15 @@ impl Eraser {
     }
 
     async fn look(&self) {
-        match self.shared.ledger.unfinished().await {
-            Ok(entries) => {
-                let now = self.now();
-                for entry in &entries {
-                    match next_step(&entry.job, now) {
-                        Step::Rest => {}
-                        Step::Wait(until) => self.shared.schedule.wake(entry.job.id, until),
-                        Step::Plan | Step::Attempt(_) | Step::Settle | Step::Finish => {
-                            self.shared.schedule.wake(entry.job.id, now);
-                        }
-                    }
-                }
-                self.told_standing(entries.iter().map(|entry| &entry.job), now);
-            }
+        let now = self.now();
+        let last = self.shared.looked.lock().replace(now);
+        let mut standing = Standing::default();
+        let looked = self.shared.ledger.each_unfinished(|Entry { job, .. }| {
+            self.wake_when_due(&job, now);
+            report::stand(&mut standing, &job, last, now);
+        });
+        match looked.await {
+            Ok(()) => self.shared.registry.erasures().stand(standing),
             Err(error) => report::warn("unfinished erasures cannot be read", &error),
         }
         self.shared.barrier.prune();

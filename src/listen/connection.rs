@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use http::{Method, Version};
 use tokio::net::TcpStream;
 
 use crate::domain::http1::{Fault, Head};
@@ -65,7 +66,8 @@ async fn requests(socket: TcpStream, serving: Serving) {
                 serving.watch.request();
                 let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
                 let answer = proxy::refuse_head(&serving.gate, fault);
-                write(&mut link, &serving, &answer, Hop { keep: false, ..Hop::of(&Head::default(), false) }).await;
+                let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
+                write(&mut link, &serving, &answer, hop).await;
                 break true;
             }
         }

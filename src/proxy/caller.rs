@@ -61,9 +61,9 @@ impl Caller<'_> {
         polled
     }
 
-    /// See [`Link::poll_send`].
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = self.link.poll_send(cx, data);
+    /// See [`Link::poll_gather`].
+    pub(super) fn poll_gather(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = self.link.poll_gather(cx, data);
         self.wrote(polled.is_pending());
         polled
     }

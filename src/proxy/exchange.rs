@@ -232,7 +232,12 @@ impl Exchange {
         }
         let length = if self.chunked { length.min(self.chunk_left) } else { length };
         let data = if ahead.is_empty() { caller.link.input.data() } else { ahead };
-        let taken = ready!(link.poll_send(cx, data.get(..length).unwrap_or_default())).map_err(|_| Stopped::Service)?;
+        let data = data.get(..length).unwrap_or_default();
+        // The first bytes on a connection that was used before are not taken from the caller's side until they are written:
+        // if it turns out to be dead, they are sent again over another.
+        let gather = link.moved || !self.reused;
+        let taken = ready!(if gather { link.poll_gather(cx, data) } else { link.poll_send(cx, data) });
+        let taken = taken.map_err(|_| Stopped::Service)?;
         self.bytes_in += taken as u64;
         if ahead.is_empty() {
             caller.link.input.consume(taken);

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use http::{Method, Version};
 use smallvec::SmallVec;
 
-use super::{Gate, Onward};
 use super::apply::{self, AnswerFraming};
 use super::caller::{Caller, Lost};
 use super::entry::Entry;
@@ -14,6 +13,7 @@ use super::exchange::{Beginning, Exchange, NoAnswer};
 use super::respond::Hop;
 use super::service::{Broken, Service};
 use super::trace::RequestId;
+use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::ConnectError;
@@ -60,6 +60,10 @@ pub(super) async fn forward(
         return Ok(Onward::Close);
     };
     let ended = poll_fn(|cx| exchange.poll_bodies(caller, cx)).await;
+    if ended == EndReason::UpstreamGone {
+        // What there is of the answer still reaches its caller, who sees that it breaks off; whether it does is no matter.
+        drop(poll_fn(|cx| caller.poll_flush(cx)).await);
+    }
     let onward = match (ended, exchange.inbound.has_come()) {
         (EndReason::Done, true) if keep => Onward::Keep,
         (EndReason::Done, false) => Onward::CloseSending,
@@ -112,13 +116,10 @@ fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
         NoAnswer::Late => Some(FailureKind::Timeout),
     };
     let refusal = match why {
-        NoAnswer::Caller(_) => {
-            Refusal::new(Code::HeaderAmbiguous, "The request's body is not framed as HTTP asks")
+        NoAnswer::Caller(_) => Refusal::new(Code::HeaderAmbiguous, "The request's body is not framed as HTTP asks"),
+        NoAnswer::Stale | NoAnswer::Service(Broken::Off) => {
+            Refusal::new(Code::UpstreamUnreachable, "The service behind the gate broke off before it had answered")
         }
-        NoAnswer::Stale | NoAnswer::Service(Broken::Off) => Refusal::new(
-            Code::UpstreamUnreachable,
-            "The service behind the gate broke off before it had answered",
-        ),
         // What follows it could not be told apart from the next.
         NoAnswer::Service(Broken::Unsound) => Refusal::new(
             Code::UpstreamUnreachable,

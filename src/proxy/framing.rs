@@ -2,6 +2,7 @@
 //!
 //! Sources: RFC 9112 §3.2, §6.1, §6.3; RFC 9110 §7.6.1. What servers accept beyond that, they do not accept alike.
 
+use http::uri::Scheme;
 use http::{Method, Version};
 use smallvec::SmallVec;
 
@@ -52,10 +53,9 @@ pub(super) fn refusal_of(fault: Fault) -> Refusal {
         Fault::Malformed | Fault::Http2 => ambiguous("What was sent is not a request of HTTP/1.1"),
         Fault::TooManyLines => Code::HeaderTooLarge.into(),
         Fault::TargetTooLong => Code::TargetTooLong.into(),
-        Fault::Fragment => Refusal::new(
-            Code::PathAmbiguous,
-            "The request target has a # in it, which no request target may have",
-        ),
+        Fault::Fragment => {
+            Refusal::new(Code::PathAmbiguous, "The request target has a # in it, which no request target may have")
+        }
     }
 }
 
@@ -85,12 +85,36 @@ fn check_host(head: &Head, kinds: &Kinds) -> Result<(), Refusal> {
         (None, None) => return Err(ambiguous("The request has no Host line")),
         (Some(host), None) => host,
     };
+    if !is_host(host) {
+        return Err(ambiguous("The Host line names no host"));
+    }
+    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Refusal::new(Code::PathAmbiguous, "The request target is of a scheme that is not HTTP's"));
+    }
     let Some(authority) = head.uri.authority() else { return Ok(()) };
     let same = authority.as_str().as_bytes().eq_ignore_ascii_case(host);
     if !same || authority.as_str().contains('@') {
         return Err(ambiguous("The request target and the Host line name different hosts"));
     }
     Ok(())
+}
+
+/// A host and perhaps a port, with no character that stands in neither (RFC 3986 §3.2). It may be empty.
+fn is_host(text: &[u8]) -> bool {
+    let (host, port) = match text.iter().position(|byte| *byte == b']') {
+        Some(end) if text.starts_with(b"[") => text.split_at(end + 1),
+        Some(_) => return false,
+        None => text.split_at(text.iter().position(|byte| *byte == b':').unwrap_or(text.len())),
+    };
+    let literal = host.starts_with(b"[");
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let host = host.iter().all(|byte| allowed(byte) || (literal && matches!(byte, b'[' | b':' | b']')));
+    let digits = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    host && digits
 }
 
 fn body_length(head: &Head, kinds: &Kinds) -> Result<BodyLength, Refusal> {

@@ -113,10 +113,7 @@ impl Gate {
 
     pub(super) fn head_bounds(&self) -> HeadBounds {
         let limits = &self.shared.limits;
-        HeadBounds {
-            headers_max: limits.headers_max,
-            header_bytes_max: limits.header_bytes_max,
-        }
+        HeadBounds { headers_max: limits.headers_max, header_bytes_max: limits.header_bytes_max }
     }
 
     pub(super) fn answer_head_bytes_max(&self) -> usize {

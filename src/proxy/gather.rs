@@ -50,8 +50,7 @@ pub(super) fn gather<'h>(head: &'h Head, kinds: &Kinds, governed: &Governed) -> 
             _ => {}
         }
     }
-    found.websocket =
-        to_websocket && head.method == Method::GET && found.nominated.contains(&http::header::UPGRADE);
+    found.websocket = to_websocket && head.method == Method::GET && found.nominated.contains(&http::header::UPGRADE);
     Ok(found)
 }
 

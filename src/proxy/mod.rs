@@ -78,7 +78,8 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
     let mut shape = ErrorShape::Watson;
     // Until the framing is known all that follows may be the body.
     let mut inbound = Inbound::new(Body::ToEnd, false);
-    let telling = Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
+    let telling =
+        Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
     match tell(gate, caller, telling).await {
         Ok(Told::Forward { head: lines, chunked, destination, recorded }) => {
             let passages = recorded.into_passages();
@@ -113,13 +114,7 @@ fn unknown_method() -> Method {
     Method::from_bytes(b"UNREADABLE").unwrap_or_default()
 }
 
-fn refuse(
-    refusal: Refusal,
-    entry: Option<Entry>,
-    shape: ErrorShape,
-    request_id: &RequestId,
-    close: bool,
-) -> OwnAnswer {
+fn refuse(refusal: Refusal, entry: Option<Entry>, shape: ErrorShape, request_id: &RequestId, close: bool) -> OwnAnswer {
     let (status, retry_after_s) = (refusal.code.status(), refusal.code.retry_after_s());
     if let Some(mut entry) = entry {
         entry.refused(refusal.code, status);

@@ -56,10 +56,7 @@ pub(super) fn kind(name: &[u8]) -> Kind {
         b"authorization" => Kind::Authorization,
         b"keep-alive" | b"proxy-connection" => Kind::KeepAlive,
         b"expect" => Kind::Expect,
-        b"http2-settings"
-        | b"forgetgate-authorization"
-        | b"x-original-url"
-        | b"x-rewrite-url" => Kind::Dropped,
+        b"http2-settings" | b"forgetgate-authorization" | b"x-original-url" | b"x-rewrite-url" => Kind::Dropped,
         b"te" => Kind::Te,
         b"transfer-encoding" => Kind::TransferEncoding,
         b"content-length" => Kind::ContentLength,
@@ -70,21 +67,14 @@ pub(super) fn kind(name: &[u8]) -> Kind {
         b"tracestate" => Kind::TraceState,
         b"x-forwarded-for" | b"x-forwarded-host" | b"x-forwarded-proto" | b"forwarded" => Kind::Forwarding,
         [b'x', rest @ ..] if rest.len() > 10 => {
-            if METHOD_OVERRIDES.iter().any(|name| folds_into(lower, name)) { Kind::MethodOverride } else { Kind::Other }
+            if METHOD_OVERRIDES.iter().any(|name| folds_into(lower, name)) {
+                Kind::MethodOverride
+            } else {
+                Kind::Other
+            }
         }
         _ => Kind::Other,
     }
-}
-
-/// A name as it is commonly written: `X-Request-Id`.
-pub(super) fn title_case(name: &str) -> Vec<u8> {
-    let mut begins = true;
-    let title = |byte: u8| {
-        let title = if begins { byte.to_ascii_uppercase() } else { byte };
-        begins = byte == b'-';
-        title
-    };
-    name.bytes().map(title).collect()
 }
 
 /// Headers by which frameworks let a `POST` mean another method.
@@ -130,15 +120,17 @@ pub(super) enum Role {
 impl Governed {
     /// The names of a profile.
     pub(super) fn of(profile: &Profile) -> Self {
-        let line = |name: &str, value: &str| [&title_case(name), &b": "[..], value.as_bytes(), b"\r\n"].concat();
+        let line = |name: &str, value: &str| format!("{name}: {value}\r\n").into_bytes();
         let opt_out = profile.opt_out.as_ref().map(|rule| {
-            let names: Vec<String> =
-                std::iter::once(&rule.header).chain(&rule.also).map(|name| name.to_ascii_lowercase()).collect();
-            let out = names.iter().flat_map(|name| line(name, &rule.value)).collect();
-            OptOutNames { out, in_: line(&rule.header, "false"), names }
+            let written = || std::iter::once(&rule.header_written).chain(&rule.also);
+            OptOutNames {
+                names: written().map(|name| name.to_ascii_lowercase()).collect(),
+                out: written().flat_map(|name| line(name, &rule.value)).collect(),
+                in_: line(&rule.header_written, "false"),
+            }
         });
-        let label = profile.label.header.to_ascii_lowercase();
-        Self { label_as_written: title_case(&label), label, opt_out }
+        let label = &profile.label;
+        Self { label: label.header.clone(), label_as_written: label.header_written.clone().into_bytes(), opt_out }
     }
 
     /// Which governed header is this, if it is one?

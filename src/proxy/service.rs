@@ -128,7 +128,7 @@ impl Service {
         }
         let length = if self.chunked { there.min(self.chunk_left) } else { there };
         let data = self.link.input.data().get(..length).unwrap_or_default();
-        let taken = ready!(caller.poll_send(cx, data))?;
+        let taken = ready!(caller.poll_gather(cx, data))?;
         self.link.input.consume(taken);
         self.body.took(taken);
         self.bytes_out += taken as u64;

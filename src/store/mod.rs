@@ -73,7 +73,7 @@ pub struct Placement {
 pub struct Row {
     /// Its key.
     pub key: PairKey,
-    /// First time.
+    /// First time, or the first since the last erasure.
     pub first_seen: UnixSeconds,
     /// Last time the row was written by traffic.
     pub last_seen: UnixSeconds,
@@ -102,6 +102,8 @@ pub struct Figures {
     pub bytes: u64,
     /// How often writes were made durable since the start; many records share one.
     pub syncs: u64,
+    /// Entries that were met since the store was opened and do not read, 1,000 at most. They are left as they are.
+    pub unreadable: u64,
 }
 
 /// Which upstream holds whose data.
@@ -170,18 +172,23 @@ pub struct JobWrite {
 
 /// The erasures.
 pub trait Jobs: Send + Sync + std::fmt::Debug {
+    /// Writes a job that is new, durable when done. `false`: its ID is taken, by whomever; then nothing is written. Of
+    /// any number at once with one ID, one is written.
+    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool>;
+
     /// Writes a job's state and its marks, all or nothing, durable when done.
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()>;
 
     /// One job.
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>>;
 
-    /// Jobs in the order of their IDs, from the first after `cursor`, at most `limit`.
+    /// Jobs in the order of their IDs, from the first after `cursor`, at most `limit`, as far as they read.
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>>;
 
-    /// All that are not finished, in the order of their IDs.
-    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>>;
+    /// Jobs that are not finished, in the order of tags and IDs, from the first after `cursor`, at most `limit`; fewer
+    /// are the last. What does not read is left out, and is in [`Figures::unreadable`].
+    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>>;
 
-    /// The unfinished jobs of a customer, under any of these tags, in the order of their IDs.
+    /// The unfinished jobs of a customer, under any of these tags, in the order of their IDs, as far as they read.
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>>;
 }

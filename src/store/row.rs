@@ -48,10 +48,11 @@ impl StoredRow {
         Ok(Self { first_seen: placement.seen, last_seen: placement.seen, erased_at: None, api: placement.api, sealed })
     }
 
-    /// What a new sighting makes of an older row: the first time stays, the mark goes.
+    /// What a new sighting makes of an older row: the mark goes, and the first time stays, unless what was seen then has
+    /// been erased.
     pub(crate) fn after(self, old: &Self) -> Self {
         Self {
-            first_seen: old.first_seen,
+            first_seen: if old.erased_at.is_some() { self.first_seen } else { old.first_seen },
             last_seen: self.last_seen.max(old.last_seen),
             api: self.api.or(old.api),
             ..self

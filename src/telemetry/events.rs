@@ -81,6 +81,11 @@ events! {
         /// How long it could not, in seconds.
         after_s: u64,
     }
+    /// An entry of the store does not read. Said for the first one of each table since the store was opened.
+    StoreUnreadable<'a> error "an entry of the store cannot be read and is left as it is: restore the store from a backup" {
+        /// In which table.
+        table: &'a str,
+    }
     /// The store's key was made. Losing it is losing the ability to erase.
     KeyMade<'a> warn "a new store key was made: keep a backup, without it nothing can be erased" {
         /// Its file.
@@ -139,12 +144,14 @@ events! {
         /// The error's chain.
         error: &'a str,
     }
-    /// The admin API refused a call for its token or its origin.
+    /// The admin API refused a call for its token or its origin. At most one line a second.
     AdminRefused<'a> warn "admin call refused" {
         /// The route's template, or `-`.
         call: &'a str,
         /// Why.
         reason: &'a str,
+        /// How many others were refused since the last line.
+        others: u64,
     }
     /// Access lines were lost to a full queue.
     AccessLinesDropped warn "access lines dropped" {

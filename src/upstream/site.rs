@@ -1,7 +1,6 @@
 //! One upstream at run time: what its configuration says, its number in the store, and what is needed to reach it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Authenticator, Connector};
 use crate::config::Upstream;
@@ -29,11 +28,5 @@ impl Site {
     #[must_use]
     pub fn rules(&self) -> Rules<'_> {
         Rules { policy: &self.upstream.policy, label: &self.upstream.profile.label, aliases: &self.aliases }
-    }
-
-    /// How long after it said so the service may still hold what it deleted.
-    #[must_use]
-    pub fn settle(&self) -> Duration {
-        self.upstream.profile.settle
     }
 }

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Buffer;
 
+/// What is copied rather than written by itself: a system call costs more than to copy this.
+const SMALL: usize = 2 * 1024;
 /// Output memory that is kept for the next message.
 const OUTPUT_KEPT: usize = 16 * 1024;
 
@@ -102,6 +104,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             }
         }
         Poll::Ready(Ok(taken))
+    }
+
+    /// As [`Self::poll_send`], but a few bytes only join what waits to be written: the caller flushes when nothing more
+    /// comes. Many small pieces, or a head and a small body, become one write.
+    pub fn poll_gather(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if data.len() > SMALL || self.output.len() > OUTPUT_KEPT - SMALL {
+            return self.poll_send(cx, data);
+        }
+        self.output.extend_from_slice(data);
+        Poll::Ready(Ok(data.len()))
     }
 
     /// Says that nothing more will be written.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use forgetgate::cli::{self, Answer, EraseArgs, ErasuresArgs, RecipientsArgs};
+use forgetgate::cli::{self, Answer, EraseArgs, ErasuresArgs, IndexArgs, KeyArgs, RecipientsArgs};
 
 use crate::world::{Wish, World};
 
@@ -14,6 +14,8 @@ enum Typed {
     Erase(EraseArgs),
     Recipients(RecipientsArgs),
     Erasures(ErasuresArgs),
+    Index(IndexArgs),
+    Key(KeyArgs),
 }
 
 async fn typed(line: &[&str], input: &'static str) -> Answer {
@@ -22,6 +24,8 @@ async fn typed(line: &[&str], input: &'static str) -> Answer {
         Typed::Erase(args) => cli::erase(&args, &mut input.as_bytes()),
         Typed::Recipients(args) => cli::recipients(&args, &mut input.as_bytes()),
         Typed::Erasures(args) => cli::erasures(&args),
+        Typed::Index(args) => cli::index(&args),
+        Typed::Key(args) => cli::key(&args),
     };
     tokio::task::spawn_blocking(run).await.unwrap()
 }
@@ -99,7 +103,17 @@ async fn each_failure_has_its_code_and_says_what_is_wrong() {
 #[tokio::test]
 async fn the_gate_is_found_by_its_configuration_over_tcp_with_its_token_and_over_a_unix_socket() {
     let world = World::new(Wish { token: true, ..Wish::default() }).await;
-    let path: PathBuf = world.folder.path().join("config.toml");
+    let path = configured(&world);
+    let found = typed(&["erasures", "--config", &path.display().to_string()], "").await;
+    assert_eq!((found.code, found.text.as_str()), (0, "There are no erasures.\n"), "{found:?}");
+    let unix = World::new(Wish { unix: true, ..Wish::default() }).await;
+    let socket = format!("unix:{}", unix.socket().display());
+    assert_eq!(typed(&["recipients", "someone", "--admin", &socket], "").await.code, 0);
+}
+
+/// A configuration that says where this world's gate is.
+fn configured(world: &World) -> PathBuf {
+    let path = world.folder.path().join("config.toml");
     let text = format!(
         "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"{}\"\ntoken = {{ file = \"token\" }}\n\
          [store]\nengine = \"memory\"\nkey = {{ file = \"key\" }}\n\
@@ -107,9 +121,69 @@ async fn the_gate_is_found_by_its_configuration_over_tcp_with_its_token_and_over
         world.address
     );
     std::fs::write(&path, text).unwrap();
-    let found = typed(&["erasures", "--config", &path.display().to_string()], "").await;
-    assert_eq!((found.code, found.text.as_str()), (0, "There are no erasures.\n"), "{found:?}");
-    let unix = World::new(Wish { unix: true, ..Wish::default() }).await;
-    let socket = format!("unix:{}", unix.socket().display());
-    assert_eq!(typed(&["recipients", "someone", "--admin", &socket], "").await.code, 0);
+    path
+}
+
+/// Assistant takes four deletes a minute.
+#[tokio::test]
+async fn an_erasure_that_waits_for_an_upstreams_rate_says_so_and_until_when() {
+    let world = World::new(Wish::default()).await;
+    for customer in ["ann", "bob", "cid", "dan"] {
+        world.labelled(customer).await;
+        let erasure = world.erasure(customer).await;
+        world.until(&erasure, "settling").await;
+    }
+    world.labelled("eve").await;
+    let erasure = world.erasure("eve").await;
+    let shown = world.until_target(&erasure, "retrying").await;
+    let target = &shown["targets"][0];
+    assert_eq!(target["last_error"], "waiting for the upstream's rate of deletes");
+    let next = target["next_attempt"].as_str().unwrap();
+    assert!(next > shown["received"].as_str().unwrap(), "{shown}");
+    let id = shown["id"].as_str().unwrap();
+    let table = typed(&["erasures", id, "--admin", &url(&world)], "").await.text;
+    assert!(table.contains("NEXT ATTEMPT") && table.contains(next), "{table}");
+}
+
+#[tokio::test]
+async fn the_index_is_shown_in_figures_as_a_table_and_as_json() {
+    let world = World::new(Wish::default()).await;
+    for customer in ["ann", "bob"] {
+        world.labelled(customer).await;
+    }
+    world.until(&world.erasure("ann").await, "settling").await;
+    let url = url(&world);
+    let json = typed(&["index", "stats", "--json", "--admin", &url], "").await;
+    let json: serde_json::Value = serde_json::from_str(&json.text).unwrap();
+    let expected = serde_json::json!({
+        "writable": 1, "rows": 2, "erased_rows": 1, "jobs": 1, "unfinished_jobs": 1, "unreadable": 0, "bytes": 0
+    });
+    assert_eq!(json, expected);
+    let table = typed(&["index", "stats", "--admin", &url], "").await;
+    let words = "rows: a customer's data at an upstream, in a resource";
+    let line = table.text.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{}", table.text));
+    assert!(line.split_whitespace().any(|word| word == "2"), "{line}");
+    let nobody = typed(&["index", "stats", "--admin", "http://127.0.0.1:1"], "").await;
+    assert!(nobody.code == 1 && nobody.complaint.contains("does it run?"), "{nobody:?}");
+}
+
+/// Losing the key is losing the ability to erase, and the command says so.
+#[tokio::test]
+async fn the_key_is_copied_to_a_new_file_and_never_over_another() {
+    let world = World::new(Wish::default()).await;
+    let config = configured(&world).display().to_string();
+    let key = world.folder.path().join("key");
+    let to = world.folder.path().join("copy").display().to_string();
+    let backup = ["key", "backup", to.as_str(), "--config", config.as_str()];
+    let done = typed(&backup, "").await;
+    assert_eq!((done.code, done.complaint.as_str()), (0, ""));
+    assert!(done.text.contains("nothing in the store can be found or erased any more"), "{}", done.text);
+    let secret = std::fs::read_to_string(key).unwrap();
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), secret);
+    assert!(!done.text.contains(secret.trim()));
+    std::fs::write(&to, "something else").unwrap();
+    let refused = typed(&backup, "").await;
+    assert!(refused.code == 1 && refused.complaint.contains("is there already"), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), "something else");
+    assert_eq!(typed(&["key", "backup", &to, "--config", "none.toml"], "").await.code, 3);
 }

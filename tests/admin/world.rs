@@ -123,10 +123,19 @@ impl World {
 
     /// Waits until the erasure at this path is in this state.
     pub(crate) async fn until(&self, path: &str, state: &str) -> serde_json::Value {
+        self.until_at(path, "/state", state).await
+    }
+
+    /// Waits until its first target is in this state.
+    pub(crate) async fn until_target(&self, path: &str, state: &str) -> serde_json::Value {
+        self.until_at(path, "/targets/0/state", state).await
+    }
+
+    async fn until_at(&self, path: &str, place: &str, state: &str) -> serde_json::Value {
         let looking = async {
             loop {
                 let erasure = self.get(path).await.json();
-                if erasure["state"] == state {
+                if erasure.pointer(place).is_some_and(|found| found == state) {
                     return erasure;
                 }
                 tokio::task::yield_now().await;

@@ -8,7 +8,7 @@ use http::Response;
 use http_body_util::Full;
 
 use crate::service::{Reply, Service, status};
-use crate::world::{ALIAS, BEGIN, OWN, Plan, World, erasure, own_credentials, pair, profile, upstream};
+use crate::world::{ALIAS, BEGIN, OWN, Plan, World, erasure, opened_body, own_credentials, pair, profile, upstream};
 
 #[tokio::test]
 async fn every_answer_leads_to_the_state_that_the_contract_names() {
@@ -187,19 +187,23 @@ async fn an_erasure_settles_when_the_services_own_delay_is_over_and_then_the_id_
     let (world, _one, _two) = pair(Plan::default(), |_| {}).await;
     let id = world.erase("canary-4711", "one").await;
     world.until_state(id, JobState::Settling).await;
-    let stored = || async { world.store.jobs.job(id).await.unwrap().unwrap() };
-    let settling = stored().await;
-    assert!(String::from_utf8_lossy(&settling.body).contains("\"sealed\":\""));
+    let stored = || async {
+        let job = world.store.jobs.job(id).await.unwrap().unwrap();
+        assert!(!String::from_utf8_lossy(&job.body).contains("sealed"), "P7: the whole of it is sealed");
+        (job.finished, opened_body(&world.store.keys, &job))
+    };
+    let settling = stored().await.1;
+    assert!(settling.contains("\"sealed\":\""));
 
     world.pass(3600);
     let view = world.until_state(id, JobState::Done).await;
 
     assert_eq!(view.targets[0].state, TargetWord::Of(TargetState::Settled));
-    let done = stored().await;
-    assert!(done.finished);
-    assert!(String::from_utf8_lossy(&done.body).contains("\"sealed\":null"));
-    for body in [settling.body, done.body] {
-        assert!(!String::from_utf8_lossy(&body).contains("canary-4711"), "P7");
+    let (finished, done) = stored().await;
+    assert!(finished);
+    assert!(done.contains("\"sealed\":null"));
+    for body in [settling, done] {
+        assert!(!body.contains("canary-4711"), "P7");
     }
 }
 

@@ -1,6 +1,5 @@
 //! Deletes on the data path: whose, by what authority, and the answer (P5, P10).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,14 +8,11 @@ use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, TargetState, Verdict};
 use forgetgate::domain::refusal::Code;
 use forgetgate::erasure::{Decided, List};
-use forgetgate::store::{JobWrite, Jobs, StoreError, StoreFuture, StoredJob};
 use http::{HeaderValue, Response};
 use http_body_util::Full;
-use parking_lot::Mutex;
-use uuid::Uuid;
 
 use crate::service::{Reply, soon, status};
-use crate::world::{ALIAS, OWN, Plan, World, erasure, erasure_of, open_store, own_credentials, pair};
+use crate::world::{ALIAS, OWN, Plan, World, erasure, erasure_of, own_credentials, pair};
 
 const CALLER: &str = "Basic Y2FsbGVy";
 
@@ -307,6 +303,37 @@ async fn p4_a_probe_for_an_erasure_on_hold_does_not_cover_what_comes_until_the_h
     assert_eq!(one.calls().len(), 3, "two probes, and the delete that counts");
 }
 
+/// Of the whole erasure or of its target at the home; and the caller cannot tell (P10).
+#[tokio::test]
+async fn p10_under_legal_hold_a_probe_proves_authority_and_deletes_nothing() {
+    for upstream in [None, Some("one".to_owned())] {
+        let (world, one, two) = pair(home(), |_| {}).await;
+        one.will_say(&[200]);
+        let on_its_way = world.forward("ann", "one", LabelForm::RAW).await;
+        let id = world.erase("ann", "one").await;
+        world.until_target(id, "one", TargetState::Draining).await;
+        let decided =
+            |verdict| Decided { verdict, by: "A. Person".into(), note: "court".into(), upstream: upstream.clone() };
+        world.eraser.decide(id, decided(Verdict::Hold)).await.unwrap();
+        on_its_way.ended();
+        let before = one.calls().len();
+
+        one.will_say(&[401, 202]);
+        assert_eq!(world.delete("ann", "one").await.unwrap().status(), 401, "without authority nothing is different");
+        assert_eq!(world.erase("ann", "one").await, id, "with it the request is attached");
+        let probes = one.calls()[before..].to_vec();
+        assert_eq!(probes.len(), 2);
+        assert!(probes.iter().all(|call| call.contains("customer_id=fg")), "{probes:?}");
+        assert!(probes.iter().all(|call| !call.contains("ann") && !call.contains(&world.alias("ann", "one"))));
+        assert_eq!(world.show(id).await.state, JobState::Held);
+
+        world.eraser.decide(id, decided(Verdict::Unhold)).await.unwrap();
+        world.until_state(id, JobState::Settling).await;
+        assert!(one.calls().last().unwrap().contains("customer_id=ann"));
+        assert_eq!(two.calls().len(), 0);
+    }
+}
+
 #[tokio::test]
 async fn p5_a_caller_who_leaves_in_the_middle_ends_nothing() {
     let (world, one, _two) = pair(home(), |_| {}).await;
@@ -328,71 +355,4 @@ async fn p5_a_caller_who_leaves_in_the_middle_ends_nothing() {
         }
     };
     world.until_state(soon(accepted).await, JobState::Settling).await;
-}
-
-/// Jobs that cannot be written for a while.
-#[derive(Debug)]
-struct Failing {
-    jobs: Arc<dyn Jobs>,
-    failing: Mutex<bool>,
-}
-
-impl Jobs for Failing {
-    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
-        if *self.failing.lock() { Box::pin(async { Err(StoreError::Broken) }) } else { self.jobs.commit(write) }
-    }
-    fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
-        self.jobs.job(id)
-    }
-    fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.jobs.jobs(cursor, limit)
-    }
-    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.jobs.unfinished()
-    }
-    fn unfinished_of<'a>(&'a self, tags: &'a [forgetgate::domain::Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
-        self.jobs.unfinished_of(tags)
-    }
-}
-
-#[tokio::test]
-async fn p5_what_cannot_be_made_durable_is_not_accepted_and_keeps_nobody_out() {
-    let plan = Plan::default();
-    let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), failing: Mutex::new(true) });
-    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
-    let (world, one, _two) = pair(plan, |_| {}).await;
-
-    let refused = world.delete("ann", "one").await.unwrap_err();
-    assert_eq!((refused.refusal.code, refused.status), (Code::StoreUnavailable, 503));
-    assert!(!world.is_kept_out("ann", "one"));
-    assert_eq!(one.calls().len(), 0);
-
-    *failing.failing.lock() = false;
-    let id = world.erase("ann", "one").await;
-    world.until_state(id, JobState::Settling).await;
-}
-
-#[tokio::test]
-async fn p4_while_the_store_fails_nothing_is_sent_and_the_customer_stays_out_of_the_first_attempt() {
-    let plan = Plan::default();
-    let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), failing: Mutex::new(false) });
-    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
-    let (one, two) = (crate::service::Service::start().await, crate::service::Service::start().await);
-    let upstreams = vec![crate::world::upstream("one", &one.url), crate::world::upstream("two", &two.url)];
-    let mut world = World::idle(plan, upstreams).await;
-    let id = world.erase("ann", "one").await;
-    *failing.failing.lock() = true;
-    world.work();
-    for _ in 0..1000 {
-        tokio::task::yield_now().await;
-    }
-    assert!(world.is_kept_out("ann", "one"));
-    assert_eq!(one.calls().len(), 0, "no delete before its intention is durable");
-
-    *failing.failing.lock() = false;
-    world.pass(1);
-    world.until_state(id, JobState::Settling).await;
-    assert_eq!(one.calls().len(), 1);
 }

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 
+mod at_once;
 mod deletes;
+mod failing;
 mod intake;
 mod office;
 mod point_in_time;

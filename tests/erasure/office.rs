@@ -1,5 +1,8 @@
 //! What people do with erasures through the admin API.
 
+use std::sync::Arc;
+
+use forgetgate::config::Engine;
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, TargetState, Undecidable, Verdict};
 use forgetgate::erasure::{Decided, Problem, Submission, Submitted, TargetWord};
@@ -113,6 +116,32 @@ async fn a_dry_run_lists_targets_and_does_nothing() {
     assert!(world.eraser.list(None, None, 10).await.unwrap().erasures.is_empty());
     assert!(!world.is_kept_out("ann", "one"));
     assert_eq!(one.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn p7_what_people_write_about_an_erasure_is_shown_and_not_stored_in_the_clear() {
+    let (one, two) = (Service::start().await, Service::start().await);
+    let plan = Plan { engine: Engine::Sled, ..Plan::default() };
+    let world = World::idle(plan, vec![upstream("one", &one.url), upstream("two", &two.url)]).await;
+    let reason = Some("reason: Jane Canary asked".to_owned());
+    let view = world.submit(Submission { reason: reason.clone(), ..submission("ann") }).await.unwrap();
+    let held = Decided { by: "by Canary".into(), note: "note: Jane Canary sues".into(), ..decided(Verdict::Hold) };
+    world.eraser.decide(view.id, held).await.unwrap();
+    world.eraser.decide(view.id, decided(Verdict::Cancel)).await.unwrap();
+    let view = world.show(view.id).await;
+    assert_eq!((view.reason, &*view.decisions[0].note), (reason, "note: Jane Canary sues"));
+
+    let folder = Arc::clone(&world.folder);
+    drop(world);
+    let mut bytes = 0;
+    for file in std::fs::read_dir(folder.path().join("store")).unwrap().map(|entry| entry.unwrap().path()) {
+        let read = if file.is_file() { std::fs::read(&file).unwrap() } else { Vec::new() };
+        bytes += read.len();
+        for needle in ["Canary", "reason", "note:"] {
+            assert!(memchr::memmem::find(&read, needle.as_bytes()).is_none(), "{needle} in {}", file.display());
+        }
+    }
+    assert!(bytes > 0, "there is no store");
 }
 
 #[tokio::test]
@@ -242,6 +271,12 @@ async fn recipients_are_those_that_hold_the_customers_data_now() {
     world.until_state(erased, JobState::Settling).await;
     let none = world.eraser.recipients(&id("ann")).await.unwrap();
     assert!(none.recipients.is_empty(), "marked rows are not shown");
+
+    world.pass(5);
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    let back = serde_json::to_value(world.eraser.recipients(&id("ann")).await.unwrap()).unwrap();
+    let since_then = json!([{"upstream": "one", "resources": ["rooms/1"], "since": "2023-11-14T22:13:30Z"}]);
+    assert_eq!(back["recipients"], since_then, "a customer who came back has been there since then");
 }
 
 #[tokio::test]

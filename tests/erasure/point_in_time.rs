@@ -247,6 +247,12 @@ async fn p12_an_upstreams_rate_is_kept_and_who_waits_for_it_is_not_kept_out() {
     assert_eq!(service.calls().len(), 2);
     assert_eq!(view.targets[0].attempts, 0);
     assert!((BEGIN + 55..=BEGIN + 62).contains(&view.targets[0].next_attempt.unwrap().0));
+    let shown = serde_json::to_value(&view.targets[0]).unwrap();
+    assert_eq!(
+        shown["last_error"], "waiting for the upstream's rate of deletes",
+        "the status says why, and until when"
+    );
+    assert!(shown["next_attempt"].as_str().unwrap().starts_with("2023-11-14T22:14:"));
     let lifted = async {
         while world.is_kept_out("cid", "slow") {
             tokio::task::yield_now().await;

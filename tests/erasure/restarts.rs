@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use forgetgate::config::{Engine, Upstream};
+use forgetgate::config::{Engine, Erasure, Upstream};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, TargetState};
 use forgetgate::store::{JobWrite, Opened};
 
 use crate::service::{Service, soon, status};
-use crate::world::{Plan, World, open_store, submission, upstream};
+use crate::world::{BEGIN, Plan, World, erasure, open_store, opened_body, submission, upstream};
 
 /// The same store for a second life.
 fn same(store: &Opened) -> Opened {
@@ -101,7 +101,7 @@ async fn p4_what_a_crash_cut_off_may_still_arrive_so_the_delete_is_repeated_afte
 async fn p10_a_callers_credentials_do_not_survive_a_restart() {
     let (one, two) = services().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let mut erasure = crate::world::erasure();
+    let mut erasure = erasure();
     erasure.authorize = forgetgate::config::Authorize::Home;
     let plan = Plan { store: Some(same(&store)), erasure: erasure.clone(), ..Plan::default() };
     let first = World::new(plan, upstreams(&one, &two)).await;
@@ -130,8 +130,10 @@ async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_n
     let id = first.submit(submission("ann")).await.unwrap().id;
     drop(first);
     let mut job = store.jobs.job(id).await.unwrap().unwrap();
-    let damaged = String::from_utf8(job.body).unwrap().replace("\"sealed\":\"", "\"sealed\":\"AAAA");
-    job.body = damaged.into_bytes();
+    let plain = opened_body(&store.keys, &job);
+    let damaged = plain.replace("\"sealed\":\"", "\"sealed\":\"AAAA");
+    assert_ne!(damaged, plain);
+    job.body = store.keys.seal_job(id, damaged.as_bytes()).unwrap();
     let at = job.received;
     store.jobs.commit(JobWrite { job, erased: Vec::new(), at }).await.unwrap();
 
@@ -144,4 +146,38 @@ async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_n
     soon(let_in).await;
     let other = second.erase("bob", "one").await;
     second.until_state(other, JobState::Settling).await;
+}
+
+/// More than are read at once.
+const MANY: usize = 450;
+
+#[tokio::test]
+async fn p5_however_many_are_settling_each_is_found_after_a_restart_and_counted() {
+    let plan = || Plan { erasure: Erasure { erasures_per_minute: 1000, ..erasure() }, ..Plan::default() };
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let world = World::new(Plan { store: Some(same(&store)), ..plan() }, upstreams(&one, &two)).await;
+    let mut ids = Vec::new();
+    for number in 0..MANY {
+        ids.push(world.erase(&format!("customer{number}"), "one").await);
+    }
+    for id in &ids {
+        world.until_state(*id, JobState::Settling).await;
+    }
+    drop(world);
+
+    let again = Plan { store: Some(store), now: BEGIN + 10, ..plan() };
+    let world = World::new(again, upstreams(&one, &two)).await;
+    let counted = format!("forgetgate_erasures_unfinished {MANY}");
+    let looked = async {
+        while !world.registry.render(&[]).lines().any(|line| line == counted) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(looked).await;
+    world.pass(3600);
+    for id in ids {
+        world.until_state(id, JobState::Done).await;
+    }
+    assert_eq!(one.calls().len(), MANY);
 }

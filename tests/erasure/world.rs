@@ -19,7 +19,8 @@ use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSecon
 use forgetgate::erasure::{
     Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, TargetWord, View,
 };
-use forgetgate::store::{Jobs, Opened, Placement, Row, open};
+use forgetgate::store::seal::Keys;
+use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
 use forgetgate::upstream::{Authenticator, Connector, Site};
 use http::{HeaderMap, HeaderValue, Response};
@@ -346,6 +347,11 @@ async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<Site>> {
         sites.push(Arc::new(Site { number, upstream: Arc::new(upstream), aliases, connector, authenticator }));
     }
     sites
+}
+
+/// What a job's body says, to the owner of the key.
+pub(crate) fn opened_body(keys: &Keys, job: &StoredJob) -> String {
+    String::from_utf8(keys.open_job(job.id, &job.body).unwrap().to_vec()).unwrap()
 }
 
 pub(crate) fn id(text: &str) -> CustomerId {

@@ -1,13 +1,16 @@
 //! P7: a customer's ID that nobody would write by chance is sent through every door, and then looked for wherever it must
 //! not be: logs at their loudest, metrics, the admin API's answers, refusals, and every byte of the store's files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use data_encoding::{BASE64, HEXLOWER};
 use forgetgate::demo::services::{Kind, Options, Running, Seen, Silence};
-use serde_json::json;
+use forgetgate::{config, store};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{Answer, Call, Gate, Setup, Site, eventually, service_for, service_of};
 
@@ -232,7 +235,7 @@ fn erasures(scene: &mut Scene) {
         drop(retry.send(scene.gate.admin).unwrap());
         scene.gate.until(&id, "erased at speech", |erasure| {
             let targets = erasure["targets"].as_array().unwrap();
-            let here = |target: &&serde_json::Value| target["upstream"] == "speech";
+            let here = |target: &&Value| target["upstream"] == "speech";
             targets.iter().any(|target| here(&target))
                 && targets.iter().filter(here).all(|target| target["state"] == "settled")
         });
@@ -261,6 +264,48 @@ fn everything(format: &str) {
     scene.search("after a restart");
     assert_eq!(scene.gate.stop().code(), Some(0));
     search_files(&scene.gate.folder().join("index"), &mut 0);
+    search_erasures(scene.gate.folder());
+}
+
+/// Whoever has the key opens every body of an erasure that is still in the store. As long as an erasure is under way its
+/// ID is in there; once it is over, no entry has it any more. (The engine's file may keep the bytes of removed entries;
+/// they are sealed.)
+fn search_erasures(folder: &Path) {
+    let keys = store::open(&kept(folder)).unwrap().keys;
+    let mut bodies: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for piece in &sled::open(folder.join("index")).unwrap().open_tree("parts").unwrap() {
+        let (key, bytes) = piece.unwrap();
+        // Of one job and generation; the rest of the key is which piece it is.
+        bodies.entry(key[..24].to_vec()).or_default().extend_from_slice(&bytes);
+    }
+    let (mut over, mut under_way) = (0, 0);
+    for (key, body) in bodies {
+        let id = Uuid::from_slice(&key[..16]).unwrap();
+        let body: Value = serde_json::from_slice(&keys.open_job(id, &body).unwrap()).unwrap();
+        let Some(erasure) = body.get("erasure") else { continue };
+        let sealed = erasure["sealed"].as_str().map(|sealed| BASE64.decode(sealed.as_bytes()).unwrap());
+        assert!(!holds_canary(&body.to_string()), "in what is sealed together there is no ID in the clear: {body}");
+        if erasure["job"]["done"].is_null() {
+            let opened = keys.open_job(id, &sealed.expect("a retry needs the ID")).unwrap();
+            assert!(holds_canary(std::str::from_utf8(&opened).unwrap()));
+            under_way += 1;
+        } else {
+            assert_eq!(sealed, None, "the ID of an erasure that is over");
+            over += 1;
+        }
+    }
+    assert!(over > 0 && under_way > 0, "{over} over, {under_way} under way");
+}
+
+fn kept(folder: &Path) -> config::Store {
+    config::Store {
+        engine: config::Engine::Sled,
+        path: folder.join("index"),
+        key_file: folder.join("index.key"),
+        lease: Duration::from_secs(600),
+        cache_entries: 1000,
+        cache_bytes: 16 << 20,
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Answers of a service in every framing, in any pieces, good and bad: what the caller is given ends where the service
 //! meant it to end, or is seen not to have ended (P8, P9).
 
-use crate::client::request;
+use std::sync::{Mutex, mpsc};
+
+use crate::client::{PATIENCE, latin1, request};
 use crate::codec_wire::{ANY, GET, Made, Script, made_of_the_last};
-use crate::upstream::Reply;
-use crate::world::World;
+use crate::upstream::{Reply, Upstream};
+use crate::world::{Plan, World};
 
 fn get() -> String {
     request(GET, &[], "")
@@ -44,9 +46,10 @@ fn p8_an_answer_may_be_split_anywhere() {
                 "at {at} of {bytes}"
             );
         }
-        script.will(bytes.bytes().map(|byte| vec![byte]).collect());
-        assert_eq!(client.ask(get()).text(), body, "byte by byte: {bytes}");
     }
+    let (chunked, ..) = answers[1];
+    script.will(chunked.bytes().map(|byte| vec![byte]).collect());
+    assert_eq!(client.ask(get()).text(), "hello", "byte by byte");
 }
 
 /// However many there are and whatever they say, an interim answer has no body and is not the answer.
@@ -79,6 +82,25 @@ fn p8_no_interim_answer_is_taken_for_the_answer() {
         }
     }
     assert_eq!(world.upstream.connections(), 1);
+}
+
+/// What was only announced has not come.
+#[test]
+fn p8_an_interim_answer_with_nothing_behind_it_is_a_502() {
+    for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 O"] {
+        for reply in [Reply::ThenClose, Reply::ThenReset] {
+            let world = World::start();
+            world.upstream.will(reply(interim.as_bytes().to_vec()));
+            let mut client = world.client();
+            client.send(get());
+            let mut answer = client.answer();
+            while answer.status < 200 {
+                answer = client.answer();
+            }
+            answer.assert_refused(502, "upstream_unreachable");
+            assert_eq!(world.forwarded(get()).connection, 1);
+        }
+    }
 }
 
 /// No body whatever the head says (RFC 9112 §6.3), and so the next answer is the next answer.
@@ -229,10 +251,54 @@ fn p9_an_answer_whose_length_is_in_doubt_is_given_once_or_not_at_all() {
     ];
     for (lines, body) in doubtful {
         let world = World::start();
-        world.upstream.will(Reply::ThenClose(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{body}").into_bytes()));
+        world.upstream.will_say(format!("HTTP/1.1 200 OK\r\n{lines}\r\n\r\n{body}"));
         let made = made_of_the_last(&mut world.client(), GET);
         let once = made == Made::Whole(200, "hello".to_owned()) && lines.starts_with("Content-Length: 5");
         assert!(once || matches!(made, Made::Whole(502, _)), "{lines:?}: {made:?}");
-        assert_eq!(world.forwarded(get()).connection, 1);
+        assert!(once || world.forwarded(get()).connection == 1);
     }
+}
+
+/// A version that knows no chunks says that there are some (RFC 9112 §6.1): the chunks may be taken for what they are, but
+/// never for text, and the connection is not believed any further.
+#[test]
+fn p9_chunks_from_an_http_1_0_service_are_chunks_or_no_answer() {
+    for lines in ["", "Connection: keep-alive\r\n", "Content-Length: 15\r\n"] {
+        let world = World::start();
+        let head = format!("HTTP/1.0 200 OK\r\n{lines}Transfer-Encoding: chunked\r\n\r\n");
+        world.upstream.will_say(format!("{head}5\r\nhello\r\n0\r\n\r\n"));
+        let made = made_of_the_last(&mut world.client(), GET);
+        assert!(
+            matches!(made, Made::Whole(502, _)) || made == Made::Whole(200, "hello".to_owned()),
+            "{lines}: {made:?}"
+        );
+        assert_eq!(world.forwarded(get()).connection, 1, "{lines}");
+    }
+}
+
+/// Only a proper end is one: a reset in an answer that lasts to the end of its connection leaves it unfinished.
+#[test]
+fn p8_an_answer_without_a_length_that_is_reset_is_seen_to_break_off() {
+    for version in ["1.1", "1.0"] {
+        let (world, go) = reset_when_told(version);
+        let mut client = world.client();
+        client.send(get());
+        client.read_until("half");
+        go.send(()).unwrap();
+        assert!(!latin1(&client.rest()).contains("0\r\n\r\n"), "an end was made up");
+    }
+}
+
+/// A service that answers without a length, and resets its connection when the test says so.
+fn reset_when_told(version: &'static str) -> (World, mpsc::Sender<()>) {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Upstream::serving(move |connection| {
+        connection.request();
+        connection.write(format!("HTTP/{version} 200 OK\r\n\r\nhalf"));
+        if wait.lock().unwrap().recv_timeout(PATIENCE).is_ok() {
+            connection.reset();
+        }
+    });
+    (World::before(upstream, Plan::default()), go)
 }

@@ -217,3 +217,29 @@ fn p9_a_caller_that_leaves_in_its_body_leaves_nothing_behind() {
         }
     }
 }
+
+/// Callers side by side, each with requests of its own sizes: nobody is given anything of another's.
+#[test]
+fn p9_many_callers_at_once_get_their_own_answers() {
+    let world = echoing();
+    let address = world.address;
+    let ask = move |caller: usize| {
+        let mut client = Client::to(address);
+        for number in 0..40 {
+            let text = format!("{caller}-{number}.").repeat(1 + (caller * 37 + number * 101) % 900);
+            let line = format!("POST /api/v9/{caller}/{number}");
+            let length = format!("Content-Length: {}", text.len());
+            let chunks = format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
+            let sent = match number % 2 {
+                0 => request(&line, &[&length], &text),
+                _ => request(&line, &["Transfer-Encoding: chunked"], &chunks),
+            };
+            let answer = client.ask(sent);
+            assert!(answer.text() == format!("/v9/{caller}/{number} {text}"), "{caller}, {number}: {}", answer.head);
+        }
+    };
+    let callers: Vec<_> = (0..16).map(|caller| std::thread::spawn(move || ask(caller))).collect();
+    callers.into_iter().for_each(|caller| caller.join().unwrap());
+    assert_eq!(world.upstream.seen().len(), 16 * 40);
+    assert!(world.upstream.connections() <= 16, "no more connections than there were callers at once");
+}

@@ -56,7 +56,8 @@ fn p8_the_small_body_of_an_erasure_is_read_and_the_connection_goes_on() {
 #[test]
 fn p9_behind_a_connect_nothing_is_served() {
     let hidden = hidden();
-    for line in [format!("Content-Length: {}", hidden.len()), "Transfer-Encoding: chunked".to_owned(), "X: y".to_owned()]
+    for line in
+        [format!("Content-Length: {}", hidden.len()), "Transfer-Encoding: chunked".to_owned(), "X: y".to_owned()]
     {
         let world = World::start();
         let mut client = world.client();
@@ -152,7 +153,8 @@ fn busy(bytes: usize) -> Vec<u8> {
     let numbers = format!("[{}0]", "1,".repeat(bytes / 2));
     encoder.write_all(numbers.as_bytes()).unwrap();
     let body = encoder.finish().unwrap();
-    let lines = ["Content-Type: application/json", "Content-Encoding: gzip", &format!("Content-Length: {}", body.len())];
+    let lines =
+        ["Content-Type: application/json", "Content-Encoding: gzip", &format!("Content-Length: {}", body.len())];
     [request(MESSAGE, &lines, "").into_bytes(), body].concat()
 }
 

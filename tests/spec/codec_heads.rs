@@ -2,7 +2,7 @@
 
 use crate::client::{Client, eventually, request};
 use crate::codec_wire::{ANY, GET, assert_over, byte_by_byte, in_pieces};
-use crate::upstream::Seen;
+use crate::upstream::{OK, Reply, Seen};
 use crate::world::{LABEL, MESSAGE, Plan, World};
 
 /// What a request is to the service, without what the gate gives each a new one of.
@@ -15,14 +15,12 @@ fn p8_a_request_may_arrive_byte_by_byte() {
     let world = World::start();
     let mut client = world.client();
     let sent = request(MESSAGE, &[LABEL, "x-Odd:  a\t", "Content-Length: 5"], "hello");
-    for _ in 0..3 {
-        assert!(in_pieces(&client.socket, byte_by_byte(sent.as_bytes())));
-        assert_eq!(client.answer().status, 200);
-    }
+    assert!(in_pieces(&client.socket, byte_by_byte(sent.as_bytes())));
+    assert_eq!(client.answer().status, 200);
     assert_eq!(client.ask(&sent).status, 200);
-    let seen = world.upstream.saw(4);
+    let seen = world.upstream.saw(2);
     assert_eq!((seen[0].body.as_slice(), seen[0].values("x-odd")), (&b"hello"[..], vec!["a".to_owned()]));
-    assert!(seen.iter().all(|each| gist(each) == gist(&seen[3])), "{seen:?}");
+    assert!(seen.iter().all(|each| gist(each) == gist(&seen[1])), "{seen:?}");
     assert_eq!(world.upstream.connections(), 1);
 }
 
@@ -111,6 +109,25 @@ fn assert_refused_once(client: &mut Client, about: &str) {
     let answers = crate::client::latin1(&client.rest());
     let count = answers.matches("HTTP/1.1 ").count();
     assert!(count <= 1 && (answers.is_empty() || answers.starts_with("HTTP/1.1 4")), "{about:?}: {answers}");
+}
+
+/// What is said about a bad request waits until those before it have been answered.
+#[test]
+fn p9_a_refusal_does_not_overtake_the_answers_before_it() {
+    for bad in ["GET /api/v9/x HTTP/1.1\r\nno colon\r\n\r\n", "\0", "G@T / HTTP/1.1\r\n\r\n"] {
+        let world = World::start();
+        let (go, wait) = std::sync::mpsc::channel();
+        world.upstream.will(Reply::When(wait, OK.into()));
+        let mut client = world.client();
+        let good = request(GET, &[], "");
+        client.send(format!("{good}{good}{bad}{good}"));
+        world.upstream.saw(1);
+        go.send(()).unwrap();
+        let answers = [client.answer(), client.answer()];
+        assert!(answers.iter().all(|answer| answer.status == 200 && answer.text() == "{}"), "{answers:?}");
+        assert_refused_once(&mut client, bad);
+        assert_eq!(world.upstream.seen().len(), 2, "{bad:?}");
+    }
 }
 
 #[test]

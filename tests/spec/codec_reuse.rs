@@ -221,3 +221,36 @@ fn p8_an_upload_may_end_after_its_answer() {
         assert!(rest.is_empty() || rest.ends_with("\r\n\r\nearly"), "{rest}");
     }
 }
+
+/// What a service does in the middle of an upload: the answer that it gives first, and how its connection ends.
+fn cutting(answer: &'static str, reset: bool) -> Upstream {
+    Upstream::serving(move |connection| {
+        let early = connection.head().is_some_and(|head| head.contains("/early"));
+        connection.write(if early { answer } else { OK });
+        if early && reset {
+            connection.reset();
+        }
+    })
+}
+
+/// Five megabytes against a service that leaves after the head. The caller writes all before it reads.
+fn upload(world: &World, framing: &str) -> crate::client::Answer {
+    let mut client = world.client();
+    client.send(request("POST /api/v9/early", &[framing], "4c4b40\r\n"));
+    client.try_send(vec![b'x'; 5_000_000]).expect("the upload is taken off the wire");
+    client.answer()
+}
+
+#[test]
+fn p8_a_service_that_leaves_during_an_upload_is_a_502() {
+    for framing in ["Content-Length: 5000008", "Transfer-Encoding: chunked"] {
+        for reset in [false, true] {
+            let world = World::before(cutting("", reset), Plan::default());
+            for _ in 0..5 {
+                upload(&world, framing).assert_refused(502, "upstream_unreachable");
+                assert_eq!(world.ask(get()).text(), "{}");
+            }
+            eventually("nothing is in flight", || world.in_flight() == 0);
+        }
+    }
+}

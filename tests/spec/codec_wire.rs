@@ -23,11 +23,14 @@ const UNREAD: Duration = Duration::from_millis(50);
 
 /// Writes piece after piece. Gives `false` when the other end has gone.
 pub(crate) fn in_pieces<P: AsRef<[u8]>>(mut socket: &TcpStream, pieces: impl IntoIterator<Item = P>) -> bool {
-    for piece in pieces {
+    for (at, piece) in pieces.into_iter().enumerate() {
+        // What comes last is followed by nothing that it could be read with.
+        if at > 0 {
+            until_read(socket);
+        }
         if socket.write_all(piece.as_ref()).is_err() {
             return false;
         }
-        until_read(socket);
     }
     true
 }

@@ -40,9 +40,11 @@ tests! {
     upstreams_say_whether_rows_point_to_them
     a_job_is_read_back_as_it_was_last_written
     a_job_of_any_size_is_kept_whole
+    an_id_is_one_jobs_and_never_written_over_by_a_new_one_p5
     a_step_may_mark_any_number_of_rows
     jobs_are_listed_in_order_and_in_pages
     unfinished_jobs_are_found_by_customer_until_they_are_finished
+    unfinished_jobs_are_listed_in_pages_however_many_a_customer_has
     figures_count_what_is_there
     a_fact_that_is_too_large_is_refused_and_harms_nothing
 }
@@ -50,6 +52,22 @@ tests! {
 mounted! {
     sled => forgetgate::config::Engine::Sled;
     memory => forgetgate::config::Engine::Memory;
+}
+
+/// All unfinished jobs, read in small pages, in the order of their IDs.
+async fn unfinished(store: &Opened) -> Vec<StoredJob> {
+    let mut found: Vec<StoredJob> = Vec::new();
+    loop {
+        let cursor = found.last().map(|job| (job.tag, job.id));
+        let page = store.jobs.unfinished(cursor, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let last = page.len() < 2;
+        found.extend(page);
+        if last {
+            found.sort_by_key(|job| job.id);
+            return found;
+        }
+    }
 }
 
 async fn record(store: &Opened, fact: Placement) -> PairKey {
@@ -129,7 +147,7 @@ async fn traffic_after_an_erasure_clears_the_mark_p4(store: &Opened) {
     store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &[key], later(5))).await.unwrap();
     record(store, Placement { seen: later(9), ..fact(&store.keys, "anna", 1, "r") }).await;
     let rows = rows_of(store, "anna").await;
-    assert_eq!((rows[0].first_seen, rows[0].last_seen, rows[0].erased_at), (NOW, later(9), None));
+    assert_eq!((rows[0].first_seen, rows[0].last_seen, rows[0].erased_at), (later(9), later(9), None));
     assert_eq!(store.index.sweep(later(1000)).await.unwrap(), 0);
     assert_eq!(rows_of(store, "anna").await.len(), 1);
 }
@@ -205,6 +223,24 @@ async fn a_job_of_any_size_is_kept_whole(store: &Opened) {
     }
 }
 
+async fn an_id_is_one_jobs_and_never_written_over_by_a_new_one_p5(store: &Opened) {
+    let customers: Vec<String> = (0..20).map(|number| format!("customer {number}")).collect();
+    let jobs: Vec<StoredJob> = customers.iter().map(|name| job(&store.keys, 1, name, name.as_bytes())).collect();
+    let created = join_all(jobs.iter().map(|job| store.jobs.create(job.clone()))).await;
+    let created: Vec<bool> = created.into_iter().map(Result::unwrap).collect();
+    assert_eq!(created.iter().filter(|created| **created).count(), 1, "of any number at once");
+    let first = &jobs[created.iter().position(|created| *created).unwrap()];
+    assert_eq!(store.jobs.job(first.id).await.unwrap().as_ref(), Some(first));
+    assert_eq!(unfinished(store).await, std::slice::from_ref(first));
+    assert_eq!(store.index.figures().await.unwrap().jobs, 1);
+
+    let done = StoredJob { finished: true, ..first.clone() };
+    store.jobs.commit(step(done.clone(), &[], NOW)).await.unwrap();
+    assert!(!store.jobs.create(job(&store.keys, 1, "bert", b"b")).await.unwrap(), "nor of one that is finished");
+    assert_eq!(store.jobs.job(first.id).await.unwrap(), Some(done));
+    assert!(store.jobs.create(job(&store.keys, 2, "bert", b"b")).await.unwrap());
+}
+
 async fn a_step_may_mark_any_number_of_rows(store: &Opened) {
     let facts = (0..3000).map(|resource| fact(&store.keys, "anna", 1, &resource.to_string()));
     let keys = join_all(facts.map(|fact| record(store, fact))).await;
@@ -236,15 +272,27 @@ async fn unfinished_jobs_are_found_by_customer_until_they_are_finished(store: &O
     for written in [&anna, &bert] {
         store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
     }
-    assert_eq!(store.jobs.unfinished().await.unwrap(), [anna.clone(), bert.clone()]);
+    assert_eq!(unfinished(store).await, [anna.clone(), bert.clone()]);
     assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), std::slice::from_ref(&anna));
     assert_eq!(store.jobs.unfinished_of(&[Tag([0; 16]), bert.tag]).await.unwrap(), std::slice::from_ref(&bert));
     store.jobs.commit(step(StoredJob { finished: true, ..anna.clone() }, &[], NOW)).await.unwrap();
-    assert_eq!(store.jobs.unfinished().await.unwrap(), [bert]);
+    assert_eq!(unfinished(store).await, [bert]);
     assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), []);
     // Reopened, as when a second erasure joins.
     store.jobs.commit(step(anna.clone(), &[], NOW)).await.unwrap();
     assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), [anna]);
+}
+
+async fn unfinished_jobs_are_listed_in_pages_however_many_a_customer_has(store: &Opened) {
+    let mut expected = Vec::new();
+    for number in 0..25 {
+        let customer = ["anna", "bert", "carl"][number % 3];
+        let job = job(&store.keys, number as u128, customer, b"");
+        let job = StoredJob { finished: number % 5 == 4, ..job };
+        store.jobs.commit(step(job.clone(), &[], NOW)).await.unwrap();
+        expected.extend((!job.finished).then_some(job));
+    }
+    assert_eq!(unfinished(store).await, expected);
 }
 
 async fn figures_count_what_is_there(store: &Opened) {

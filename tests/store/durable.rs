@@ -1,27 +1,12 @@
-//! What the embedded engine does about its files: sharing syncs, closing, opening again, one owner at a time, P7 on disk.
+//! What the embedded engine does about its files: closing, opening again, one owner at a time, P7 on disk.
 
 use std::fs;
 
 use forgetgate::domain::CustomerId;
-use forgetgate::store::{OpenError, Placement, StoreError, Tuning, open};
-use futures_util::future::join_all;
+use forgetgate::store::{OpenError, Placement, open};
 
 use crate::child;
 use crate::world::{World, fact, files_under, id, job, later, rows_of, step, wait};
-
-#[test]
-fn records_that_wait_together_share_one_sync() {
-    let world = World::sled();
-    let store = world.open();
-    let before = wait(store.index.figures()).unwrap().syncs;
-    let facts = (0..2000).map(|number| fact(&store.keys, &format!("customer {number}"), 1, "r"));
-    let done = wait(join_all(facts.map(|fact| store.index.record(fact))));
-    assert!(done.iter().all(Result::is_ok));
-    let figures = wait(store.index.figures()).unwrap();
-    assert_eq!(figures.rows, 2000);
-    let syncs = figures.syncs - before;
-    assert!((1..=200).contains(&syncs), "{syncs} syncs for 2000 records");
-}
 
 #[test]
 fn everything_is_there_after_opening_again_and_so_are_the_figures() {
@@ -39,7 +24,7 @@ fn everything_is_there_after_opening_again_and_so_are_the_figures() {
     drop(store);
     let store = world.open();
     assert_eq!((wait(rows_of(&store, "anna")), wait(store.index.upstreams()).unwrap()), before);
-    assert_eq!(wait(store.jobs.unfinished()).unwrap(), [job]);
+    assert_eq!(wait(store.jobs.unfinished(None, 1000)).unwrap(), [job]);
     let after = wait(store.index.figures()).unwrap();
     assert_eq!((after.rows, after.erased_rows), (figures.rows, figures.erased_rows));
     assert_eq!((after.jobs, after.unfinished_jobs), (1, 1));
@@ -135,19 +120,6 @@ fn a_store_of_a_newer_format_is_refused_with_words() {
     let refused = open(&world.config).unwrap_err();
     assert!(matches!(refused, OpenError::Format { found: 2, .. }), "{refused}");
     assert!(refused.to_string().contains("format 2"));
-}
-
-#[test]
-fn more_waiting_writes_than_the_bound_are_refused_and_the_rest_is_done() {
-    let world = World::sled();
-    let store = world.open_tuned(Tuning { queue_bound: 4, ..Tuning::default() });
-    let facts = (0..500).map(|number| fact(&store.keys, "anna", 1, &number.to_string()));
-    let done = wait(join_all(facts.map(|fact| store.index.record(fact))));
-    let refused = done.iter().filter(|done| matches!(done, Err(StoreError::Overloaded))).count();
-    assert!(refused > 0);
-    let written = done.iter().filter(|done| done.is_ok()).count();
-    assert_eq!(written + refused, 500);
-    assert_eq!(wait(rows_of(&store, "anna")).len(), written);
 }
 
 /// The canary is searched for as it is, and so is each of its halves, in every byte of every file.

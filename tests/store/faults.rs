@@ -1,4 +1,5 @@
-//! P11: when the store cannot be written it says so, and when it can be again it is by itself, with all that it had.
+//! P11: when the store cannot be written it says so, and when it can be again it is by itself, with all that it had. And
+//! what waits for a slow disk shares its syncs.
 //!
 //! A full disk is the kernel's own refusal (a limit on the size of files, lifted while the child runs); a failing sync
 //! and a disk that does not answer are made by the recorder, since no disk fails on demand.
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use forgetgate::config::Engine;
 use forgetgate::store::{Opened, StoreError, Tuning, open_with};
+use futures_util::future::join_all;
 
 use crate::child;
 use crate::recorder;
@@ -57,8 +59,23 @@ impl Told {
 fn serve(tuning: Tuning) {
     let store = open_with(&World::at(&child::directory(), Engine::Sled).config, tuning).unwrap();
     child::say("");
+    let mut waiting = Vec::new();
     for line in std::io::stdin().lines() {
-        child::say(&format!("> {}", answer(&store, &line.unwrap())));
+        let line = line.unwrap();
+        let answer = match line.split_once(' ') {
+            Some(("queue", count)) => {
+                let first = waiting.len();
+                let facts = (first..first + count.parse::<usize>().unwrap()).map(|number| number.to_string());
+                waiting.extend(facts.map(|resource| store.index.record(fact(&store.keys, "anna", 1, &resource))));
+                "in line".into()
+            }
+            _ if line == "finish" => {
+                let done = wait(join_all(waiting.drain(..)));
+                format!("{} done", done.iter().filter(|done| done.is_ok()).count())
+            }
+            _ => answer(&store, &line),
+        };
+        child::say(&format!("> {answer}"));
     }
 }
 
@@ -70,6 +87,7 @@ fn answer(store: &Opened, asked: &str) -> String {
             said(wait(store.index.record(fact(&store.keys, "bert", 1, &resource))))
         }
         _ if asked == "writable" => store.index.is_writable().to_string(),
+        _ if asked == "syncs" => wait(store.index.figures()).unwrap().syncs.to_string(),
         _ if asked == "count" => wait(rows_of(store, "anna")).len().to_string(),
         _ => panic!("the child was asked {asked:?}"),
     }
@@ -118,9 +136,16 @@ fn p11_a_full_disk_is_said_and_space_again_is_found_without_help() {
     assert_eq!(reopened_rows(directory.path()), 21);
 }
 
+/// Which fault there is, in a file of this name.
+const SWITCH: &str = "fault";
+
+fn fault_of(directory: &Path) -> String {
+    std::fs::read_to_string(directory.join(SWITCH)).unwrap()
+}
+
 /// A child with the recorder's faults, and the file that switches them.
 fn with_faults(test: &str, directory: &Path) -> (Told, impl Fn(&str)) {
-    let fault = directory.join("fault");
+    let fault = directory.join(SWITCH);
     let mut command = recorder::loaded(child::command(test, directory), &directory.join("store"));
     command.env(recorder::FAULT, &fault);
     (Told::start(command), move |kind: &str| std::fs::write(&fault, kind).unwrap())
@@ -167,4 +192,59 @@ fn p12_a_disk_that_does_not_answer_keeps_nobody_waiting_for_ever() {
     assert_eq!(told.ask("writable"), "true");
     told.end();
     assert_eq!(reopened_rows(directory.path()), 3, "the write that came back late is there as well");
+}
+
+/// Puts one record in line whose sync does not come to its end.
+fn hold_up_a_record(told: &mut Told, switch: &impl Fn(&str), directory: &Path) {
+    assert_eq!(told.ask("writable"), "true", "it is open: the syncs of opening are not what is held up");
+    switch("hold");
+    assert_eq!(told.ask("queue 1"), "in line");
+    let asked = (0..1_000_000).find(|_| {
+        assert_eq!(told.ask("writable"), "true");
+        fault_of(directory) == "held"
+    });
+    assert!(asked.is_some(), "no sync is made");
+}
+
+/// Rows that share a sync at most.
+const BATCH: u64 = 512;
+
+/// P3 would cost a sync for each record if they did not. The first record's sync is held up, so that what comes meanwhile
+/// is known to wait together, however quick the disk is.
+#[test]
+fn records_that_wait_together_share_one_sync() {
+    if child::is_child() {
+        return serve(Tuning::default());
+    }
+    for (waiting, syncs) in [(1, 1), (BATCH, 1), (BATCH + 1, 2), (2 * BATCH + 1, 3)] {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut told, switch) = with_faults("faults::records_that_wait_together_share_one_sync", directory.path());
+        let before: u64 = told.ask("syncs").parse().unwrap();
+        hold_up_a_record(&mut told, &switch, directory.path());
+        assert_eq!(told.ask(&format!("queue {waiting}")), "in line");
+        switch("none");
+        assert_eq!(told.ask("finish"), format!("{} done", 1 + waiting));
+        let after: u64 = told.ask("syncs").parse().unwrap();
+        assert_eq!(after - before, 1 + syncs, "{waiting} records waited for the first one's sync");
+        told.end();
+        assert_eq!(reopened_rows(directory.path()) as u64, 1 + waiting);
+    }
+}
+
+#[test]
+fn p12_more_waiting_writes_than_the_bound_are_refused_and_the_rest_is_done() {
+    if child::is_child() {
+        return serve(Tuning { queue_bound: 4, ..Tuning::default() });
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let test = "faults::p12_more_waiting_writes_than_the_bound_are_refused_and_the_rest_is_done";
+    let (mut told, switch) = with_faults(test, directory.path());
+    hold_up_a_record(&mut told, &switch, directory.path());
+    assert_eq!(told.ask("queue 10"), "in line");
+    assert_eq!(told.ask("record 99"), "too many writes are waiting for the store");
+    switch("none");
+    assert_eq!(told.ask("finish"), "5 done", "the one that was held up, and four that were in line");
+    assert_eq!(told.ask("record 100"), "done");
+    told.end();
+    assert_eq!(reopened_rows(directory.path()), 6);
 }

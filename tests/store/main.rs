@@ -12,5 +12,6 @@ mod keys;
 mod kill;
 mod power;
 mod recorder;
+mod unreadable;
 mod workload;
 mod world;

@@ -1,6 +1,7 @@
 /* Loaded into a test's child (LD_PRELOAD): writes down every change and every sync of the files under RECORDER_ROOT, in
  * the order in which they happen, to RECORDER_TRACE; and fails or holds up writes and syncs while RECORDER_FAULT names a
- * file that exists: its content is "full" (writes: ENOSPC), "sync" (syncs: EIO) or "stall" (writes wait).
+ * file that exists: its content is "full" (writes: ENOSPC), "sync" (syncs: EIO), "stall" (writes wait) or "hold" (syncs
+ * wait; the first that does makes it "held").
  *
  * A record: op, length of path, of second path, offset, length of data (little endian: u8 u32 u32 u64 u64), then those. */
 #define _GNU_SOURCE
@@ -77,6 +78,13 @@ static int fault_is(const char *kind) {
     long got = syscall(SYS_read, fd, content, sizeof content - 1);
     syscall(SYS_close, fd);
     return got > 0 && strncmp(content, kind, strlen(kind)) == 0;
+}
+
+/* Says that a sync is being held up. */
+static void say_held(void) {
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, fault, O_WRONLY | O_CLOEXEC, 0);
+    if (fd < 0 || syscall(SYS_write, fd, "held", 4) != 4) _exit(99);
+    syscall(SYS_close, fd);
 }
 
 static int opened(int fd, const char *path, int flags, int existed) {
@@ -181,6 +189,8 @@ static int sync_any(int fd, long call) {
         errno = EIO;
         return -1;
     }
+    if (fault_is("hold")) say_held();
+    while (fault_is("held")) usleep(1000);
     /* Under the lock: what is written while the sync runs is not covered by it. */
     pthread_mutex_lock(&order);
     struct stat about;

@@ -164,11 +164,16 @@ async fn verify_lists(store: &Opened) -> Result<(), String> {
     let all = store.jobs.jobs(None, usize::MAX).await.map_err(read)?;
     let figures = store.index.figures().await.map_err(read)?;
     let unfinished: Vec<_> = all.iter().filter(|job| !job.finished).cloned().collect();
-    if store.jobs.unfinished().await.map_err(read)? != unfinished {
+    let mut listed = store.jobs.unfinished(None, usize::MAX).await.map_err(read)?;
+    listed.sort_by_key(|job| job.id);
+    if listed != unfinished {
         return Err("the list of unfinished jobs is not what the jobs say".into());
     }
     if (figures.jobs, figures.unfinished_jobs) != (all.len() as u64, unfinished.len() as u64) {
         return Err("the figures do not count the jobs".into());
+    }
+    if figures.unreadable != 0 {
+        return Err(format!("{} entries do not read", figures.unreadable));
     }
     let swept = store.index.sweep(UnixSeconds(u64::MAX)).await.map_err(read)?;
     if swept != figures.erased_rows {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forgetgate::config::{Engine, Store};
 use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber};
 use forgetgate::store::seal::Keys;
-use forgetgate::store::{JobWrite, Opened, Placement, Row, StoredJob, Tuning, open, open_with};
+use forgetgate::store::{JobWrite, Opened, Placement, Row, StoredJob, open};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -45,10 +45,6 @@ impl World {
 
     pub(crate) fn open(&self) -> Opened {
         open(&self.config).unwrap()
-    }
-
-    pub(crate) fn open_tuned(&self, tuning: Tuning) -> Opened {
-        open_with(&self.config, tuning).unwrap()
     }
 }
 

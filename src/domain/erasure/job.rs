@@ -125,6 +125,13 @@ impl Job {
         !self.is_over() && self.hold.is_none() && !self.awaiting_approval
     }
 
+    /// Does legal hold forbid deletes at this upstream?
+    #[must_use]
+    pub fn is_held_at(&self, upstream: UpstreamNumber) -> bool {
+        let at = |target: &Target| target.key.upstream == upstream && target.hold.is_some();
+        !self.is_over() && (self.hold.is_some() || self.targets.iter().any(at))
+    }
+
     /// Is the customer to be kept out somewhere, because a first attempt has not ended? `None` if not; an empty list
     /// means everywhere, since the targets are not known yet.
     #[must_use]

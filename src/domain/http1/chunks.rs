@@ -4,6 +4,8 @@
 
 use super::Lines;
 
+/// Digits of a size, noughts before it included: as many as fit.
+const DIGITS_MAX: u8 = 16;
 /// Bytes that a size line may have beside its digits: spaces and extensions, which nobody uses.
 const EXTENSION_MAX: u32 = 16 * 1024;
 /// Bytes that the trailers may have.
@@ -36,19 +38,30 @@ pub struct Chunks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// In a size line, with the digits so far.
-    Size { size: u64, digits: bool },
+    Size {
+        size: u64,
+        digits: u8,
+    },
     /// Behind the digits: white space, then an extension.
-    Space { size: u64 },
-    Extension { size: u64 },
-    SizeEnd { size: u64 },
-    Data { left: u64 },
+    Space {
+        size: u64,
+    },
+    Extension {
+        size: u64,
+    },
+    SizeEnd {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataReturn,
     DataFeed,
     Trailers,
     End,
 }
 
-const START: State = State::Size { size: 0, digits: false };
+const START: State = State::Size { size: 0, digits: 0 };
 
 impl Default for Chunks {
     fn default() -> Self {
@@ -104,18 +117,14 @@ impl Chunks {
 
     fn step(&mut self, byte: u8) -> Result<State, Malformed> {
         let state = match (self.state, byte) {
-            (State::Size { size, .. }, digit) if digit.is_ascii_hexdigit() => {
-                let room = size.leading_zeros() >= 4;
-                if !room {
-                    return Err(Malformed);
-                }
-                return Ok(State::Size { size: (size << 4) | u64::from(hex(digit)), digits: true });
+            (State::Size { size, digits: digits @ 0..DIGITS_MAX }, digit) if digit.is_ascii_hexdigit() => {
+                State::Size { size: (size << 4) | u64::from(hex(digit)), digits: digits + 1 }
             }
-            (State::Size { size, digits: true } | State::Space { size } | State::Extension { size }, b'\r') => {
+            (State::Size { size, digits: 1.. } | State::Space { size } | State::Extension { size }, b'\r') => {
                 State::SizeEnd { size }
             }
-            (State::Size { size, digits: true } | State::Space { size }, b' ' | b'\t') => State::Space { size },
-            (State::Size { size, digits: true } | State::Space { size }, b';') => State::Extension { size },
+            (State::Size { size, digits: 1.. } | State::Space { size }, b' ' | b'\t') => State::Space { size },
+            (State::Size { size, digits: 1.. } | State::Space { size }, b';') => State::Extension { size },
             (State::Extension { size }, byte) if byte != b'\n' => State::Extension { size },
             (State::SizeEnd { size: 0 }, b'\n') => State::Trailers,
             (State::SizeEnd { size }, b'\n') => State::Data { left: size },

@@ -60,13 +60,16 @@ impl Head {
         }
         let mut headers = [const { MaybeUninit::uninit() }; LINES_MAX];
         let mut request = httparse::Request::new(&mut []);
-        let end = match request.parse_with_uninit_headers(bytes, &mut headers) {
+        let parsed = request.parse_with_uninit_headers(bytes, &mut headers);
+        // Known also where the rest is at fault: how that is answered depends on it.
+        self.method = request.method.and_then(|method| Method::from_bytes(method.as_bytes()).ok()).unwrap_or_default();
+        let end = match parsed {
             Ok(httparse::Status::Complete(end)) => end,
             Ok(httparse::Status::Partial) => return Ok(false),
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyLines),
             Err(_) => return Err(Fault::Malformed),
         };
-        let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+        let (Some(target), Some(version)) = (request.path, request.version) else {
             return Err(Fault::Malformed);
         };
         if target.len() > TARGET_MAX {
@@ -75,7 +78,6 @@ impl Head {
         if memchr::memchr(b'#', target.as_bytes()).is_some() {
             return Err(Fault::Fragment);
         }
-        self.method = Method::from_bytes(method.as_bytes()).map_err(|_| Fault::Malformed)?;
         self.uri = Uri::try_from(target).map_err(|_| Fault::Malformed)?;
         self.version = version_of(version);
         self.bytes = end;
@@ -116,7 +118,8 @@ impl AnswerHead {
     pub fn read(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         let mut headers = [const { MaybeUninit::uninit() }; LINES_MAX];
         let mut answer = httparse::Response::new(&mut []);
-        let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
+        let parsed =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
         let end = match parsed {
             Ok(httparse::Status::Complete(end)) => end,
             Ok(httparse::Status::Partial) => return Ok(false),

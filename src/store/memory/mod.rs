@@ -2,6 +2,7 @@
 //! that what could not be opened later cannot be opened here either.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -106,6 +107,7 @@ impl Index for MemoryStore {
                 jobs: state.jobs.len() as u64,
                 bytes: 0,
                 syncs: state.syncs,
+                unreadable: 0,
             })
         })
     }
@@ -116,6 +118,15 @@ impl Index for MemoryStore {
 }
 
 impl Jobs for MemoryStore {
+    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
+        self.answer(move |state| {
+            let Entry::Vacant(free) = state.jobs.entry(job.id) else { return Ok(false) };
+            free.insert(job);
+            state.syncs += 1;
+            Ok(true)
+        })
+    }
+
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
         self.answer(move |state| {
             for key in &write.erased {
@@ -140,8 +151,13 @@ impl Jobs for MemoryStore {
         })
     }
 
-    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.answer(|state| Ok(state.jobs.values().filter(|job| !job.finished).cloned().collect()))
+    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
+        self.answer(move |state| {
+            let unfinished = state.jobs.values().filter(|job| !job.finished);
+            let mut after: Vec<_> = unfinished.filter(|job| cursor.is_none_or(|at| (job.tag, job.id) > at)).collect();
+            after.sort_by_key(|job| (job.tag, job.id));
+            Ok(after.into_iter().take(limit).cloned().collect())
+        })
     }
 
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {

@@ -4,12 +4,15 @@
 //! erase, so an old store without its key is refused and never given a new one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use zeroize::Zeroizing;
+
+/// A key is 65 bytes; whatever is much longer is something else and is not read in.
+const LENGTH_MAX: u64 = 1024;
 
 /// The bytes of a key, wiped when dropped.
 pub type KeyBytes = Zeroizing<[u8; 32]>;
@@ -45,6 +48,12 @@ pub enum Failure {
         /// Which file.
         path: PathBuf,
     },
+    /// Where a backup was to go there is something else.
+    #[error("{path} is there already and is not this key; name another file")]
+    Taken {
+        /// Which file.
+        path: PathBuf,
+    },
     /// It could not be read or written.
     #[error("{path} cannot be read or made")]
     Io {
@@ -73,8 +82,7 @@ pub fn read(path: &Path) -> Result<Option<KeyBytes>, Failure> {
     if mode & 0o077 != 0 {
         return Err(Failure::Exposed { path: path.into(), mode });
     }
-    // A key is 65 bytes; whatever is much longer is something else and is not read in.
-    if meta.len() > 1024 {
+    if meta.len() > LENGTH_MAX {
         return Err(Failure::NotAKey { path: path.into() });
     }
     let text = Zeroizing::new(fs::read(path).map_err(io_error)?);
@@ -92,6 +100,37 @@ pub fn read_or_make(path: &Path) -> Result<KeyBytes, Failure> {
     }
     make(path).map_err(|source| Failure::Io { path: path.into(), source })?;
     read(path)?.ok_or_else(|| Failure::Missing { path: path.into() })
+}
+
+/// Writes the key of `from` to a new file of its owner's, and reads it back. A file that holds this key already is left
+/// as it is. The copy need not be on a file system that knows links or owners.
+///
+/// # Errors
+///
+/// [`Failure`]; what was at `to` before is still there.
+pub fn back_up(from: &Path, to: &Path) -> Result<(), Failure> {
+    let key = read(from)?.ok_or_else(|| Failure::Missing { path: from.into() })?;
+    let io_error = |source| Failure::Io { path: to.into(), source };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(to) {
+        Ok(mut file) => {
+            let written = file.write_all(text_of(&*key).as_bytes()).and_then(|()| file.sync_all());
+            written.and_then(|()| File::open(directory_of(to))?.sync_all()).map_err(io_error)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(io_error(error)),
+    }
+    let copy = File::open(to).and_then(|file| {
+        let mut text = Zeroizing::new(Vec::new());
+        file.take(LENGTH_MAX).read_to_end(&mut text).map(|_| text)
+    });
+    let is_it = parse(&copy.map_err(io_error)?).is_some_and(|copy| *copy == *key);
+    if is_it { Ok(()) } else { Err(Failure::Taken { path: to.into() }) }
+}
+
+fn text_of(key: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(HEXLOWER.encode(key));
+    text.push('\n');
+    text
 }
 
 fn parse(text: &[u8]) -> Option<KeyBytes> {
@@ -113,9 +152,7 @@ fn make(path: &Path) -> io::Result<()> {
     aside.push(format!(".{}", HEXLOWER.encode(name)));
     let aside = PathBuf::from(aside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    let mut text = Zeroizing::new(HEXLOWER.encode(key));
-    text.push('\n');
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let written = file.write_all(text_of(key).as_bytes()).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| match fs::hard_link(&aside, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
@@ -173,6 +210,23 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(read(dir.path()), Err(Failure::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_backup_is_the_same_key_for_its_owner_alone_and_replaces_nothing() {
+        let (dir, path) = written(&format!("{}\n", "ab".repeat(32)), 0o600);
+        let to = dir.path().join("copy");
+        for _ in 0..2 {
+            back_up(&path, &to).unwrap();
+            assert_eq!(*read(&to).unwrap().unwrap(), [0xab; 32], "readable by its owner alone, or it would be refused");
+        }
+        for other in ["", "cd", &format!("{}\n", "cd".repeat(32)), &"ab".repeat(4000)] {
+            fs::write(&to, other).unwrap();
+            assert!(matches!(back_up(&path, &to), Err(Failure::Taken { .. })));
+            assert_eq!(fs::read_to_string(&to).unwrap(), *other);
+        }
+        assert!(matches!(back_up(&path, &dir.path().join("no/where")), Err(Failure::Io { .. })));
+        assert!(matches!(back_up(&dir.path().join("none"), &to), Err(Failure::Missing { .. })));
     }
 
     #[test]

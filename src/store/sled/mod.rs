@@ -180,6 +180,10 @@ impl Index for SledStore {
 }
 
 impl Jobs for SledStore {
+    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
+        self.ask(job.body.len(), move |tables| tables.create(job))
+    }
+
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
         let bytes = write.job.body.len() + write.erased.len() * 2 * PairKey::LEN;
         self.ask(bytes, move |tables| tables.commit(&write))
@@ -193,12 +197,12 @@ impl Jobs for SledStore {
         self.ask(0, move |tables| tables.jobs(cursor, limit))
     }
 
-    fn unfinished(&self) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.ask(0, |tables| tables.unfinished(&[&[]]))
+    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
+        self.ask(0, move |tables| tables.unfinished(cursor, limit))
     }
 
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         let tags = tags.to_vec();
-        self.ask(0, move |tables| tables.unfinished(&tags.iter().map(|tag| tag.0.as_slice()).collect::<Vec<_>>()))
+        self.ask(0, move |tables| tables.unfinished_of(&tags))
     }
 }

@@ -25,6 +25,11 @@ pub(super) fn recovered(since: UnixSeconds) {
     events::StoreRecovered { after_s: unix_now().since(since) }.emit();
 }
 
+/// An entry of this table does not read.
+pub(super) fn unreadable(table: &str) {
+    events::StoreUnreadable { table }.emit();
+}
+
 /// Something that nobody has to do anything about yet.
 pub(super) fn warn(what: &str, error: Option<&dyn Error>) {
     let what = error.map_or_else(|| what.to_owned(), |error| format!("{what}: {}", chain(error)));

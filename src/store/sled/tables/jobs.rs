@@ -4,6 +4,8 @@
 //! new generation; the head, which points to them and is the moment at which the step counts; then the marks themselves and
 //! the clearing away. At opening every noted step is either taken back (head not written) or finished (head written).
 
+use std::ops::Bound::{Excluded, Unbounded};
+
 use uuid::Uuid;
 
 use super::{TableError, Tables};
@@ -47,6 +49,16 @@ impl Head {
 }
 
 impl Tables {
+    /// Writes a job, unless its ID is taken.
+    pub(in super::super) fn create(&mut self, job: StoredJob) -> Result<bool, TableError> {
+        if self.head(job.id)?.is_some() {
+            return Ok(false);
+        }
+        let at = job.received;
+        self.commit(&JobWrite { job, erased: Vec::new(), at })?;
+        Ok(true)
+    }
+
     /// Writes one step of a job.
     pub(in super::super) fn commit(&mut self, write: &JobWrite) -> Result<(), TableError> {
         let job = &write.job;
@@ -65,7 +77,11 @@ impl Tables {
     /// After the head: can be done again from the start at any point.
     fn finish_step(&mut self, id: Uuid, head: &Head, marks: &[PairKey]) -> Result<(), TableError> {
         for key in marks {
-            self.mark_erased(*key, head.at)?;
+            match self.mark_erased(*key, head.at) {
+                // Without its mark it is still a target of later erasures.
+                Err(TableError::Unreadable(_)) => self.leave_unread("placements", &key.to_bytes()),
+                marked => marked?,
+            }
         }
         let unfinished = self.unfinished.clone();
         let entry = [head.tag.0, *id.as_bytes()].concat();
@@ -82,54 +98,91 @@ impl Tables {
         Ok(())
     }
 
-    /// At opening: finishes or takes back what a crash left half done.
+    /// At opening: finishes or takes back what a crash left half done. What does not read stays noted, with its head and
+    /// all its pieces.
     pub(super) fn finish_steps(&mut self) -> Result<(), TableError> {
-        let steps = self.steps.clone();
-        for step in &steps {
+        for step in &self.steps.clone() {
             let (id, generation) = step?;
-            let id = job_id(&id)?;
-            let head = self.head(id)?;
-            match head.filter(|head| generation == head.generation.to_be_bytes()) {
-                Some(head) => {
-                    let marks = self.pieces(id, head.generation, MARKS)?;
-                    let marks: Vec<_> = marks.chunks(PairKey::LEN).filter_map(PairKey::from_bytes).collect();
-                    self.finish_step(id, &head, &marks)?;
-                }
-                None => {
-                    self.remove_pieces(&[id.as_bytes().as_slice(), &generation].concat())?;
-                    self.remove(&steps, id.as_bytes())?;
-                }
+            match self.finish_noted(&id, &generation) {
+                Err(TableError::Unreadable(_)) => self.leave_unread("jobs", &id),
+                done => done?,
             }
         }
         Ok(())
+    }
+
+    fn finish_noted(&mut self, id: &[u8], generation: &[u8]) -> Result<(), TableError> {
+        let id = job_id(id)?;
+        let head = self.head(id)?;
+        let Some(head) = head.filter(|head| generation == head.generation.to_be_bytes()) else {
+            self.remove_pieces(&[id.as_bytes().as_slice(), generation].concat())?;
+            self.remove(&self.steps.clone(), id.as_bytes())?;
+            return Ok(());
+        };
+        let marks = self.pieces(id, head.generation, MARKS)?;
+        let marks: Option<Vec<_>> = marks.chunks(PairKey::LEN).map(PairKey::from_bytes).collect();
+        self.finish_step(id, &head, &marks.ok_or(TableError::Unreadable("the marks of an erasure's step"))?)
     }
 
     pub(in super::super) fn job(&self, id: Uuid) -> Result<Option<StoredJob>, TableError> {
         self.head(id)?.map(|head| self.whole(id, &head)).transpose()
     }
 
-    pub(in super::super) fn jobs(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<StoredJob>, TableError> {
-        use std::ops::Bound::{Excluded, Unbounded};
+    pub(in super::super) fn jobs(&mut self, after: Option<Uuid>, limit: usize) -> Result<Vec<StoredJob>, TableError> {
         let start = after.map_or(Unbounded, |after| Excluded(after.into_bytes().to_vec()));
-        let heads = self.jobs.range((start, Unbounded::<Vec<u8>>)).take(limit);
-        heads
-            .map(|entry| {
-                let (id, head) = entry?;
-                self.whole(job_id(&id)?, &read_head(&head)?)
-            })
-            .collect()
+        let mut found = Vec::new();
+        for entry in self.jobs.clone().range((start, Unbounded::<Vec<u8>>)) {
+            if found.len() == limit {
+                break;
+            }
+            let (id, head) = entry?;
+            match job_id(&id).and_then(|id| self.whole(id, &read_head(&head)?)) {
+                Err(TableError::Unreadable(_)) => self.leave_unread("jobs", &id),
+                job => found.push(job?),
+            }
+        }
+        Ok(found)
     }
 
-    /// The unfinished jobs whose list entry begins with one of these: tags, or nothing for all. In the order of their IDs.
-    pub(in super::super) fn unfinished(&self, beginnings: &[&[u8]]) -> Result<Vec<StoredJob>, TableError> {
+    /// Unfinished jobs in the order of their list entries.
+    pub(in super::super) fn unfinished(
+        &mut self,
+        after: Option<(Tag, Uuid)>,
+        limit: usize,
+    ) -> Result<Vec<StoredJob>, TableError> {
+        let start = after.map_or(Unbounded, |(tag, id)| Excluded([tag.0, *id.as_bytes()].concat()));
         let mut found = Vec::new();
-        for entry in beginnings.iter().flat_map(|beginning| self.unfinished.scan_prefix(beginning).keys()) {
-            let entry = entry?;
-            let id = job_id(entry.get(16..).unwrap_or_default())?;
-            found.extend(self.job(id)?.filter(|job| !job.finished && entry.starts_with(&job.tag.0)));
+        for entry in self.unfinished.clone().range((start, Unbounded::<Vec<u8>>)).keys() {
+            if found.len() == limit {
+                break;
+            }
+            found.extend(self.listed(&entry?)?);
+        }
+        Ok(found)
+    }
+
+    /// Those of one customer.
+    pub(in super::super) fn unfinished_of(&mut self, tags: &[Tag]) -> Result<Vec<StoredJob>, TableError> {
+        let list = self.unfinished.clone();
+        let mut found = Vec::new();
+        for entry in tags.iter().flat_map(|tag| list.scan_prefix(tag.0).keys()) {
+            found.extend(self.listed(&entry?)?);
         }
         found.sort_by_key(|job| job.id);
         Ok(found)
+    }
+
+    /// The job of an entry in the list of unfinished ones.
+    fn listed(&mut self, entry: &[u8]) -> Result<Option<StoredJob>, TableError> {
+        let id = entry.get(16..).unwrap_or_default();
+        match job_id(id).and_then(|id| self.job(id)) {
+            Ok(job) => Ok(job.filter(|job| !job.finished && entry.starts_with(&job.tag.0))),
+            Err(TableError::Unreadable(_)) => {
+                self.leave_unread("jobs", id);
+                Ok(None)
+            }
+            Err(broken) => Err(broken),
+        }
     }
 
     fn head(&self, id: Uuid) -> Result<Option<Head>, TableError> {

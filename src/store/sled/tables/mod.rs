@@ -8,7 +8,7 @@ mod jobs;
 mod placements;
 mod upstreams;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Db, IVec, Tree};
 
-use super::Tuning;
 use super::files::Files;
+use super::{Tuning, report};
 use crate::domain::UpstreamNumber;
 use crate::store::{Figures, KnownUpstream};
 
@@ -28,6 +28,8 @@ pub(super) const BATCH_ROWS: usize = 512;
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 
 const FORMAT: u32 = 1;
+/// Unreadable entries that are remembered.
+const UNREADABLE_MAX: usize = 1000;
 
 /// What went wrong with the tables. All but `Unreadable` and `TooLarge`, which are one asker's, break the engine: it is
 /// opened again from its files.
@@ -66,6 +68,17 @@ struct Count {
     erased: u64,
 }
 
+impl Count {
+    fn to_bytes(self) -> [u8; 16] {
+        ((u128::from(self.rows) << 64) | u128::from(self.erased)).to_be_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (rows, erased) = bytes.split_first_chunk::<8>()?;
+        Some(Self { rows: u64::from_be_bytes(*rows), erased: u64::from_be_bytes(erased.try_into().ok()?) })
+    }
+}
+
 /// All tables, and what is counted about them.
 pub(super) struct Tables {
     db: Db,
@@ -94,6 +107,8 @@ pub(super) struct Tables {
     count: BTreeMap<UpstreamNumber, Count>,
     job_count: u64,
     unfinished_count: u64,
+    /// Table and key of what was met and does not read.
+    unreadable: BTreeSet<(&'static str, Vec<u8>)>,
     dirty_rows: usize,
     dirty_bytes: usize,
 }
@@ -135,6 +150,7 @@ impl Tables {
             count: BTreeMap::new(),
             job_count: 0,
             unfinished_count: 0,
+            unreadable: BTreeSet::new(),
             dirty_rows: 0,
             dirty_bytes: 0,
         };
@@ -177,34 +193,43 @@ impl Tables {
         self.dirty_rows += 1;
         // What the note said is true no longer from the first write on.
         self.sync()?;
-        if closed_well {
-            self.read_written_counts()?
-        } else {
-            self.count_placements()?
+        if !(closed_well && self.read_written_counts()?) {
+            self.count_placements()?;
         }
         self.job_count = self.jobs.len() as u64;
         self.unfinished_count = self.unfinished.len() as u64;
         Ok(())
     }
 
-    fn read_written_counts(&mut self) -> Result<(), TableError> {
+    /// `false` if they do not read.
+    fn read_written_counts(&mut self) -> Result<bool, TableError> {
         for entry in &self.counts {
             let (number, count) = entry?;
-            let number = upstreams::number(&number)?;
-            let (rows, erased) = count.split_first_chunk::<8>().ok_or(TableError::Unreadable("a count"))?;
-            let erased: [u8; 8] = erased.try_into().map_err(|_| TableError::Unreadable("a count"))?;
-            let count = Count { rows: u64::from_be_bytes(*rows), erased: u64::from_be_bytes(erased) };
+            let Some((number, count)) = upstreams::number(&number).zip(Count::from_bytes(&count)) else {
+                return Ok(false);
+            };
             self.count.insert(number, count);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// An entry does not read. It stays as it is, for whoever can make something of it, and must not keep the store from
+    /// serving all the others.
+    fn leave_unread(&mut self, table: &'static str, key: &[u8]) {
+        if self.unreadable.len() == UNREADABLE_MAX {
+            return;
+        }
+        if self.unreadable.iter().all(|(known, _)| *known != table) {
+            report::unreadable(table);
+        }
+        self.unreadable.insert((table, key.to_vec()));
     }
 
     /// Makes everything durable and closes in good order.
     pub(super) fn close(mut self) -> Result<(), TableError> {
         let counts = self.counts.clone();
         for (number, count) in self.count.clone() {
-            let value: Vec<u8> = [count.rows.to_be_bytes(), count.erased.to_be_bytes()].concat();
-            self.put(&counts, &number.0.to_be_bytes(), &value)?;
+            self.put(&counts, &number.0.to_be_bytes(), &count.to_bytes())?;
         }
         self.put(&self.meta.clone(), b"closed", &[])?;
         self.sync()
@@ -239,6 +264,7 @@ impl Tables {
             jobs: self.job_count,
             bytes: self.files.bytes()?,
             syncs: self.syncs.load(Ordering::Relaxed),
+            unreadable: self.unreadable.len() as u64,
         })
     }
 

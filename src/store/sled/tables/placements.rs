@@ -8,7 +8,7 @@ use crate::store::row::StoredRow;
 const SWEEP_STEP: usize = 256;
 
 impl Tables {
-    /// Writes a row. The mark of an older one goes, its first time stays.
+    /// Writes a row over an older one, as [`StoredRow::after`] says.
     pub(in super::super) fn record(&mut self, key: PairKey, row: StoredRow) -> Result<(), TableError> {
         let placements = self.placements.clone();
         let key_bytes = key.to_bytes();
@@ -62,24 +62,35 @@ impl Tables {
 
     /// Removes some rows that were marked before `before`: how many, and whether there may be more.
     pub(in super::super) fn sweep_step(&mut self, before: UnixSeconds) -> Result<(u64, bool), TableError> {
-        let (placements, marked) = (self.placements.clone(), self.marked.clone());
+        let marked = self.marked.clone();
         let end = before.0.to_be_bytes();
         let old = marked.range(..end.as_slice()).keys().take(SWEEP_STEP).collect::<Result<Vec<_>, _>>()?;
         let mut removed = 0;
         for entry in &old {
             let (at, key) = entry.split_first_chunk::<8>().ok_or(TableError::Unreadable("a mark"))?;
-            let at = UnixSeconds(u64::from_be_bytes(*at));
-            let row = placements.get(key)?.map(|row| read(&row)).transpose()?;
-            if row.is_some_and(|row| row.erased_at == Some(at)) {
-                self.remove(&placements, key)?;
-                let count = self.count_of(pair_key(key)?.upstream);
-                count.rows -= 1;
-                count.erased -= 1;
-                removed += 1;
+            match self.sweep_row(key, UnixSeconds(u64::from_be_bytes(*at))) {
+                // The row stays; its mark goes, or no sweep would ever come past it.
+                Err(TableError::Unreadable(_)) => self.leave_unread("placements", key),
+                swept => removed += u64::from(swept?),
             }
             self.remove(&marked, entry)?;
         }
         Ok((removed, old.len() == SWEEP_STEP))
+    }
+
+    /// Removes a row if it is still marked at this time.
+    fn sweep_row(&mut self, key: &[u8], at: UnixSeconds) -> Result<bool, TableError> {
+        let placements = self.placements.clone();
+        let upstream = pair_key(key)?.upstream;
+        let row = placements.get(key)?.map(|row| read(&row)).transpose()?;
+        if row.is_none_or(|row| row.erased_at != Some(at)) {
+            return Ok(false);
+        }
+        self.remove(&placements, key)?;
+        let count = self.count_of(upstream);
+        count.rows -= 1;
+        count.erased -= 1;
+        Ok(true)
     }
 
     /// Counts all rows: after a crash, when the written counts are not to be trusted.
@@ -87,10 +98,13 @@ impl Tables {
         self.count.clear();
         for entry in &self.placements.clone() {
             let (key, row) = entry?;
-            let erased = read(&row)?.erased_at.is_some();
-            let count = self.count_of(pair_key(&key)?.upstream);
+            let Some((pair, row)) = PairKey::from_bytes(&key).zip(StoredRow::from_bytes(&row)) else {
+                self.leave_unread("placements", &key);
+                continue;
+            };
+            let count = self.count_of(pair.upstream);
             count.rows += 1;
-            count.erased += u64::from(erased);
+            count.erased += u64::from(row.erased_at.is_some());
         }
         Ok(())
     }

@@ -11,8 +11,10 @@ impl Tables {
     pub(super) fn read_upstreams(&mut self) -> Result<(), TableError> {
         for entry in &self.upstreams.clone() {
             let (key, value) = entry?;
-            let number = number(&key)?;
-            let (name, identity) = read_names(&value).ok_or(TableError::Unreadable("an upstream"))?;
+            // Without it nobody knows whose number it was, and what is there could not be erased.
+            let unreadable =
+                TableError::Unreadable("an entry of the table `upstreams`; restore the store from a backup");
+            let (number, (name, identity)) = number(&key).zip(read_names(&value)).ok_or(unreadable)?;
             let known = KnownUpstream { number, name, identity, has_rows: false };
             self.known_upstreams.insert(number, known);
         }
@@ -48,9 +50,8 @@ impl Tables {
     }
 }
 
-pub(super) fn number(bytes: &[u8]) -> Result<UpstreamNumber, TableError> {
-    let bytes: [u8; 2] = bytes.try_into().map_err(|_| TableError::Unreadable("an upstream's number"))?;
-    Ok(UpstreamNumber(u16::from_be_bytes(bytes)))
+pub(super) fn number(bytes: &[u8]) -> Option<UpstreamNumber> {
+    bytes.try_into().ok().map(u16::from_be_bytes).map(UpstreamNumber)
 }
 
 /// Length of the name (u32), name, identity.

@@ -1,0 +1,150 @@
+//! P11, P5: an entry that does not read is left as it is, is said, and keeps nobody else from being served.
+
+use forgetgate::domain::PairKey;
+use forgetgate::store::{OpenError, Opened, StoreError, StoredJob, open};
+use sled::Tree;
+use uuid::Uuid;
+
+use crate::world::{World, fact, job, later, rows_of, step, wait};
+
+const NONSENSE: &[u8] = b"nonsense";
+/// Generation and kind of the marks of a job's first step.
+const MARKS: [u8; 9] = [0, 0, 0, 0, 0, 0, 0, 1, 1];
+
+/// Changes the files of a closed store.
+fn in_its_files(world: &World, change: impl FnOnce(&dyn Fn(&str) -> Tree)) {
+    let db = sled::open(&world.config.path).unwrap();
+    change(&|table| db.open_tree(table).unwrap());
+}
+
+/// A store with rows of anna, bert and carl and a first erasure, whose step looks as if a crash had come before its
+/// marks. Gives anna's and bert's keys, which it would mark.
+fn half_done(world: &World) -> [PairKey; 2] {
+    let store = world.open();
+    let facts = ["anna", "bert", "carl"].map(|customer| fact(&store.keys, customer, 1, "r"));
+    let [anna, bert, _] = facts.map(|fact| {
+        let key = fact.key;
+        wait(store.index.record(fact)).unwrap();
+        key
+    });
+    for (number, customer) in [(1, "anna"), (2, "carl")] {
+        wait(store.jobs.commit(step(job(&store.keys, number, customer, b"body"), &[], later(5)))).unwrap();
+    }
+    drop(store);
+    let id = Uuid::from_u128(1);
+    in_its_files(world, |table| {
+        table("steps").insert(id.as_bytes(), &MARKS[..8]).unwrap();
+        let piece = [id.as_bytes().as_slice(), &MARKS, &[0; 4]].concat();
+        table("parts").insert(piece, [anna, bert].map(PairKey::to_bytes).concat()).unwrap();
+    });
+    [anna, bert]
+}
+
+fn unreadable(store: &Opened) -> u64 {
+    wait(store.index.figures()).unwrap().unreadable
+}
+
+fn unfinished(store: &Opened) -> Vec<StoredJob> {
+    wait(store.jobs.unfinished(None, 10)).unwrap()
+}
+
+#[test]
+fn p11_a_row_that_does_not_read_keeps_neither_the_store_nor_its_steps_neighbours_back() {
+    let world = World::sled();
+    let [anna, _] = half_done(&world);
+    in_its_files(&world, |table| drop(table("placements").insert(anna.to_bytes(), NONSENSE).unwrap()));
+    let store = world.open();
+    assert_eq!(wait(rows_of(&store, "bert"))[0].erased_at, Some(later(5)), "the step was finished for the others");
+    assert_eq!(unreadable(&store), 1);
+    assert_eq!(unfinished(&store).len(), 2);
+    let customer = crate::world::id("anna");
+    let read = wait(store.index.rows(&[anna.tag], &customer));
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "it is never taken for no row");
+    wait(store.index.record(fact(&store.keys, "carl", 1, "s"))).unwrap();
+    assert_eq!(wait(store.index.sweep(later(6))).unwrap(), 1);
+    drop(store);
+    in_its_files(&world, |table| {
+        assert_eq!(table("placements").get(anna.to_bytes()).unwrap().unwrap(), NONSENSE, "it is left as it is");
+        assert!(table("steps").is_empty());
+    });
+}
+
+#[test]
+fn p5_an_erasure_that_does_not_read_is_kept_and_hides_no_other() {
+    let world = World::sled();
+    half_done(&world);
+    let id = Uuid::from_u128(1);
+    in_its_files(&world, |table| drop(table("jobs").insert(id.as_bytes(), NONSENSE).unwrap()));
+    for _ in 0..2 {
+        let store = world.open();
+        assert!(matches!(wait(store.jobs.job(id)), Err(StoreError::Corrupt { .. })));
+        let (listed, page) = (unfinished(&store), wait(store.jobs.jobs(None, 10)).unwrap());
+        assert_eq!(listed.iter().map(|job| job.id.as_u128()).collect::<Vec<_>>(), [2]);
+        assert_eq!(page, listed);
+        assert_eq!(unreadable(&store), 1, "counted once, however often it is met");
+        assert_eq!(wait(store.jobs.unfinished_of(&[listed[0].tag])).unwrap(), listed);
+        let taken = StoredJob { id, ..listed[0].clone() };
+        assert!(matches!(wait(store.jobs.create(taken)), Err(StoreError::Corrupt { .. })), "its ID is not given again");
+    }
+    in_its_files(&world, |table| {
+        assert_eq!(table("jobs").get(id.as_bytes()).unwrap().unwrap(), NONSENSE);
+        assert_eq!(table("steps").len(), 1, "the step is still noted");
+        assert_eq!(table("parts").scan_prefix(id.as_bytes()).count(), 2, "with its body and its marks");
+    });
+}
+
+#[test]
+fn p5_marks_that_do_not_read_are_kept_with_their_step() {
+    let world = World::sled();
+    half_done(&world);
+    let piece = [Uuid::from_u128(1).as_bytes().as_slice(), &MARKS, &[0; 4]].concat();
+    in_its_files(&world, |table| drop(table("parts").insert(piece.clone(), NONSENSE).unwrap()));
+    let store = world.open();
+    assert_eq!((unreadable(&store), unfinished(&store).len()), (1, 2));
+    assert_eq!(wait(rows_of(&store, "bert"))[0].erased_at, None, "still a target of later erasures");
+    drop(store);
+    in_its_files(&world, |table| assert_eq!(table("parts").get(&piece).unwrap().unwrap(), NONSENSE));
+}
+
+/// After a crash all rows are counted anew.
+#[test]
+fn p11_a_row_that_does_not_read_is_not_counted_and_counting_goes_on() {
+    let world = World::sled();
+    let [anna, _] = half_done(&world);
+    in_its_files(&world, |table| {
+        table("placements").insert(anna.to_bytes(), NONSENSE).unwrap();
+        table("placements").insert(b"a", NONSENSE).unwrap();
+        table("counts").insert(b"a", NONSENSE).unwrap();
+    });
+    let figures = wait(world.open().index.figures()).unwrap();
+    assert_eq!((figures.rows, figures.erased_rows, figures.unreadable), (2, 1, 2));
+}
+
+/// Without it nobody would know to whom its number belonged.
+#[test]
+fn p11_an_upstream_that_does_not_read_is_refused_with_its_table_and_what_to_do() {
+    let world = World::sled();
+    wait(world.open().index.upstream_number("one", "")).unwrap();
+    in_its_files(&world, |table| drop(table("upstreams").insert(1u16.to_be_bytes(), NONSENSE).unwrap()));
+    let refused = open(&world.config).unwrap_err();
+    assert!(matches!(refused, OpenError::Damaged { .. }));
+    let said = refused.to_string();
+    assert!(said.contains("table `upstreams`") && said.contains("restore the store from a backup"), "{said}");
+}
+
+#[test]
+fn p11_a_marked_row_that_does_not_read_does_not_stop_the_sweep() {
+    let world = World::sled();
+    let store = world.open();
+    let facts = ["anna", "bert"].map(|customer| fact(&store.keys, customer, 1, "r"));
+    let keys = facts.clone().map(|fact| fact.key);
+    facts.into_iter().for_each(|fact| wait(store.index.record(fact)).unwrap());
+    wait(store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &keys, later(5)))).unwrap();
+    drop(store);
+    in_its_files(&world, |table| drop(table("placements").insert(keys[0].to_bytes(), NONSENSE).unwrap()));
+    let store = world.open();
+    assert_eq!(wait(store.index.sweep(later(6))).unwrap(), 1);
+    assert_eq!((wait(store.index.sweep(later(6))).unwrap(), unreadable(&store)), (0, 1));
+    drop(store);
+    in_its_files(&world, |table| assert!(table("placements").contains_key(keys[0].to_bytes()).unwrap()));
+}

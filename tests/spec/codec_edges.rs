@@ -158,6 +158,46 @@ fn busy(bytes: usize) -> Vec<u8> {
     [request(MESSAGE, &lines, "").into_bytes(), body].concat()
 }
 
+/// A connection over which something came, or which was closed, while the worker was too busy to see it, is not used again:
+/// what came would be taken for the next caller's answer.
+#[test]
+fn p9_what_comes_while_the_worker_is_busy_is_no_answer_either() {
+    for closes in [false, true] {
+        let (tell, told): (Sender<()>, Receiver<()>) = channel();
+        let (tell_back, done) = channel();
+        let told = Mutex::new((told, tell_back));
+        let serve = move |connection: &mut Connection| {
+            if connection.number > 0 {
+                return connection.follow_script();
+            }
+            connection.request();
+            connection.write(OK);
+            let (told, tell_back) = &*told.lock().unwrap();
+            told.recv().unwrap();
+            if closes {
+                connection.socket.shutdown(std::net::Shutdown::Both).unwrap();
+            } else {
+                connection.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+            }
+            tell_back.send(()).unwrap();
+            connection.until_closed();
+        };
+        let policy = "missing = \"derive\"\nderive = [ { json = \"/user_id\" } ]";
+        let limits = "inspected_body_bytes_max = \"16MiB\"";
+        let world = World::before(Upstream::serving(serve), Plan { policy, limits, ..Plan::default() });
+        let mut client = world.client();
+        let get = request(GET, &[], "");
+        client.send([get.as_bytes(), &busy(8 << 20), get.as_bytes()].concat());
+        assert_eq!(client.answer().status, 200);
+        tell.send(()).unwrap();
+        done.recv().unwrap();
+        client.answer().assert_refused(400, "label_missing");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "{}"), "closes: {closes}");
+        assert_eq!(world.upstream.saw(2).pop().unwrap().connection, 1);
+    }
+}
+
 /// What was to be sent over a connection that had died is sent over a new one, to its last byte.
 #[test]
 fn p8_a_request_is_sent_anew_as_it_was_when_its_connection_had_died() {

@@ -21,6 +21,9 @@ const ABOVE_OUR_BOUND: usize = 16 * 1024;
 /// Bytes thrown away at most behind a refusal.
 const LINGER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Heads up to this size leave their memory to the next.
+const HEAD_KEPT: usize = 4 * 1024;
+
 /// What a connection needs.
 #[derive(Clone, Debug)]
 pub(super) struct Serving {
@@ -75,7 +78,12 @@ async fn requests(socket: TcpStream, serving: Serving) {
         // Boxed, so that a connection on which nothing is going on stays small.
         match Box::pin(request(&mut link, &head, &serving)).await {
             // A stop may have come meanwhile.
-            Onward::Keep if !serving.watch.is_draining() => {}
+            Onward::Keep if !serving.watch.is_draining() => {
+                link.slim();
+                if head.bytes > HEAD_KEPT {
+                    head = Head::default();
+                }
+            }
             Onward::Keep | Onward::Close => break !link.input.is_empty(),
             Onward::CloseSending => break true,
         }

@@ -77,8 +77,7 @@ impl Caller<'_> {
     }
 }
 
-/// The body of a request.
-#[derive(Debug)]
+/// The body of a request. It is never shown (P7).
 pub(super) struct Inbound {
     pub(super) body: Body,
     /// What was read of it to find its customer: it is sent on first.

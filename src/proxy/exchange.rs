@@ -46,8 +46,7 @@ pub(super) enum NoAnswer {
     Late,
 }
 
-/// One exchange, from the first byte that is sent.
-#[derive(Debug)]
+/// One exchange, from the first byte that is sent. It is never shown: it holds a head and part of a body (P7).
 pub(super) struct Exchange {
     pub(super) gate: Rc<Gate>,
     pub(super) destination: std::sync::Arc<Destination>,

@@ -179,7 +179,10 @@ pub(super) async fn drained(caller: &mut Caller<'_>, inbound: &mut Inbound) -> b
     if !small || inbound.continue_due {
         return false;
     }
-    matches!(timeout(DRAIN_TIMEOUT, poll_fn(|cx| inbound.poll_rest(caller, cx))).await, Ok(Ok(())))
+    let come = matches!(timeout(DRAIN_TIMEOUT, poll_fn(|cx| inbound.poll_rest(caller, cx))).await, Ok(Ok(())));
+    // Nor is it waited for any more: an erasure may still take its time.
+    caller.watch.body_waits(false);
+    come
 }
 
 /// What `inject` puts on callers' requests.

@@ -5,10 +5,13 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
@@ -56,7 +59,7 @@ impl Pool {
     pub fn idle(&self, now: Instant) -> Option<Taken> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut link, since }) = idle.pop() {
-            if now.saturating_duration_since(since) <= IDLE_MAX && is_quiet(&mut link) {
+            if now.saturating_duration_since(since) <= IDLE_MAX && is_quiet(&mut link) && is_silent(&link) {
                 return Some(Taken { link, reused: true });
             }
         }
@@ -91,6 +94,13 @@ impl Pool {
             .borrow_mut()
             .retain_mut(|idle| now.duration_since(idle.since) <= IDLE_MAX && is_quiet(&mut idle.link));
     }
+}
+
+/// Is the same true of what the runtime has not looked for yet? While a worker is busy that may be a while, and whatever
+/// came in it would be taken for the next answer. Costs a system call.
+fn is_silent(link: &Link<Stream>) -> bool {
+    let peeked = SockRef::from(link.stream().socket()).peek(&mut [MaybeUninit::uninit()]);
+    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Has the service neither closed it nor said anything unasked? Costs no system call while nothing has come.

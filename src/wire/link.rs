@@ -67,6 +67,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         self.output = Vec::new();
     }
 
+    /// Between two messages: what an ordinary one does not need is given back.
+    pub fn slim(&mut self) {
+        if self.is_flushed() && self.output.capacity() > SMALL {
+            self.output = Vec::new();
+        }
+    }
+
     /// Reads once; see [`Buffer::poll_fill`].
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<usize>> {
         self.input.poll_fill(&mut self.stream, cx, max)
@@ -119,5 +126,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Says that nothing more will be written.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::{Link, SMALL};
+
+    #[tokio::test]
+    async fn p12_between_two_messages_only_little_is_held() {
+        let (ours, _theirs) = tokio::io::duplex(1 << 20);
+        let mut link = Link::new(ours);
+        for pieces in [1, 7, 10_000] {
+            for _ in 0..pieces {
+                assert_eq!(poll_fn(|cx| link.poll_gather(cx, b"small")).await.unwrap(), 5);
+            }
+            link.slim();
+            assert!(!link.is_flushed(), "what is to be written is kept");
+            poll_fn(|cx| link.poll_flush(cx)).await.unwrap();
+            link.slim();
+            assert!(link.output.capacity() <= SMALL, "{pieces}: {}", link.output.capacity());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What stands behind a request that the gate does not pass on, and exchanges at the edges of their time and their memory.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -82,36 +83,44 @@ fn p9_an_http_1_0_caller_that_waits_is_not_told_to_continue() {
     assert!(client.head().starts_with("HTTP/1.0 200 OK\r\n"));
 }
 
+/// Writes chunks of one byte until nobody takes them any more, says so, and ends the answer once somebody does.
+fn answer_at_length(mut socket: &TcpStream, stuck: &Sender<()>) {
+    let chunks = b"1\r\na\r\n".repeat(1 << 12);
+    socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    socket.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut at = 0;
+    while let Ok(written) = socket.write(&chunks[at..]) {
+        at = (at + written) % chunks.len();
+    }
+    stuck.send(()).unwrap();
+    socket.set_write_timeout(None).unwrap();
+    socket.write_all(&chunks[at..]).unwrap();
+    socket.write_all(b"0\r\n\r\n").unwrap();
+}
+
 /// A service that writes its answer while it reads its request, and a caller that reads nothing before it has written all.
 #[test]
 fn p8_a_caller_may_write_all_before_it_reads_although_the_answer_is_long() {
     const LONG: usize = 24 << 20;
-    const CHUNKS: usize = 1 << 18;
-    let serve = |connection: &mut Connection| {
-        let head = connection.head().unwrap();
-        let mut socket = connection.socket.try_clone().unwrap();
-        let answering = std::thread::spawn(move || {
-            let chunks = "8\r\naaaaaaaa\r\n".repeat(CHUNKS);
-            socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
-            socket.write_all(chunks.as_bytes()).unwrap();
-            socket.write_all(b"0\r\n\r\n").unwrap();
-        });
-        assert!(head.contains("Content-Length"));
+    let (stuck, is_stuck) = channel();
+    let stuck = Mutex::new(stuck);
+    let serve = move |connection: &mut Connection| {
+        connection.head().unwrap();
+        let (socket, stuck) = (connection.socket.try_clone().unwrap(), stuck.lock().unwrap().clone());
+        let answering = std::thread::spawn(move || answer_at_length(&socket, &stuck));
         while !connection.bytes_end_with(b"the end") {
             connection.more().unwrap();
         }
         answering.join().unwrap();
-        connection.until_closed();
     };
     let world = World::before(Upstream::serving(serve), Plan::default());
     let mut client = world.client();
-    // So that the answer has no room between the two but what the gate gives it.
-    socket2::SockRef::from(&client.socket).set_recv_buffer_size(1 << 17).unwrap();
     client.send(request(ANY, &[&format!("Content-Length: {}", LONG + 7)], ""));
+    is_stuck.recv().unwrap();
     client.send(vec![b'b'; LONG]);
     client.send("the end");
-    let answer = client.answer();
-    assert_eq!((answer.status, answer.whole, answer.body.len()), (200, true, 8 * CHUNKS));
+    assert!(client.head().starts_with("HTTP/1.1 200 OK\r\n"));
+    client.read_until("\r\n0\r\n\r\n");
 }
 
 /// The service's time to answer begins when it has been asked, however long it took to find out whose request it is.
@@ -147,6 +156,46 @@ fn busy(bytes: usize) -> Vec<u8> {
     let lines =
         ["Content-Type: application/json", "Content-Encoding: gzip", &format!("Content-Length: {}", body.len())];
     [request(MESSAGE, &lines, "").into_bytes(), body].concat()
+}
+
+/// A connection over which something came, or which was closed, while the worker was too busy to see it, is not used again:
+/// what came would be taken for the next caller's answer.
+#[test]
+fn p9_what_comes_while_the_worker_is_busy_is_no_answer_either() {
+    for closes in [false, true] {
+        let (tell, told): (Sender<()>, Receiver<()>) = channel();
+        let (tell_back, done) = channel();
+        let told = Mutex::new((told, tell_back));
+        let serve = move |connection: &mut Connection| {
+            if connection.number > 0 {
+                return connection.follow_script();
+            }
+            connection.request();
+            connection.write(OK);
+            let (told, tell_back) = &*told.lock().unwrap();
+            told.recv().unwrap();
+            if closes {
+                connection.socket.shutdown(std::net::Shutdown::Both).unwrap();
+            } else {
+                connection.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+            }
+            tell_back.send(()).unwrap();
+            connection.until_closed();
+        };
+        let policy = "missing = \"derive\"\nderive = [ { json = \"/user_id\" } ]";
+        let limits = "inspected_body_bytes_max = \"16MiB\"";
+        let world = World::before(Upstream::serving(serve), Plan { policy, limits, ..Plan::default() });
+        let mut client = world.client();
+        let get = request(GET, &[], "");
+        client.send([get.as_bytes(), &busy(8 << 20), get.as_bytes()].concat());
+        assert_eq!(client.answer().status, 200);
+        tell.send(()).unwrap();
+        done.recv().unwrap();
+        client.answer().assert_refused(400, "label_missing");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "{}"), "closes: {closes}");
+        assert_eq!(world.upstream.saw(2).pop().unwrap().connection, 1);
+    }
 }
 
 /// What was to be sent over a connection that had died is sent over a new one, to its last byte.
@@ -189,4 +238,18 @@ fn p8_a_request_is_sent_anew_as_it_was_when_its_connection_had_died() {
         assert_eq!((seen.connection, seen.body.as_slice()), (1, if body.contains("{}") { &b"{}"[..] } else { b"" }));
         assert_eq!(seen.trailers, if body.contains("X-Sum") { vec!["X-Sum: 9"] } else { Vec::new() });
     }
+}
+
+/// A body that does not come is not waited for, and the erasure takes its time all the same.
+#[test]
+fn p8_an_erasure_whose_body_does_not_come_is_answered() {
+    let world = World::of(Plan { limits: "body_stall_timeout = \"1s\"", ..Plan::default() });
+    let (tell, told) = channel();
+    world.upstream.will(crate::upstream::Reply::When(told, OK.into()));
+    let mut client = world.client();
+    client.send(request(DELETE, &["Content-Length: 2", "Prefer: wait=10"], ""));
+    world.upstream.saw(1);
+    std::thread::sleep(Duration::from_millis(1600));
+    tell.send(()).unwrap();
+    assert_eq!(client.answer().value("connection"), "close");
 }

@@ -2,6 +2,8 @@
 //!
 //! Only the framing is looked at here; the data stays where it is, and is passed on from there.
 
+use std::fmt;
+
 use super::Lines;
 
 /// Digits of a size, noughts before it included: as many as fit.
@@ -27,12 +29,18 @@ pub enum Next {
 }
 
 /// Where in a chunked body one is.
-#[derive(Debug)]
 pub struct Chunks {
     state: State,
     /// Bytes beside digits in size lines so far, all chunks together.
     beside: u32,
     trailers: Vec<u8>,
+}
+
+// Trailers are lines like others: they are never shown (P7).
+impl fmt::Debug for Chunks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunks").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

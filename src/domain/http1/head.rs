@@ -1,5 +1,6 @@
 //! A request's or an answer's head, read off the bytes that came.
 
+use std::fmt;
 use std::mem::MaybeUninit;
 
 use http::{Method, Uri, Version};
@@ -28,7 +29,7 @@ pub enum Fault {
 }
 
 /// The head of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Head {
     /// The method.
     pub method: Method,
@@ -40,6 +41,13 @@ pub struct Head {
     pub lines: Lines,
     /// How many bytes it had, empty lines before it and at its end included.
     pub bytes: usize,
+}
+
+// A target may name a customer, as a line may: neither is ever shown (P7).
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head").field("version", &self.version).field("lines", &self.lines).finish_non_exhaustive()
+    }
 }
 
 impl Default for Head {
@@ -62,14 +70,16 @@ impl Head {
         let mut request = httparse::Request::new(&mut []);
         let parsed = request.parse_with_uninit_headers(bytes, &mut headers);
         // Known also where the rest is at fault: how that is answered depends on it.
-        self.method = request.method.and_then(|method| Method::from_bytes(method.as_bytes()).ok()).unwrap_or_default();
+        let method = request.method.and_then(|method| Method::from_bytes(method.as_bytes()).ok());
+        let is_method = method.is_some();
+        self.method = method.unwrap_or_default();
         let end = match parsed {
             Ok(httparse::Status::Complete(end)) => end,
             Ok(httparse::Status::Partial) => return Ok(false),
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::TooManyLines),
             Err(_) => return Err(Fault::Malformed),
         };
-        let (Some(target), Some(version)) = (request.path, request.version) else {
+        let (true, Some(target), Some(version)) = (is_method, request.path, request.version) else {
             return Err(Fault::Malformed);
         };
         if target.len() > TARGET_MAX {

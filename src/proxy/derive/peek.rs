@@ -15,7 +15,6 @@ use crate::proxy::caller::{Caller, Inbound};
 use crate::wire::Body;
 
 /// A look into one body.
-#[derive(Debug)]
 pub(super) struct Peek<'p, 'c> {
     pub(super) lines: &'p Lines,
     pub(super) caller: &'p mut Caller<'c>,

@@ -22,6 +22,10 @@ use crate::telemetry::EndReason;
 use crate::upstream::Taken;
 use crate::wire::Piece;
 
+/// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
+/// an upload that never has to wait would leave nothing of that to the answer.
+const PIECES_AT_ONCE: usize = 32;
+
 /// How far the request has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
@@ -185,7 +189,10 @@ impl Exchange {
 
     /// Moves the request on. Ready when it has been sent whole, or will not be.
     fn poll_request(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        while self.sent == Sent::Part {
+        for _ in 0..PIECES_AT_ONCE {
+            if self.sent != Sent::Part {
+                return Poll::Ready(Ok(()));
+            }
             let polled = self.poll_piece(caller, cx);
             self.waited |= polled.is_pending();
             match ready!(polled) {
@@ -201,7 +208,9 @@ impl Exchange {
                 Err(Stopped::Service) => self.sent = Sent::Refused,
             }
         }
-        Poll::Ready(Ok(()))
+        self.waited = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Moves one piece of the request on. `true` if that was the end.

@@ -1,9 +1,10 @@
 //! What stands behind a request that the gate does not pass on, and exchanges at the edges of their time and their memory.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -121,6 +122,34 @@ fn p8_a_caller_may_write_all_before_it_reads_although_the_answer_is_long() {
     client.send("the end");
     assert!(client.head().starts_with("HTTP/1.1 200 OK\r\n"));
     client.read_until("\r\n0\r\n\r\n");
+}
+
+/// An answer that begins early is passed on while the upload runs, however fast that is.
+#[test]
+fn p8_an_upload_at_full_speed_does_not_hold_up_its_answer() {
+    const LONG: usize = 1 << 30;
+    let read = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&read);
+    let serve = move |connection: &mut Connection| {
+        connection.head().unwrap();
+        connection.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{}");
+        let mut buffer = vec![0; 1 << 20];
+        // Not kept, as other requests are: it is long.
+        while let Ok(came @ 1..) = (&connection.socket).read(&mut buffer) {
+            counted.fetch_add(came, Ordering::SeqCst);
+        }
+    };
+    let world = World::before(Upstream::serving(serve), Plan::default());
+    let mut client = world.client();
+    client.send(request(ANY, &[&format!("Content-Length: {LONG}")], ""));
+    let socket = client.socket.try_clone().unwrap();
+    let piece = vec![b'x'; 1 << 20];
+    let uploading = std::thread::spawn(move || (0..LONG >> 20).all(|_| (&socket).write_all(&piece).is_ok()));
+    assert!(client.head().starts_with("HTTP/1.1 200 OK\r\n"));
+    let read = read.load(Ordering::SeqCst);
+    client.socket.shutdown(std::net::Shutdown::Both).unwrap();
+    uploading.join().unwrap();
+    assert!(read < LONG / 2, "{read} bytes had been read before");
 }
 
 /// The service's time to answer begins when it has been asked, however long it took to find out whose request it is.

@@ -62,7 +62,8 @@ async fn requests(socket: TcpStream, serving: Serving) {
     let (mut link, mut head) = (Link::new(socket), Head::default());
     let sending = loop {
         serving.watch.idle();
-        match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, cx)).await {
+        let mut looked_at = 0;
+        match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, &mut looked_at, cx)).await {
             Ok(()) => {}
             Err(NoHead::Closed) | Err(NoHead::Fault(Fault::Http2)) => return,
             Err(fault) => {
@@ -114,16 +115,19 @@ async fn request(link: &mut Link<TcpStream>, head: &Head, serving: &Serving) -> 
     }
 }
 
-/// Reads the next head.
+/// Reads the next head. `looked_at` is how much of what has come was looked at before.
 fn poll_head(
     link: &mut Link<TcpStream>,
     head: &mut Head,
     serving: &Serving,
+    looked_at: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), NoHead>> {
     let bytes_max = serving.gate.limits().header_bytes_max + ABOVE_OUR_BOUND;
     loop {
-        if !link.input.is_empty() {
+        // A head ends with a line: while none does, a slow one is not read again and again from its beginning.
+        let news = link.input.data().get(*looked_at..).unwrap_or_default();
+        if link.input.len() >= bytes_max || (!news.is_empty() && (*looked_at == 0 || news.contains(&b'\n'))) {
             serving.watch.head_began();
             match head.read(link.input.data()) {
                 Ok(true) => {
@@ -135,6 +139,7 @@ fn poll_head(
                 Err(fault) => return Poll::Ready(Err(NoHead::Fault(fault))),
             }
         }
+        *looked_at = link.input.len();
         match ready!(link.poll_fill(cx, bytes_max)) {
             Ok(1..) => {}
             Ok(0) | Err(_) => return Poll::Ready(Err(NoHead::Closed)),

@@ -1,5 +1,6 @@
 //! A delete by label, made ready for the erasure: which this module does not know, and which does not know this one.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,6 @@ use crate::telemetry::EndReason;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Everything about a delete that its head says.
-#[derive(Debug)]
 pub(super) struct Prepared {
     destination: Arc<Destination>,
     api: Option<u8>,
@@ -34,7 +34,6 @@ pub(super) struct Prepared {
 }
 
 /// A delete by label on the data path.
-#[derive(Debug)]
 pub struct EraseCall {
     /// The addressed upstream.
     pub destination: Arc<Destination>,
@@ -59,6 +58,19 @@ pub struct EraseCall {
     entry: Entry,
     /// Does the connection end behind the answer, because a body was left behind?
     close: bool,
+}
+
+// Path, query and headers name the customer: they are never shown.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("api", &self.api).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EraseCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EraseCall").field("api", &self.api).finish_non_exhaustive()
+    }
 }
 
 impl Prepared {

@@ -26,6 +26,9 @@ use crate::wire::Piece;
 /// an upload that never has to wait would leave nothing of that to the answer.
 const PIECES_AT_ONCE: usize = 32;
 
+/// What one TLS record holds.
+const FIRST_WRITE_MAX: usize = 16 * 1024;
+
 /// How far the request has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
@@ -140,7 +143,9 @@ impl Exchange {
     }
 
     fn has_sent_nothing(&self) -> bool {
-        self.reused && self.service.as_ref().is_some_and(|service| !service.link.moved)
+        // A larger first write may have gone out in part where TLS says that it failed.
+        let at_once = self.head_length <= FIRST_WRITE_MAX;
+        self.reused && at_once && self.service.as_ref().is_some_and(|service| !service.link.moved)
     }
 
     pub(super) fn is_sent_whole(&self) -> bool {

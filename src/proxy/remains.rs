@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::Method;
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Gate;
 use super::entry::Entry;
@@ -31,7 +31,7 @@ impl Remains {
             passage.ended();
         }
         if let Some(service) = self.service.filter(|service| service.reusable) {
-            self.gate.pool(self.index).put_back(service.link, self.gate.now());
+            self.gate.pool(self.index).put_back(service.link, Instant::now());
         }
         drop(self.entry);
     }

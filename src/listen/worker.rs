@@ -20,6 +20,7 @@ use super::connection::{Serving, serve};
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
+use crate::upstream::looked;
 use crate::wire::Watch;
 
 /// How often a worker looks at its clock and its connections.
@@ -56,7 +57,7 @@ pub(super) struct Making {
 
 /// Starts a worker.
 pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> io::Result<JoinHandle<()>> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().on_thread_unpark(looked).build()?;
     std::thread::Builder::new().name(format!("worker-{}", making.number)).spawn(move || {
         let local = LocalSet::new();
         local.block_on(&runtime, Worker::new(making).run(orders));

@@ -11,6 +11,7 @@ mod iam;
 mod pool;
 mod site;
 mod tls;
+mod turn;
 
 pub use self::call::{Answer, BodyEnd, Bounds, CallError, Fault, call};
 pub use self::connect::{ConnectError, Connector, Stage, Stream};
@@ -19,3 +20,4 @@ pub use self::iam::{Iam, IamError};
 pub use self::pool::{Pool, Taken};
 pub use self::site::Site;
 pub use self::tls::{RootsError, TlsFault};
+pub use self::turn::looked;

@@ -15,6 +15,7 @@ use socket2::SockRef;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
+use super::turn::{self, Look};
 use super::{ConnectError, Connector, Stream};
 use crate::wire::Link;
 
@@ -29,6 +30,7 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 struct Idle {
     link: Link<Stream>,
     since: Instant,
+    put_back: Look,
 }
 
 /// Connections to one upstream.
@@ -58,12 +60,18 @@ impl Pool {
     #[must_use]
     pub fn idle(&self, now: Instant) -> Option<Taken> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { mut link, since }) = idle.pop() {
-            if now.saturating_duration_since(since) <= IDLE_MAX && is_quiet(&mut link) && is_silent(&link) {
+        loop {
+            // Rather one that was looked at since it came back than the very last.
+            let at = idle.iter().rposition(|each| turn::has_looked_since(each.put_back, now));
+            let Idle { mut link, since, .. } = match at {
+                Some(at) => idle.remove(at),
+                None => idle.pop()?,
+            };
+            let fresh = now.saturating_duration_since(since) <= IDLE_MAX;
+            if fresh && is_quiet(&mut link) && (at.is_some() || is_silent(&link)) {
                 return Some(Taken { link, reused: true });
             }
         }
-        None
     }
 
     /// A new connection.
@@ -85,7 +93,7 @@ impl Pool {
         if idle.len() == IDLE_CONNECTIONS_MAX {
             idle.remove(0);
         }
-        idle.push(Idle { link, since: now });
+        idle.push(Idle { link, since: now, put_back: turn::last() });
     }
 
     /// Closes what has been idle for too long, or was closed by the service.
@@ -97,7 +105,7 @@ impl Pool {
 }
 
 /// Is the same true of what the runtime has not looked for yet? While a worker is busy that may be a while, and whatever
-/// came in it would be taken for the next answer. Costs a system call.
+/// came in it would be taken for the next answer. Costs a system call, so it is asked only then.
 fn is_silent(link: &Link<Stream>) -> bool {
     let peeked = SockRef::from(link.stream().socket()).peek(&mut [MaybeUninit::uninit()]);
     peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)

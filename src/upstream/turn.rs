@@ -1,0 +1,36 @@
+//! When this thread's runtime last looked for what has come over its sockets.
+//!
+//! What came since then is not known yet, and a connection on which it came looks idle. To ask the system each time would
+//! cost a tenth of a request; to know how long ago the runtime looked costs nothing that counts.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So long a look is good for: well below the time in which a service could be asked and answer.
+const GOOD_FOR: Duration = Duration::from_millis(2);
+
+thread_local! {
+    static LOOKED: Cell<Option<(u64, Instant)>> = const { Cell::new(None) };
+}
+
+/// The runtime has looked. To be called by every runtime whose thread has a pool, whenever it has.
+pub fn looked() {
+    let turns = LOOKED.get().map_or(0, |(turns, _)| turns);
+    LOOKED.set(Some((turns.wrapping_add(1), Instant::now())));
+}
+
+/// One look of the runtime's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look(Option<u64>);
+
+/// The last one.
+pub(super) fn last() -> Look {
+    Look(LOOKED.get().map(|(turns, _)| turns))
+}
+
+/// Has the runtime looked since `before`, and not too long ago?
+pub(super) fn has_looked_since(before: Look, now: Instant) -> bool {
+    LOOKED.get().is_some_and(|(turns, at)| before.0 != Some(turns) && now.saturating_duration_since(at) <= GOOD_FOR)
+}

@@ -3,6 +3,7 @@
 //! Each test starts stand-in services, `forgetgate run` before them, and a program of a user of the SDK (client.py,
 //! client.js; dictation.py, dictation.js for WebSockets). What the user sees and what the services received are both judged.
 
+mod conformance;
 mod curl;
 mod gate;
 mod program;

@@ -76,8 +76,8 @@ pub(crate) fn run(language: Language, program: Program, base: &str, way: &str) -
     answers.map(|answer| (answer.call.clone(), answer)).collect()
 }
 
-/// Installs the SDKs, unless they are there.
-fn install() {
+/// Installs the SDKs and the suite of WebSocket cases, unless they are there.
+pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/install");

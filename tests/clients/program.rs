@@ -25,6 +25,24 @@ pub(crate) enum Language {
     Node,
 }
 
+/// What a program does with its SDK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Plain calls of every service.
+    Client,
+    /// WebSockets of the two services that have them.
+    Dictation,
+}
+
+impl Program {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Dictation => "dictation",
+        }
+    }
+}
+
 impl Language {
     /// The customer of this language's programs: an ID that nobody would write by chance, to be searched for in logs.
     pub(crate) const fn person(self) -> &'static str {
@@ -34,34 +52,32 @@ impl Language {
         }
     }
 
-    fn command(self) -> Command {
+    fn command(self, program: Program) -> Command {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
         // A client that hangs is a failure of the test and not of the machine.
         let mut command = Command::new("timeout");
         command.arg((4 * PATIENCE.as_secs()).to_string());
+        let file = |ending: &str| sources.join(program.name()).with_extension(ending);
         match self {
-            Self::Python => command.arg(installed().join("python/bin/python")).arg(sources.join("client.py")),
-            Self::Node => command
-                .arg("node")
-                .arg(sources.join("client.js"))
-                .env("NODE_PATH", installed().join("node/node_modules")),
+            Self::Python => command.arg(installed().join("python/bin/python")).arg(file("py")),
+            Self::Node => command.arg("node").arg(file("js")).env("NODE_PATH", installed().join("node/node_modules")),
         };
         command
     }
 }
 
-/// Runs the program of that language against `base`; what its user saw, by the names of the calls.
-pub(crate) fn run(language: Language, base: &str, way: &str) -> BTreeMap<String, Answer> {
+/// Runs a program of that language against `base`; what its user saw, by the names of the calls.
+pub(crate) fn run(language: Language, program: Program, base: &str, way: &str) -> BTreeMap<String, Answer> {
     install();
-    let output = language.command().args([base, way, language.person()]).output().expect("a client can be run");
+    let output = language.command(program).args([base, way, language.person()]).output().expect("a client can be run");
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{language:?} {way}: {}\n{said}\n{errors}", output.status);
+    assert!(output.status.success(), "{language:?} {program:?} {way}: {}\n{said}\n{errors}", output.status);
     let answers = said.lines().map(|line| serde_json::from_str::<Answer>(line).expect("a line is an answer"));
     answers.map(|answer| (answer.call.clone(), answer)).collect()
 }
 
-/// Installs the SDKs, unless they are there.
-fn install() {
+/// Installs the SDKs and the suite of WebSocket cases, unless they are there.
+pub(crate) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/install");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forgetgate::demo::services::{Running, Seen};
 
 use crate::gate::{Gate, Services, eventually};
-use crate::program::{Answer, Language, digest_of_audio, run};
+use crate::program::{Answer, Language, Program, digest_of_audio, run};
 
 const REFUSE: &str = "missing = \"refuse\"";
 const DERIVE: &str = "missing = \"derive\"\nderive = [{ header = \"X-User-Id\" }, \
@@ -79,7 +79,7 @@ fn judge_labelled(language: Language, way: &str, policy: &str) {
     let gate = Gate::start(policy);
     let person = language.person();
 
-    let answers = run(language, &gate.base, way);
+    let answers = run(language, Program::Client, &gate.base, way);
 
     let wanted = CALLS.iter().map(|(call, .., status)| (*call, *status)).chain(AFTERWARDS);
     let wanted: BTreeMap<&str, u16> = wanted.collect();
@@ -95,7 +95,7 @@ fn judge_labelled(language: Language, way: &str, policy: &str) {
     assert_eq!(text(&answers, "logs_after"), "0 logs");
     judge_deletes(&gate.services, person);
     eventually("no service holds data of the erased customer", || gate.services.holds(person) == 0);
-    judge_end(gate, person);
+    gate.judge_end(person);
 }
 
 /// One label, opted out, credentials kept, and nothing cut off.
@@ -152,7 +152,7 @@ fn parameter(target: &str, wanted: &str) -> String {
 fn judge_unlabelled(language: Language) {
     let gate = Gate::start(REFUSE);
 
-    let answers = run(language, &gate.base, "unlabelled");
+    let answers = run(language, Program::Client, &gate.base, "unlabelled");
 
     assert_eq!(answers.len(), CALLS.len());
     for (call, answer) in &answers {
@@ -165,14 +165,7 @@ fn judge_unlabelled(language: Language) {
     let mut received = gate.services.seen();
     received.retain(|seen| !is_at(seen, "POST /v2/assistants/as-1/environments/env-1/sessions"));
     assert_eq!(received, []);
-    judge_end(gate, language.person());
-}
-
-/// P7: the gate ends well when it is told to, and wrote no customer's ID into its log.
-fn judge_end(gate: Gate, person: &str) {
-    let (status, log) = gate.stop();
-    assert!(status.success(), "{status}: {log}");
-    assert!(!log.contains(person), "the log holds a customer's ID: {log}");
+    gate.judge_end(language.person());
 }
 
 fn text<'a>(answers: &'a BTreeMap<String, Answer>, call: &str) -> &'a str {

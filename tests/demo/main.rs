@@ -6,4 +6,5 @@ mod knobs;
 mod services;
 mod story;
 mod support;
+mod websocket;
 mod wire;

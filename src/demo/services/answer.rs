@@ -18,6 +18,8 @@ pub(super) struct Answer {
     content_type: &'static str,
     body: Bytes,
     retry_after: Option<u64>,
+    /// The `Sec-WebSocket-Accept` of a WebSocket that is opened.
+    accept: Option<String>,
 }
 
 const JSON: &str = "application/json";
@@ -31,7 +33,12 @@ impl Answer {
     /// A body that is ready; an empty one has no type.
     pub(super) fn text(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, content_type, body: body.into(), retry_after: None }
+        Self { status, content_type, body: body.into(), retry_after: None, accept: None }
+    }
+
+    /// The connection becomes a WebSocket.
+    pub(super) fn switching(accept: String) -> Self {
+        Self { accept: Some(accept), ..Self::text(101, "", "") }
     }
 
     /// A success with a body of the catalogue that needs no memory.
@@ -83,6 +90,11 @@ impl Answer {
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(accept) = self.accept.and_then(|accept| HeaderValue::try_from(accept).ok()) {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
         let unique = || HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static("-"));
         let request = unique();

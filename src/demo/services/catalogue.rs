@@ -39,6 +39,9 @@ pub(super) enum Body {
     Delete,
 }
 
+/// Stands in the place of a method for a GET that opens a WebSocket.
+pub(super) const WEBSOCKET: &str = "WEBSOCKET";
+
 /// One call of a service.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
@@ -60,9 +63,10 @@ const REPLY_V1: Body = Body::Json(
 const REPLY_V2: Body = Body::Json(
     r#"{"output":{"generic":[{"response_type":"text","text":"Hello."}],"intents":[],"entities":[]},"user_id":"anonymous"}"#,
 );
-const HEARD: Body = Body::Json(
-    r#"{"result_index":0,"results":[{"final":true,"alternatives":[{"transcript":"hello ","confidence":0.96}]}]}"#,
-);
+/// What Speech to Text makes of any sound.
+pub(super) const TRANSCRIPT: &str =
+    r#"{"result_index":0,"results":[{"final":true,"alternatives":[{"transcript":"hello ","confidence":0.96}]}]}"#;
+const HEARD: Body = Body::Json(TRANSCRIPT);
 const JOB: Body = Body::Json(
     r#"{"id":"4bd734c0-e575-21f3-de03-f932aa0468a0","status":"waiting","created":"2026-01-01T00:00:00.000Z","url":"/v1/recognitions/4bd734c0-e575-21f3-de03-f932aa0468a0"}"#,
 );
@@ -113,6 +117,7 @@ const CALLS: &[Call] = &[
     call(Assistant, "DELETE", "/v2/user_data", "delete", Data::None, (202, Body::Delete)),
 
     call(SpeechToText, "POST", "/v1/recognize", "audio", Labelled, (200, HEARD)),
+    call(SpeechToText, WEBSOCKET, "/v1/recognize", "audio", Labelled, (101, HEARD)),
     call(SpeechToText, "POST", "/v1/recognitions", "audio", Labelled, (201, JOB)),
     call(SpeechToText, "POST", "/v1/register_callback", "callback", Labelled, (201, CALLBACK)),
     call(SpeechToText, "POST", "/v1/customizations/{}/corpora/{}", "corpus", Labelled, (201, EMPTY)),
@@ -127,6 +132,7 @@ const CALLS: &[Call] = &[
 
     call(TextToSpeech, "POST", "/v1/synthesize", "text", Labelled, (200, Body::Audio)),
     call(TextToSpeech, "GET", "/v1/synthesize", "text", Labelled, (200, Body::Audio)),
+    call(TextToSpeech, WEBSOCKET, "/v1/synthesize", "text", Labelled, (101, Body::Audio)),
     call(TextToSpeech, "POST", "/v1/customizations/{}", "words", Labelled, (200, EMPTY)),
     call(TextToSpeech, "POST", "/v1/customizations/{}/words", "words", Labelled, (200, EMPTY)),
     call(TextToSpeech, "PUT", "/v1/customizations/{}/words/{}", "words", Labelled, (200, EMPTY)),

@@ -1,6 +1,7 @@
 //! One call of a stand-in, from its head to its answer.
 //!
-//! It runs in a task of its own: a caller that leaves does not stop what the service has begun, as with real ones.
+//! It runs in a task of its own: a caller that leaves does not stop what the service has begun, as with real ones. Only
+//! the dialogue of a WebSocket is part of its connection.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -14,11 +15,15 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::answer::{Answer, GLOBAL_TRANSACTION};
-use super::catalogue::{self, Body, Call, Data};
+use super::catalogue::{self, Body, Call, Data, WEBSOCKET};
+use super::keeper::Keeper;
 use super::knobs::Shared;
 use super::memory::Arrival;
 use super::seen::Seen;
+use super::websocket::{Dialogue, Handshake};
 use super::{Kind, inspect, label, logs};
+
+const NO_WEBSOCKET: &str = "This stand-in has no WebSocket here";
 
 /// A request whose head has been noted.
 struct Exchange {
@@ -36,10 +41,10 @@ pub(super) async fn handle(
     shared: Arc<Shared>,
     connection: u64,
     head: Option<Vec<u8>>,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+    mut request: Request<Incoming>,
+) -> (Response<Full<Bytes>>, Option<Dialogue>) {
     if let Some(told) = inspect::answer(&shared, request.uri().path()) {
-        return told.into_response(None);
+        return (told.into_response(None), None);
     }
     let seen = Seen { head: head.unwrap_or_else(|| rebuilt(&request)), connection, ..Seen::default() };
     let number = shared.record.lock().begin(seen.clone());
@@ -47,10 +52,15 @@ pub(super) async fn handle(
     let query = label::parameters(request.uri().query().unwrap_or_default());
     let transaction = request.headers().get(GLOBAL_TRANSACTION).cloned();
     let exchange = Exchange { kind, shared: Arc::clone(&shared), number, seen, path, query };
-    let task = tokio::spawn(exchange.run(request.into_body()));
-    let answer = task.await.unwrap_or_else(|_| Answer::error(kind, 500, "The stand-in failed"));
+    let (answer, dialogue) = match Handshake::of(&mut request) {
+        Some(handshake) => exchange.open(handshake).await,
+        None => {
+            let task = tokio::spawn(exchange.run(request.into_body()));
+            (task.await.unwrap_or_else(|_| Answer::error(kind, 500, "The stand-in failed")), None)
+        }
+    };
     shared.record.lock().amend(number, |seen| seen.answered = Some(answer.status.as_u16()));
-    answer.into_response(transaction.as_ref())
+    (answer.into_response(transaction.as_ref()), dialogue)
 }
 
 /// A head for the rare request that the tap could not follow: names in lower case, order as hyper gives it.
@@ -85,20 +95,42 @@ impl Exchange {
         }
     }
 
+    /// Opens a WebSocket, where the service has one.
+    async fn open(self, handshake: Handshake) -> (Answer, Option<Dialogue>) {
+        let Self { kind, shared, number, path, query, .. } = &self;
+        if !self.is_let_in() {
+            return (Answer::error(*kind, 401, "Unauthorized"), None);
+        }
+        let Some(call) = catalogue::find(*kind, WEBSOCKET, &label::segments(path)) else {
+            return (Answer::error(*kind, 501, NO_WEBSOCKET), None);
+        };
+        shared.linger(false).await;
+        if let Some(fault) = shared.fault(false).filter(|fault| fault.status >= 300) {
+            return (Answer::fault(*kind, fault), None);
+        }
+        let keeper = Keeper::new(*kind, Arc::clone(shared), *number, call.what, path.clone(), query);
+        let (accept, dialogue) = handshake.accept(keeper);
+        (Answer::switching(accept), Some(dialogue))
+    }
+
     /// Some servers let a header replace the method.
     fn effective_method(&self) -> String {
         let replaced = self.seen.values("x-http-method-override").into_iter().next();
         replaced.unwrap_or_else(|| self.seen.method()).to_ascii_uppercase()
     }
 
-    /// What needs no body to be refused: a wrong credential, an upgrade.
+    /// What needs no body to be refused: a wrong credential, an upgrade to anything but a WebSocket.
     fn refuse_at_once(&self) -> Option<Answer> {
-        let given = self.seen.values("authorization");
-        if self.shared.options.authorization.as_ref().is_some_and(|wanted| given.first() != Some(wanted)) {
+        if !self.is_let_in() {
             return Some(Answer::error(self.kind, 401, "Unauthorized"));
         }
         let upgrades = !self.seen.values("upgrade").is_empty();
-        upgrades.then(|| Answer::error(self.kind, 501, "This stand-in speaks no WebSocket"))
+        upgrades.then(|| Answer::error(self.kind, 501, NO_WEBSOCKET))
+    }
+
+    fn is_let_in(&self) -> bool {
+        let given = self.seen.values("authorization");
+        self.shared.options.authorization.as_ref().is_none_or(|wanted| given.first() == Some(wanted))
     }
 
     /// Reads the body to its end, keeping its beginning only.

@@ -8,6 +8,7 @@ mod answer;
 mod catalogue;
 mod handle;
 mod inspect;
+mod keeper;
 mod knobs;
 mod label;
 mod logs;
@@ -17,6 +18,7 @@ mod server;
 mod tap;
 mod tokens;
 mod wav;
+mod websocket;
 
 pub use self::knobs::{Options, Silence};
 pub use self::memory::Row;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -204,17 +205,29 @@ impl Server {
         let heads = Heads::default();
         let (kind, shared) = (self.kind, Arc::clone(&self.shared));
         let tapped = TokioIo::new(Tapped { socket, heads: Arc::clone(&heads) });
+        let opened = Arc::new(Mutex::new(None));
+        let opening = Arc::clone(&opened);
         let service = service_fn(move |request| {
             let call = handle(kind, Arc::clone(&shared), connection, heads.lock().take(), request);
-            async move { Ok::<_, std::convert::Infallible>(call.await) }
+            let opening = Arc::clone(&opening);
+            async move {
+                let (response, dialogue) = call.await;
+                *opening.lock() = dialogue;
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         let serving = hyper::server::conn::http1::Builder::new()
             .half_close(true)
             .title_case_headers(true)
-            .serve_connection(tapped, service);
+            .serve_connection(tapped, service)
+            .with_upgrades();
         async move {
             // A connection that breaks is the peer's affair; what came over it is on record.
             drop(serving.await);
+            let dialogue = opened.lock().take();
+            if let Some(dialogue) = dialogue {
+                dialogue.hold().await;
+            }
         }
     }
 }

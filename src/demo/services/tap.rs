@@ -164,6 +164,9 @@ fn after(head: &[u8]) -> State {
         let lines = text.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
         lines.filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim().to_owned()).next()
     };
+    if value("upgrade").is_some() {
+        return State::Lost;
+    }
     if value("transfer-encoding").is_some_and(|codings| codings.to_ascii_lowercase().ends_with("chunked")) {
         return State::ChunkLine;
     }

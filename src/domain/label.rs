@@ -35,6 +35,10 @@ pub fn read<'a>(value: &'a [u8], field: &str) -> Result<Reading<'a>, Refusal> {
             if spells(part, field) {
                 return Err(Refusal::new(Code::LabelInvalid, SECOND_SPELLING));
             }
+            // Such a part is written as it came, and from a query anything may come.
+            if part.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+                return Err(Refusal::new(Code::LabelInvalid, "The label holds a character that no header may hold"));
+            }
             continue;
         };
         reading.irregular |= found.respelled;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
 /// Characters that no decoder can mistake in a query: a space becomes `%20` and a plus `%2B`.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -41,8 +41,22 @@ pub fn decoded(encoded: &str) -> Cow<'_, [u8]> {
 
 /// Encodes a value so that form decoders and plain percent decoders read the same.
 #[must_use]
-pub fn encoded(value: &str) -> String {
-    utf8_percent_encode(value, QUERY).to_string()
+pub fn encoded(value: impl AsRef<[u8]>) -> String {
+    percent_encode(value.as_ref(), QUERY).to_string()
+}
+
+/// Would any reader of queries take this pair, or a part of it, for this name? Some divide pairs at semicolons too, decode
+/// twice, or make one name of `a-b`, `a_b` and `a-b[]`.
+#[must_use]
+pub fn may_spell(part: &str, name: &str) -> bool {
+    let written = part.split_once('=').map_or(part, |(name, _)| name);
+    let once: Cow<'_, [u8]> = percent_decode(written.as_bytes()).into();
+    let twice: Cow<'_, [u8]> = percent_decode(&once).into();
+    letters(&twice).eq(letters(name.as_bytes()))
+}
+
+fn letters(text: &[u8]) -> impl Iterator<Item = u8> {
+    text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase)
 }
 
 /// The query with the pairs for which `rewrite` gives something replaced by that (an empty text removes the pair).

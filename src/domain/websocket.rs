@@ -15,6 +15,12 @@ pub fn accept_of(key: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
 }
 
+/// Is it a `Sec-WebSocket-Key`, the base64 of 16 bytes (RFC 6455 §4.2.1)?
+#[must_use]
+pub fn is_key(key: &[u8]) -> bool {
+    STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}
+
 /// Who sends a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {

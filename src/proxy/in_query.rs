@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use super::apply::Moved;
 use super::gather::{either, legacy_wish, wish};
 use super::names::{LEGACY_OPT_OUT, Role};
-use crate::domain::decide::{LabelLine, OptOutLine, Permit, Wish};
+use crate::domain::decide::{OptOutLine, Permit, Wish};
 use crate::domain::profile::Profile;
 use crate::domain::query::{self, Pair};
 use crate::domain::refusal::{Code, Refusal};
 
-/// What a query says by governed names.
-#[derive(Debug, Default)]
+/// What a query says by governed names. It is never shown: a label is a customer's (P7).
+#[derive(Default)]
 pub(super) struct InQuery<'q> {
     /// The label's value, decoded.
     pub(super) label: Option<Cow<'q, [u8]>>,
@@ -33,11 +33,25 @@ fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
     (profile.opt_out.is_some() && is(LEGACY_OPT_OUT)).then_some(Role::LegacyOptOut)
 }
 
+/// Could a part of a pair be taken for a governed parameter by a reader that divides, decodes or folds further?
+fn may_be_governed(profile: &Profile, part: &str) -> bool {
+    let opt_out = profile.opt_out.as_ref();
+    let legacy = opt_out.map(|_| LEGACY_OPT_OUT);
+    let governed = [profile.label.query.as_deref(), opt_out.and_then(|rule| rule.query.as_deref()), legacy];
+    governed.into_iter().flatten().any(|name| query::may_spell(part, name))
+}
+
 /// Reads the query of a governed call.
 pub(super) fn read<'q>(query: Option<&'q str>, profile: &Profile) -> Result<InQuery<'q>, Refusal> {
     let mut found = InQuery::default();
     for pair in query.into_iter().flat_map(query::pairs) {
-        match role(profile, pair) {
+        let role = role(profile, pair);
+        let mut other_parts = pair.whole.split(';').skip(usize::from(role.is_some()));
+        if other_parts.any(|part| may_be_governed(profile, part)) {
+            let sentence = "The query has a second spelling of a parameter that the gate depends on";
+            return Err(Refusal::new(Code::HeaderAmbiguous, sentence));
+        }
+        match role {
             Some(Role::Label) if found.label.is_some() => {
                 return Err(Refusal::new(Code::HeaderAmbiguous, "The query has two parameters of its label"));
             }
@@ -50,8 +64,8 @@ pub(super) fn read<'q>(query: Option<&'q str>, profile: &Profile) -> Result<InQu
     Ok(found)
 }
 
-/// What becomes of the governed parameters of a query.
-#[derive(Debug, Default)]
+/// What becomes of the governed parameters of a query. It is never shown: a label is a customer's (P7).
+#[derive(Default)]
 pub(super) struct QueryOrders {
     /// The label's go.
     label_goes: bool,
@@ -68,10 +82,10 @@ impl QueryOrders {
         Self { label_goes: labelled, opt_out_goes, own: String::new() }
     }
 
-    /// The query says it all. `label` is the label's value as it is to be read.
+    /// The query says it all. `label` is what is to be read there as the label, if it is to be written.
     pub(super) fn of_websocket(permit: &Permit, profile: &Profile, label: Option<&[u8]>) -> Self {
         let mut orders = Self::default();
-        let mut append = |name: &str, value: &str| {
+        let mut append = |name: &str, value: &[u8]| {
             if !orders.own.is_empty() {
                 orders.own.push('&');
             }
@@ -79,19 +93,14 @@ impl QueryOrders {
             orders.own.push('=');
             orders.own.push_str(&query::encoded(value));
         };
-        let label = match permit.label_line() {
-            LabelLine::Write(line) => Some(line.as_slice()),
-            LabelLine::Keep => label,
-        };
-        let label = label.and_then(|label| std::str::from_utf8(label).ok());
         if let (Some(name), Some(label)) = (&profile.label.query, label) {
             append(name, label);
             orders.label_goes = true;
         }
         let opt_out = profile.opt_out.as_ref().and_then(|rule| Some((rule.query.as_deref()?, rule.value.as_str())));
         match (opt_out, permit.opt_out()) {
-            (Some((name, value)), OptOutLine::Out) => append(name, value),
-            (Some((name, _)), OptOutLine::In) => append(name, "false"),
+            (Some((name, value)), OptOutLine::Out) => append(name, value.as_bytes()),
+            (Some((name, _)), OptOutLine::In) => append(name, b"false"),
             (None, _) | (_, OptOutLine::Untouched | OptOutLine::Absent) => return orders,
         }
         orders.opt_out_goes = true;

@@ -165,7 +165,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     if let Some(endpoint) = target.found.endpoint {
         entry.called(endpoint);
     }
-    let accept = if gathered.websocket { Some(upgrade::accept(head, length)?) } else { None };
+    let accept = if gathered.websocket { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
     let asked = if governed { in_query::read(head.uri.query(), profile)? } else { InQuery::default() };
@@ -287,8 +287,12 @@ impl Rebuild<'_> {
         let labelled = self.target.found.classes.labelled() && !observing;
         let asked = self.asked.label.as_deref().filter(|_| labelled);
         if self.gathered.websocket {
-            let sent = self.gathered.label.filter(|_| labelled).or(asked);
-            return (QueryOrders::of_websocket(permit, &upstream.profile, sent), None);
+            let sent = match permit.label_line() {
+                LabelLine::Write(line) => Some(line.as_slice()),
+                LabelLine::Keep => self.gathered.label.or(asked),
+            };
+            // On any other call a label stays where it is, and so does every label that is only observed.
+            return (QueryOrders::of_websocket(permit, &upstream.profile, sent.filter(|_| labelled)), None);
         }
         let only_asked = self.gathered.label.is_none() && matches!(permit.label_line(), LabelLine::Keep);
         let label = asked.filter(|_| only_asked).map(|label| LabelLine::Write(label.to_vec()));

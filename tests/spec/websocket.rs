@@ -10,16 +10,16 @@ use crate::client::{Client, PATIENCE, eventually, request};
 use crate::upstream::{Connection, Upstream};
 use crate::world::{Plan, World};
 
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const RECOGNIZE: &str = "GET /api/v1/recognize";
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const RECOGNIZE: &str = "GET /api/v1/recognize";
 
-fn handshake(target: &str, lines: &[&str]) -> String {
+pub(crate) fn handshake(target: &str, lines: &[&str]) -> String {
     let key = format!("Sec-WebSocket-Key: {KEY}");
     let own = ["Connection: keep-alive, Upgrade", "Upgrade: WebSocket", "Sec-WebSocket-Version: 13", &key];
     request(target, &[&own[..], lines].concat(), "")
 }
 
-fn accepting() -> String {
+pub(crate) fn accepting() -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
         accept_of(KEY.as_bytes())
@@ -27,7 +27,7 @@ fn accepting() -> String {
 }
 
 /// Accepts, and then sends back whatever comes.
-fn echoing() -> Upstream {
+pub(crate) fn echoing() -> Upstream {
     Upstream::serving(|connection: &mut Connection| {
         if connection.head().is_none() {
             return;
@@ -42,13 +42,13 @@ fn echoing() -> Upstream {
     })
 }
 
-fn speech(upstream: Upstream, policy: &'static str) -> World {
+pub(crate) fn speech(upstream: Upstream, policy: &'static str) -> World {
     World::before(upstream, Plan { profile: "watson-speech-to-text", policy, ..Plan::default() })
 }
 
 /// What the service sees of a handshake.
 #[track_caller]
-fn seen(target: &str, lines: &[&str], policy: &'static str) -> String {
+pub(crate) fn seen(target: &str, lines: &[&str], policy: &'static str) -> String {
     let world = speech(echoing(), policy);
     let mut client = world.client();
     client.send(handshake(target, lines));
@@ -120,7 +120,7 @@ fn p1_a_handshake_that_is_refused_gets_a_plain_answer_and_goes_nowhere() {
     }
 }
 
-fn opened(world: &World) -> Client {
+pub(crate) fn opened(world: &World) -> Client {
     let mut client = world.client();
     client.send(handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice"]));
     let head = client.head();

@@ -20,7 +20,9 @@ fn assert_refused_first(world: &World, bytes: impl AsRef<[u8]>, code: &str) {
 /// A label that is written into a header line may not end that line.
 #[test]
 fn p9_a_label_in_a_query_adds_no_lines() {
-    for hidden in ["%0d%0aX-Evil:%201", "%0aX-Evil:%201", "%0d%0a%0d%0aDELETE%20/v1/x%20HTTP/1.1%0d%0a", "%00", "%7f", "%0d"] {
+    for hidden in
+        ["%0d%0aX-Evil:%201", "%0aX-Evil:%201", "%0d%0a%0d%0aDELETE%20/v1/x%20HTTP/1.1%0d%0a", "%00", "%7f", "%0d"]
+    {
         for policy in ["", "invalid = \"rewrite\"", "personal = \"allow\""] {
             for label in ["customer_id%3Dalice%3Bx%3D1", "customer_id%3Dann%40example.com%3Bx%3D1", "x%3D1"] {
                 let world = speaking(policy);
@@ -100,7 +102,10 @@ fn p1_p9_what_is_no_whole_handshake_goes_nowhere() {
         request(SYNTHESIZE, &["Upgrade: websocket", "Connection: Upgrade", &version, &key, LABEL], "")
     };
     let mut bad = vec![own(": 7", KEY), own("-No: 13", KEY), own(": 13\r\nSec-WebSocket-Version: 8", KEY)];
-    bad.extend(["", "short", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZ!=="].map(|key| own(": 13", key)));
+    bad.extend(
+        ["", "short", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZ!=="]
+            .map(|key| own(": 13", key)),
+    );
     for nominated in ["Sec-WebSocket-Version", "sec-websocket-key"] {
         bad.push(own(": 13", KEY).replace("Connection: Upgrade", &format!("Connection: Upgrade, {nominated}")));
     }
@@ -112,7 +117,11 @@ fn p1_p9_what_is_no_whole_handshake_goes_nowhere() {
 /// On a call that is not labelled a label stays where it is, and is only rewritten.
 #[test]
 fn p8_a_label_on_another_handshake_stays_in_its_header() {
-    let head = seen("GET /api/v1/other?x-watson-metadata=customer_id%3Dbob", &["X-Watson-Metadata: customer_id=ann@example.com"], "");
+    let head = seen(
+        "GET /api/v1/other?x-watson-metadata=customer_id%3Dbob",
+        &["X-Watson-Metadata: customer_id=ann@example.com"],
+        "",
+    );
     assert!(head.starts_with("GET /v1/other?x-watson-metadata=customer_id%3Dbob HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nX-Watson-Metadata: customer_id=fg_"), "{head}");
 }

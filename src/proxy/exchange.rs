@@ -24,7 +24,7 @@ use crate::wire::Piece;
 
 /// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
 /// an upload that never has to wait would leave nothing of that to the answer.
-const PIECES_AT_ONCE: usize = 32;
+pub(super) const PIECES_AT_ONCE: usize = 32;
 
 /// What one TLS record holds.
 const FIRST_WRITE_MAX: usize = 16 * 1024;
@@ -354,9 +354,10 @@ impl Drop for Exchange {
         if self.entry.is_none() && self.service.is_none() {
             return;
         }
-        let sent_whole = self.sent == Sent::Whole;
+        // What comes over a WebSocket is no answer that could be read to its end: it is closed, and its data straggles.
+        let outlives = self.sent == Sent::Whole && !self.is_accepted_websocket();
         let remains = self.remains();
-        if sent_whole && !remains.passages.is_empty() && remains.service.is_some() {
+        if outlives && !remains.passages.is_empty() && remains.service.is_some() {
             remains.outlive();
         }
     }

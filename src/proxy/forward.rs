@@ -91,7 +91,7 @@ async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &Re
     let mut tunnel = Tunnel::new();
     let ended = poll_fn(|cx| tunnel.poll(&mut exchange, caller, cx)).await;
     exchange.end(ended);
-    Onward::Close
+    if tunnel.is_heard_out() { Onward::Close } else { Onward::CloseSending }
 }
 
 /// Appends the head of the answer, and gives whether the caller's connection goes on behind it.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::caller::{Caller, READ_AHEAD};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, PIECES_AT_ONCE};
 use super::service::Service;
 use crate::domain::websocket::{Frames, Sender};
 use crate::telemetry::EndReason;
@@ -20,17 +20,23 @@ struct Way {
     frames: Frames,
     bytes: u64,
     state: WayState,
+    /// Can nothing be written to its reader any more? What the reader has said before still has to reach the other end.
+    is_deaf: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WayState {
     Open,
-    /// A close frame of ours is the last of it; what still comes is thrown away.
+    /// There will be nothing more of it: what still comes is thrown away. A close frame of ours may be the last.
     GoingAway,
     /// Its sender has closed: the last bytes are being written.
     Ending,
     Ended,
 }
+
+/// The sender of a way broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BrokeOff;
 
 /// How far a tunnel has come.
 #[derive(Debug)]
@@ -42,7 +48,7 @@ pub(super) struct Tunnel {
 
 impl Way {
     fn new(sender: Sender) -> Self {
-        Self { sender, frames: Frames::default(), bytes: 0, state: WayState::Open }
+        Self { sender, frames: Frames::default(), bytes: 0, state: WayState::Open, is_deaf: false }
     }
 
     /// Between two frames nothing is lost by a close frame; behind one of the sender's own it would be one too many.
@@ -58,38 +64,52 @@ impl Way {
         true
     }
 
-    /// Moves what has come. Ready when the way has ended; an error is the writer's or the reader's.
-    fn poll<A, B>(&mut self, from: &mut Link<A>, to: &mut Link<B>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>>
+    /// Its reader has left.
+    fn deafen(&mut self) {
+        (self.state, self.is_deaf) = (WayState::GoingAway, true);
+    }
+
+    /// Moves what has come, so much at once that the other way has its turn too. Ready when the way has ended.
+    fn poll<A, B>(&mut self, from: &mut Link<A>, to: &mut Link<B>, cx: &mut Context<'_>) -> Poll<Result<(), BrokeOff>>
     where
         A: AsyncRead + AsyncWrite + Unpin,
         B: AsyncRead + AsyncWrite + Unpin,
     {
-        loop {
+        for _ in 0..PIECES_AT_ONCE {
             match self.state {
                 WayState::Ended => return Poll::Ready(Ok(())),
                 WayState::Ending => {
-                    ready!(to.poll_flush(cx))?;
-                    ready!(to.poll_shutdown(cx))?;
+                    self.is_deaf |= ready!(to.poll_flush(cx)).is_err();
+                    // A reader that has left already need not be told.
+                    drop(ready!(to.poll_shutdown(cx)));
                     self.state = WayState::Ended;
                 }
                 WayState::Open | WayState::GoingAway if from.input.is_empty() => {
-                    ready!(to.poll_flush(cx))?;
-                    if ready!(from.poll_fill(cx, READ_AHEAD))? == 0 {
-                        self.state = WayState::Ending;
+                    if !self.is_deaf && ready!(to.poll_flush(cx)).is_err() {
+                        self.deafen();
+                    }
+                    match ready!(from.poll_fill(cx, READ_AHEAD)) {
+                        Ok(1..) => {}
+                        Ok(0) => self.state = if self.is_deaf { WayState::Ended } else { WayState::Ending },
+                        Err(_) => return Poll::Ready(Err(BrokeOff)),
                     }
                 }
                 WayState::GoingAway => {
                     let length = from.input.len();
                     from.input.consume(length);
                 }
-                WayState::Open => {
-                    let taken = ready!(to.poll_send(cx, from.input.data()))?;
-                    self.frames.feed(from.input.data().get(..taken).unwrap_or_default());
-                    from.input.consume(taken);
-                    self.bytes += taken as u64;
-                }
+                WayState::Open => match ready!(to.poll_send(cx, from.input.data())) {
+                    Ok(taken) => {
+                        self.frames.feed(from.input.data().get(..taken).unwrap_or_default());
+                        from.input.consume(taken);
+                        self.bytes += taken as u64;
+                    }
+                    Err(_) => self.deafen(),
+                },
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -120,18 +140,56 @@ impl Tunnel {
         if bytes_in + bytes_out != before {
             caller.watch.moved();
         }
-        let ended = match (&up, &down) {
+        let (up_ended, down_ended) = (up.is_ready(), down.is_ready());
+        match (up, down) {
+            (Poll::Ready(Err(BrokeOff)), _) => return Poll::Ready(EndReason::ClientGone),
+            (_, Poll::Ready(Err(BrokeOff))) => return Poll::Ready(EndReason::UpstreamGone),
+            (Poll::Ready(Ok(())), _) if self.down.is_deaf => return Poll::Ready(EndReason::ClientGone),
+            (_, Poll::Ready(Ok(()))) if self.up.is_deaf => return Poll::Ready(EndReason::UpstreamGone),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(EndReason::Done),
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(EndReason::UpstreamGone),
-            (up, down) => up.is_ready() || down.is_ready(),
-        };
+            (_, Poll::Pending) | (Poll::Pending, _) => {}
+        }
         // One end has closed, or was told to: the other has a while to say goodbye.
-        if ended || self.going_away {
+        if up_ended || down_ended || self.going_away || self.up.is_deaf || self.down.is_deaf {
             if caller.watch.is_late() {
                 return Poll::Ready(EndReason::TimedOut);
             }
             caller.watch.due_once(exchange.gate.limits().response_timeout);
         }
         Poll::Pending
+    }
+
+    /// Has the caller said all that it will?
+    pub(super) fn is_heard_out(&self) -> bool {
+        self.up.state == WayState::Ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::{Sender, Way};
+    use crate::wire::Link;
+
+    /// A service that says its last word and leaves while the caller is still sending is heard to its end.
+    #[tokio::test]
+    async fn p8_that_nobody_hears_one_end_does_not_silence_the_other() {
+        let ((caller, mut client), (service, mut server)) = (duplex(64), duplex(1 << 16));
+        let (mut caller, mut service) = (Link::new(caller), Link::new(service));
+        let (mut up, mut down) = (Way::new(Sender::Client), Way::new(Sender::Server));
+        let last_word = vec![7; 1 << 15];
+        server.write_all(&last_word).await.unwrap();
+        drop(server);
+        client.write_all(b"frame").await.unwrap();
+        let moving = poll_fn(|cx| {
+            assert!(up.poll(&mut caller, &mut service, cx).is_pending(), "the caller has not closed");
+            down.poll(&mut service, &mut caller, cx)
+        });
+        let mut heard = Vec::new();
+        let (ended, read) = tokio::join!(moving, client.read_to_end(&mut heard));
+        assert_eq!((ended, read.unwrap(), up.is_deaf), (Ok(()), last_word.len(), true));
     }
 }

@@ -35,6 +35,7 @@ mod observe;
 mod opt_out;
 mod refusals;
 mod tls;
+mod tunnels;
 mod uploads;
 mod upstream;
 mod websocket;

@@ -50,6 +50,10 @@ pub fn encoded(value: impl AsRef<[u8]>) -> String {
 #[must_use]
 pub fn may_spell(part: &str, name: &str) -> bool {
     let written = part.split_once('=').map_or(part, |(name, _)| name);
+    // Decoding makes nothing longer: most names are ruled out by that.
+    if written.len() < letters(name.as_bytes()).count() {
+        return false;
+    }
     let once: Cow<'_, [u8]> = percent_decode(written.as_bytes()).into();
     let twice: Cow<'_, [u8]> = percent_decode(&once).into();
     letters(&twice).eq(letters(name.as_bytes()))

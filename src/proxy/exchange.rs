@@ -3,7 +3,6 @@
 //! An exchange that has sent a labelled request whole outlives its caller: it is read to its end, so that an erasure knows
 //! when it was over. That is seen to when it is dropped, whoever drops it.
 
-use std::io::Write as _;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -20,7 +19,7 @@ use super::route::Destination;
 use super::service::{Broken, Service};
 use crate::telemetry::EndReason;
 use crate::upstream::Taken;
-use crate::wire::Piece;
+use crate::wire::{Outgoing, Piece};
 
 /// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
 /// an upload that never has to wait would leave nothing of that to the answer.
@@ -63,8 +62,6 @@ pub(super) struct Exchange {
     chunked: bool,
     /// What accepts the WebSocket that the request asks for.
     accept: Option<String>,
-    /// Is what ends the last chunk written?
-    end_written: bool,
     pub(super) passages: Passages,
     /// The request's line in the log. `None` only at the end.
     pub(super) entry: Option<Entry>,
@@ -76,8 +73,7 @@ pub(super) struct Exchange {
     sent: Sent,
     /// Did the request not come, or go, all at once?
     waited: bool,
-    /// How much of the chunk that was announced is still to be sent.
-    chunk_left: usize,
+    framing: Outgoing,
     bytes_in: u64,
     /// `bytes_in` when the service was last given more time.
     bytes_in_before: u64,
@@ -105,7 +101,6 @@ impl Exchange {
             inbound,
             chunked,
             accept,
-            end_written: false,
             passages,
             entry: Some(entry),
             service: None,
@@ -114,7 +109,7 @@ impl Exchange {
             reused: false,
             sent: Sent::Part,
             waited: false,
-            chunk_left: 0,
+            framing: Outgoing::new(chunked),
             bytes_in: 0,
             bytes_in_before: 0,
         }
@@ -138,7 +133,7 @@ impl Exchange {
             self.head = std::mem::take(service.link.output());
             self.head.truncate(self.head_length);
         }
-        (self.sent, self.chunk_left, self.end_written) = (Sent::Part, 0, false);
+        (self.sent, self.framing) = (Sent::Part, Outgoing::new(self.chunked));
         self.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
     }
 
@@ -237,22 +232,14 @@ impl Exchange {
                 return Poll::Ready(Ok(false));
             }
             Piece::Ended => {
-                if self.chunked && !std::mem::replace(&mut self.end_written, true) {
-                    link.output().extend_from_slice(b"0\r\n");
-                    apply::trailers(link.output(), &self.destination.governed, &inbound.body.trailers());
-                    link.output().extend_from_slice(b"\r\n");
-                }
+                let (governed, body) = (&self.destination.governed, &inbound.body);
+                self.framing.end(link.output(), |out| apply::trailers(out, governed, &body.trailers()));
                 ready!(link.poll_flush(cx)).map_err(|_| Stopped::Service)?;
                 return Poll::Ready(Ok(true));
             }
             Piece::Data(length) => length,
         };
-        if self.chunked && self.chunk_left == 0 {
-            self.chunk_left = length;
-            // Writing to memory does not fail.
-            drop(write!(link.output(), "{length:x}\r\n"));
-        }
-        let length = if self.chunked { length.min(self.chunk_left) } else { length };
+        let length = self.framing.announce(length, link.output());
         let data = if ahead.is_empty() { caller.link.input.data() } else { ahead };
         let data = data.get(..length).unwrap_or_default();
         // The first bytes on a connection that was used before are not taken from the caller's side until they are written:
@@ -267,12 +254,7 @@ impl Exchange {
         } else {
             inbound.ahead_sent += taken;
         }
-        if self.chunked {
-            self.chunk_left -= taken;
-            if self.chunk_left == 0 {
-                link.output().extend_from_slice(b"\r\n");
-            }
-        }
+        self.framing.sent(taken, link.output());
         Poll::Ready(Ok(false))
     }
 

@@ -18,7 +18,7 @@ use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::ConnectError;
-use crate::wire::Body;
+use crate::wire::{Body, Outgoing};
 
 /// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ fn write_head(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop, reques
     let sent = exchange.is_sent_whole();
     let service = exchange.service.as_mut()?;
     let framing = framing_of(service, &exchange.method, hop.version);
-    service.chunked = framing == AnswerFraming::Chunked;
+    service.framing = Outgoing::new(framing == AnswerFraming::Chunked);
     let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
     let out = caller.link.output();
     apply::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());

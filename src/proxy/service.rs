@@ -1,6 +1,5 @@
 //! The service's side of one exchange: its connection, the head of its answer, and how much of the answer has come.
 
-use std::io::Write as _;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
@@ -12,7 +11,7 @@ use super::gather::has_token;
 use crate::domain::http1::AnswerHead;
 use crate::telemetry::EndReason;
 use crate::upstream::Stream;
-use crate::wire::{Body, Link, Piece};
+use crate::wire::{Body, Link, Outgoing, Piece};
 
 /// What is wrong with a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +30,8 @@ pub(super) struct Service {
     pub(super) link: Link<Stream>,
     pub(super) head: AnswerHead,
     pub(super) body: Body,
-    /// Is the answer passed on in chunks?
-    pub(super) chunked: bool,
-    chunk_left: usize,
+    /// How the answer is passed on.
+    pub(super) framing: Outgoing,
     /// What accepts the WebSocket that was asked for.
     accept: Option<String>,
     /// May the connection carry another request, once this one has been answered?
@@ -48,8 +46,7 @@ impl Service {
             accept,
             head: AnswerHead::default(),
             body: Body::ToEnd,
-            chunked: false,
-            chunk_left: 0,
+            framing: Outgoing::default(),
             reusable: false,
             bytes_out: 0,
         }
@@ -124,11 +121,8 @@ impl Service {
                     }
                 }
                 Piece::Ended => {
-                    if std::mem::take(&mut self.chunked) {
-                        caller.link.output().extend_from_slice(b"0\r\n");
-                        apply::answer_trailers(caller.link.output(), &self.body.trailers());
-                        caller.link.output().extend_from_slice(b"\r\n");
-                    }
+                    let body = &self.body;
+                    self.framing.end(caller.link.output(), |out| apply::answer_trailers(out, &body.trailers()));
                     let flushed = ready!(caller.poll_flush(cx));
                     return Poll::Ready(if flushed.is_ok() { EndReason::Done } else { EndReason::ClientGone });
                 }
@@ -138,23 +132,13 @@ impl Service {
 
     /// Passes on what is there of the answer, up to so many bytes.
     fn poll_pass(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>, there: usize) -> Poll<std::io::Result<()>> {
-        if self.chunked && self.chunk_left == 0 {
-            self.chunk_left = there;
-            // Writing to memory does not fail.
-            drop(write!(caller.link.output(), "{there:x}\r\n"));
-        }
-        let length = if self.chunked { there.min(self.chunk_left) } else { there };
+        let length = self.framing.announce(there, caller.link.output());
         let data = self.link.input.data().get(..length).unwrap_or_default();
         let taken = ready!(caller.poll_gather(cx, data))?;
         self.link.input.consume(taken);
         self.body.took(taken);
         self.bytes_out += taken as u64;
-        if self.chunked {
-            self.chunk_left -= taken;
-            if self.chunk_left == 0 {
-                caller.link.output().extend_from_slice(b"\r\n");
-            }
-        }
+        self.framing.sent(taken, caller.link.output());
         Poll::Ready(Ok(()))
     }
 

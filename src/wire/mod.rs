@@ -6,9 +6,11 @@
 mod body;
 mod buffer;
 mod link;
+mod outgoing;
 mod watch;
 
 pub use self::body::{Body, Outcome, Piece};
 pub use self::buffer::Buffer;
 pub use self::link::Link;
+pub use self::outgoing::Outgoing;
 pub use self::watch::Watch;

@@ -76,10 +76,10 @@ pub(super) struct QueryOrders {
 }
 
 impl QueryOrders {
-    /// Headers say it all: what the query said beside them goes. Where the judgement changes nothing, nothing goes.
-    pub(super) fn of_headers(permit: &Permit, labelled: bool) -> Self {
-        let opt_out_goes = matches!(permit.opt_out(), OptOutLine::Out | OptOutLine::In);
-        Self { label_goes: labelled, opt_out_goes, own: String::new() }
+    /// Headers say it all: what the query said beside them goes. Where it said nothing, it need not be read again.
+    pub(super) fn of_headers(permit: &Permit, asked: &InQuery<'_>, labelled: bool) -> Self {
+        let opt_out_goes = asked.wish.is_some() && matches!(permit.opt_out(), OptOutLine::Out | OptOutLine::In);
+        Self { label_goes: asked.label.is_some() && labelled, opt_out_goes, own: String::new() }
     }
 
     /// The query says it all. `label` is what is to be read there as the label, if it is to be written.

@@ -296,7 +296,7 @@ impl Rebuild<'_> {
         }
         let only_asked = self.gathered.label.is_none() && matches!(permit.label_line(), LabelLine::Keep);
         let label = asked.filter(|_| only_asked).map(|label| LabelLine::Write(label.to_vec()));
-        (QueryOrders::of_headers(permit, labelled), label)
+        (QueryOrders::of_headers(permit, self.asked, labelled), label)
     }
 
     fn lines(self, permit: &Permit, hop: &NextHop<'_, '_>, said: Said<'_>, out: &mut Vec<u8>) {

@@ -22,7 +22,7 @@ use self::ended::EndedMark;
 pub use self::sites::SitesError;
 use crate::admin::{self, Readiness, State};
 use crate::barrier::Barrier;
-use crate::config::{Address, Config, OpenWebsockets};
+use crate::config::{Address, Config, Listen, OpenWebsockets};
 use crate::erasure::{self, Eraser};
 use crate::listen::{self, Bound, Listening};
 use crate::proxy::{Routes, Shared};
@@ -229,7 +229,7 @@ impl Parts {
         let workers = shared.workers;
         let readiness = Readiness::new();
         let listeners = readiness.awaits("listeners");
-        let bound = config.listen.iter().map(|listen| bind(&listen.address)).collect::<Result<Vec<_>, _>>()?;
+        let bound = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
         let admin_listener = admin::Listener::bind(&config.admin.address)
             .await
             .map_err(|source| StartError::Listen { address: config.admin.address.to_string(), source })?;
@@ -294,10 +294,11 @@ fn access_log(
     Ok((log.is_shown().then_some(log), Some(writer)))
 }
 
-fn bind(address: &Address) -> Result<Bound, StartError> {
+fn bind(listen: &Listen) -> Result<Bound, StartError> {
+    let address = &listen.address;
     let failed = |source| StartError::Listen { address: address.to_string(), source };
     match address {
-        Address::Tcp(socket) => Bound::to(*socket).map_err(failed),
+        Address::Tcp(socket) => Bound::to(*socket, listen).map_err(failed),
         Address::Unix(_) => Err(failed(io::Error::from(io::ErrorKind::Unsupported))),
     }
 }

@@ -7,6 +7,7 @@ mod defaults;
 mod describe;
 mod fault;
 mod file;
+mod listen;
 mod load;
 mod nearest;
 mod parse;
@@ -14,13 +15,13 @@ mod quantity;
 pub mod secret;
 mod url;
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::fault::{Fault, Warning};
+pub use self::listen::{Address, Listen, ListenMode};
 pub use self::load::load;
 pub use self::parse::parse;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
@@ -57,22 +58,6 @@ pub struct Loaded {
     pub config: Config,
     /// What its operator should know all the same, in the order of the file.
     pub warnings: Vec<Warning>,
-}
-
-/// A place to listen at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A Unix socket, by its path.
-    Unix(PathBuf),
-}
-
-/// One `[[listen]]`.
-#[derive(Clone, Debug)]
-pub struct Listen {
-    /// Where.
-    pub address: Address,
 }
 
 /// How log lines look.

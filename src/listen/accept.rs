@@ -10,8 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
+use super::arrival::Door;
 use super::worker::{Handed, Order};
+use crate::config::Listen;
 use crate::telemetry::events;
+use crate::wire::Peer;
 
 /// Connections that the kernel may keep waiting.
 const BACKLOG: i32 = 4096;
@@ -23,6 +26,7 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Bound {
     listener: StdTcpListener,
+    door: Arc<Door>,
     /// Where it listens; the port is real, also if 0 was asked for.
     pub address: SocketAddr,
 }
@@ -32,7 +36,7 @@ impl Bound {
     ///
     /// # Errors
     /// The system's: taken, not ours, not allowed.
-    pub fn to(address: SocketAddr) -> std::io::Result<Self> {
+    pub fn to(address: SocketAddr, listen: &Listen) -> std::io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -40,7 +44,7 @@ impl Bound {
         socket.listen(BACKLOG)?;
         let listener = StdTcpListener::from(socket);
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, door: Arc::new(Door { listen: listen.clone() }), address })
     }
 }
 
@@ -98,7 +102,7 @@ pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut st
         match accepted {
             Ok((socket, peer)) => {
                 if let Some(socket) = plain(socket) {
-                    dealer.deal(Handed { socket, peer, permit });
+                    dealer.deal(Handed { socket, peer: Peer::at(peer.ip()), door: Arc::clone(&bound.door), permit });
                 }
             }
             Err(error) => {

@@ -2,18 +2,16 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
-use tokio::net::TcpStream;
 
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
 use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
-use crate::wire::{Link, Watch};
+use crate::wire::{Link, Peer, Stream, Watch};
 
 /// Beyond the bound of heads so much is read: then the answer says what was wrong.
 const ABOVE_OUR_BOUND: usize = 16 * 1024;
@@ -30,7 +28,7 @@ pub(super) struct Serving {
     pub(super) gate: Rc<Gate>,
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
-    pub(super) peer: IpAddr,
+    pub(super) peer: Peer,
 }
 
 /// What came instead of a request.
@@ -44,7 +42,7 @@ enum NoHead {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(socket: TcpStream, serving: Serving) {
+pub(super) async fn serve(socket: Stream, serving: Serving) {
     let watch = Rc::clone(&serving.watch);
     let mut requests = pin!(requests(socket, serving));
     poll_fn(|cx| {
@@ -58,7 +56,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     .await;
 }
 
-async fn requests(socket: TcpStream, serving: Serving) {
+async fn requests(socket: Stream, serving: Serving) {
     let (mut link, mut head) = (Link::new(socket), Head::default());
     let sending = loop {
         serving.watch.idle();
@@ -97,9 +95,9 @@ async fn requests(socket: TcpStream, serving: Serving) {
 }
 
 /// Handles one request.
-async fn request(link: &mut Link<TcpStream>, head: &Head, serving: &Serving) -> Onward {
+async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
-    let mut caller = Caller { link, watch: &serving.watch, peer: serving.peer };
+    let mut caller = Caller { link, watch: &serving.watch, peer: &serving.peer };
     let answer = match proxy::handle(&serving.gate, head, &mut caller, hop).await {
         Handled::Passed(onward) => return onward,
         Handled::Own(answer) => answer,
@@ -117,7 +115,7 @@ async fn request(link: &mut Link<TcpStream>, head: &Head, serving: &Serving) -> 
 
 /// Reads the next head. `looked_at` is how much of what has come was looked at before.
 fn poll_head(
-    link: &mut Link<TcpStream>,
+    link: &mut Link<Stream>,
     head: &mut Head,
     serving: &Serving,
     looked_at: &mut usize,
@@ -147,7 +145,7 @@ fn poll_head(
     }
 }
 
-async fn write(link: &mut Link<TcpStream>, serving: &Serving, answer: &OwnAnswer, hop: Hop) -> bool {
+async fn write(link: &mut Link<Stream>, serving: &Serving, answer: &OwnAnswer, hop: Hop) -> bool {
     answer.write(hop, link.output());
     serving.watch.body_waits(true);
     serving.watch.moved();
@@ -156,7 +154,7 @@ async fn write(link: &mut Link<TcpStream>, serving: &Serving, answer: &OwnAnswer
 
 /// Reads what still comes and throws it away, until the client closes: a socket that is closed with unread data in it is
 /// reset, and the client never sees the answer (RFC 9112 §9.6).
-fn poll_linger(link: &mut Link<TcpStream>, thrown_away: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_linger(link: &mut Link<Stream>, thrown_away: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
     loop {
         *thrown_away += link.input.len();
         link.input.consume(usize::MAX);
@@ -176,7 +174,7 @@ async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
         headers: call.headers.clone(),
         forgetgate_authorization: call.forgetgate_authorization.clone(),
         prefer_wait: call.prefer_wait,
-        peer: Some(call.peer),
+        peer: call.peer,
     };
     match eraser.delete(delete).await {
         Ok(response) => call.answer(response),

@@ -2,8 +2,8 @@
 //! or erasure, and the end is in order.
 
 mod accept;
+mod arrival;
 mod connection;
-
 mod worker;
 
 use std::io::Result;

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::net::TcpStream as StdTcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,12 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::connection::{Serving, serve};
+use super::arrival::{Door, arrive};
+use super::connection::Serving;
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
 use crate::upstream::looked;
-use crate::wire::Watch;
+use crate::wire::{Peer, Stream, Watch};
 
 /// How often a worker looks at its clock and its connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -33,7 +34,9 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Handed {
     pub(super) socket: StdTcpStream,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
+    /// What is spoken where it came in.
+    pub(super) door: Arc<Door>,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
@@ -118,20 +121,20 @@ impl Worker {
     }
 
     fn serve(&mut self, handed: Handed) {
-        let Handed { socket, peer, permit } = handed;
+        let Handed { socket, peer, door, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(socket) = TcpStream::from_std(socket) else { return };
         let watch = Watch::new(&self.now);
         let number = self.next;
         self.next += 1;
         self.connections.borrow_mut().insert(number, Rc::clone(&watch));
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer: peer.ip() };
+        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer };
         let connections = Rc::clone(&self.connections);
         let counters = Arc::clone(self.gate.counters());
         counters.connection_opened();
         let open = Open { number, connections, counters, _permit: permit };
         spawn_local(async move {
-            serve(socket, serving).await;
+            arrive(Stream::Tcp(socket), &door, serving).await;
             drop(open);
         });
     }

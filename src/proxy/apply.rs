@@ -2,7 +2,6 @@
 //! is written anew and never edited in place, since removing lines would change the order of the others.
 
 use std::io::Write as _;
-use std::net::IpAddr;
 
 use http::header::HeaderName;
 
@@ -12,6 +11,7 @@ use super::names::{Governed, Kind, Role, kind};
 use super::trace::{self, RequestId};
 use crate::domain::decide::{LabelLine, OptOutLine};
 use crate::domain::http1::{Line, Lines};
+use crate::wire::Peer;
 
 /// `Via` of everything that the gate passes on.
 pub(super) const OUR_VIA: &str = "1.1 forgetgate";
@@ -44,8 +44,8 @@ pub(super) struct NewHead<'a> {
     pub(super) orders: Orders<'a>,
     pub(super) length: BodyLength,
     pub(super) host: &'a [u8],
-    /// The caller's address, where the upstream is told it.
-    pub(super) forwarded: Option<IpAddr>,
+    /// The caller, where the upstream is told of it.
+    pub(super) forwarded: Option<&'a Peer>,
     pub(super) authorization: Option<&'a [u8]>,
     pub(super) request_id: &'a RequestId,
 }
@@ -173,10 +173,17 @@ impl NewHead<'_> {
 
     fn write_forwarded(&self, out: &mut Vec<u8>) {
         let Some(peer) = self.forwarded else { return };
-        let peer_text = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
-        line(out, b"X-Forwarded-For", peer.to_string().as_bytes());
-        line(out, b"X-Forwarded-Proto", b"http");
-        let mut forwarded = format!("for={peer_text};proto=http").into_bytes();
+        // A Unix socket's caller has no address (RFC 7239 §6.3).
+        let node = peer.ip.map_or_else(
+            || "unknown".to_owned(),
+            |ip| if ip.is_ipv6() { format!("\"[{ip}]\"") } else { ip.to_string() },
+        );
+        let scheme = if peer.secure { "https" } else { "http" };
+        if let Some(ip) = peer.ip {
+            line(out, b"X-Forwarded-For", ip.to_string().as_bytes());
+        }
+        line(out, b"X-Forwarded-Proto", scheme.as_bytes());
+        let mut forwarded = format!("for={node};proto={scheme}").into_bytes();
         if let Some(host) = self.lines.first("host") {
             line(out, b"X-Forwarded-Host", host);
             let quotable = !host.iter().any(|byte| matches!(byte, b'"' | b'\\'));

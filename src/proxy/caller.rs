@@ -1,13 +1,10 @@
 //! The caller's side of one request: its connection, and how much of its body has come.
 
 use std::io;
-use std::net::IpAddr;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::TcpStream;
-
 use crate::domain::http1::Malformed;
-use crate::wire::{Body, Link, Piece, Watch};
+use crate::wire::{Body, Link, Peer, Piece, Stream, Watch};
 
 /// Bytes of a body, or of requests behind this one, that are read ahead.
 pub(super) const READ_AHEAD: usize = 64 * 1024;
@@ -19,11 +16,11 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 #[derive(Debug)]
 pub struct Caller<'c> {
     /// The connection.
-    pub link: &'c mut Link<TcpStream>,
+    pub link: &'c mut Link<Stream>,
     /// What its worker knows of it.
     pub watch: &'c Watch,
     /// Who it is.
-    pub peer: IpAddr,
+    pub peer: &'c Peer,
 }
 
 /// Why nothing more can be had of a caller.

@@ -30,7 +30,7 @@ pub(super) struct Prepared {
     headers: HeaderMap,
     forgetgate_authorization: Option<HeaderValue>,
     prefer_wait: Option<Duration>,
-    peer: IpAddr,
+    peer: Option<IpAddr>,
 }
 
 /// A delete by label on the data path.
@@ -52,7 +52,7 @@ pub struct EraseCall {
     /// How long the caller wants to wait for all targets.
     pub prefer_wait: Option<Duration>,
     /// Who calls.
-    pub peer: IpAddr,
+    pub peer: Option<IpAddr>,
     /// The request's name.
     pub(super) request_id: RequestId,
     entry: Entry,
@@ -100,7 +100,7 @@ pub(super) fn prepare(
     head: &Head,
     path: String,
     lines: &[u8],
-    peer: IpAddr,
+    peer: Option<IpAddr>,
 ) -> Prepared {
     let forgetgate_authorization =
         head.lines.first("forgetgate-authorization").and_then(|value| HeaderValue::from_bytes(value).ok());

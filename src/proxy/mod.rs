@@ -179,7 +179,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
         rebuild.lines(&permit, &hop, Said::default(), &mut lines);
         lines.extend_from_slice(b"\r\n");
         let (api, path) = (target.found.api, target.path(head));
-        return Ok(Told::Erase(erase::prepare(&destination, api, head, path, &lines, caller.peer)));
+        return Ok(Told::Erase(erase::prepare(&destination, api, head, path, &lines, caller.peer.ip)));
     }
     let place = Place { destination: &destination, resource: &target.resource, api: target.found.api };
     let recorded = record::record(gate, permit, place).await?;

@@ -10,8 +10,7 @@ use super::framing;
 use super::gather::has_token;
 use crate::domain::http1::AnswerHead;
 use crate::telemetry::EndReason;
-use crate::upstream::Stream;
-use crate::wire::{Body, Link, Outgoing, Piece};
+use crate::wire::{Body, Link, Outgoing, Piece, Stream};
 
 /// What is wrong with a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,13 +11,12 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use socket2::SockRef;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use super::turn::{self, Look};
-use super::{ConnectError, Connector, Stream};
-use crate::wire::Link;
+use super::{ConnectError, Connector};
+use crate::wire::{Link, Stream};
 
 /// How long an idle connection is believed to be alive at the other end. Shorter than what servers commonly allow (Node:
 /// 5 s), so that the gate closes first and no request meets a connection that is being closed.
@@ -107,8 +106,10 @@ impl Pool {
 /// Is the same true of what the runtime has not looked for yet? While a worker is busy that may be a while, and whatever
 /// came in it would be taken for the next answer. Costs a system call, so it is asked only then.
 fn is_silent(link: &Link<Stream>) -> bool {
-    let peeked = SockRef::from(link.stream().socket()).peek(&mut [MaybeUninit::uninit()]);
-    peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    link.stream().socket().is_none_or(|socket| {
+        let peeked = socket.peek(&mut [MaybeUninit::uninit()]);
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    })
 }
 
 /// Has the service neither closed it nor said anything unasked? Costs no system call while nothing has come.

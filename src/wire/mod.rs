@@ -7,10 +7,14 @@ mod body;
 mod buffer;
 mod link;
 mod outgoing;
+mod peer;
+mod stream;
 mod watch;
 
 pub use self::body::{Body, Outcome, Piece};
 pub use self::buffer::Buffer;
 pub use self::link::Link;
 pub use self::outgoing::Outgoing;
+pub use self::peer::Peer;
+pub use self::stream::Stream;
 pub use self::watch::Watch;

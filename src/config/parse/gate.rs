@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use tracing_subscriber::EnvFilter;
 
 use super::super::file::{Table, Value};
-use super::super::{Address, Admin, Listen, Log, LogFormat};
+use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat};
 use super::outside::{Outside, Unreadable};
 
 const ADDRESS_FORM: &str = "an IP address and a port, such as \"127.0.0.1:8080\"";
@@ -21,13 +21,13 @@ pub(super) fn listen(root: &Table<'_>) -> Vec<Listen> {
 fn listener(table: &Table<'_>) -> Option<Listen> {
     let address = table.need("address", ADDRESS_FORM).and_then(|value| address(&value));
     if let Some(mode) = table.get("mode") {
-        mode.choice(&[("reverse", ())], &["transparent", "forward"]);
+        mode.choice(&[("reverse", ListenMode::Reverse)], &["transparent", "forward"]);
     }
     table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
     off_for_now(table, "proxy_protocol", &[]);
     off_for_now(table, "http2", &["off"]);
     table.close();
-    address.map(|address| Listen { address })
+    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, http2: false })
 }
 
 /// A switch of a later version: off is what this one does.

@@ -3,6 +3,7 @@
 //! `file` is config.toml as it was written; [`parse()`] turns it into these types once, and reports every fault with its
 //! place. Nothing outside this module ever looks at the written form.
 
+mod changed;
 mod defaults;
 mod describe;
 mod fault;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::changed::Files;
 pub use self::fault::{Fault, Warning};
 pub use self::listen::{Address, Listen, ListenMode};
 pub use self::load::load;

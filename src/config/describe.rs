@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Secret,
+    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Listen, Log, LogFormat, OpenWebsockets, Secret,
     SecretSource, Store, Upstream, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
@@ -15,7 +15,7 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> Value {
         json!({
-            "listen": self.listen.iter().map(|listen| json!({ "address": listen.address.to_string() })).collect::<Vec<_>>(),
+            "listen": self.listen.iter().map(Listen::describe).collect::<Vec<_>>(),
             "process": { "workers": self.workers.map_or_else(|| json!("auto"), |workers| json!(workers)) },
             "log": log(&self.log),
             "admin": admin(&self.admin),

@@ -35,8 +35,9 @@ impl Bound {
     /// Binds an address.
     ///
     /// # Errors
-    /// The system's: taken, not ours, not allowed.
+    /// The system's: taken, not ours, not allowed; or a [`super::CaError`] in it, of the listener's authority.
     pub fn to(address: SocketAddr, listen: &Listen) -> std::io::Result<Self> {
+        let door = Arc::new(Door::of(listen).map_err(std::io::Error::other)?);
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -44,7 +45,15 @@ impl Bound {
         socket.listen(BACKLOG)?;
         let listener = StdTcpListener::from(socket);
         let address = listener.local_addr()?;
-        Ok(Self { listener, door: Arc::new(Door { listen: listen.clone() }), address })
+        Ok(Self { listener, door, address })
+    }
+}
+
+impl Bound {
+    /// The hosts for which clients will not believe the certificates that are shown here, and why.
+    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<(&'h str, String)> {
+        let Some(interceptor) = &self.door.interceptor else { return Vec::new() };
+        hosts.filter_map(|host| Some((host, interceptor.objection(host)?))).collect()
     }
 }
 

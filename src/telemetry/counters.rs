@@ -260,6 +260,8 @@ pub struct WorkerCounters {
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
     closed: Counter,
+    tunnels: Counter,
+    undirected: Counter,
 }
 
 impl WorkerCounters {
@@ -270,6 +272,8 @@ impl WorkerCounters {
             unrouted: Row::default(),
             opened: Counter::default(),
             closed: Counter::default(),
+            tunnels: Counter::default(),
+            undirected: Counter::default(),
         }
     }
 
@@ -292,6 +296,21 @@ impl WorkerCounters {
     /// A caller's connection has ended.
     pub fn connection_closed(&self) {
         self.closed.bump();
+    }
+
+    /// A connection is passed on unseen.
+    pub fn tunnel_opened(&self) {
+        self.tunnels.bump();
+    }
+
+    /// A redirected connection of which the system does not know where it was going.
+    pub fn undirected(&self) {
+        self.undirected.bump();
+    }
+
+    /// How many connections were passed on unseen, and how many were closed because nobody knew where they were going.
+    pub(super) fn tunnels(&self) -> (u64, u64) {
+        (self.tunnels.read(), self.undirected.read())
     }
 
     pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {

@@ -107,6 +107,10 @@ pub struct GateFigures {
     pub connections_opened: u64,
     /// Callers' connections open at this moment.
     pub connections_open: u64,
+    /// Connections that were passed on unseen since the start.
+    pub tunnels: u64,
+    /// Redirected connections of which the system did not know where they were going.
+    pub undirected: u64,
     /// Refused before an upstream was known, by the place of the code in [`Code::ALL`].
     pub unrouted: [u64; Code::ALL.len()],
     /// Access lines that were not written because too many were waiting.

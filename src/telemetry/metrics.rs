@@ -137,6 +137,14 @@ impl Scrape {
         page.gauge("forgetgate_connections_open", "Connections from callers that are open", |family| {
             family.encode_gauge(&gate.connections_open)
         })?;
+        page.counter("forgetgate_tunnels_opened", "Connections passed on unseen to hosts that no upstream names", |family| {
+            sample(family, &[], gate.tunnels)
+        })?;
+        page.counter(
+            "forgetgate_connections_undirected",
+            "Redirected connections closed because the system did not know where they were going",
+            |family| sample(family, &[], gate.undirected),
+        )?;
         page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {
             sample(family, &[], gate.access_lines_dropped)
         })

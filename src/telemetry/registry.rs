@@ -88,6 +88,9 @@ impl Registry {
             let (opened, open) = worker.connections();
             sums.connections_opened += opened;
             sums.connections_open += open;
+            let (tunnels, undirected) = worker.tunnels();
+            sums.tunnels += tunnels;
+            sums.undirected += undirected;
             worker.unrouted_to(&mut sums.unrouted);
         }
         sums

@@ -16,5 +16,5 @@ pub use self::buffer::Buffer;
 pub use self::link::Link;
 pub use self::outgoing::Outgoing;
 pub use self::peer::Peer;
-pub use self::stream::Stream;
+pub use self::stream::{Begun, Stream};
 pub use self::watch::Watch;

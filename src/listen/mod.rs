@@ -4,6 +4,8 @@
 mod accept;
 mod arrival;
 mod connection;
+mod proxy_header;
+mod socket;
 mod worker;
 
 use std::io::Result;

@@ -1,9 +1,10 @@
 //! Where callers come in, and what is spoken there.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use super::IpRange;
 
 /// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +87,22 @@ impl Default for Interception {
     }
 }
 
+/// `proxy_protocol` of a listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Proxies whose headers are believed; empty: all that reach the listener.
+    pub from: Vec<IpRange>,
+}
+
+impl ProxyProtocol {
+    /// Is a header believed that comes from there? Who comes over a Unix socket has no address: its file's mode decides.
+    #[must_use]
+    pub fn believes(&self, ip: Option<IpAddr>) -> bool {
+        let Some(ip) = ip else { return true };
+        self.from.is_empty() || self.from.iter().any(|range| range.has(ip))
+    }
+}
+
 /// One `[[listen]]`.
 #[derive(Clone, Debug)]
 pub struct Listen {
@@ -93,8 +110,10 @@ pub struct Listen {
     pub address: Address,
     /// How callers reach it.
     pub mode: ListenMode,
-    /// Does every connection begin with a PROXY header (v1 or v2)?
-    pub proxy_protocol: bool,
+    /// Who may connect, if it is a Unix socket: the mode of its file.
+    pub socket_mode: u32,
+    /// Does every connection begin with a PROXY header (v1 or v2), and whose is believed?
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Is HTTP/2 spoken: with TLS where it is negotiated, without by prior knowledge?
     pub http2: bool,
     /// How TLS is treated that is meant for another host than the gate.
@@ -102,9 +121,9 @@ pub struct Listen {
 }
 
 impl Listen {
-    /// For people and programs, with the file's own key names.
-    pub(super) fn describe(&self) -> Value {
-        let mut all = json!({ "address": self.address.to_string(), "mode": self.mode.word() });
+    /// Its mode and what hangs on that, for people and programs, with the file's own key names.
+    pub(super) fn describe_mode(&self) -> Value {
+        let mut all = json!({ "mode": self.mode.word() });
         if let (Some(all), false) = (all.as_object_mut(), self.mode == ListenMode::Reverse) {
             let Interception { ca, others, tunnel_ports } = &self.interception;
             let files = |ca: &CaFiles| json!({ "cert": ca.cert.to_string_lossy(), "key": ca.key.to_string_lossy() });

@@ -1,10 +1,14 @@
 //! From an accepted socket to the requests on it: what comes before HTTP, in the order in which it comes.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use super::connection::{Serving, serve};
 use super::intercept::{CaError, Interceptor};
-use super::redirected;
+use super::{proxy_header, redirected};
 use crate::config::{Listen, ListenMode};
-use crate::wire::Stream;
+use crate::wire::{Stream, Watch};
 
 /// What is spoken at one listener.
 #[derive(Debug)]
@@ -24,10 +28,29 @@ impl Door {
 }
 
 /// Serves a connection from its first byte to its last.
-pub(super) async fn arrive(stream: Stream, mut serving: Serving) {
+pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
     serving.peer.mode = serving.door.listen.mode;
+    if let Some(protocol) = &serving.door.listen.proxy_protocol {
+        let within = serving.gate.limits().header_timeout;
+        let header = Box::pin(proxy_header::take(&mut stream, &mut serving.peer, protocol, within));
+        match unless_ended(&serving.watch, header).await {
+            Some(Ok(())) => {}
+            Some(Err(why)) => return serving.gate.counters().turned_away(why),
+            None => return,
+        }
+    }
     match (serving.door.listen.mode, stream) {
         (ListenMode::Transparent, Stream::Tcp(socket)) => redirected::arrived(socket, serving).await,
         (_, stream) => serve(stream, serving).await,
     }
+}
+
+/// What `work` gives, or nothing once the connection is to end: before HTTP nobody waits for it.
+async fn unless_ended<T>(watch: &Watch, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        watch.woken_by(cx.waker());
+        if watch.is_ending() { Poll::Ready(None) } else { work.as_mut().poll(cx).map(Some) }
+    })
+    .await
 }

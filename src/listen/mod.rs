@@ -9,7 +9,9 @@ mod forward;
 mod hello;
 mod intercept;
 mod original;
+mod proxy_header;
 mod redirected;
+mod socket;
 mod tunnel;
 mod worker;
 
@@ -61,7 +63,7 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
 /// A listener's authority may be for other hosts than those that the upstreams name today, or its time may be over.
 fn warn_of_disbelief(bound: &Bound, shared: &Shared) {
     for (host, why) in bound.disbelieved(shared.routes.hosts()) {
-        let address = bound.address;
+        let address = bound.address();
         let what = format!("at {address} TLS to {host} will fail, since clients do not believe its ca about it: {why}");
         events::Warned { what: &what }.emit();
     }

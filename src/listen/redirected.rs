@@ -15,6 +15,7 @@ use super::{addresses, original};
 use crate::config::{Others, canonical_host};
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::Crossing;
+use crate::telemetry::TurnedAway;
 use crate::wire::{Link, Stream};
 
 const STRAIGHT: Refusal = Refusal::new(
@@ -28,7 +29,7 @@ const CIRCLE: Refusal =
 pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
     match original::meant(&socket) {
         Ok(meant) => serving.peer.meant = meant,
-        Err(_) => return serving.gate.counters().undirected(),
+        Err(_) => return serving.gate.counters().turned_away(TurnedAway::Undirected),
     }
     let from = socket.peer_addr().ok();
     let mut link = Link::new(Stream::Tcp(socket));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
 use super::figures::{LastError, UpstreamFigures};
+use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 
@@ -261,7 +262,8 @@ pub struct WorkerCounters {
     opened: Counter,
     closed: Counter,
     tunnels: Counter,
-    undirected: Counter,
+    turned_away: Row<{ TurnedAway::ALL.len() }>,
+    pulse: Counter,
 }
 
 impl WorkerCounters {
@@ -273,7 +275,8 @@ impl WorkerCounters {
             opened: Counter::default(),
             closed: Counter::default(),
             tunnels: Counter::default(),
-            undirected: Counter::default(),
+            turned_away: Row::default(),
+            pulse: Counter::default(),
         }
     }
 
@@ -303,14 +306,26 @@ impl WorkerCounters {
         self.tunnels.bump();
     }
 
-    /// A redirected connection of which the system does not know where it was going.
-    pub fn undirected(&self) {
-        self.undirected.bump();
+    pub(super) fn tunnels(&self) -> u64 {
+        self.tunnels.read()
     }
 
-    /// How many connections were passed on unseen, and how many were closed because nobody knew where they were going.
-    pub(super) fn tunnels(&self) -> (u64, u64) {
-        (self.tunnels.read(), self.undirected.read())
+    /// A connection was closed before anything was asked over it.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.turned_away.bump(why as usize);
+    }
+
+    /// The worker is alive.
+    pub fn pulse(&self) {
+        self.pulse.bump();
+    }
+
+    pub(super) fn pulses(&self) -> u64 {
+        self.pulse.read()
+    }
+
+    pub(super) fn turned_away_to(&self, sums: &mut [u64; TurnedAway::ALL.len()]) {
+        self.turned_away.add_to(sums);
     }
 
     pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {

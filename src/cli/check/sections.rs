@@ -2,7 +2,7 @@
 
 use super::table::{paragraph, table};
 use crate::config::{
-    Config, Engine, Limits, Listen, ListenMode, Others, Upstream, format_duration, format_size,
+    Address, Config, Engine, IpRange, Limits, Listen, ListenMode, Others, Upstream, format_duration, format_size,
 };
 use crate::domain::profile::Profile;
 
@@ -29,11 +29,23 @@ pub(super) fn gate(config: &Config) -> String {
     lines.map(|(what, value)| format!(" {what:<12}{value}\n")).collect()
 }
 
-/// Where it is, and what else its mode makes of it.
 fn listener(listen: &Listen) -> String {
-    let Listen { address, mode, interception, .. } = listen;
+    let mode = match listen.address {
+        Address::Unix(_) => format!(" (mode {:04o})", listen.socket_mode),
+        Address::Tcp(_) => String::new(),
+    };
+    let proxies = listen.proxy_protocol.as_ref().map(|protocol| match protocol.from.as_slice() {
+        [] => ", each connection with a PROXY header, which is believed".to_owned(),
+        from => format!(", each connection with a PROXY header, from {}", listed(from)),
+    });
+    format!("{}{mode}{}{}", listen.address, proxies.unwrap_or_default(), by_mode(listen))
+}
+
+/// What a mode other than the usual makes of it.
+fn by_mode(listen: &Listen) -> String {
+    let Listen { mode, interception, .. } = listen;
     let how = match mode {
-        ListenMode::Reverse => return address.to_string(),
+        ListenMode::Reverse => return String::new(),
         ListenMode::Transparent => "what the system redirects there",
         ListenMode::Forward => "as an HTTP proxy",
     };
@@ -49,7 +61,11 @@ fn listener(listen: &Listen) -> String {
         }
         (Others::Tunnel, _) => "TLS to other hosts passes unseen".to_owned(),
     };
-    format!("{address}, {how}: {tls}; {others}")
+    format!(", {how}: {tls}; {others}")
+}
+
+fn listed(ranges: &[IpRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Two lines each, so that an address can be copied whole.

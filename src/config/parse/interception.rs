@@ -24,6 +24,10 @@ pub(super) fn interception(
         }
         return by_default;
     }
+    if mode == ListenMode::Transparent && table.has("proxy_protocol") {
+        let right = "no `proxy_protocol`: what is redirected comes from this machine or its network, and not from a proxy";
+        table.report.fault(&table.place_of("proxy_protocol"), "is sent by nobody where mode is \"transparent\"", right);
+    }
     if let (ListenMode::Transparent, Some(Address::Unix(_))) = (mode, address) {
         let right = "an IP address and a port, to which TCP connections are redirected";
         table.report.fault(&table.place_of("address"), "is a Unix socket, to which nothing can be redirected", right);

@@ -14,8 +14,10 @@ mod limits;
 mod outside;
 mod policy;
 mod profiles;
+mod proxies;
 mod require;
 mod route;
+mod sockets;
 mod store;
 mod upstream;
 
@@ -92,6 +94,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     let drafts = upstream::upstreams(root, &common, &profiles, outside);
     root.close();
     across::listeners(root, &listen, &admin, &erasure);
+    proxies::check(root, &listen, &erasure);
     across::upstreams(&drafts);
     interception::hosts_are_named(root, &listen, &drafts);
     across::authority(&drafts, &erasure);

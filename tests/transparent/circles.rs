@@ -11,10 +11,10 @@ const SPARED_BY_NOBODY: u32 = 65533;
 fn p12_a_request_that_comes_back_to_the_gate_is_refused_the_first_time() {
     in_its_own("circles::p12_a_request_that_comes_back_to_the_gate_is_refused_the_first_time", |network| {
         network.redirect_with_nftables();
-        let gate = Gate::start(&network, Plan { user: SPARED_BY_NOBODY, ..Plan::default() });
+        let gate = Gate::start(&network, Plan { user: SPARED_BY_NOBODY, host: "10.77.2.2", ..Plan::default() });
         let back = curl(false, &[&format!("http://{HOST}/v1/workspaces")]);
-        // The upstream's own address is no host of its route: it is unknown, and nothing goes round.
-        assert_eq!(back.status, "404", "{back:?}");
+        assert_eq!(back.status, "400", "{back:?}");
+        assert!(back.text.contains("it runs in a circle"), "{back:?}");
         assert_eq!(gate.metric("forgetgate_requests_total{upstream=\"service\"}"), 1);
     });
 }

@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     /// Further lines of each `[[listen]]`.
     pub(crate) listen: &'static str,
     pub(crate) addresses: &'static [&'static str],
+    /// A further host of the upstream's.
+    pub(crate) host: &'static str,
     /// Lines of `[limits]`.
     pub(crate) limits: &'static str,
     /// Is an authority made, and given to the listeners?
@@ -31,7 +33,7 @@ pub(crate) struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         let addresses = &["127.0.0.1:15001", "[::1]:15001"];
-        Self { user: USER, listen: "", addresses, limits: "", ca: false }
+        Self { user: USER, listen: "", addresses, host: "also.test", limits: "", ca: false }
     }
 }
 
@@ -83,8 +85,8 @@ impl Gate {
     /// One of its figures.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let page = ask("127.0.0.1:8081", "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
-        let line = page.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {page}"));
-        line.trim().parse().unwrap()
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{name}: {page}"));
+        line.parse().unwrap()
     }
 }
 
@@ -101,7 +103,7 @@ impl Drop for Gate {
 }
 
 fn text(plan: Plan) -> String {
-    let Plan { listen, addresses, limits, ca, .. } = plan;
+    let Plan { listen, addresses, host, limits, ca, .. } = plan;
     let ca = if ca { "ca = { cert = \"var/forgetgate-ca.pem\", key = \"var/forgetgate-ca.key\" }" } else { "" };
     let listeners: String = addresses
         .iter()
@@ -122,7 +124,7 @@ fn text(plan: Plan) -> String {
         name = "service"
         profile = "watson-assistant"
         url = "http://10.77.2.2/base"
-        route = {{ hosts = ["{HOST}", "{v4}", "{v6}"] }}
+        route = {{ hosts = ["{HOST}", "{v4}", "{v6}", "{host}"] }}
         policy = {{ missing = "derive", derive = [{{ header = "X-User-Id" }}] }}
         "#
     )
@@ -150,7 +152,7 @@ pub(crate) struct Said {
 /// A call of a legacy client: curl with these words, to which every name of the tests has an address.
 pub(crate) fn curl(v6: bool, words: &[&str]) -> Said {
     let address = if v6 { "[fd77::1]" } else { "10.77.0.1" };
-    let other = if v6 { "[fd77:2::2]" } else { "10.77.2.2" };
+    let other = if v6 { "[fd77:2::3]" } else { "10.77.2.3" };
     let mut command = Command::new("curl");
     command.args(["-sS", "-i", "--max-time", "25", "--noproxy", "*", "-w", "\n%{http_code}"]);
     for port in [80, 443] {

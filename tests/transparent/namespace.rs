@@ -16,8 +16,8 @@ pub(crate) const FOLDER: &str = "FORGETGATE_TEST_FOLDER";
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The services' machine.
-pub(crate) const SERVICES: [&str; 2] = ["10.77.2.2", "fd77:2::2"];
+/// The addresses of the services' machine: those of the upstream, and those of others.
+pub(crate) const SERVICES: [&str; 4] = ["10.77.2.2", "fd77:2::2", "10.77.2.3", "fd77:2::3"];
 
 /// The network of one test.
 pub(crate) struct Network {
@@ -106,7 +106,9 @@ impl Network {
         for command in [
             "ip link set lo up",
             "ip addr add 10.77.2.2/24 dev there",
+            "ip addr add 10.77.2.3/24 dev there",
             "ip addr add fd77:2::2/64 dev there nodad",
+            "ip addr add fd77:2::3/64 dev there nodad",
             "ip link set there up",
         ] {
             run(&format!("nsenter --target {there} --net {command}"));

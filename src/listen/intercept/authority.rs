@@ -32,8 +32,10 @@ const LEAF_DAYS: u32 = 7;
 /// How much earlier both begin: clients' clocks may be behind.
 const BACK_DAYS: u32 = 2;
 
-/// The longest common name (X.520); a longer host stands in the alternative names only, where clients look first.
+/// The longest common name (X.520); a longer host stands in the alternative names only, where clients look first. So does
+/// an address: OpenSSL takes it for a name there, and for one that the authority may not issue.
 const COMMON_NAME_MAX: usize = 64;
+const NO_COMMON_NAME: &str = "A host behind Forgetgate";
 
 /// What no host is called: it makes a limit of an otherwise empty list.
 const NO_HOST: &str = "nothing.invalid";
@@ -202,7 +204,8 @@ impl Authority {
     pub(super) fn issue(&self, host: &str, now: UnixSeconds) -> Result<Leaf, CaError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::new(vec![host.to_owned()])?;
-        let common_name = if host.len() <= COMMON_NAME_MAX { host } else { "a host behind Forgetgate" };
+        let named = host.len() <= COMMON_NAME_MAX && host.parse::<IpAddr>().is_err();
+        let common_name = if named { host } else { NO_COMMON_NAME };
         params.distinguished_name.push(DnType::CommonName, DnValue::Utf8String(common_name.to_owned()));
         params.serial_number = Some(random_serial()?);
         params.is_ca = IsCa::ExplicitNoCa;

@@ -15,7 +15,7 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> Value {
         json!({
-            "listen": self.listen.iter().map(|listen| json!({ "address": listen.address.to_string() })).collect::<Vec<_>>(),
+            "listen": self.listen.iter().map(|listen| json!({ "address": listen.address.to_string(), "http2": listen.http2 })).collect::<Vec<_>>(),
             "process": { "workers": self.workers.map_or_else(|| json!("auto"), |workers| json!(workers)) },
             "log": log(&self.log),
             "admin": admin(&self.admin),
@@ -141,6 +141,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "passes_to": upstream.passes_to.iter().map(|name| &**name).collect::<Vec<_>>(),
         "erase": "label",
         "tls": { "ca": upstream.tls.ca.as_ref().map(|path| path.to_string_lossy()) },
+        "http2": upstream.http2.as_str(),
         "plan": upstream.plan,
         "region": upstream.region,
         "created": upstream.created,

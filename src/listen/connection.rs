@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
+use super::books::Books;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
 use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
@@ -29,6 +30,7 @@ pub(super) struct Serving {
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
+    pub(super) books: Books,
 }
 
 /// What came instead of a request.
@@ -42,9 +44,17 @@ enum NoHead {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(socket: Stream, serving: Serving) {
-    let watch = Rc::clone(&serving.watch);
-    let mut requests = pin!(requests(socket, serving));
+pub(super) async fn serve(link: Link<Stream>, serving: Serving) {
+    watched(Rc::clone(&serving.watch), requests(link, serving)).await;
+}
+
+/// Serves one request that is already on its way, and nothing behind it.
+pub(super) async fn serve_one(link: Link<Stream>, serving: Serving) {
+    watched(Rc::clone(&serving.watch), one_request(link, serving)).await;
+}
+
+async fn watched(watch: Rc<Watch>, requests: impl Future<Output = ()>) {
+    let mut requests = pin!(requests);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());
         if watch.is_ending() {
@@ -56,24 +66,43 @@ pub(super) async fn serve(socket: Stream, serving: Serving) {
     .await;
 }
 
-async fn requests(socket: Stream, serving: Serving) {
-    let (mut link, mut head) = (Link::new(socket), Head::default());
+/// Reads a head. What came instead of one has been answered, where it can be.
+async fn next_head(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) -> Result<(), Onward> {
+    let mut looked_at = 0;
+    let fault = match poll_fn(|cx| poll_head(link, head, serving, &mut looked_at, cx)).await {
+        Ok(()) => {
+            serving.watch.request();
+            return Ok(());
+        }
+        Err(NoHead::Closed | NoHead::Fault(Fault::Http2)) => return Err(Onward::Close),
+        Err(NoHead::Fault(fault)) => Some(fault),
+        Err(NoHead::TooLarge) => None,
+    };
+    serving.watch.request();
+    let answer = proxy::refuse_head(&serving.gate, fault);
+    let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
+    write(link, serving, &answer, hop).await;
+    Err(Onward::CloseSending)
+}
+
+async fn one_request(mut link: Link<Stream>, serving: Serving) {
+    let mut head = Head::default();
+    // It is no idle connection, which a stop would end at once.
+    serving.watch.head_began();
+    if next_head(&mut link, &mut head, &serving).await.is_ok() {
+        request(&mut link, &head, &serving).await;
+    }
+}
+
+async fn requests(mut link: Link<Stream>, serving: Serving) {
+    let mut head = Head::default();
     let sending = loop {
         serving.watch.idle();
-        let mut looked_at = 0;
-        match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, &mut looked_at, cx)).await {
+        match next_head(&mut link, &mut head, &serving).await {
             Ok(()) => {}
-            Err(NoHead::Closed) | Err(NoHead::Fault(Fault::Http2)) => return,
-            Err(fault) => {
-                serving.watch.request();
-                let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
-                let answer = proxy::refuse_head(&serving.gate, fault);
-                let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
-                write(&mut link, &serving, &answer, hop).await;
-                break true;
-            }
+            Err(Onward::CloseSending) => break true,
+            Err(Onward::Close | Onward::Keep) => return,
         }
-        serving.watch.request();
         // Boxed, so that a connection on which nothing is going on stays small.
         match Box::pin(request(&mut link, &head, &serving)).await {
             // A stop may have come meanwhile.

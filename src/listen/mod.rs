@@ -3,7 +3,9 @@
 
 mod accept;
 mod arrival;
+mod books;
 mod connection;
+mod http2;
 mod worker;
 
 use std::io::Result;

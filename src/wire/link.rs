@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -41,6 +41,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// The socket.
     pub const fn stream(&self) -> &S {
         &self.stream
+    }
+
+    /// The socket, and what was read from it.
+    pub fn apart(self) -> (S, Buffer) {
+        (self.stream, self.input)
     }
 
     /// What will be written before anything else: append to it.
@@ -121,6 +126,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         self.output.extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
+    }
+
+    /// Is nobody there any more who would read what is written? Known of a pipe only.
+    pub fn is_unheard(&mut self) -> bool {
+        let written = Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(Waker::noop()), &[]);
+        matches!(written, Poll::Ready(Err(_)))
     }
 
     /// Says that nothing more will be written.

@@ -24,19 +24,16 @@ fn listener(table: &Table<'_>) -> Option<Listen> {
         mode.choice(&[("reverse", ListenMode::Reverse)], &["transparent", "forward"]);
     }
     table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
-    off_for_now(table, "proxy_protocol", &[]);
-    off_for_now(table, "http2", &["off"]);
+    off_for_now(table, "proxy_protocol");
+    let http2 = table.get("http2").and_then(|value| value.flag()).unwrap_or(true);
     table.close();
-    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, http2: false })
+    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, http2 })
 }
 
 /// A switch of a later version: off is what this one does.
-pub(super) fn off_for_now(table: &Table<'_>, key: &'static str, words_for_off: &[&str]) {
+fn off_for_now(table: &Table<'_>, key: &'static str) {
     let Some(value) = table.get(key) else { return };
-    if value.is_text() && !words_for_off.is_empty() {
-        let words: Vec<_> = words_for_off.iter().map(|word| (*word, ())).collect();
-        value.choice(&words, &["auto", "prior-knowledge"]);
-    } else if value.flag() == Some(true) {
+    if value.flag() == Some(true) {
         value.fault("true is not yet supported", "false, or leave it out");
     }
 }

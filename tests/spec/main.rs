@@ -24,6 +24,7 @@ mod derive;
 mod disconnects;
 mod faults;
 mod framing;
+mod http2;
 mod in_query;
 mod invisible;
 mod labels;

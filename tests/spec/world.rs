@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) scheme: &'static str,
     pub(crate) route: &'static str,
     pub(crate) engine: &'static str,
+    /// Further lines of `[[listen]]`.
+    pub(crate) listen: &'static str,
 }
 
 impl Default for Plan {
@@ -44,6 +46,7 @@ impl Default for Plan {
             scheme: "http",
             route: "{ path = \"/api\" }",
             engine: "memory",
+            listen: "",
         }
     }
 }
@@ -136,14 +139,15 @@ impl World {
     }
 }
 
-fn text(plan: &Plan, address: SocketAddr) -> String {
-    let Plan { profile, policy, limits, upstream, base, scheme, route, engine } = plan;
+pub(crate) fn text(plan: &Plan, address: SocketAddr) -> String {
+    let Plan { profile, policy, limits, upstream, base, scheme, route, engine, listen } = plan;
     let authority = if *scheme == "https" { format!("localhost:{}", address.port()) } else { address.to_string() };
     format!(
         r#"
         [[listen]]
         address = "127.0.0.1:0"
         mode = "reverse"
+        {listen}
         [process]
         workers = 1
         [log]

@@ -113,8 +113,11 @@ impl Connection {
 
     /// May it still be used? Not once the service has said goodbye.
     pub(super) fn is_alive(&self) -> bool {
-        let ready = self.sender.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()));
-        !self.ended.get() && !matches!(ready, Poll::Ready(Err(_)))
+        !self.ended.get() && !matches!(self.poll_ready(), Poll::Ready(Err(_)))
+    }
+
+    fn poll_ready(&self) -> Poll<Result<(), h2::Error>> {
+        self.sender.borrow_mut().poll_ready(&mut Context::from_waker(Waker::noop()))
     }
 
     pub(super) fn takes_websockets(&self) -> bool {
@@ -124,7 +127,9 @@ impl Connection {
     /// A place on it, if there is one.
     pub(super) fn slot(self: &Rc<Self>, wanted: Wanted) -> Option<Slot> {
         let max = self.sender.borrow().current_max_send_streams().min(STREAMS_MAX as usize);
-        let fits = self.streams.get() < max && (wanted == Wanted::Any || self.takes_websockets());
+        // What has ended here may still be on its way out.
+        let room = self.streams.get() < max && matches!(self.poll_ready(), Poll::Ready(Ok(())));
+        let fits = room && (wanted == Wanted::Any || self.takes_websockets());
         fits.then(|| {
             self.streams.set(self.streams.get() + 1);
             Slot(Rc::clone(self))

@@ -28,6 +28,7 @@ pub(super) struct Connection {
     streams: Cell<usize>,
     /// When its last stream ended.
     since: Cell<Instant>,
+    /// Has it ended, or is it to take nothing more?
     ended: Rc<Cell<bool>>,
     /// Dropped, the connection is closed.
     _driver: AbortOnDropHandle<()>,
@@ -52,6 +53,11 @@ impl Drop for Slot {
 }
 
 impl Slot {
+    /// The service takes nothing more on this connection: what is on it goes on, nothing else is put there.
+    pub(super) fn retire(&self) {
+        self.0.ended.set(true);
+    }
+
     pub(super) fn sender(&self) -> std::cell::RefMut<'_, SendRequest<Bytes>> {
         self.0.sender.borrow_mut()
     }

@@ -56,6 +56,7 @@ async fn carry(connections: Rc<Connections>, mut slot: Slot, pipe: DuplexStream)
         }
         let wanted = if carried.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
         (body, kept) = carried.leave();
+        slot.retire();
         match connections.another_slot(wanted).await {
             Some(another) => slot = another,
             None => return,

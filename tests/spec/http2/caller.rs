@@ -48,6 +48,15 @@ impl Caller {
         Self { send, driver: tokio::spawn(connection) }
     }
 
+    /// A connection whose gate has said that it takes extended CONNECT.
+    pub(crate) async fn extended(address: SocketAddr) -> Self {
+        let caller = Self::to(address).await;
+        while !caller.send.is_extended_connect_protocol_enabled() {
+            tokio::task::yield_now().await;
+        }
+        caller
+    }
+
     /// Begins a request.
     pub(crate) async fn begin(&self, request: Request<()>, ended: bool) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
         let mut send = self.send.clone().ready().await.unwrap();

@@ -149,18 +149,9 @@ impl Connector {
         Self::speaking(Http2::Off, url, tls, connect_timeout)
     }
 
-    fn speaking(
-        http2: Http2,
-        url: &BaseUrl,
-        tls: &UpstreamTls,
-        connect_timeout: Duration,
-    ) -> Result<Self, RootsError> {
+    fn speaking(http2: Http2, url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
         let bad_name = |_| RootsError::BadName { host: url.host.clone() };
-        let tls = if url.tls {
-            Some(Tls::new(tls::server_name(&url.host)?, &tls::client_config(tls)?))
-        } else {
-            None
-        };
+        let tls = if url.tls { Some(Tls::new(tls::server_name(&url.host)?, &tls::client_config(tls)?)) } else { None };
         Ok(Self {
             to: Arc::new(To {
                 host: url.host.clone(),

@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
-use super::turn::{self, Look};
 use super::http2::{Connections, Wanted};
+use super::turn::{self, Look};
 use super::{ConnectError, Connector};
 use crate::wire::{Link, Stream};
 

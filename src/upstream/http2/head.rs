@@ -1,7 +1,7 @@
 //! A request's head as it goes into HTTP/2, and an answer's as it comes out of it (RFC 9113 §8.2, §8.3; RFC 8441).
 
-use h2::ext::Protocol;
 use h2::RecvStream;
+use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, TRAILER};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};

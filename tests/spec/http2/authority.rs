@@ -42,7 +42,11 @@ fn p9_an_authority_and_a_host_that_differ_are_refused() {
     for request in refused {
         let case = format!("{:?} {:?}", request.uri(), request.headers());
         let got = ask(&world, request);
-        assert_eq!(got.head.get("forgetgate-refusal").map(|code| code.as_bytes()), Some(&b"header_ambiguous"[..]), "{case}");
+        assert_eq!(
+            got.head.get("forgetgate-refusal").map(|code| code.as_bytes()),
+            Some(&b"header_ambiguous"[..]),
+            "{case}"
+        );
         assert_eq!(got.status, 400);
     }
     world.assert_untouched();
@@ -50,7 +54,12 @@ fn p9_an_authority_and_a_host_that_differ_are_refused() {
 
 #[test]
 fn p8_one_authority_however_it_is_said_is_taken_and_the_service_is_sent_its_own() {
-    for request in [addressed("gate", &[]), addressed("gate", &["GATE"]), addressed("gate:8080", &["gate:8080"]), unaddressed(&["gate"])] {
+    for request in [
+        addressed("gate", &[]),
+        addressed("gate", &["GATE"]),
+        addressed("gate:8080", &["gate:8080"]),
+        unaddressed(&["gate"]),
+    ] {
         let world = World::start();
         let case = format!("{:?} {:?}", request.uri(), request.headers());
         assert_eq!(ask(&world, request).status, 200, "{case}");

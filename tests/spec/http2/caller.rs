@@ -58,7 +58,11 @@ impl Caller {
     }
 
     /// Begins a request.
-    pub(crate) async fn begin(&self, request: Request<()>, ended: bool) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
+    pub(crate) async fn begin(
+        &self,
+        request: Request<()>,
+        ended: bool,
+    ) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
         let mut send = self.send.clone().ready().await.unwrap();
         send.send_request(request, ended).unwrap()
     }

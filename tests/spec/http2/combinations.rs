@@ -44,7 +44,16 @@ struct Arrived {
 
 /// Lines that belong to one hop, or that the gate adds to all.
 const OTHERS: [&str; 10] = [
-    "via", "traceparent", "x-request-id", "host", "transfer-encoding", "content-length", "connection", "te", "trailer", "date",
+    "via",
+    "traceparent",
+    "x-request-id",
+    "host",
+    "transfer-encoding",
+    "content-length",
+    "connection",
+    "te",
+    "trailer",
+    "date",
 ];
 
 fn sorted(lines: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
@@ -269,7 +278,8 @@ fn p8_gets_pass_in_all_four_combinations() {
 
 #[test]
 fn p1_p2_p8_posts_pass_in_all_four_combinations_however_long_they_say_they_are() {
-    let reply = Message { lines: &[("x-more", "1"), ("set-cookie", "a=1")], body: b"{}".to_vec(), ..Message::default() };
+    let reply =
+        Message { lines: &[("x-more", "1"), ("set-cookie", "a=1")], body: b"{}".to_vec(), ..Message::default() };
     for length in [true, false] {
         same(MESSAGE, &message(b"{\"a\":1}", length), 200, &reply, LABELLED);
     }
@@ -317,7 +327,8 @@ fn p8_the_crumbs_of_a_cookie_are_one_line() {
 
 #[test]
 fn p9_governed_names_are_kept_from_trailers_in_all_four_combinations() {
-    let ask = Message { trailers: &[("x-watson-metadata", "customer_id=mallory"), ("x-sum", "1")], ..message(b"d", false) };
+    let ask =
+        Message { trailers: &[("x-watson-metadata", "customer_id=mallory"), ("x-sum", "1")], ..message(b"d", false) };
     for (from, to) in ALL {
         let (seen, _) = exchange(from, to, MESSAGE, &ask, 200, &nothing());
         assert_eq!(seen.trailers, [("x-sum".to_owned(), "1".to_owned())], "{from:?} to {to:?}");

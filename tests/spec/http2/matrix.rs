@@ -53,8 +53,14 @@ fn p9_no_cell_of_the_table_of_proxies_is_unsafe_over_http_2() {
                     line.starts_with("x-watson")
                 };
                 let lines = seen.lines();
-                let governed: Vec<String> = lines.iter().filter(governed).map(|line| line.to_ascii_lowercase()).collect();
-                assert_eq!(governed, [LABEL.to_ascii_lowercase(), "x-watson-learning-opt-out: true".to_owned()], "{}", row.case);
+                let governed: Vec<String> =
+                    lines.iter().filter(governed).map(|line| line.to_ascii_lowercase()).collect();
+                assert_eq!(
+                    governed,
+                    [LABEL.to_ascii_lowercase(), "x-watson-learning-opt-out: true".to_owned()],
+                    "{}",
+                    row.case
+                );
             }
         }
     }

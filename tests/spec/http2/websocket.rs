@@ -12,7 +12,8 @@ use http::{Request, Response};
 use super::caller::{Caller, request, run};
 use super::service::{Exchange, Service};
 use super::world::{Gate, plan};
-use crate::client::eventually;
+use crate::client::{eventually, values};
+use crate::upstream::{Connection, Upstream};
 use crate::websocket::{KEY, RECOGNIZE, echoing, handshake};
 use crate::world::Plan;
 
@@ -50,6 +51,24 @@ fn echoing_http2() -> Service {
     })
 }
 
+/// The same over HTTP/1.1.
+fn echoing_http1() -> Upstream {
+    Upstream::serving(|connection: &mut Connection| {
+        let Some(head) = connection.head() else { return };
+        let key = values(&head, "sec-websocket-key").remove(0);
+        assert_eq!(values(&head, "sec-websocket-version"), ["13"]);
+        let accept = accept_of(key.as_bytes());
+        connection.write(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        ));
+        let mut read = Vec::new();
+        while connection.take_into(&mut read).is_some() {
+            connection.write(std::mem::take(&mut read));
+        }
+        connection.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    })
+}
+
 async fn send(stream: &mut SendStream<Bytes>, mut data: Bytes) {
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
@@ -83,12 +102,14 @@ async fn echoes(caller: &Caller) {
         assert!(came == bytes);
     }
     up.send_data(Bytes::new(), true).unwrap();
-    assert!(down.data().await.is_none(), "the other way has ended, too");
+    while let Some(data) = down.data().await {
+        assert_eq!(data.unwrap(), Bytes::new(), "the other way has ended, too");
+    }
 }
 
 #[test]
 fn p1_p2_p8_a_websocket_of_http_2_is_one_of_http_1_1_to_its_service() {
-    let service = echoing();
+    let service = echoing_http1();
     let gate = Gate::of(service.address, &speech());
     run(async { echoes(&Caller::extended(gate.address).await).await });
     let head = crate::client::latin1(&service.bytes(0));
@@ -149,7 +170,7 @@ fn p8_a_service_that_takes_no_websocket_over_http_2_is_named_in_a_refusal() {
 /// What says "switching" in HTTP/2 is any 2xx: an answer to something else must not be taken for it.
 #[test]
 fn p9_an_ordinary_answer_opens_no_tunnel() {
-    let service = crate::upstream::Upstream::scripted();
+    let service = Upstream::scripted();
     let gate = Gate::of(service.address, &speech());
     run(async {
         let caller = Caller::extended(gate.address).await;

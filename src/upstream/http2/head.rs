@@ -30,7 +30,8 @@ pub(super) fn request(head: &Head, connector: &Connector) -> Option<Outgoing> {
     let upgrade = head.lines.first("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
     let key = head.lines.first(HANDSHAKE_KEY).filter(|_| upgrade);
     let goes = |name: &[u8]| {
-        !name.eq_ignore_ascii_case(b"host") && !(upgrade && name.eq_ignore_ascii_case(HANDSHAKE_KEY.as_bytes()))
+        let key = upgrade && name.eq_ignore_ascii_case(HANDSHAKE_KEY.as_bytes());
+        !key && !name.eq_ignore_ascii_case(b"host")
     };
     let lines = header_map(&head.lines, goes)?;
     let mut request = message(head.method.clone(), &head.uri, lines, connector)?;

@@ -4,11 +4,14 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
+use super::arrival::Door;
 use super::books::Books;
+use super::forward;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
 use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
@@ -31,6 +34,8 @@ pub(super) struct Serving {
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
     pub(super) books: Books,
+    /// Where it came in.
+    pub(super) door: Arc<Door>,
 }
 
 /// What came instead of a request.
@@ -44,24 +49,27 @@ enum NoHead {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(link: Link<Stream>, serving: Serving) {
-    watched(Rc::clone(&serving.watch), requests(link, serving)).await;
+pub(super) async fn serve(socket: Stream, serving: Serving) {
+    let watch = Rc::clone(&serving.watch);
+    watched(&watch, requests(Link::new(socket), serving)).await;
 }
 
 /// Serves one request that is already on its way, and nothing behind it.
-pub(super) async fn serve_one(link: Link<Stream>, serving: Serving) {
-    watched(Rc::clone(&serving.watch), one_request(link, serving)).await;
+pub(super) async fn serve_one(socket: Stream, serving: Serving) {
+    let watch = Rc::clone(&serving.watch);
+    watched(&watch, one_request(Link::new(socket), serving)).await;
 }
 
-async fn watched(watch: Rc<Watch>, requests: impl Future<Output = ()>) {
-    let mut requests = pin!(requests);
+/// Goes on with a connection until its watch ends it.
+pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
+    let mut step = pin!(step);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());
         if watch.is_ending() {
             return Poll::Ready(());
         }
         // How a connection ended is in its requests' log lines.
-        requests.as_mut().poll(cx)
+        step.as_mut().poll(cx)
     })
     .await;
 }
@@ -94,7 +102,8 @@ async fn one_request(mut link: Link<Stream>, serving: Serving) {
     }
 }
 
-async fn requests(mut link: Link<Stream>, serving: Serving) {
+/// Handles requests, one after the other.
+pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
     let mut head = Head::default();
     let sending = loop {
         serving.watch.idle();
@@ -102,6 +111,9 @@ async fn requests(mut link: Link<Stream>, serving: Serving) {
             Ok(()) => {}
             Err(Onward::CloseSending) => break true,
             Err(Onward::Close | Onward::Keep) => return,
+        }
+        if forward::is_asked(&head, &serving) {
+            return Box::pin(forward::connect(link, &head, serving)).await;
         }
         // Boxed, so that a connection on which nothing is going on stays small.
         match Box::pin(request(&mut link, &head, &serving)).await {
@@ -116,6 +128,16 @@ async fn requests(mut link: Link<Stream>, serving: Serving) {
             Onward::CloseSending => break true,
         }
     };
+    end(link, sending, &serving).await;
+}
+
+/// Writes a connection's last answer to a client that may still be sending.
+pub(super) async fn finish(mut link: Link<Stream>, answer: &OwnAnswer, hop: Hop, serving: &Serving) {
+    write(&mut link, serving, answer, hop).await;
+    end(link, true, serving).await;
+}
+
+async fn end(mut link: Link<Stream>, sending: bool, serving: &Serving) {
     if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {
         serving.watch.linger();
         let mut thrown_away = 0;
@@ -196,7 +218,7 @@ fn poll_linger(link: &mut Link<Stream>, thrown_away: &mut usize, cx: &mut Contex
 
 async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
     let delete = DeleteCall {
-        site: std::sync::Arc::clone(&call.destination.site),
+        site: Arc::clone(&call.destination.site),
         api: call.api,
         path: call.path.clone(),
         query: call.query.clone(),

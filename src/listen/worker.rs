@@ -2,13 +2,11 @@
 //! leaves it, so nothing on its way needs a lock that another worker could hold.
 
 use std::io;
-use std::net::TcpStream as StdTcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{LocalSet, spawn_local};
@@ -17,11 +15,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::arrival::{Door, arrive};
 use super::books::{Books, Entered};
 use super::connection::Serving;
+use super::socket::Socket;
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
 use crate::upstream::looked;
-use crate::wire::{Peer, Stream, Watch};
+use crate::wire::{Peer, Watch};
 
 /// How often a worker looks at its clock and its connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -32,7 +31,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// A socket on its way from the acceptor to a worker. It counts against `connections_max` until the permit is dropped.
 #[derive(Debug)]
 pub(super) struct Handed {
-    pub(super) socket: StdTcpStream,
+    pub(super) socket: Socket,
     pub(super) peer: Peer,
     /// What is spoken where it came in.
     pub(super) door: Arc<Door>,
@@ -115,15 +114,15 @@ impl Worker {
     fn serve(&self, handed: Handed) {
         let Handed { socket, peer, door, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
-        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let Ok(stream) = socket.into_stream() else { return };
         let (watch, entered) = self.books.enter();
         let books = self.books.clone();
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer, books };
+        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer, books, door };
         let counters = Arc::clone(self.gate.counters());
         counters.connection_opened();
         let open = Open { counters, _entered: entered, _permit: permit };
         spawn_local(async move {
-            arrive(Stream::Tcp(socket), &door, serving).await;
+            arrive(stream, serving).await;
             drop(open);
         });
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
 use super::figures::{LastError, UpstreamFigures};
+use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 
@@ -260,6 +261,9 @@ pub struct WorkerCounters {
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
     closed: Counter,
+    tunnels: Counter,
+    turned_away: Row<{ TurnedAway::ALL.len() }>,
+    pulse: Counter,
 }
 
 impl WorkerCounters {
@@ -270,6 +274,9 @@ impl WorkerCounters {
             unrouted: Row::default(),
             opened: Counter::default(),
             closed: Counter::default(),
+            tunnels: Counter::default(),
+            turned_away: Row::default(),
+            pulse: Counter::default(),
         }
     }
 
@@ -292,6 +299,33 @@ impl WorkerCounters {
     /// A caller's connection has ended.
     pub fn connection_closed(&self) {
         self.closed.bump();
+    }
+
+    /// A connection is passed on unseen.
+    pub fn tunnel_opened(&self) {
+        self.tunnels.bump();
+    }
+
+    pub(super) fn tunnels(&self) -> u64 {
+        self.tunnels.read()
+    }
+
+    /// A connection was closed before anything was asked over it.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.turned_away.bump(why as usize);
+    }
+
+    /// The worker is alive.
+    pub fn pulse(&self) {
+        self.pulse.bump();
+    }
+
+    pub(super) fn pulses(&self) -> u64 {
+        self.pulse.read()
+    }
+
+    pub(super) fn turned_away_to(&self, sums: &mut [u64; TurnedAway::ALL.len()]) {
+        self.turned_away.add_to(sums);
     }
 
     pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {

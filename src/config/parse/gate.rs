@@ -1,54 +1,36 @@
 //! `[[listen]]`, `[process]`, `[log]` and `[admin]`.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use tracing_subscriber::EnvFilter;
 
 use super::super::file::{Table, Value};
-use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat};
+use super::super::{Admin, Listen, ListenMode, Log, LogFormat};
+use super::interception::interception;
 use super::outside::{Outside, Unreadable};
+use super::{proxies, sockets};
 
-const ADDRESS_FORM: &str = "an IP address and a port, such as \"127.0.0.1:8080\"";
+const ADDRESS_FORM: &str = "an IP address and a port (\"127.0.0.1:8080\"), or \"unix:\" and an absolute path";
+pub(super) const LISTEN_FORM: &str = "[[listen]] with address = \"127.0.0.1:8080\"";
+const MODES: [(&str, ListenMode); 3] =
+    [("reverse", ListenMode::Reverse), ("transparent", ListenMode::Transparent), ("forward", ListenMode::Forward)];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-pub(super) fn listen(root: &Table<'_>) -> Vec<Listen> {
-    let form = "[[listen]] with address = \"127.0.0.1:8080\"";
-    let entries = root.need("listen", form).map_or_else(Vec::new, |value| value.list(form));
-    entries.iter().filter_map(|entry| listener(&entry.table(form)?)).collect()
+pub(super) fn listen(root: &Table<'_>, outside: &Outside<'_>) -> Vec<Listen> {
+    let entries = root.need("listen", LISTEN_FORM).map_or_else(Vec::new, |value| value.list(LISTEN_FORM));
+    entries.iter().filter_map(|entry| listener(&entry.table(LISTEN_FORM)?, outside)).collect()
 }
 
-fn listener(table: &Table<'_>) -> Option<Listen> {
-    let address = table.need("address", ADDRESS_FORM).and_then(|value| address(&value));
-    if let Some(mode) = table.get("mode") {
-        mode.choice(&[("reverse", ListenMode::Reverse)], &["transparent", "forward"]);
-    }
+fn listener(table: &Table<'_>, outside: &Outside<'_>) -> Option<Listen> {
+    let address = table.need("address", ADDRESS_FORM).and_then(|value| sockets::address(&value, ADDRESS_FORM));
+    let mode = table.get("mode").and_then(|value| value.choice(&MODES, &[])).unwrap_or_default();
+    let interception = interception(table, mode, address.as_ref(), outside);
     table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
-    off_for_now(table, "proxy_protocol");
+    let proxy_protocol = table.get("proxy_protocol").and_then(|value| proxies::believed(&value));
+    let socket_mode = sockets::mode(table, address.as_ref());
     let http2 = table.get("http2").and_then(|value| value.flag()).unwrap_or(true);
     table.close();
-    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, http2 })
-}
-
-/// A switch of a later version: off is what this one does.
-fn off_for_now(table: &Table<'_>, key: &'static str) {
-    let Some(value) = table.get(key) else { return };
-    if value.flag() == Some(true) {
-        value.fault("true is not yet supported", "false, or leave it out");
-    }
-}
-
-fn address(value: &Value<'_>) -> Option<Address> {
-    let text = value.text(ADDRESS_FORM)?;
-    if text.starts_with("unix:") {
-        value.fault("Unix sockets are not yet supported", ADDRESS_FORM);
-        return None;
-    }
-    let address = text.parse::<SocketAddr>();
-    if address.is_err() {
-        value.fault("is no address to listen at", ADDRESS_FORM);
-    }
-    address.ok().map(Address::Tcp)
+    address.map(|address| Listen { address, mode, socket_mode, proxy_protocol, http2, interception })
 }
 
 /// `None` is "auto".
@@ -104,7 +86,7 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
         return admin;
     };
     let written = table.get("address");
-    admin.address = written.and_then(|value| address(&value)).unwrap_or(admin.address);
+    admin.address = written.and_then(|value| sockets::address(&value, ADDRESS_FORM)).unwrap_or(admin.address);
     let token = table.get("token");
     admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
     table.not_yet("tls", "leave it out, and keep the admin listener on loopback or a private network");

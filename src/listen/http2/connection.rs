@@ -14,12 +14,11 @@ use h2::Reason;
 use h2::server::{Builder, Connection, Handshake};
 use tokio::task::spawn_local;
 
-use super::replayed::Replayed;
 use super::stream;
 use crate::config::Limits;
 use crate::listen::connection::Serving;
-use crate::wire::Watch;
 use crate::wire::http2::{CONNECTION_WINDOW, ERRORS_MAX, RESET_MEMORY, SEND_BUFFER, STREAM_WINDOW, STREAMS_MAX};
+use crate::wire::{Stream, Watch};
 
 /// Streams that a caller may reset, or spoil, beyond those that it has used well.
 const SPOILT_MAX: u32 = 128;
@@ -71,7 +70,7 @@ impl Tally {
 }
 
 /// Serves a connection to its end.
-pub(in crate::listen) async fn serve(stream: Replayed, serving: Serving) {
+pub(in crate::listen) async fn serve(stream: Stream, serving: Serving) {
     let (watch, open, spoilt) = (Rc::clone(&serving.watch), Cell::new(0), Cell::new(0));
     let tally = Rc::new(Tally { watch, open, spoilt, leaving: Cell::new(false) });
     // Where HTTP/2 was negotiated, its preface has as long as a head has.
@@ -100,8 +99,8 @@ fn builder(limits: &Limits) -> Builder {
 }
 
 enum State {
-    Handshaking(Box<Handshake<Replayed, Bytes>>),
-    Open(Box<Connection<Replayed, Bytes>>),
+    Handshaking(Box<Handshake<Stream, Bytes>>),
+    Open(Box<Connection<Stream, Bytes>>),
 }
 
 struct Driver {

@@ -7,7 +7,6 @@ mod answer;
 mod connection;
 mod head;
 mod preface;
-mod replayed;
 mod stream;
 
 pub(super) use self::connection::serve;

@@ -1,10 +1,10 @@
 //! Which HTTP a connection carries where nothing was negotiated: told by its first bytes (RFC 9113 §3.4).
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::replayed::Replayed;
-use crate::listen::connection::{self, Serving};
+use crate::listen::connection::{Serving, requests, watched};
 use crate::wire::{Link, Stream};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,8 +24,14 @@ enum Begins {
 /// Serves a connection in the HTTP that it begins with.
 pub(in crate::listen) async fn sniff(mut link: Link<Stream>, serving: Serving) {
     match poll_fn(|cx| poll_begins(&mut link, &serving, cx)).await {
-        Begins::Http1 => connection::serve(link, serving).await,
-        Begins::Http2 => super::serve(Replayed::of(link), serving).await,
+        Begins::Http1 => {
+            let watch = Rc::clone(&serving.watch);
+            watched(&watch, requests(link, serving)).await;
+        }
+        Begins::Http2 => {
+            let (stream, read) = link.into_parts();
+            super::serve(Stream::begun(read, stream), serving).await;
+        }
         Begins::Neither => {}
     }
 }

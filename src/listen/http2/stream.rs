@@ -65,7 +65,7 @@ async fn translate(request: Request<RecvStream>, mut respond: SendResponse<Bytes
         translation.finish(ended);
         ended
     };
-    let ((), ended) = tokio::join!(serve_one(Link::new(Stream::Memory(near)), serving), translated);
+    let ((), ended) = tokio::join!(serve_one(Stream::Memory(near), serving), translated);
     ended
 }
 

@@ -3,7 +3,7 @@
 use http::{Request, Version};
 
 use super::caller::{Caller, Got, request, run};
-use super::frames::Raw;
+use super::raw::Raw;
 use crate::world::{PLAIN, Plan, World};
 
 fn ask(world: &World, request: Request<()>) -> Got {

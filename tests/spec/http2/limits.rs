@@ -7,7 +7,8 @@ use h2::client::Builder;
 use h2::{Reason, server};
 
 use super::caller::{Caller, Got, request, run};
-use super::frames::{GOAWAY, PREFACE, Raw};
+use super::frames::{GOAWAY, PREFACE};
+use super::raw::Raw;
 use super::service::{Exchange, Service, answer};
 use super::world::{Gate, plan};
 use crate::client::{Client, eventually};

@@ -1,7 +1,7 @@
 //! The table of proxies over HTTP/2: no cell is unsafe there either.
 
 use super::caller::{Caller, run};
-use super::frames::Raw;
+use super::raw::Raw;
 use super::service::Service;
 use super::world::Gate;
 use crate::matrix::{Outcome, ROWS, Row};

@@ -6,6 +6,8 @@ mod combinations;
 mod frames;
 mod limits;
 mod matrix;
+mod negotiated;
+mod raw;
 mod service;
 mod services;
 mod websocket;

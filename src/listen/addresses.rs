@@ -24,7 +24,11 @@ pub(super) fn is_forbidden(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == METADATA_V6 || embeds_forbidden(v6),
     };
-    special || address.is_loopback() || address.is_unspecified() || address.is_multicast() || is_of_this_machine(address)
+    special
+        || address.is_loopback()
+        || address.is_unspecified()
+        || address.is_multicast()
+        || is_of_this_machine(address)
 }
 
 /// IPv4 in IPv6 by translation (RFC 6052, RFC 3056) or in the old compatible form leads to where the IPv4 address does.

@@ -85,7 +85,10 @@ impl Gate {
     /// One of its figures.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let page = ask("127.0.0.1:8081", "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{name}: {page}"));
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+            .unwrap_or_else(|| panic!("{name}: {page}"));
         line.parse().unwrap()
     }
 }

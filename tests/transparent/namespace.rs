@@ -132,7 +132,8 @@ impl Network {
     /// Applies the rules that are offered for nftables, for the gate's user.
     pub(crate) fn redirect_with_nftables(&self) {
         let rules = std::fs::read_to_string(deployed("forgetgate.nft")).unwrap();
-        let ours = rules.replace("define gate_user = \"forgetgate\"", &format!("define gate_user = {}", crate::gate::USER));
+        let ours =
+            rules.replace("define gate_user = \"forgetgate\"", &format!("define gate_user = {}", crate::gate::USER));
         assert_ne!(ours, rules, "the user's line is as it is known here");
         let path = self.folder.join("forgetgate.nft");
         std::fs::write(&path, ours).unwrap();

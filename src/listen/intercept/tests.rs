@@ -7,8 +7,8 @@ use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 
-use super::authority::{Authority, CaError, make_ca, renewal};
 use super::Interceptor;
+use super::authority::{Authority, CaError, make_ca, renewal};
 use crate::config::CaFiles;
 use crate::domain::UnixSeconds;
 use crate::telemetry::clock::unix_now;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::arrival::Door;
+use super::room::Room;
 use super::worker::{Handed, Order};
 use crate::config::Listen;
 use crate::telemetry::events;
@@ -48,16 +50,6 @@ impl Bound {
     }
 }
 
-/// How many connections there may be.
-#[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
-
-impl Room {
-    pub(super) fn new(connections_max: usize) -> Self {
-        Self(Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))))
-    }
-}
-
 /// Deals sockets out in turn.
 #[derive(Debug)]
 pub(super) struct Dealer {
@@ -79,8 +71,47 @@ impl Dealer {
     }
 }
 
+/// An acceptor as those who started it see it. Dropped, it stops.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    /// Its number: no other ever has it.
+    pub(super) number: u64,
+    /// As configured.
+    pub(super) listen: Listen,
+    /// What is spoken there, for those who come from now on.
+    pub(super) door: Arc<ArcSwap<Door>>,
+    _going: watch::Sender<()>,
+}
+
+impl Acceptor {
+    /// Begins to accept. To be called within the runtime that accepts.
+    pub(super) fn start(number: u64, bound: Bound, room: &Room, dealer: &Arc<Dealer>) -> Self {
+        let listen = bound.door.listen.clone();
+        let door = Arc::new(ArcSwap::new(Arc::clone(&bound.door)));
+        let (going, stopped) = watch::channel(());
+        let accepting = Accepting { number, door: Arc::clone(&door), room: room.clone(), dealer: Arc::clone(dealer) };
+        tokio::spawn(accept(bound, accepting, stopped));
+        Self { number, listen, door, _going: going }
+    }
+
+    /// The same socket under another configuration.
+    pub(super) fn speaking(self, listen: Listen, door: Arc<Door>) -> Self {
+        self.door.store(door);
+        Self { listen, ..self }
+    }
+}
+
+/// What an acceptor works with.
+struct Accepting {
+    number: u64,
+    door: Arc<ArcSwap<Door>>,
+    room: Room,
+    dealer: Arc<Dealer>,
+}
+
 /// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers.
-pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut stopped: watch::Receiver<bool>) {
+async fn accept(bound: Bound, accepting: Accepting, mut stopped: watch::Receiver<()>) {
+    let Accepting { number, door, room, dealer } = accepting;
     let address = bound.address.to_string();
     let failed = |error: &std::io::Error| events::AcceptFailed { address: &address, error: &error.to_string() }.emit();
     let listener = match TcpListener::from_std(bound.listener) {
@@ -89,20 +120,21 @@ pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut st
     };
     loop {
         let next = async {
-            // The semaphore is never closed.
-            let permit = Arc::clone(&room.0).acquire_owned().await.ok()?;
+            let permit = room.take().await?;
             Some((listener.accept().await, permit))
         };
         let accepted = tokio::select! {
             biased;
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            // Nothing is ever sent: an error is the end of the sender.
+            _ = stopped.changed() => return,
             accepted = next => accepted,
         };
         let Some((accepted, permit)) = accepted else { return };
         match accepted {
             Ok((socket, peer)) => {
                 if let Some(socket) = plain(socket) {
-                    dealer.deal(Handed { socket, peer: Peer::at(peer.ip()), door: Arc::clone(&bound.door), permit });
+                    let (door, peer) = (door.load_full(), Peer::at(peer.ip()));
+                    dealer.deal(Handed { socket, peer, door, listener: number, permit });
                 }
             }
             Err(error) => {

@@ -8,9 +8,10 @@ use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
+use super::current::Current;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
-use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
+use crate::proxy::{self, Caller, EraseCall, Handled, Hop, Onward, OwnAnswer};
 use crate::wire::{Link, Peer, Stream, Watch};
 
 /// Beyond the bound of heads so much is read: then the answer says what was wrong.
@@ -25,7 +26,7 @@ const HEAD_KEPT: usize = 4 * 1024;
 /// What a connection needs.
 #[derive(Clone, Debug)]
 pub(super) struct Serving {
-    pub(super) gate: Rc<Gate>,
+    pub(super) current: Current,
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
@@ -67,7 +68,7 @@ async fn requests(socket: Stream, serving: Serving) {
             Err(fault) => {
                 serving.watch.request();
                 let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
-                let answer = proxy::refuse_head(&serving.gate, fault);
+                let answer = proxy::refuse_head(&serving.current.gate(), fault);
                 let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
                 write(&mut link, &serving, &answer, hop).await;
                 break true;
@@ -98,7 +99,8 @@ async fn requests(socket: Stream, serving: Serving) {
 async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
     let mut caller = Caller { link, watch: &serving.watch, peer: &serving.peer };
-    let answer = match proxy::handle(&serving.gate, head, &mut caller, hop).await {
+    let gate = serving.current.gate();
+    let answer = match proxy::handle(&gate, head, &mut caller, hop).await {
         Handled::Passed(onward) => return onward,
         Handled::Own(answer) => answer,
         Handled::Erase(call) => Box::pin(erase(&serving.eraser, *call)).await,
@@ -121,7 +123,7 @@ fn poll_head(
     looked_at: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), NoHead>> {
-    let bytes_max = serving.gate.limits().header_bytes_max + ABOVE_OUR_BOUND;
+    let bytes_max = serving.current.gate().limits().header_bytes_max + ABOVE_OUR_BOUND;
     loop {
         // A head ends with a line: while none does, a slow one is not read again and again from its beginning.
         let news = link.input.data().get(*looked_at..).unwrap_or_default();

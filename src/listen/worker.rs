@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::TcpStream as StdTcpStream;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::arrival::{Door, arrive};
 use super::connection::Serving;
+use super::current::Current;
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
@@ -37,14 +38,33 @@ pub(super) struct Handed {
     pub(super) peer: Peer,
     /// What is spoken where it came in.
     pub(super) door: Arc<Door>,
+    /// The number of the listener.
+    pub(super) listener: u64,
     pub(super) permit: OwnedSemaphorePermit,
 }
+
+/// A new configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Reload {
+    pub(super) shared: Arc<Shared>,
+    pub(super) counters: Arc<WorkerCounters>,
+    /// Numbers of the listeners that are no more: their connections end with what is being handled on them.
+    pub(super) closed: Arc<[u64]>,
+    /// Dropped once it is in force.
+    pub(super) _done: mpsc::Sender<Never>,
+}
+
+/// Nothing is ever sent: that all senders are gone is what is heard.
+#[derive(Debug)]
+pub(super) enum Never {}
 
 /// What a worker is told.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Serve this.
     Serve(Handed),
+    /// Serve what comes from now on under this configuration.
+    Reload(Reload),
     /// Finish what is being handled, at most until then, and end.
     Drain(Instant),
 }
@@ -67,10 +87,13 @@ pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> i
     })
 }
 
+/// The connections of a worker, each with the number of the listener that it came in by.
+type Connections = Rc<RefCell<HashMap<u64, (u64, Rc<Watch>)>>>;
+
 /// A connection in the worker's books: it leaves them however its task ends.
 struct Open {
     number: u64,
-    connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
+    connections: Connections,
     counters: Arc<WorkerCounters>,
     _permit: OwnedSemaphorePermit,
 }
@@ -83,18 +106,20 @@ impl Drop for Open {
 }
 
 struct Worker {
-    gate: Rc<Gate>,
+    current: Current,
+    /// Gates of configurations before, under which requests are still being handled.
+    former: Vec<Weak<Gate>>,
     eraser: Eraser,
     now: Rc<Cell<Instant>>,
-    connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
+    connections: Connections,
     next: u64,
 }
 
 impl Worker {
     fn new(making: Making) -> Self {
-        let gate = Gate::new(making.shared, making.counters);
+        let current = Current::new(Gate::new(making.shared, making.counters));
         let now = Rc::new(Cell::new(Instant::now()));
-        Self { gate, eraser: making.eraser, now, connections: Rc::default(), next: 0 }
+        Self { current, former: Vec::new(), eraser: making.eraser, now, connections: Rc::default(), next: 0 }
     }
 
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
@@ -104,6 +129,7 @@ impl Worker {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Serve(handed)) => self.serve(handed),
+                    Some(Order::Reload(reload)) => self.reload(reload),
                     Some(Order::Drain(until)) => return self.drain(until).await,
                     None => return,
                 },
@@ -112,25 +138,39 @@ impl Worker {
         }
     }
 
-    fn look(&self) {
+    fn look(&mut self) {
         self.now.set(Instant::now());
-        self.gate.tick();
-        for connection in self.connections.borrow().values() {
-            connection.look(self.gate.limits());
+        let gate = self.current.gate();
+        gate.tick();
+        // What was taken out of a former gate's pools comes back to them, and must not stay.
+        self.former.retain(|former| former.upgrade().inspect(|gate| gate.tick()).is_some());
+        for (_, connection) in self.connections.borrow().values() {
+            connection.look(gate.limits());
+        }
+    }
+
+    fn reload(&mut self, reload: Reload) {
+        let next = self.current.gate().next(reload.shared, reload.counters);
+        let former = self.current.replace(next);
+        self.former.push(Rc::downgrade(&former));
+        for (listener, connection) in self.connections.borrow().values() {
+            if reload.closed.contains(listener) {
+                connection.drain();
+            }
         }
     }
 
     fn serve(&mut self, handed: Handed) {
-        let Handed { socket, peer, door, permit } = handed;
+        let Handed { socket, peer, door, listener, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(socket) = TcpStream::from_std(socket) else { return };
         let watch = Watch::new(&self.now);
         let number = self.next;
         self.next += 1;
-        self.connections.borrow_mut().insert(number, Rc::clone(&watch));
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer };
+        self.connections.borrow_mut().insert(number, (listener, Rc::clone(&watch)));
+        let serving = Serving { current: self.current.clone(), eraser: self.eraser.clone(), watch, peer };
         let connections = Rc::clone(&self.connections);
-        let counters = Arc::clone(self.gate.counters());
+        let counters = Arc::clone(self.current.gate().counters());
         counters.connection_opened();
         let open = Open { number, connections, counters, _permit: permit };
         spawn_local(async move {
@@ -140,12 +180,13 @@ impl Worker {
     }
 
     /// No new requests; what is on its way is finished. The hard end is the caller's: it drops what is left.
-    async fn drain(self, until: Instant) {
-        for connection in self.connections.borrow().values() {
+    async fn drain(mut self, until: Instant) {
+        for (_, connection) in self.connections.borrow().values() {
             connection.drain();
         }
         let mut look = interval(DRAIN_LOOK);
-        while Instant::now() < until && !(self.connections.borrow().is_empty() && self.gate.in_flight() == 0) {
+        while Instant::now() < until && !(self.connections.borrow().is_empty() && self.current.gate().in_flight() == 0)
+        {
             look.tick().await;
             self.look();
         }

@@ -47,7 +47,7 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
             Ok(entered) => entered,
             Err(fenced) => Box::pin(wait_and_enter(gate, &keys, fenced)).await?,
         };
-        let counters = gate.counters().upstream(place.destination.index);
+        let counters = gate.counters().upstream(place.destination.slot);
         for ((label, key), Entered { mut passage, known }) in permit.labels().iter().zip(&keys).zip(entered) {
             if known {
                 counters.known_pair();

@@ -12,8 +12,8 @@ use crate::upstream::Site;
 pub struct Destination {
     /// The upstream.
     pub site: Arc<Site>,
-    /// Its place in the configuration: names its counters and its connections.
-    pub index: usize,
+    /// Its slot in the registry: names its counters and its connections.
+    pub slot: usize,
     pub(super) governed: Governed,
 }
 
@@ -34,15 +34,15 @@ pub(super) struct Routed<'a> {
 }
 
 impl Routes {
-    /// Takes the upstreams in the order of the configuration. Retired ones get no traffic.
+    /// Takes the upstreams in the order of the configuration, and their slots. Retired ones get no traffic.
     #[must_use]
-    pub fn new(sites: &[Arc<Site>]) -> Self {
-        let destination = |(index, site): (usize, &Arc<Site>)| {
+    pub fn new(sites: &[Arc<Site>], slots: &[usize]) -> Self {
+        let destination = |(site, slot): (&Arc<Site>, &usize)| {
             let governed = Governed::of(&site.upstream.profile);
-            Arc::new(Destination { site: Arc::clone(site), index, governed })
+            Arc::new(Destination { site: Arc::clone(site), slot: *slot, governed })
         };
-        let mut destinations: Vec<_> =
-            sites.iter().enumerate().filter(|(_, site)| !site.upstream.retired).map(destination).collect();
+        let in_use = sites.iter().zip(slots).filter(|(site, _)| !site.upstream.retired);
+        let mut destinations: Vec<_> = in_use.map(destination).collect();
         // A longer prefix first; on a tie the one that also looks at the host. The sort is stable: then the file's order.
         destinations.sort_by_key(|each| {
             let route = &each.site.upstream.route;

@@ -95,6 +95,11 @@ impl Pool {
         idle.push(Idle { link, since: now, put_back: turn::last() });
     }
 
+    /// Closes all that is idle.
+    pub fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
         self.idle

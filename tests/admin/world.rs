@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use forgetgate::admin::{Listener, Readiness, State, serve};
+use forgetgate::admin::{InForce, Listener, Readiness, Standing, State, serve};
 use forgetgate::barrier::Barrier;
 use forgetgate::config::{self, Address, Config};
 use forgetgate::domain::alias::AliasKey;
@@ -76,7 +76,7 @@ impl World {
             eraser: eraser.clone(),
             index,
             registry: Arc::clone(&registry),
-            config: Arc::clone(&config),
+            config: Arc::new(InForce::new(Arc::clone(&config), Standing::default()).0),
             readiness: readiness.clone(),
         };
         let listener = Listener::bind(&config.admin.address).await.unwrap();

@@ -34,6 +34,7 @@ mod no_way_round;
 mod observe;
 mod opt_out;
 mod refusals;
+mod reload;
 mod tls;
 mod tunnels;
 mod uploads;

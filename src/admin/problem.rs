@@ -23,7 +23,7 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
-    header: Option<(HeaderName, Cow<'static, str>)>,
+    header: Option<Box<(HeaderName, Cow<'static, str>)>>,
     /// A further member, for programs.
     member: Option<Box<(&'static str, Value)>>,
 }
@@ -43,20 +43,20 @@ impl Problem {
     pub(super) fn method_not_allowed(allow: String) -> Self {
         let detail = "this path does not take this method; the header Allow names those that it does";
         let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
-        Self { header: Some((ALLOW, allow.into())), ..problem }
+        Self { header: Some(Box::new((ALLOW, allow.into()))), ..problem }
     }
 
     /// 401.
     pub(super) fn unauthorised() -> Self {
         let detail = "this call needs the header Authorization: Bearer with the token that admin.token names";
         let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorised", detail);
-        Self { header: Some((WWW_AUTHENTICATE, "Bearer realm=\"forgetgate\"".into())), ..problem }
+        Self { header: Some(Box::new((WWW_AUTHENTICATE, "Bearer realm=\"forgetgate\"".into()))), ..problem }
     }
 
     /// 503, to be tried again.
     pub(super) fn unavailable(code: &'static str, detail: &'static str) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-        Self { header: Some((RETRY_AFTER, "1".into())), ..problem }
+        Self { header: Some(Box::new((RETRY_AFTER, "1".into()))), ..problem }
     }
 
     /// With a further member.
@@ -78,7 +78,7 @@ impl Problem {
             members.insert(name.to_owned(), value);
         }
         let mut answer = text(self.status, "application/problem+json", body.to_string());
-        if let Some((name, value)) = self.header
+        if let Some((name, value)) = self.header.map(|header| *header)
             && let Ok(value) = HeaderValue::from_str(&value)
         {
             answer.headers_mut().insert(name, value);

@@ -57,7 +57,6 @@ impl Reloads {
         if stop.is_ok() { parts.state.config.config().limits.drain_timeout } else { Duration::ZERO }
     }
 
-    #[expect(clippy::infinite_loop, reason = "its end is that of the gate")]
     async fn reload(&mut self, parts: &mut Parts) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

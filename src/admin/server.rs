@@ -15,11 +15,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listener::{Listener, Stream};
+use super::listener::Listener;
 use super::problem::{Answer, Problem};
 use super::refusals::Refusals;
 use super::{State, router};
 use crate::telemetry::events;
+use crate::wire::Stream;
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 128;

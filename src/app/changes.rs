@@ -49,7 +49,19 @@ pub(super) fn need_restart(before: &Config, loaded: &Loaded) -> Vec<Fault> {
         let what = format!("has changed, which needs a restart: {in_force} is in force");
         loaded.fault(key, what, format!("{in_force}, or a restart of the gate with this file"))
     };
-    changed.iter().filter(at_start).map(fault).collect()
+    let mut faults: Vec<Fault> = changed.iter().filter(at_start).map(fault).collect();
+    for (nth, listen) in loaded.config.listen.iter().enumerate() {
+        let open = before.listen.iter().find(|was| was.address == listen.address);
+        if let Some(was) = open.filter(|was| was.socket_mode != listen.socket_mode) {
+            let what = format!("has changed, which needs a restart: {:04o} is in force", was.socket_mode);
+            faults.push(loaded.fault(
+                &format!("listen[{}].socket_mode", nth + 1),
+                what,
+                "the mode in force, or another path",
+            ));
+        }
+    }
+    faults
 }
 
 fn without_upstreams(config: &Config) -> Value {

@@ -9,6 +9,7 @@ mod ended;
 mod parts;
 mod reload;
 mod sites;
+pub mod supervisor;
 mod turn;
 
 use std::io;
@@ -19,13 +20,14 @@ use std::thread::JoinHandle;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 
-use self::parts::Parts;
+use self::parts::{Parts, Told};
 use self::reload::Reloads;
 pub use self::sites::SitesError;
 use crate::admin::InForce;
 use crate::config::{Address, Config, Source};
 use crate::store::{self, OpenError, StoreError};
 use crate::telemetry::{Registry, events};
+use crate::wire::Inherited;
 
 /// Why the gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +49,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A socket that was open before matches no listener: whoever calls there would never be answered.
+    #[error("a socket was handed over for {address}, and neither [[listen]] nor [admin] is configured for that")]
+    Unclaimed {
+        /// Where it is.
+        address: String,
+    },
     /// The system gave no thread or runtime.
     #[error("the system gives no thread")]
     Thread(#[source] io::Error),
@@ -62,6 +70,7 @@ impl StartError {
         matches!(
             self,
             Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+                | Self::Unclaimed { .. }
         )
     }
 }
@@ -69,8 +78,10 @@ impl StartError {
 /// A gate that runs. Stop it with [`Running::stop`]; dropping it cuts everything.
 #[derive(Debug)]
 pub struct Running {
-    /// Where callers come in, in the order of the configuration that it was started with; the ports are real.
+    /// Where callers come in over TCP, in the order of the configuration that it was started with; the ports are real.
     pub addresses: Vec<SocketAddr>,
+    /// The same, Unix sockets included.
+    pub listeners: Vec<Address>,
     /// Where the admin API is.
     pub admin: Address,
     /// Threads that serve.
@@ -88,19 +99,19 @@ pub struct Running {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    begin(config, None)
+    begin(config, None, Inherited::default())
 }
 
 /// The same for a configuration that `source` was last read as: it is read again when its files change, and when it is
-/// asked for.
+/// asked for. Listeners that are configured for the addresses of sockets that were open before take those.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub fn start_from(source: Source, config: Config) -> Result<Running, StartError> {
-    begin(config, Some(source))
+pub fn start_from(source: Source, config: Config, inherited: Inherited) -> Result<Running, StartError> {
+    begin(config, Some(source), inherited)
 }
 
-fn begin(config: Config, source: Option<Source>) -> Result<Running, StartError> {
+fn begin(config: Config, source: Option<Source>, inherited: Inherited) -> Result<Running, StartError> {
     let opened = store::open(&config.store)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let (built, told) = std::sync::mpsc::channel();
@@ -109,7 +120,7 @@ fn begin(config: Config, source: Option<Source>) -> Result<Running, StartError> 
     let control = move || {
         runtime.block_on(async move {
             let (reloads, in_force) = Reloads::new(source, &config);
-            match Parts::build(config, opened, in_force).await {
+            match Parts::build(config, opened, in_force, inherited).await {
                 Err(error) => drop(built.send(Err(error))),
                 Ok(mut parts) => {
                     drop(built.send(Ok(parts.told())));
@@ -121,9 +132,17 @@ fn begin(config: Config, source: Option<Source>) -> Result<Running, StartError> 
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(control).map_err(StartError::Thread)?;
     let told = told.recv().map_err(|_| StartError::Panicked)??;
-    let (addresses, admin, workers) = (told.addresses, told.admin, told.workers);
-    let (registry, in_force) = (told.registry, told.in_force);
-    Ok(Running { addresses, admin, workers, registry, in_force, stop: Some(stop), ended, thread: Some(thread) })
+    let Told { listeners, admin, workers, registry, in_force } = told;
+    let addresses = listeners.iter().filter_map(tcp).collect();
+    let (stop, thread) = (Some(stop), Some(thread));
+    Ok(Running { addresses, listeners, admin, workers, registry, in_force, stop, ended, thread })
+}
+
+const fn tcp(address: &Address) -> Option<SocketAddr> {
+    match address {
+        Address::Tcp(address) => Some(*address),
+        Address::Unix(_) => None,
+    }
 }
 
 impl Running {
@@ -152,7 +171,7 @@ impl Running {
 
 /// Says that a gate runs.
 pub fn announce(running: &Running) {
-    for address in &running.addresses {
+    for address in &running.listeners {
         events::Listening { what: "gate", address: &address.to_string() }.emit();
     }
     events::Listening { what: "admin", address: &running.admin.to_string() }.emit();

@@ -1,7 +1,5 @@
 //! What a gate that runs is made of, in the order in which it is built, and its end.
 
-use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +12,7 @@ use super::StartError;
 use super::access::Access;
 use super::ended::EndedMark;
 use super::sites::{self, Made};
+use super::supervisor;
 use crate::admin::{self, InForce, Readiness, State};
 use crate::barrier::Barrier;
 use crate::config::{Address, Config, Listen, OpenWebsockets};
@@ -22,6 +21,7 @@ use crate::listen::{self, Bound, Listening};
 use crate::proxy::{Routes, Shared};
 use crate::store::Opened;
 use crate::telemetry::{Registry, clock};
+use crate::wire::Inherited;
 
 /// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
 const LOST_MARGIN: Duration = Duration::from_secs(2);
@@ -84,7 +84,7 @@ impl Core {
 /// What those are told who started it.
 #[derive(Debug)]
 pub(super) struct Told {
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) listeners: Vec<Address>,
     pub(super) admin: Address,
     pub(super) workers: usize,
     pub(super) registry: Arc<Registry>,
@@ -93,7 +93,7 @@ pub(super) struct Told {
 
 /// A gate that runs: what a reload changes, and what has to be taken down again.
 pub(super) struct Parts {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<Address>,
     admin: Address,
     pub(super) registry: Arc<Registry>,
     pub(super) listening: Listening,
@@ -113,11 +113,16 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) async fn build(config: Config, opened: Opened, in_force: InForce) -> Result<Self, StartError> {
+    pub(super) async fn build(
+        config: Config,
+        opened: Opened,
+        in_force: InForce,
+        inherited: Inherited,
+    ) -> Result<Self, StartError> {
         let mark = EndedMark::of(&config.store);
         // A store that knows no upstream has never served.
         let cut_before = mark.take() && !opened.index.upstreams().await?.is_empty();
-        let built = Self::assemble(config, opened, in_force, (mark.clone(), cut_before)).await;
+        let built = Self::assemble(config, opened, in_force, (mark.clone(), cut_before, inherited)).await;
         if built.is_err() && !cut_before {
             // Nothing was let in, so there is nothing that the next start should reckon with.
             mark.set();
@@ -129,31 +134,27 @@ impl Parts {
         config: Config,
         opened: Opened,
         in_force: InForce,
-        (mark, cut_before): (EndedMark, bool),
+        (mark, cut_before, inherited): (EndedMark, bool, Inherited),
     ) -> Result<Self, StartError> {
         let core = Core::build(&config, &opened, cut_before).await?;
         let Core { registry, access, made, barrier, lost_until, eraser, shared } = core;
         let readiness = Readiness::new();
-        let listeners = readiness.awaits("listeners");
-        let failed = |address: &Address, source| StartError::Listen { address: address.to_string(), source };
-        let bound = |listen: &Listen| bind(listen).map_err(|source| failed(&listen.address, source));
-        let bound = config.listen.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
-        let admin_listener = admin::Listener::bind(&config.admin.address)
-            .await
-            .map_err(|source| failed(&config.admin.address, source))?;
-        let admin = admin_listener.local_address().map_err(StartError::Thread)?;
-        let addresses = bound.iter().map(|bound| bound.address).collect();
+        let awaited = readiness.awaits("listeners");
+        let (bound, admin_listener) = listeners(&config, inherited)?;
+        let admin = admin_listener.local_address().clone();
+        let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
-        drop(listeners);
+        drop(awaited);
         let (index, config) = (Arc::clone(&opened.index), Arc::new(in_force));
         let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
         let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
         let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
         let worker = eraser.clone();
         let work = tokio::spawn(async move { worker.run().await });
+        tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), admin_drain.clone()));
         registry.reloads().began();
         Ok(Self {
-            addresses,
+            listeners,
             admin,
             registry,
             listening,
@@ -174,7 +175,7 @@ impl Parts {
 
     pub(super) fn told(&self) -> Told {
         Told {
-            addresses: self.addresses.clone(),
+            listeners: self.listeners.clone(),
             admin: self.admin.clone(),
             workers: self.shared.workers,
             registry: Arc::clone(&self.registry),
@@ -207,10 +208,19 @@ pub(super) fn names(config: &Config) -> Vec<Arc<str>> {
     config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect()
 }
 
-pub(super) fn bind(listen: &Listen) -> io::Result<Bound> {
-    match &listen.address {
-        Address::Tcp(socket) => Bound::to(*socket, listen),
-        Address::Unix(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+/// Opens every place, or none.
+fn listeners(config: &Config, mut inherited: Inherited) -> Result<(Vec<Bound>, admin::Listener), StartError> {
+    let failed = |address: &Address| {
+        let address = address.to_string();
+        move |source| StartError::Listen { address, source }
+    };
+    let mut bind = |listen: &Listen| Bound::to(listen, &mut inherited).map_err(failed(&listen.address));
+    let bound = config.listen.iter().map(&mut bind).collect::<Result<Vec<_>, _>>()?;
+    let address = &config.admin.address;
+    let admin = admin::Listener::bind(address, &mut inherited).map_err(failed(address))?;
+    match inherited.left().next() {
+        Some(address) => Err(StartError::Unclaimed { address: address.to_string() }),
+        None => Ok((bound, admin)),
     }
 }
 

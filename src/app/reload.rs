@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::parts::Parts;
+use super::supervisor;
 use crate::admin::{Applied, Ask, InForce, RefusedFile, Reloaded, Standing};
 use crate::config::{Config, Fault, Loaded, Source, Warning};
 use crate::telemetry::{clock, events};
@@ -69,7 +70,13 @@ impl Reloads {
             while let Ok(further) = self.asked.try_recv() {
                 asks.push(further);
             }
+            if !asks.is_empty() {
+                supervisor::reloading();
+            }
             let Some(reloaded) = self.once(parts, !asks.is_empty()).await else { continue };
+            if !asks.is_empty() {
+                supervisor::ready();
+            }
             for ask in asks {
                 // Whoever does not wait any more is not told.
                 ask.send(reloaded.clone()).ok();

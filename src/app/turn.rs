@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::changes;
-use super::parts::{Parts, bind, names};
+use super::parts::{Parts, names};
 use super::sites::{self, Draft, Made, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
 use crate::listen::Prepared;
@@ -26,7 +26,7 @@ impl Parts {
         let drafts = self.drafts(&loaded.config).await;
         let (drafts, failed) = parted(drafts);
         faults.extend(failed.iter().map(|error| fault_of(error, loaded)));
-        let prepared = self.listening.prepare(&loaded.config.listen, bind);
+        let prepared = self.listening.prepare(&loaded.config.listen);
         let prepared = match prepared {
             Ok(prepared) if faults.is_empty() => prepared,
             Ok(_) => return Err(faults),

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{self, Running, StartError};
+use crate::app::{self, Running, StartError, supervisor};
 use crate::config::{Engine, Source};
 use crate::telemetry::{self, chain, events};
+use crate::wire::Inherited;
 
 /// The configuration was refused.
 const CONFIG_REFUSED: u8 = 3;
@@ -31,6 +32,13 @@ pub fn run(path: &Path) -> ExitCode {
             return ExitCode::from(CONFIG_REFUSED);
         }
     };
+    let inherited = match Inherited::from_environment() {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            say(&format!("forgetgate: a socket that was handed over cannot be used: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let _logging = match telemetry::init_logging(&loaded.config.log) {
         Ok(guard) => guard,
         Err(error) => return failed(&error),
@@ -42,10 +50,11 @@ pub fn run(path: &Path) -> ExitCode {
         events::Warned { what: "store.engine is memory: what is recorded is gone when the gate stops" }.emit();
     }
     let upstreams = loaded.config.upstreams.len() as u64;
-    match app::start_from(source, loaded.config) {
+    match app::start_from(source, loaded.config, inherited) {
         Ok(running) => {
             events::Started { version: env!("CARGO_PKG_VERSION"), workers: running.workers as u64, upstreams }.emit();
             app::announce(&running);
+            supervisor::ready();
             until_stopped(running, signals)
         }
         Err(error) if error.is_config() => {
@@ -91,6 +100,7 @@ impl Signals {
 
 fn until_stopped(running: Running, signals: Signals) -> ExitCode {
     signals.until_stop(&running);
+    supervisor::stopping();
     events::Draining { in_flight: running.in_flight() }.emit();
     let whole = running.stop();
     events::Drained { graceful: whole }.emit();

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Secret,
-    SecretSource, Store, Upstream, format_duration, format_size,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Listen, Log, LogFormat, OpenWebsockets,
+    Secret, SecretSource, Store, Upstream, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -15,7 +15,7 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> Value {
         json!({
-            "listen": self.listen.iter().map(|listen| json!({ "address": listen.address.to_string() })).collect::<Vec<_>>(),
+            "listen": self.listen.iter().map(listener).collect::<Vec<_>>(),
             "process": { "workers": self.workers.map_or_else(|| json!("auto"), |workers| json!(workers)) },
             "log": log(&self.log),
             "admin": admin(&self.admin),
@@ -77,6 +77,21 @@ impl Authorize {
 fn limits(limits: &Limits) -> Value {
     let value = |value: String| value.parse::<u64>().map_or_else(|_| json!(value), |number| json!(number));
     limits.rows().into_iter().map(|(key, written)| (key.to_owned(), value(written))).collect()
+}
+
+fn listener(listen: &Listen) -> Value {
+    let proxies = match listen.proxy_protocol.as_ref().map(|protocol| protocol.from.as_slice()) {
+        None => json!(false),
+        Some([]) => json!(true),
+        Some(from) => json!({ "from": from.iter().map(ToString::to_string).collect::<Vec<_>>() }),
+    };
+    match &listen.address {
+        Address::Tcp(address) => json!({ "address": address.to_string(), "proxy_protocol": proxies }),
+        unix @ Address::Unix(_) => {
+            let mode = format!("{:04o}", listen.socket_mode);
+            json!({ "address": unix.to_string(), "socket_mode": mode, "proxy_protocol": proxies })
+        }
+    }
 }
 
 fn log(log: &Log) -> Value {

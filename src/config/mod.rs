@@ -8,6 +8,7 @@ mod defaults;
 mod describe;
 mod fault;
 mod file;
+mod ip_range;
 mod listen;
 mod load;
 mod nearest;
@@ -24,7 +25,8 @@ use std::time::Duration;
 
 pub use self::changed::Files;
 pub use self::fault::{Fault, Warning};
-pub use self::listen::{Address, Listen, ListenMode};
+pub use self::ip_range::{IpRange, NoRange};
+pub use self::listen::{Address, Listen, ListenMode, ProxyProtocol};
 pub use self::load::load;
 pub use self::parse::parse;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};

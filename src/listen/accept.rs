@@ -1,25 +1,20 @@
 //! Accepting: one task a listener, sockets dealt out to the workers in turn.
 
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::arrival::Door;
 use super::room::Room;
+use super::socket::Socket;
 use super::worker::{Handed, Order};
-use crate::config::Listen;
+use crate::config::{Address, Listen};
 use crate::telemetry::events;
-use crate::wire::Peer;
-
-/// Connections that the kernel may keep waiting.
-const BACKLOG: i32 = 4096;
+use crate::wire::{Inherited, Opened, Peer};
 
 /// After the system could not give a socket (no descriptors left), accepting rests for so long.
 const REST: Duration = Duration::from_millis(50);
@@ -27,26 +22,24 @@ const REST: Duration = Duration::from_millis(50);
 /// A listener that is bound and not yet accepted on.
 #[derive(Debug)]
 pub struct Bound {
-    listener: StdTcpListener,
+    opened: Opened,
     door: Arc<Door>,
-    /// Where it listens; the port is real, also if 0 was asked for.
-    pub address: SocketAddr,
 }
 
 impl Bound {
-    /// Binds an address.
+    /// Opens the place that is configured, or takes it from what was open already.
     ///
     /// # Errors
     /// The system's: taken, not ours, not allowed.
-    pub fn to(address: SocketAddr, listen: &Listen) -> std::io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = StdTcpListener::from(socket);
-        let address = listener.local_addr()?;
-        Ok(Self { listener, door: Arc::new(Door { listen: listen.clone() }), address })
+    pub fn to(listen: &Listen, inherited: &mut Inherited) -> std::io::Result<Self> {
+        let opened = Opened::at(&listen.address, listen.socket_mode, inherited)?;
+        Ok(Self { opened, door: Arc::new(Door { listen: listen.clone() }) })
+    }
+
+    /// Where it listens; the port is real, also if 0 was asked for.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.opened.address
     }
 }
 
@@ -90,7 +83,7 @@ impl Acceptor {
         let door = Arc::new(ArcSwap::new(Arc::clone(&bound.door)));
         let (going, stopped) = watch::channel(());
         let accepting = Accepting { number, door: Arc::clone(&door), room: room.clone(), dealer: Arc::clone(dealer) };
-        tokio::spawn(accept(bound, accepting, stopped));
+        tokio::spawn(accept(bound.opened, accepting, stopped));
         Self { number, listen, door, _going: going }
     }
 
@@ -110,11 +103,11 @@ struct Accepting {
 }
 
 /// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers.
-async fn accept(bound: Bound, accepting: Accepting, mut stopped: watch::Receiver<()>) {
+async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiver<()>) {
     let Accepting { number, door, room, dealer } = accepting;
-    let address = bound.address.to_string();
+    let address = opened.address.to_string();
     let failed = |error: &std::io::Error| events::AcceptFailed { address: &address, error: &error.to_string() }.emit();
-    let listener = match TcpListener::from_std(bound.listener) {
+    let listener = match opened.listen() {
         Ok(listener) => listener,
         Err(error) => return failed(&error),
     };
@@ -131,9 +124,9 @@ async fn accept(bound: Bound, accepting: Accepting, mut stopped: watch::Receiver
         };
         let Some((accepted, permit)) = accepted else { return };
         match accepted {
-            Ok((socket, peer)) => {
-                if let Some(socket) = plain(socket) {
-                    let (door, peer) = (door.load_full(), Peer::at(peer.ip()));
+            Ok((stream, from)) => {
+                if let Some(socket) = Socket::of(stream) {
+                    let (door, peer) = (door.load_full(), from.map_or_else(Peer::default, Peer::at));
                     dealer.deal(Handed { socket, peer, door, listener: number, permit });
                 }
             }
@@ -143,10 +136,4 @@ async fn accept(bound: Bound, accepting: Accepting, mut stopped: watch::Receiver
             }
         }
     }
-}
-
-/// A socket that no runtime holds, so that a worker's may: small answers leave at once.
-fn plain(socket: TcpStream) -> Option<std::net::TcpStream> {
-    socket.set_nodelay(true).ok()?;
-    socket.into_std().ok()
 }

@@ -5,7 +5,9 @@ mod accept;
 mod arrival;
 mod connection;
 mod current;
+mod proxy_header;
 mod room;
+mod socket;
 mod worker;
 
 use std::io::Result;
@@ -25,6 +27,7 @@ use crate::config::Listen;
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
 use crate::telemetry::Registry;
+use crate::wire::Inherited;
 
 /// How long a worker may take to turn to a new configuration: it does so between two steps of its requests.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -82,11 +85,7 @@ impl Listening {
     ///
     /// # Errors
     /// Each that cannot be bound, by its place among the listeners.
-    pub fn prepare(
-        &self,
-        listens: &[Listen],
-        bind: impl Fn(&Listen) -> Result<Bound>,
-    ) -> std::result::Result<Prepared, Vec<(usize, std::io::Error)>> {
+    pub fn prepare(&self, listens: &[Listen]) -> std::result::Result<Prepared, Vec<(usize, std::io::Error)>> {
         let (mut places, mut failed) = (Vec::new(), Vec::new());
         let mut open: Vec<&Acceptor> = self.acceptors.iter().collect();
         for (nth, listen) in listens.iter().enumerate() {
@@ -95,7 +94,7 @@ impl Listening {
                 places.push(Place::Open(open.remove(at).number, listen.clone(), door));
                 continue;
             }
-            match bind(listen) {
+            match Bound::to(listen, &mut Inherited::default()) {
                 Ok(bound) => places.push(Place::Bound(bound)),
                 Err(error) => failed.push((nth, error)),
             }

@@ -105,6 +105,7 @@ impl Gate {
     /// To be called a few times a second: moves the clock that needs no system call, closes what has been idle.
     pub fn tick(&self) {
         self.worker.unix_now.set(clock::unix_now());
+        self.counters.pulse();
         let now = Instant::now();
         self.pools.iter().flatten().for_each(|pool| pool.prune(now));
     }

@@ -78,7 +78,7 @@ pub(super) fn kind(name: &[u8]) -> Kind {
 }
 
 /// Headers by which frameworks let a `POST` mean another method.
-const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+pub(super) const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// The old opt-out header: read as the caller's wish, never forwarded.
 pub(super) const LEGACY_OPT_OUT: &str = "x-wdc-pl-opt-out";

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
 use super::figures::{LastError, UpstreamFigures};
+use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 
@@ -268,6 +269,8 @@ struct OfWorker {
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
     closed: Counter,
+    turned_away: Row<{ TurnedAway::ALL.len() }>,
+    pulse: Counter,
 }
 
 impl WorkerCounters {
@@ -301,6 +304,24 @@ impl WorkerCounters {
     /// A caller's connection has ended.
     pub fn connection_closed(&self) {
         self.of_worker.closed.bump();
+    }
+
+    /// A connection was closed before anything was asked over it.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.of_worker.turned_away.bump(why as usize);
+    }
+
+    /// The worker is alive.
+    pub fn pulse(&self) {
+        self.of_worker.pulse.bump();
+    }
+
+    pub(super) fn pulses(&self) -> u64 {
+        self.of_worker.pulse.read()
+    }
+
+    pub(super) fn turned_away_to(&self, sums: &mut [u64; TurnedAway::ALL.len()]) {
+        self.of_worker.turned_away.add_to(sums);
     }
 
     pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::counters::FailureKind;
+use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 
@@ -107,6 +108,8 @@ pub struct GateFigures {
     pub connections_opened: u64,
     /// Callers' connections open at this moment.
     pub connections_open: u64,
+    /// Connections of which no request was read, by the place of the reason in [`TurnedAway::ALL`].
+    pub turned_away: [u64; TurnedAway::ALL.len()],
     /// Refused before an upstream was known, by the place of the code in [`Code::ALL`].
     pub unrouted: [u64; Code::ALL.len()],
     /// Access lines that were not written because too many were waiting.

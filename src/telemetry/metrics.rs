@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry as Families;
 use super::counters::FailureKind;
 use super::figures::UpstreamFigures;
 use super::registry::Registry;
+use super::turned_away::TurnedAway;
 use crate::domain::refusal::Code;
 
 /// `Content-Type` of [`Registry::render`].
@@ -137,6 +138,10 @@ impl Scrape {
         })?;
         page.gauge("forgetgate_connections_open", "Connections from callers that are open", |family| {
             family.encode_gauge(&gate.connections_open)
+        })?;
+        page.counter("forgetgate_connections_turned_away", "Connections of which no request was read", |family| {
+            let counts = TurnedAway::ALL.into_iter().zip(gate.turned_away);
+            counts.into_iter().try_for_each(|(why, count)| sample(family, &[("code", why.as_str())], count))
         })?;
         page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {
             sample(family, &[], gate.access_lines_dropped)

@@ -14,6 +14,7 @@ mod logging;
 mod metrics;
 mod registry;
 mod reloads;
+mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
 pub use self::clock::{from_rfc3339, rfc3339, unix_now};
@@ -24,6 +25,7 @@ pub use self::logging::{LogGuard, LoggingError, change as change_logging, init a
 pub use self::metrics::{CONTENT_TYPE as METRICS_TYPE, Gauge};
 pub use self::registry::Registry;
 pub use self::reloads::ReloadCounters;
+pub use self::turned_away::TurnedAway;
 
 /// An error with all that is behind it on one line, outermost first.
 #[must_use]

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use forgetgate::config::{BaseUrl, UpstreamTls};
-use forgetgate::upstream::{Bounds, ConnectError, Connector, RootsError, Stage, Stream, TlsFault, call};
+use forgetgate::upstream::{Bounds, ConnectError, Connector, RootsError, Stage, TlsFault, call};
+use forgetgate::wire::Stream;
 use http::Request;
 use http_body_util::Full;
 use rcgen::date_time_ymd;

@@ -1,7 +1,7 @@
 //! What a good file means: the gate, its upstreams, its bounds, and what their services cannot do.
 
 use super::table::{paragraph, table};
-use crate::config::{Config, Engine, Limits, Upstream, format_duration, format_size};
+use crate::config::{Address, Config, Engine, IpRange, Limits, Listen, Upstream, format_duration, format_size};
 use crate::domain::profile::Profile;
 
 pub(super) fn gate(config: &Config) -> String {
@@ -17,7 +17,7 @@ pub(super) fn gate(config: &Config) -> String {
     };
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
     let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
-    let lines = config.listen.iter().map(|listen| ("listens at", listen.address.to_string())).chain([
+    let lines = config.listen.iter().map(|listen| ("listens at", listener(listen))).chain([
         ("admin at", format!("{} ({token})", admin.address)),
         ("workers", workers),
         ("store", store_at),
@@ -25,6 +25,22 @@ pub(super) fn gate(config: &Config) -> String {
         ("its cache", cache),
     ]);
     lines.map(|(what, value)| format!(" {what:<12}{value}\n")).collect()
+}
+
+fn listener(listen: &Listen) -> String {
+    let mode = match listen.address {
+        Address::Unix(_) => format!(" (mode {:04o})", listen.socket_mode),
+        Address::Tcp(_) => String::new(),
+    };
+    let proxies = listen.proxy_protocol.as_ref().map(|protocol| match protocol.from.as_slice() {
+        [] => ", each connection with a PROXY header, which is believed".to_owned(),
+        from => format!(", each connection with a PROXY header, from {}", listed(from)),
+    });
+    format!("{}{mode}{}", listen.address, proxies.unwrap_or_default())
+}
+
+fn listed(ranges: &[IpRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Two lines each, so that an address can be copied whole.

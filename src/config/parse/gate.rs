@@ -1,33 +1,34 @@
 //! `[[listen]]`, `[process]`, `[log]` and `[admin]`.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use tracing_subscriber::EnvFilter;
 
 use super::super::file::{Table, Value};
-use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat};
+use super::super::{Admin, Listen, ListenMode, Log, LogFormat};
 use super::outside::{Outside, Unreadable};
+use super::{proxies, sockets};
 
-const ADDRESS_FORM: &str = "an IP address and a port, such as \"127.0.0.1:8080\"";
+const ADDRESS_FORM: &str = "an IP address and a port (\"127.0.0.1:8080\"), or \"unix:\" and an absolute path";
+pub(super) const LISTEN_FORM: &str = "[[listen]] with address = \"127.0.0.1:8080\"";
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 pub(super) fn listen(root: &Table<'_>) -> Vec<Listen> {
-    let form = "[[listen]] with address = \"127.0.0.1:8080\"";
-    let entries = root.need("listen", form).map_or_else(Vec::new, |value| value.list(form));
-    entries.iter().filter_map(|entry| listener(&entry.table(form)?)).collect()
+    let entries = root.need("listen", LISTEN_FORM).map_or_else(Vec::new, |value| value.list(LISTEN_FORM));
+    entries.iter().filter_map(|entry| listener(&entry.table(LISTEN_FORM)?)).collect()
 }
 
 fn listener(table: &Table<'_>) -> Option<Listen> {
-    let address = table.need("address", ADDRESS_FORM).and_then(|value| address(&value));
+    let address = table.need("address", ADDRESS_FORM).and_then(|value| sockets::address(&value, ADDRESS_FORM));
     if let Some(mode) = table.get("mode") {
         mode.choice(&[("reverse", ListenMode::Reverse)], &["transparent", "forward"]);
     }
     table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
-    off_for_now(table, "proxy_protocol", &[]);
+    let proxy_protocol = table.get("proxy_protocol").and_then(|value| proxies::believed(&value));
+    let socket_mode = sockets::mode(table, address.as_ref());
     off_for_now(table, "http2", &["off"]);
     table.close();
-    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, http2: false })
+    address.map(|address| Listen { address, mode: ListenMode::Reverse, socket_mode, proxy_protocol, http2: false })
 }
 
 /// A switch of a later version: off is what this one does.
@@ -39,19 +40,6 @@ pub(super) fn off_for_now(table: &Table<'_>, key: &'static str, words_for_off: &
     } else if value.flag() == Some(true) {
         value.fault("true is not yet supported", "false, or leave it out");
     }
-}
-
-fn address(value: &Value<'_>) -> Option<Address> {
-    let text = value.text(ADDRESS_FORM)?;
-    if text.starts_with("unix:") {
-        value.fault("Unix sockets are not yet supported", ADDRESS_FORM);
-        return None;
-    }
-    let address = text.parse::<SocketAddr>();
-    if address.is_err() {
-        value.fault("is no address to listen at", ADDRESS_FORM);
-    }
-    address.ok().map(Address::Tcp)
 }
 
 /// `None` is "auto".
@@ -107,7 +95,7 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
         return admin;
     };
     let written = table.get("address");
-    admin.address = written.and_then(|value| address(&value)).unwrap_or(admin.address);
+    admin.address = written.and_then(|value| sockets::address(&value, ADDRESS_FORM)).unwrap_or(admin.address);
     let token = table.get("token");
     admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
     table.not_yet("tls", "leave it out, and keep the admin listener on loopback or a private network");

@@ -13,8 +13,10 @@ mod limits;
 mod outside;
 mod policy;
 mod profiles;
+mod proxies;
 mod require;
 mod route;
+mod sockets;
 mod store;
 mod upstream;
 
@@ -91,6 +93,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     let drafts = upstream::upstreams(root, &common, &profiles, outside);
     root.close();
     across::listeners(root, &listen, &admin, &erasure);
+    proxies::check(root, &listen, &erasure);
     across::upstreams(&drafts);
     across::authority(&drafts, &erasure);
     policy::derive_is_used(root, &common, &drafts);

@@ -39,7 +39,7 @@ fn ask_all(client: &mut Client) {
         200 => assert_eq!(only_second.text(), "two customer_id=bert"),
         _ => only_second.assert_refused(404, "upstream_unknown"),
     }
-    let moved = client.ask(format!("GET /moving/v1/workspaces HTTP/1.1\r\nHost: gate\r\n\r\n"));
+    let moved = client.ask("GET /moving/v1/workspaces HTTP/1.1\r\nHost: gate\r\n\r\n");
     assert!(["three ", "four "].contains(&moved.text().as_str()), "{} {}", moved.head, moved.text());
     let large = client
         .ask(format!("GET /one/v1/workspaces HTTP/1.1\r\nHost: gate\r\nX-Large: {}\r\n\r\n", "x".repeat(12 * 1024)));

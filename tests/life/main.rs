@@ -12,6 +12,7 @@ mod durable;
 mod kill;
 mod limits;
 mod memory;
+mod mixed;
 mod races;
 mod store;
 mod stragglers;

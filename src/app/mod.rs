@@ -25,6 +25,7 @@ use self::reload::Reloads;
 pub use self::sites::SitesError;
 use crate::admin::InForce;
 use crate::config::{Address, Config, Source};
+use crate::listen::CaError;
 use crate::store::{self, OpenError, StoreError};
 use crate::telemetry::{Registry, events};
 use crate::wire::Inherited;
@@ -66,12 +67,16 @@ pub enum StartError {
 impl StartError {
     /// Is the configuration to blame?
     #[must_use]
-    pub const fn is_config(&self) -> bool {
-        matches!(
-            self,
-            Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
-                | Self::Unclaimed { .. }
-        )
+    pub fn is_config(&self) -> bool {
+        match self {
+            Self::Sites(error) => {
+                matches!(error, SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+            }
+            // What the file names beside the address.
+            Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<CaError>()),
+            Self::Unclaimed { .. } => true,
+            Self::Store(_) | Self::StoreUse(_) | Self::Thread(_) | Self::Panicked => false,
+        }
     }
 }
 

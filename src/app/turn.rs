@@ -10,8 +10,8 @@ use super::changes;
 use super::parts::{Parts, names};
 use super::sites::{self, Draft, Made, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
-use crate::listen::Prepared;
-use crate::proxy::{Routes, Shared};
+use crate::listen::{CaError, Prepared};
+use crate::proxy::Shared;
 use crate::telemetry::{chain, change_logging, events};
 
 impl Parts {
@@ -31,10 +31,7 @@ impl Parts {
             Ok(prepared) if faults.is_empty() => prepared,
             Ok(_) => return Err(faults),
             Err(failed) => {
-                faults.extend(failed.into_iter().map(|(nth, error)| {
-                    let key = format!("listen[{}].address", nth + 1);
-                    loaded.fault(&key, format!("cannot be listened at: {error}"), "an address that is free and ours")
-                }));
+                faults.extend(failed.into_iter().map(|(nth, error)| fault_of_listener(nth, &error, loaded)));
                 faults.sort();
                 return Err(faults);
             }
@@ -88,7 +85,7 @@ impl Parts {
         self.eraser.reconfigure(sites.clone(), config.erasure.clone(), config.limits.response_timeout);
         self.barrier.set_straggle(config.limits.response_timeout);
         self.shared = Arc::new(Shared {
-            routes: Routes::new(&sites, &slots),
+            routes: self.shared.routes.next(&sites, &slots),
             sites,
             slots,
             barrier: Arc::clone(&self.barrier),
@@ -114,6 +111,16 @@ fn parted<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<E>) {
         }
     }
     (good, bad)
+}
+
+fn fault_of_listener(nth: usize, error: &std::io::Error, loaded: &Loaded) -> Fault {
+    let said = chain(error);
+    if error.get_ref().is_some_and(|inner| inner.is::<CaError>()) {
+        let right = "an authority's certificate and its key, as `forgetgate ca init` makes them";
+        return loaded.fault(&format!("listen[{}].ca", nth + 1), said, right);
+    }
+    let what = format!("cannot be listened at: {said}");
+    loaded.fault(&format!("listen[{}].address", nth + 1), what, "an address that is free and ours")
 }
 
 /// At the place in the file that it is about.

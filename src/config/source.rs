@@ -1,5 +1,5 @@
-//! The configuration's file, and the files that it names and that are read only with it: profiles, and the roots of
-//! upstreams. Secrets are not among them: those are read again by themselves.
+//! The configuration's file, and the files that it names and that are read only with it: profiles, the roots of upstreams,
+//! the authorities of listeners. Secrets are not among them: those are read again by themselves.
 //!
 //! Files are looked at before they are read. What changes in between is read as it is then, and seen as a change once
 //! more, which costs a reload that changes nothing; the other way round a change could be missed.
@@ -86,8 +86,9 @@ impl Source {
 
 impl Named {
     fn by(config: &Config) -> Self {
-        let mut files: Vec<PathBuf> =
-            config.upstreams.iter().flat_map(|upstream| upstream.tls.files()).cloned().collect();
+        let of_upstreams = config.upstreams.iter().flat_map(|upstream| upstream.tls.files());
+        let of_listeners = config.listen.iter().flat_map(|listen| listen.files());
+        let mut files: Vec<PathBuf> = of_upstreams.chain(of_listeners).cloned().collect();
         files.sort();
         files.dedup();
         Self { profiles_dir: config.profiles_dir.clone(), files }

@@ -23,17 +23,18 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Bound {
     opened: Opened,
-    door: Arc<Door>,
+    pub(super) door: Arc<Door>,
 }
 
 impl Bound {
     /// Opens the place that is configured, or takes it from what was open already.
     ///
     /// # Errors
-    /// The system's: taken, not ours, not allowed.
+    /// The system's: taken, not ours, not allowed; or a [`super::CaError`] in it, of the listener's authority.
     pub fn to(listen: &Listen, inherited: &mut Inherited) -> std::io::Result<Self> {
+        let door = Arc::new(Door::of(listen).map_err(std::io::Error::other)?);
         let opened = Opened::at(&listen.address, listen.socket_mode, inherited)?;
-        Ok(Self { opened, door: Arc::new(Door { listen: listen.clone() }) })
+        Ok(Self { opened, door })
     }
 
     /// Where it listens; the port is real, also if 0 was asked for.
@@ -69,28 +70,29 @@ impl Dealer {
 pub(super) struct Acceptor {
     /// Its number: no other ever has it.
     pub(super) number: u64,
-    /// As configured.
-    pub(super) listen: Listen,
     /// What is spoken there, for those who come from now on.
-    pub(super) door: Arc<ArcSwap<Door>>,
+    door: Arc<ArcSwap<Door>>,
     _going: watch::Sender<()>,
 }
 
 impl Acceptor {
     /// Begins to accept. To be called within the runtime that accepts.
     pub(super) fn start(number: u64, bound: Bound, room: &Room, dealer: &Arc<Dealer>) -> Self {
-        let listen = bound.door.listen.clone();
         let door = Arc::new(ArcSwap::new(Arc::clone(&bound.door)));
         let (going, stopped) = watch::channel(());
         let accepting = Accepting { number, door: Arc::clone(&door), room: room.clone(), dealer: Arc::clone(dealer) };
         tokio::spawn(accept(bound.opened, accepting, stopped));
-        Self { number, listen, door, _going: going }
+        Self { number, door, _going: going }
     }
 
     /// The same socket under another configuration.
-    pub(super) fn speaking(self, listen: Listen, door: Arc<Door>) -> Self {
+    pub(super) fn speak(&self, door: Arc<Door>) {
         self.door.store(door);
-        Self { listen, ..self }
+    }
+
+    /// What is spoken there now.
+    pub(super) fn door(&self) -> Arc<Door> {
+        self.door.load_full()
     }
 }
 

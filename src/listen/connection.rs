@@ -4,14 +4,17 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
+use super::arrival::Door;
 use super::current::Current;
+use super::forward;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
-use crate::proxy::{self, Caller, EraseCall, Handled, Hop, Onward, OwnAnswer};
+use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
 use crate::wire::{Link, Peer, Stream, Watch};
 
 /// Beyond the bound of heads so much is read: then the answer says what was wrong.
@@ -30,6 +33,15 @@ pub(super) struct Serving {
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
+    /// Where it came in.
+    pub(super) door: Arc<Door>,
+}
+
+impl Serving {
+    /// The gate in force, for what begins now.
+    pub(super) fn gate(&self) -> Rc<Gate> {
+        self.current.gate()
+    }
 }
 
 /// What came instead of a request.
@@ -45,20 +57,26 @@ enum NoHead {
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: Stream, serving: Serving) {
     let watch = Rc::clone(&serving.watch);
-    let mut requests = pin!(requests(socket, serving));
+    watched(&watch, requests(Link::new(socket), serving)).await;
+}
+
+/// Goes on with a connection until its watch ends it.
+pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
+    let mut step = pin!(step);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());
         if watch.is_ending() {
             return Poll::Ready(());
         }
         // How a connection ended is in its requests' log lines.
-        requests.as_mut().poll(cx)
+        step.as_mut().poll(cx)
     })
     .await;
 }
 
-async fn requests(socket: Stream, serving: Serving) {
-    let (mut link, mut head) = (Link::new(socket), Head::default());
+/// Handles requests, one after the other.
+pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
+    let mut head = Head::default();
     let sending = loop {
         serving.watch.idle();
         let mut looked_at = 0;
@@ -68,13 +86,15 @@ async fn requests(socket: Stream, serving: Serving) {
             Err(fault) => {
                 serving.watch.request();
                 let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
-                let answer = proxy::refuse_head(&serving.current.gate(), fault);
+                let answer = proxy::refuse_head(&serving.gate(), fault);
                 let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
-                write(&mut link, &serving, &answer, hop).await;
-                break true;
+                return finish(link, &answer, hop, &serving).await;
             }
         }
         serving.watch.request();
+        if forward::is_asked(&head, &serving) {
+            return Box::pin(forward::connect(link, &head, serving)).await;
+        }
         // Boxed, so that a connection on which nothing is going on stays small.
         match Box::pin(request(&mut link, &head, &serving)).await {
             // A stop may have come meanwhile.
@@ -88,6 +108,16 @@ async fn requests(socket: Stream, serving: Serving) {
             Onward::CloseSending => break true,
         }
     };
+    end(link, sending, &serving).await;
+}
+
+/// Writes a connection's last answer to a client that may still be sending.
+pub(super) async fn finish(mut link: Link<Stream>, answer: &OwnAnswer, hop: Hop, serving: &Serving) {
+    write(&mut link, serving, answer, hop).await;
+    end(link, true, serving).await;
+}
+
+async fn end(mut link: Link<Stream>, sending: bool, serving: &Serving) {
     if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {
         serving.watch.linger();
         let mut thrown_away = 0;
@@ -99,7 +129,7 @@ async fn requests(socket: Stream, serving: Serving) {
 async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
     let mut caller = Caller { link, watch: &serving.watch, peer: &serving.peer };
-    let gate = serving.current.gate();
+    let gate = serving.gate();
     let answer = match proxy::handle(&gate, head, &mut caller, hop).await {
         Handled::Passed(onward) => return onward,
         Handled::Own(answer) => answer,
@@ -123,7 +153,7 @@ fn poll_head(
     looked_at: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), NoHead>> {
-    let bytes_max = serving.current.gate().limits().header_bytes_max + ABOVE_OUR_BOUND;
+    let bytes_max = serving.gate().limits().header_bytes_max + ABOVE_OUR_BOUND;
     loop {
         // A head ends with a line: while none does, a slow one is not read again and again from its beginning.
         let news = link.input.data().get(*looked_at..).unwrap_or_default();
@@ -169,7 +199,7 @@ fn poll_linger(link: &mut Link<Stream>, thrown_away: &mut usize, cx: &mut Contex
 
 async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
     let delete = DeleteCall {
-        site: std::sync::Arc::clone(&call.destination.site),
+        site: Arc::clone(&call.destination.site),
         api: call.api,
         path: call.path.clone(),
         query: call.query.clone(),

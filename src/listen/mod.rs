@@ -2,12 +2,19 @@
 //! or erasure, and the end is in order.
 
 mod accept;
+mod addresses;
 mod arrival;
 mod connection;
 mod current;
+mod forward;
+mod hello;
+mod intercept;
+mod original;
 mod proxy_header;
+mod redirected;
 mod room;
 mod socket;
+mod tunnel;
 mod worker;
 
 use std::io::Result;
@@ -21,12 +28,13 @@ use tokio::time::{Instant, timeout};
 pub use self::accept::Bound;
 use self::accept::{Acceptor, Dealer};
 use self::arrival::Door;
+pub use self::intercept::{CaError, MadeCa, SecretPem, make_ca};
 use self::room::Size;
 use self::worker::{Making, Order, Reload};
 use crate::config::Listen;
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
-use crate::telemetry::Registry;
+use crate::telemetry::{Registry, events};
 use crate::wire::Inherited;
 
 /// How long a worker may take to turn to a new configuration: it does so between two steps of its requests.
@@ -51,7 +59,7 @@ pub struct Prepared(Vec<Place>);
 #[derive(Debug)]
 enum Place {
     /// It is accepted on already; what is spoken there may be new.
-    Open(u64, Listen, Arc<Door>),
+    Open(u64, Arc<Door>),
     /// It is bound and not yet accepted on.
     Bound(Bound),
 }
@@ -70,8 +78,25 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
     let dealer = Dealer::new(workers.iter().map(|(orders, _)| orders.clone()).collect());
     let size = Size::new(shared.limits.connections_max);
     let mut listening = Listening { workers, acceptors: Vec::new(), dealer, size, next: 0 };
+    bound.iter().for_each(|bound| warn_of_disbelief(&bound.door, shared));
     listening.acceptors = bound.into_iter().map(|bound| listening.accept(bound)).collect();
     Ok(listening)
+}
+
+/// A listener's authority may be for other hosts than those that the upstreams name today, or its time may be over.
+fn warn_of_disbelief(door: &Door, shared: &Shared) {
+    for (host, why) in door.disbelieved(shared.routes.hosts()) {
+        let address = &door.listen.address;
+        let what = format!("at {address} TLS to {host} will fail, since clients do not believe its ca about it: {why}");
+        events::Warned { what: &what }.emit();
+    }
+}
+
+/// What is spoken at an open place from now on: as before, where nothing about it has changed.
+fn again(acceptor: &Acceptor, listen: &Listen) -> Result<Place> {
+    let door = acceptor.door();
+    let door = if door.is_of(listen) { door } else { Arc::new(Door::of(listen).map_err(std::io::Error::other)?) };
+    Ok(Place::Open(acceptor.number, door))
 }
 
 impl Listening {
@@ -84,18 +109,18 @@ impl Listening {
     /// keep their socket, the others are bound.
     ///
     /// # Errors
-    /// Each that cannot be bound, by its place among the listeners.
+    /// Each that cannot be had, by its place among the listeners: the system's errors, or a [`CaError`] in one.
     pub fn prepare(&self, listens: &[Listen]) -> std::result::Result<Prepared, Vec<(usize, std::io::Error)>> {
         let (mut places, mut failed) = (Vec::new(), Vec::new());
         let mut open: Vec<&Acceptor> = self.acceptors.iter().collect();
         for (nth, listen) in listens.iter().enumerate() {
-            if let Some(at) = open.iter().position(|acceptor| acceptor.listen.address == listen.address) {
-                let door = Arc::new(Door { listen: listen.clone() });
-                places.push(Place::Open(open.remove(at).number, listen.clone(), door));
-                continue;
-            }
-            match Bound::to(listen, &mut Inherited::default()) {
-                Ok(bound) => places.push(Place::Bound(bound)),
+            let at = open.iter().position(|acceptor| acceptor.door().listen.address == listen.address);
+            let place = match at.map(|at| open.remove(at)) {
+                Some(acceptor) => again(acceptor, listen),
+                None => Bound::to(listen, &mut Inherited::default()).map(Place::Bound),
+            };
+            match place {
+                Ok(place) => places.push(place),
                 Err(error) => failed.push((nth, error)),
             }
         }
@@ -109,15 +134,16 @@ impl Listening {
         for place in prepared.0 {
             let acceptor = match place {
                 Place::Bound(bound) => Some(self.accept(bound)),
-                Place::Open(number, listen, door) => {
+                Place::Open(number, door) => {
                     let at = before.iter().position(|acceptor| acceptor.number == number);
-                    at.map(|at| before.remove(at)).map(|acceptor| acceptor.speaking(listen, door))
+                    at.map(|at| before.remove(at)).inspect(|acceptor| acceptor.speak(door))
                 }
             };
             self.acceptors.extend(acceptor);
         }
         let closed: Arc<[u64]> = before.iter().map(|acceptor| acceptor.number).collect();
         drop(before);
+        self.acceptors.iter().for_each(|acceptor| warn_of_disbelief(&acceptor.door(), shared));
         let (done, mut all_done) = mpsc::channel(1);
         for (number, (orders, _)) in self.workers.iter().enumerate() {
             let (shared, counters) = (Arc::clone(shared), registry.worker(number));

@@ -167,13 +167,14 @@ impl Worker {
         let number = self.next;
         self.next += 1;
         self.connections.borrow_mut().insert(number, (listener, Rc::clone(&watch)));
-        let serving = Serving { current: self.current.clone(), eraser: self.eraser.clone(), watch, peer };
+        let (current, eraser) = (self.current.clone(), self.eraser.clone());
+        let serving = Serving { current, eraser, watch, peer, door };
         let connections = Rc::clone(&self.connections);
         let counters = Arc::clone(self.current.gate().counters());
         counters.connection_opened();
         let open = Open { number, connections, counters, _permit: permit };
         spawn_local(async move {
-            arrive(stream, &door, serving).await;
+            arrive(stream, serving).await;
             drop(open);
         });
     }

@@ -269,6 +269,7 @@ struct OfWorker {
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
     closed: Counter,
+    tunnels: Counter,
     turned_away: Row<{ TurnedAway::ALL.len() }>,
     pulse: Counter,
 }
@@ -304,6 +305,15 @@ impl WorkerCounters {
     /// A caller's connection has ended.
     pub fn connection_closed(&self) {
         self.of_worker.closed.bump();
+    }
+
+    /// A connection is passed on unseen.
+    pub fn tunnel_opened(&self) {
+        self.of_worker.tunnels.bump();
+    }
+
+    pub(super) fn tunnels(&self) -> u64 {
+        self.of_worker.tunnels.read()
     }
 
     /// A connection was closed before anything was asked over it.

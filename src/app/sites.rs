@@ -76,6 +76,13 @@ pub(super) struct Made {
     response_timeout: Duration,
 }
 
+impl Made {
+    /// Is it the same instance as one at this URL?
+    pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
+        identity(&self.site.upstream.url) == identity(url)
+    }
+}
+
 /// An upstream before the store has given its number.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -133,15 +140,22 @@ impl Draft {
     /// Asks the store for the number, and tells it the address, unless both are known.
     pub(super) async fn finish(self, opened: &Opened, before: Option<&Made>) -> Result<Made, StoreError> {
         let Self { upstream, connector, authenticator, files, connect_timeout, response_timeout } = self;
-        let known = before.filter(|made| made.site.upstream.url == upstream.url);
+        let known = before.filter(|made| made.is_at(&upstream.url));
         let number = match known {
             Some(made) => made.site.number,
             None => opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await?,
         };
         let aliases = AliasKey::new(&opened.keys.alias_key(&upstream.name), EPOCH);
-        let site = Arc::new(Site { number, upstream, aliases, connector, authenticator });
+        let recordings = known.map_or_else(Arc::default, |made| Arc::clone(&made.site.recordings));
+        let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, recordings });
         Ok(Made { site, files, connect_timeout, response_timeout })
     }
+}
+
+/// Tells the store where an upstream is after all. Where it cannot be told, a later start says what it believes.
+pub(super) async fn take_back(opened: &Opened, made: &Made) {
+    let upstream = &made.site.upstream;
+    opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await.ok();
 }
 
 /// What does not fit what the index holds.
@@ -163,7 +177,7 @@ fn check(config: &Config, known: &KnownUpstream) -> Result<(), SitesError> {
 }
 
 /// What makes an upstream the instance that it is.
-pub(super) fn identity(url: &BaseUrl) -> String {
+fn identity(url: &BaseUrl) -> String {
     let scheme = if url.tls { "https" } else { "http" };
     format!("{scheme}://{}:{}{}", url.host, url.port, url.path)
 }

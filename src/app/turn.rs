@@ -13,6 +13,7 @@ use crate::config::{Config, Fault, Loaded, OpenWebsockets};
 use crate::listen::{CaError, Prepared};
 use crate::proxy::Shared;
 use crate::telemetry::{chain, change_logging, events};
+use crate::upstream::Closed;
 
 impl Parts {
     /// Turns to another configuration, and gives what has changed.
@@ -36,10 +37,30 @@ impl Parts {
                 return Err(faults);
             }
         };
+        let left = self.leave(&loaded.config).await;
+        // Looked at once more: now nothing can come to those that are left.
+        let faults = self.misfits(loaded).await;
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         let made = self.finish(drafts, loaded).await?;
+        left.into_iter().for_each(Closed::keep);
         let changed = changes::between(&before, &loaded.config);
         self.put_in_force(&loaded.config, made, prepared).await;
         Ok(changed)
+    }
+
+    /// From upstreams that move, or that go, nothing more is recorded where they were.
+    async fn leave(&self, config: &Config) -> Vec<Closed> {
+        let stays = |made: &Made| {
+            let of_its_name = config.upstreams.iter().find(|upstream| upstream.name == made.site.upstream.name);
+            of_its_name.is_some_and(|upstream| made.is_at(&upstream.url))
+        };
+        let mut left = Vec::new();
+        for made in self.made.iter().filter(|made| !stays(made)) {
+            left.push(made.site.recordings.close().await);
+        }
+        left
     }
 
     async fn misfits(&self, loaded: &Loaded) -> Vec<Fault> {
@@ -59,13 +80,21 @@ impl Parts {
         drafting.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
     }
 
-    /// The store learns new upstreams.
+    /// The store learns new upstreams, and new addresses of those without data. What fails half-way is taken back: a start
+    /// from the old file would find another address otherwise.
     async fn finish(&self, drafts: Vec<Draft>, loaded: &Loaded) -> Result<Vec<Made>, Vec<Fault>> {
         let mut made = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let before = self.made.iter().find(|made| made.site.upstream.name == *draft.name());
-            let finished = draft.finish(&self.opened, before).await;
-            made.push(finished.map_err(|error| vec![fault_of(&error.into(), loaded)])?);
+            match draft.finish(&self.opened, before).await {
+                Ok(one) => made.push(one),
+                Err(error) => {
+                    for before in &self.made {
+                        sites::take_back(&self.opened, before).await;
+                    }
+                    return Err(vec![fault_of(&error.into(), loaded)]);
+                }
+            }
         }
         Ok(made)
     }

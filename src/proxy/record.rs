@@ -97,6 +97,10 @@ async fn make_durable(gate: &Gate, label: &Label, key: PairKey, place: Place<'_>
         api: place.api,
         seen: gate.unix_now(),
     };
+    // Of an upstream that has moved, or is gone, since the request began nothing may be recorded any more.
+    let Some(_recording) = place.destination.site.recordings.begin() else {
+        return Err(Code::StoreUnavailable.into());
+    };
     match timeout(gate.barrier_timeout(), gate.index().record(placement)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Code::StoreUnavailable.into()),

@@ -199,7 +199,15 @@ async fn sites(config: &Config, store: &Opened) -> Vec<Arc<Site>> {
         let aliases = AliasKey::new(&store.keys.alias_key(&upstream.name), 1);
         let connector = Connector::new(upstream, config.limits.connect_timeout).unwrap();
         let authenticator = Authenticator::new(upstream.credentials.as_ref(), &config.limits).unwrap();
-        sites.push(Arc::new(Site { number, upstream: Arc::clone(upstream), aliases, connector, authenticator }));
+        let recordings = Arc::default();
+        sites.push(Arc::new(Site {
+            number,
+            upstream: Arc::clone(upstream),
+            aliases,
+            connector,
+            authenticator,
+            recordings,
+        }));
     }
     sites
 }

@@ -344,7 +344,15 @@ async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<Site>> {
         let aliases = AliasKey::new(&store.keys.alias_key(&upstream.name), 1);
         let connector = Connector::new(&upstream, limits().connect_timeout).unwrap();
         let authenticator = Authenticator::new(upstream.credentials.as_ref(), &limits()).unwrap();
-        sites.push(Arc::new(Site { number, upstream: Arc::new(upstream), aliases, connector, authenticator }));
+        let recordings = Arc::default();
+        sites.push(Arc::new(Site {
+            number,
+            upstream: Arc::new(upstream),
+            aliases,
+            connector,
+            authenticator,
+            recordings,
+        }));
     }
     sites
 }

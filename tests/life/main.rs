@@ -14,6 +14,7 @@ mod limits;
 mod memory;
 mod mixed;
 mod races;
+mod reload;
 mod store;
 mod stragglers;
 mod support;

@@ -4,6 +4,7 @@
 //! unfinished erasures; and only then a listener.
 
 mod ended;
+mod renewal;
 mod sites;
 
 use std::io;
@@ -19,15 +20,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::ended::EndedMark;
+use self::renewal::Renewal;
 pub use self::sites::SitesError;
 use crate::admin::{self, Readiness, State};
 use crate::barrier::Barrier;
-use crate::config::{Address, Config, Listen, OpenWebsockets};
+use crate::config::{Address, Config, Listen, ListenTls, OpenWebsockets, PemFault};
 use crate::erasure::{self, Eraser};
 use crate::listen::{self, Bound, Listening};
 use crate::proxy::{Routes, Shared};
 use crate::store::{self, OpenError, Opened, StoreError};
 use crate::telemetry::{AccessLog, AccessWriter, Registry, clock, events};
+use crate::wire::ServerTls;
 
 /// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
 const LOST_MARGIN: Duration = Duration::from_secs(2);
@@ -52,6 +55,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The certificates of a listener.
+    #[error("TLS cannot be set up at {place}")]
+    Tls {
+        /// Which.
+        place: String,
+        /// Why.
+        source: PemFault,
+    },
     /// The system gave no thread or runtime.
     #[error("the system gives no thread")]
     Thread(#[source] io::Error),
@@ -66,7 +77,8 @@ impl StartError {
     pub const fn is_config(&self) -> bool {
         matches!(
             self,
-            Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+            Self::Tls { .. }
+                | Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
         )
     }
 }
@@ -200,6 +212,7 @@ struct Parts {
     listening: Listening,
     writer: Option<AccessWriter>,
     work: tokio::task::JoinHandle<()>,
+    renewing: tokio::task::JoinHandle<()>,
     admin_serving: tokio::task::JoinHandle<()>,
     admin_drain: CancellationToken,
     state: Arc<State>,
@@ -229,7 +242,9 @@ impl Parts {
         let workers = shared.workers;
         let readiness = Readiness::new();
         let listeners = readiness.awaits("listeners");
-        let bound = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let mut renewal = Renewal::of(&shared.sites);
+        let bound = config.listen.iter().map(|listen| bind(listen, &mut renewal)).collect::<Result<Vec<_>, _>>()?;
+        let admin_tls = tls(config.admin.tls.as_ref(), false, "admin".to_owned(), &mut renewal)?;
         let admin_listener = admin::Listener::bind(&config.admin.address)
             .await
             .map_err(|source| StartError::Listen { address: config.admin.address.to_string(), source })?;
@@ -240,7 +255,9 @@ impl Parts {
         let (index, config) = (Arc::clone(&opened.index), Arc::new(config));
         let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
         let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
-        let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
+        let admin_serving =
+            tokio::spawn(admin::serve(admin_listener, admin_tls, Arc::clone(&state), admin_drain.clone()));
+        let renewing = tokio::spawn(renewal.run(Arc::clone(&registry)));
         let work = tokio::spawn(async move { eraser.run().await });
         Ok(Self {
             addresses,
@@ -250,6 +267,7 @@ impl Parts {
             listening,
             writer,
             work,
+            renewing,
             admin_serving,
             admin_drain,
             state,
@@ -264,6 +282,7 @@ impl Parts {
         self.state.readiness.drain();
         let whole = self.listening.drain(limit).await;
         self.work.abort();
+        self.renewing.abort();
         self.admin_drain.cancel();
         // The admin API ends by itself; it bounds its own calls.
         self.admin_serving.await.ok();
@@ -294,11 +313,30 @@ fn access_log(
     Ok((log.is_shown().then_some(log), Some(writer)))
 }
 
-fn bind(listen: &Listen) -> Result<Bound, StartError> {
+/// What a listener shows and asks for, which from now on follows its files.
+fn tls(
+    tls: Option<&ListenTls>,
+    http2: bool,
+    place: String,
+    renewal: &mut Renewal,
+) -> Result<Option<Arc<ServerTls>>, StartError> {
+    let Some(tls) = tls else { return Ok(None) };
+    match ServerTls::load(tls, http2) {
+        Ok(loaded) => {
+            let loaded = Arc::new(loaded);
+            renewal.also(place, Arc::clone(&loaded));
+            Ok(Some(loaded))
+        }
+        Err(source) => Err(StartError::Tls { place, source }),
+    }
+}
+
+fn bind(listen: &Listen, renewal: &mut Renewal) -> Result<Bound, StartError> {
     let address = &listen.address;
+    let tls = tls(listen.tls.as_ref(), listen.http2, format!("listener {address}"), renewal)?;
     let failed = |source| StartError::Listen { address: address.to_string(), source };
     match address {
-        Address::Tcp(socket) => Bound::to(*socket, listen).map_err(failed),
+        Address::Tcp(socket) => Bound::to(*socket, listen, tls).map_err(failed),
         Address::Unix(_) => Err(failed(io::Error::from(io::ErrorKind::Unsupported))),
     }
 }

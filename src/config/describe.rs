@@ -2,11 +2,13 @@
 //!
 //! It has the file's own key names. A secret is shown by the place where it is found, never by its text.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Secret,
-    SecretSource, Store, Upstream, format_duration, format_size,
+    Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, Limits, Listen, ListenTls, Log, LogFormat,
+    OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -15,7 +17,7 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> Value {
         json!({
-            "listen": self.listen.iter().map(|listen| json!({ "address": listen.address.to_string() })).collect::<Vec<_>>(),
+            "listen": self.listen.iter().map(listen).collect::<Vec<_>>(),
             "process": { "workers": self.workers.map_or_else(|| json!("auto"), |workers| json!(workers)) },
             "log": log(&self.log),
             "admin": admin(&self.admin),
@@ -87,8 +89,38 @@ fn log(log: &Log) -> Value {
     json!({ "format": format, "level": log.level, "access": log.access })
 }
 
+fn listen(listen: &Listen) -> Value {
+    json!({ "address": listen.address.to_string(), "tls": listen.tls.as_ref().map(listen_tls) })
+}
+
 fn admin(admin: &Admin) -> Value {
-    json!({ "address": admin.address.to_string(), "token": admin.token.as_ref().map(secret) })
+    json!({
+        "address": admin.address.to_string(),
+        "token": admin.token.as_ref().map(secret),
+        "tls": admin.tls.as_ref().map(listen_tls),
+    })
+}
+
+fn listen_tls(tls: &ListenTls) -> Value {
+    let identity = |identity: &Identity| json!({ "cert": path(&identity.cert), "key": path(&identity.key) });
+    json!({
+        "certs": tls.identities.iter().map(identity).collect::<Vec<_>>(),
+        "client_ca": tls.client_ca.as_deref().map(path),
+        "min_version": tls.min_version.as_str(),
+    })
+}
+
+fn upstream_tls(tls: &UpstreamTls) -> Value {
+    json!({
+        "ca": tls.ca.as_deref().map(path),
+        "cert": tls.identity.as_ref().map(|identity| path(&identity.cert)),
+        "key": tls.identity.as_ref().map(|identity| path(&identity.key)),
+        "min_version": tls.min_version.as_str(),
+    })
+}
+
+fn path(path: &Path) -> Value {
+    json!(path.to_string_lossy())
 }
 
 fn store(store: &Store) -> Value {
@@ -140,7 +172,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "held_labels_before": upstream.held_labels_before,
         "passes_to": upstream.passes_to.iter().map(|name| &**name).collect::<Vec<_>>(),
         "erase": "label",
-        "tls": { "ca": upstream.tls.ca.as_ref().map(|path| path.to_string_lossy()) },
+        "tls": upstream_tls(&upstream.tls),
         "plan": upstream.plan,
         "region": upstream.region,
         "created": upstream.created,
@@ -151,8 +183,8 @@ fn upstream(upstream: &Upstream) -> Value {
 fn credentials(credentials: &Credentials) -> Value {
     let value = match credentials {
         Credentials::ApiKey(key) => secret(key),
-        Credentials::Iam { apikey, url } => {
-            json!({ "apikey": secret(apikey), "url": url.to_string() })
+        Credentials::Iam { apikey, url, tls } => {
+            json!({ "apikey": secret(apikey), "url": url.to_string(), "tls": upstream_tls(tls) })
         }
         Credentials::Basic { username, password } => {
             json!({ "username": username, "password": secret(password) })

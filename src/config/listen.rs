@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::ListenTls;
+
 /// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -33,6 +35,16 @@ pub struct Listen {
     pub mode: ListenMode,
     /// Does every connection begin with a PROXY header (v1 or v2)?
     pub proxy_protocol: bool,
+    /// What is shown and asked for in the TLS handshake that every connection begins with; `None` is no TLS.
+    pub tls: Option<ListenTls>,
     /// Is HTTP/2 spoken: with TLS where it is negotiated, without by prior knowledge?
     pub http2: bool,
+}
+
+impl Listen {
+    /// Does it let nobody in who shows no certificate that was signed for it?
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
 }

@@ -12,8 +12,11 @@ mod listen;
 mod load;
 mod nearest;
 mod parse;
+pub mod pem;
 mod quantity;
+mod renewed;
 pub mod secret;
+mod tls;
 mod url;
 
 use std::num::NonZeroUsize;
@@ -26,8 +29,11 @@ pub use self::fault::{Fault, Warning};
 pub use self::listen::{Address, Listen, ListenMode};
 pub use self::load::load;
 pub use self::parse::parse;
+pub use self::pem::PemFault;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
+pub use self::renewed::{Renew, Renewed};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};
+pub use self::tls::{Identity, ListenTls, TlsVersion, UpstreamTls};
 pub use self::url::UrlFault;
 use crate::domain::policy::Policy;
 use crate::domain::profile::Profile;
@@ -90,6 +96,8 @@ pub struct Admin {
     pub address: Address,
     /// The bearer token of the API; required unless the address is loopback or a Unix socket.
     pub token: Option<Secret>,
+    /// As a listener's; `None` is no TLS.
+    pub tls: Option<ListenTls>,
 }
 
 /// `store.engine`
@@ -216,6 +224,8 @@ pub enum Credentials {
         apikey: Secret,
         /// The whole URL of the token call.
         url: BaseUrl,
+        /// TLS towards it: that of the service is about the service alone.
+        tls: Box<UpstreamTls>,
     },
     /// `Authorization: Basic`.
     Basic {
@@ -226,13 +236,6 @@ pub enum Credentials {
     },
     /// `Authorization: Bearer`.
     Bearer(Secret),
-}
-
-/// TLS towards an upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Roots in a PEM file in place of the system's.
-    pub ca: Option<PathBuf>,
 }
 
 /// `erase` of an upstream.

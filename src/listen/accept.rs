@@ -14,7 +14,7 @@ use super::arrival::Door;
 use super::worker::{Handed, Order};
 use crate::config::Listen;
 use crate::telemetry::events;
-use crate::wire::Peer;
+use crate::wire::{Peer, ServerTls};
 
 /// Connections that the kernel may keep waiting.
 const BACKLOG: i32 = 4096;
@@ -32,11 +32,11 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Binds an address.
+    /// Binds an address. Every connection begins with a handshake if there is `tls`.
     ///
     /// # Errors
     /// The system's: taken, not ours, not allowed.
-    pub fn to(address: SocketAddr, listen: &Listen) -> std::io::Result<Self> {
+    pub fn to(address: SocketAddr, listen: &Listen, tls: Option<Arc<ServerTls>>) -> std::io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -44,7 +44,7 @@ impl Bound {
         socket.listen(BACKLOG)?;
         let listener = StdTcpListener::from(socket);
         let address = listener.local_addr()?;
-        Ok(Self { listener, door: Arc::new(Door { listen: listen.clone() }), address })
+        Ok(Self { listener, door: Arc::new(Door { listen: listen.clone(), tls }), address })
     }
 }
 

@@ -4,6 +4,7 @@
 mod accept;
 mod arrival;
 mod connection;
+mod tls;
 mod worker;
 
 use std::io::Result;

@@ -154,7 +154,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let Telling { head, inbound, request_id, entry, shape } = telling;
     let (length, kinds) = framing::check(head, gate.head_bounds())?;
     *inbound = Inbound::new(length.body(), length != BodyLength::None && expects(head, &kinds));
-    let routed = gate.routes().find(head)?;
+    let routed = gate.routes().find(head, caller.peer.server_name.as_deref())?;
     let destination = Arc::clone(routed.destination);
     let profile = &destination.site.upstream.profile;
     *shape = profile.error;

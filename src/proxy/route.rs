@@ -52,9 +52,17 @@ impl Routes {
         Self { destinations, by_host }
     }
 
-    pub(super) fn find(&self, head: &Head) -> Result<Routed<'_>, Refusal> {
+    /// `server_name` is what the caller asked for in the TLS handshake.
+    pub(super) fn find(&self, head: &Head, server_name: Option<&str>) -> Result<Routed<'_>, Refusal> {
         let path = head.uri.path();
         let host = if self.by_host { host_of(head) } else { None };
+        if let (Some(host), Some(asked_for)) = (host, server_name) {
+            // A name may be written with the root's dot; in a handshake it is not (RFC 6066 §3).
+            if !host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(asked_for) {
+                let what = "The Host line and the TLS handshake name different hosts";
+                return Err(Refusal::new(Code::HeaderAmbiguous, what));
+            }
+        }
         self.destinations
             .iter()
             .find_map(|destination| {

@@ -45,6 +45,60 @@ impl FailureKind {
     }
 }
 
+/// How a caller's TLS handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandshakeEnd {
+    /// With a new session.
+    Done,
+    /// With an earlier session taken up again.
+    Resumed,
+    /// What came is not TLS.
+    NotTls,
+    /// No TLS version, cipher or application protocol in common.
+    NothingInCommon,
+    /// The caller was asked for a certificate, and has shown none.
+    NoCertificate,
+    /// The caller's certificate was not accepted.
+    BadCertificate,
+    /// The caller sent an alert: nearly always it does not believe the gate's certificate.
+    RefusedByPeer,
+    /// The caller left.
+    Closed,
+    /// It took too long.
+    Timeout,
+}
+
+impl HandshakeEnd {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Resumed,
+        Self::NotTls,
+        Self::NothingInCommon,
+        Self::NoCertificate,
+        Self::BadCertificate,
+        Self::RefusedByPeer,
+        Self::Closed,
+        Self::Timeout,
+    ];
+
+    /// As it is written in metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Resumed => "resumed",
+            Self::NotTls => "not_tls",
+            Self::NothingInCommon => "nothing_in_common",
+            Self::NoCertificate => "no_certificate",
+            Self::BadCertificate => "bad_certificate",
+            Self::RefusedByPeer => "refused_by_peer",
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
 /// One number that only grows.
 #[derive(Debug, Default)]
 struct Counter(AtomicU64);
@@ -260,6 +314,7 @@ pub struct WorkerCounters {
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
     closed: Counter,
+    handshakes: Row<{ HandshakeEnd::ALL.len() }>,
 }
 
 impl WorkerCounters {
@@ -270,6 +325,7 @@ impl WorkerCounters {
             unrouted: Row::default(),
             opened: Counter::default(),
             closed: Counter::default(),
+            handshakes: Row::default(),
         }
     }
 
@@ -294,6 +350,15 @@ impl WorkerCounters {
         self.closed.bump();
     }
 
+    /// A caller's TLS handshake has ended.
+    pub fn handshake(&self, end: HandshakeEnd) {
+        self.handshakes.bump(end as usize);
+    }
+
+    pub(super) fn handshakes_to(&self, sums: &mut [u64; HandshakeEnd::ALL.len()]) {
+        self.handshakes.add_to(sums);
+    }
+
     pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {
         self.unrouted.add_to(sums);
     }
@@ -308,13 +373,16 @@ impl WorkerCounters {
 
 #[cfg(test)]
 mod tests {
-    use super::FailureKind;
+    use super::{FailureKind, HandshakeEnd};
     use crate::domain::refusal::Code;
 
     #[test]
     fn the_place_in_each_list_is_the_number_of_the_column() {
         for (place, code) in Code::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, place);
+        }
+        for (place, end) in HandshakeEnd::ALL.into_iter().enumerate() {
+            assert_eq!(end as usize, place);
         }
         for (place, kind) in FailureKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, place);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::counters::FailureKind;
+use super::counters::{FailureKind, HandshakeEnd};
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 
@@ -107,6 +107,12 @@ pub struct GateFigures {
     pub connections_opened: u64,
     /// Callers' connections open at this moment.
     pub connections_open: u64,
+    /// Callers' TLS handshakes, by the place of their end in [`HandshakeEnd::ALL`].
+    pub handshakes: [u64; HandshakeEnd::ALL.len()],
+    /// Changed certificates that were taken.
+    pub certificates_renewed: u64,
+    /// Changed certificates that could not be used.
+    pub certificates_refused: u64,
     /// Refused before an upstream was known, by the place of the code in [`Code::ALL`].
     pub unrouted: [u64; Code::ALL.len()],
     /// Access lines that were not written because too many were waiting.

@@ -11,7 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
-use super::counters::FailureKind;
+use super::counters::{FailureKind, HandshakeEnd};
 use super::figures::UpstreamFigures;
 use super::registry::Registry;
 use crate::domain::refusal::Code;
@@ -137,6 +137,18 @@ impl Scrape {
         page.gauge("forgetgate_connections_open", "Connections from callers that are open", |family| {
             family.encode_gauge(&gate.connections_open)
         })?;
+        page.counter("forgetgate_tls_handshakes", "TLS handshakes of callers, by how they ended", |family| {
+            let ends = HandshakeEnd::ALL.into_iter().zip(gate.handshakes);
+            ends.into_iter().try_for_each(|(end, count)| sample(family, &[("code", end.as_str())], count))
+        })?;
+        page.counter(
+            "forgetgate_certificate_changes",
+            "Changed files of certificates, by what became of them",
+            |family| {
+                sample(family, &[("code", "taken")], gate.certificates_renewed)?;
+                sample(family, &[("code", "refused")], gate.certificates_refused)
+            },
+        )?;
         page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {
             sample(family, &[], gate.access_lines_dropped)
         })

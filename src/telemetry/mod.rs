@@ -16,7 +16,7 @@ mod registry;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
 pub use self::clock::{from_rfc3339, rfc3339, unix_now};
-pub use self::counters::{FailureKind, UpstreamCounters, WorkerCounters};
+pub use self::counters::{FailureKind, HandshakeEnd, UpstreamCounters, WorkerCounters};
 pub use self::erasures::{AttemptOutcome, ErasureCounters, Standing, TargetEnd};
 pub use self::figures::{GateFigures, LastError, UpstreamFigures};
 pub use self::logging::{LogGuard, LoggingError, init as init_logging};

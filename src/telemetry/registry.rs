@@ -20,6 +20,8 @@ pub struct Registry {
     workers: Box<[Arc<WorkerCounters>]>,
     erasures: ErasureCounters,
     access_lines_dropped: AtomicU64,
+    certificates_renewed: AtomicU64,
+    certificates_refused: AtomicU64,
     sources: Mutex<Vec<Source>>,
 }
 
@@ -39,6 +41,8 @@ impl Registry {
             workers: (0..workers.max(1)).map(worker).collect(),
             erasures: ErasureCounters::default(),
             access_lines_dropped: AtomicU64::new(0),
+            certificates_renewed: AtomicU64::new(0),
+            certificates_refused: AtomicU64::new(0),
             sources: Mutex::default(),
         })
     }
@@ -59,6 +63,12 @@ impl Registry {
     /// Access lines that were lost to a full queue.
     pub fn access_lines_dropped(&self, count: u64) {
         self.access_lines_dropped.fetch_add(count, Relaxed);
+    }
+
+    /// Files of certificates have changed: the new ones are in force, or could not be used.
+    pub fn certificates_changed(&self, taken: bool) {
+        let counter = if taken { &self.certificates_renewed } else { &self.certificates_refused };
+        counter.fetch_add(1, Relaxed);
     }
 
     /// Asks `source` for gauges at every scrape, such as the store's; it must not block.
@@ -82,13 +92,18 @@ impl Registry {
     /// What was counted for the gate as a whole.
     #[must_use]
     pub fn gate(&self) -> GateFigures {
-        let mut sums =
-            GateFigures { access_lines_dropped: self.access_lines_dropped.load(Relaxed), ..GateFigures::default() };
+        let mut sums = GateFigures {
+            access_lines_dropped: self.access_lines_dropped.load(Relaxed),
+            certificates_renewed: self.certificates_renewed.load(Relaxed),
+            certificates_refused: self.certificates_refused.load(Relaxed),
+            ..GateFigures::default()
+        };
         for worker in &self.workers {
             let (opened, open) = worker.connections();
             sums.connections_opened += opened;
             sums.connections_open += open;
             worker.unrouted_to(&mut sums.unrouted);
+            worker.handshakes_to(&mut sums.handshakes);
         }
         sums
     }

@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::tls::{self, RootsError, TlsFault};
-use crate::config::{BaseUrl, Upstream, UpstreamTls};
-use crate::wire::Stream;
+use super::tls::{self, ClientTls, RootsError};
+use crate::config::{BaseUrl, Renew, Upstream, UpstreamTls};
+use crate::wire::{Stream, TlsFault};
 
 /// A connection that is silent for this long is asked whether it still lives. Below the 350 s after which cloud
 /// balancers forget a flow, and above what would wake a radio or fill a log.
@@ -85,7 +85,7 @@ struct To {
 
 struct Tls {
     name: ServerName<'static>,
-    connector: TlsConnector,
+    config: ClientTls,
 }
 
 impl std::fmt::Debug for Tls {
@@ -104,8 +104,7 @@ impl Connector {
     pub fn to(url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
         let bad_name = |_| RootsError::BadName { host: url.host.clone() };
         let tls = if url.tls {
-            let connector = TlsConnector::from(tls::client_config(tls)?);
-            Some(Tls { name: tls::server_name(&url.host)?, connector })
+            Some(Tls { name: tls::server_name(&url.host)?, config: tls::client_tls(tls)? })
         } else {
             None
         };
@@ -126,6 +125,12 @@ impl Connector {
         &self.to.authority
     }
 
+    /// What has to follow its files, if there is any TLS.
+    #[must_use]
+    pub fn renewed(&self) -> Option<&dyn Renew> {
+        self.to.tls.as_ref().map(|tls| &tls.config as &dyn Renew)
+    }
+
     /// A new connection, ready for the first byte of a request; within `connect_timeout`, all stages together.
     pub async fn connect(&self) -> Result<Stream, ConnectError> {
         let deadline = Instant::now() + self.to.within;
@@ -133,7 +138,8 @@ impl Connector {
         let Some(tls) = &self.to.tls else {
             return Ok(Stream::Tcp(socket));
         };
-        match timeout_at(deadline, tls.connector.connect(tls.name.clone(), Stream::Tcp(socket))).await {
+        let connector = TlsConnector::from(tls.config.current());
+        match timeout_at(deadline, connector.connect(tls.name.clone(), Stream::Tcp(socket))).await {
             Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
             Ok(Err(error)) => Err(ConnectError::Tls(TlsFault::of(&error))),
             Err(_) => Err(ConnectError::Timeout(Stage::Tls)),

@@ -19,5 +19,5 @@ pub use self::credentials::{Authenticator, CredentialsError};
 pub use self::iam::{Iam, IamError};
 pub use self::pool::{Pool, Taken};
 pub use self::site::Site;
-pub use self::tls::{RootsError, TlsFault};
+pub use self::tls::RootsError;
 pub use self::turn::looked;

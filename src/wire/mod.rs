@@ -9,6 +9,7 @@ mod link;
 mod outgoing;
 mod peer;
 mod stream;
+mod tls;
 mod watch;
 
 pub use self::body::{Body, Outcome, Piece};
@@ -17,4 +18,5 @@ pub use self::link::Link;
 pub use self::outgoing::Outgoing;
 pub use self::peer::Peer;
 pub use self::stream::Stream;
+pub use self::tls::{Agreed, ServerTls, TlsFault, versions};
 pub use self::watch::Watch;

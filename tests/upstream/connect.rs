@@ -1,7 +1,8 @@
 //! Sockets: how they are set, what is tried, and how long.
 
 use forgetgate::config::UpstreamTls;
-use forgetgate::upstream::{ConnectError, Connector, Stage, Stream};
+use forgetgate::upstream::{ConnectError, Connector, Stage};
+use forgetgate::wire::Stream;
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
 
@@ -22,7 +23,7 @@ async fn small_writes_are_not_held_back_and_a_dead_peer_is_noticed() {
     let (_listener, url) = listen(false, "127.0.0.1").await;
     let stream = plain(&url).connect().await.unwrap();
     assert!(stream.is_write_vectored());
-    let Stream::Plain(socket) = stream else { panic!("http is plain") };
+    let Stream::Tcp(socket) = stream else { panic!("http is plain") };
     assert!(socket.nodelay().unwrap());
     assert!(SockRef::from(&socket).keepalive().unwrap());
 }

@@ -8,26 +8,27 @@ use tracing_subscriber::EnvFilter;
 use super::super::file::{Table, Value};
 use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat};
 use super::outside::{Outside, Unreadable};
+use super::tls;
 
 const ADDRESS_FORM: &str = "an IP address and a port, such as \"127.0.0.1:8080\"";
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-pub(super) fn listen(root: &Table<'_>) -> Vec<Listen> {
+pub(super) fn listen(root: &Table<'_>, outside: &Outside<'_>) -> Vec<Listen> {
     let form = "[[listen]] with address = \"127.0.0.1:8080\"";
     let entries = root.need("listen", form).map_or_else(Vec::new, |value| value.list(form));
-    entries.iter().filter_map(|entry| listener(&entry.table(form)?)).collect()
+    entries.iter().filter_map(|entry| listener(&entry.table(form)?, outside)).collect()
 }
 
-fn listener(table: &Table<'_>) -> Option<Listen> {
+fn listener(table: &Table<'_>, outside: &Outside<'_>) -> Option<Listen> {
     let address = table.need("address", ADDRESS_FORM).and_then(|value| address(&value));
     if let Some(mode) = table.get("mode") {
         mode.choice(&[("reverse", ListenMode::Reverse)], &["transparent", "forward"]);
     }
-    table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
+    let tls = tls::listen(table, outside);
     off_for_now(table, "proxy_protocol", &[]);
     off_for_now(table, "http2", &["off"]);
     table.close();
-    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, http2: false })
+    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, tls, http2: false })
 }
 
 /// A switch of a later version: off is what this one does.
@@ -110,7 +111,7 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
     admin.address = written.and_then(|value| address(&value)).unwrap_or(admin.address);
     let token = table.get("token");
     admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
-    table.not_yet("tls", "leave it out, and keep the admin listener on loopback or a private network");
+    admin.tls = tls::listen(&table, outside);
     table.close();
     if token.is_none() && !admin.address.is_loopback() {
         let what = "is missing: the admin API is not on loopback, and whoever reaches it can erase";

@@ -16,6 +16,7 @@ mod profiles;
 mod require;
 mod route;
 mod store;
+mod tls;
 mod upstream;
 
 #[cfg(test)]
@@ -79,7 +80,7 @@ fn with_syntax(text: &str, broken: &[toml::de::Error], faults: Vec<Fault>) -> Ve
 }
 
 fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
-    let listen = gate::listen(root);
+    let listen = gate::listen(root, outside);
     let workers = gate::process(root);
     let log = gate::log(root);
     let admin = gate::admin(root, outside);

@@ -1,0 +1,1 @@
+//! Which certificate is chosen, and which files are refused.

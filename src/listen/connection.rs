@@ -85,6 +85,8 @@ async fn requests(socket: Stream, serving: Serving) {
             }
             Onward::Keep | Onward::Close => break !link.input.is_empty(),
             Onward::CloseSending => break true,
+            // Over TLS, an end that is not said is a cut one.
+            Onward::Cut => return,
         }
     };
     if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {

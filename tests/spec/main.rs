@@ -6,6 +6,7 @@
 
 mod answers;
 mod authority;
+mod certificates;
 mod client;
 mod codec_answers;
 mod codec_bodies;
@@ -35,6 +36,7 @@ mod observe;
 mod opt_out;
 mod refusals;
 mod tls;
+mod tls_in;
 mod tunnels;
 mod uploads;
 mod upstream;

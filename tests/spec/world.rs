@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use forgetgate::app::{self, Running};
-use forgetgate::config;
+use forgetgate::config::{self, Address};
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client, request};
@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) policy: &'static str,
     /// Lines of `[limits]`.
     pub(crate) limits: &'static str,
+    /// Further keys of `[[listen]]`, and then whole tables of further listeners.
+    pub(crate) listen: String,
     /// Further lines of `[[upstream]]`.
     pub(crate) upstream: String,
     /// The path of the upstream's URL.
@@ -39,6 +41,7 @@ impl Default for Plan {
             profile: "watson-assistant",
             policy: "",
             limits: "",
+            listen: String::new(),
             upstream: String::new(),
             base: "",
             scheme: "http",
@@ -121,6 +124,21 @@ impl World {
         assert!(self.upstream.bytes(0).starts_with(b"GET /v1/workspaces?ours HTTP/1.1\r\n"));
     }
 
+    /// A number of `/metrics`, 0 where it is not.
+    #[track_caller]
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let Address::Tcp(admin) = self.running().admin else { panic!("the admin API is not on TCP") };
+        let page =
+            Client::to(admin).ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").text();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// The gate, as the application gives it.
+    pub(crate) fn running(&self) -> &Running {
+        self.gate.as_ref().unwrap()
+    }
+
     pub(crate) fn in_flight(&self) -> u64 {
         self.gate.as_ref().unwrap().in_flight()
     }
@@ -137,13 +155,14 @@ impl World {
 }
 
 fn text(plan: &Plan, address: SocketAddr) -> String {
-    let Plan { profile, policy, limits, upstream, base, scheme, route, engine } = plan;
+    let Plan { profile, policy, limits, listen, upstream, base, scheme, route, engine } = plan;
     let authority = if *scheme == "https" { format!("localhost:{}", address.port()) } else { address.to_string() };
     format!(
         r#"
         [[listen]]
         address = "127.0.0.1:0"
         mode = "reverse"
+        {listen}
         [process]
         workers = 1
         [log]

@@ -138,8 +138,11 @@ pub fn roots(file: &Path) -> Result<RootCertStore, PemFault> {
     Ok(roots)
 }
 
-/// At least one.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+/// Every certificate of a file; at least one.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemFault> {
     let pem = read(file)?;
     let mut certificates = Vec::new();
     for (nth, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,12 +103,24 @@ impl Connector {
 
     /// A connector to a bare URL (its path is the caller's business).
     pub fn to(url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
+        let config = if url.tls { Some(tls::client_tls(tls)?) } else { None };
+        Self::with(url, config, connect_timeout)
+    }
+
+    /// A connector that believes the certificates in these files and no others; `tls.ca` is not read.
+    pub fn pinned(
+        url: &BaseUrl,
+        believed: &[PathBuf],
+        tls: &UpstreamTls,
+        connect_timeout: Duration,
+    ) -> Result<Self, RootsError> {
+        Self::with(url, Some(tls::pinned_tls(believed, tls)?), connect_timeout)
+    }
+
+    fn with(url: &BaseUrl, config: Option<ClientTls>, connect_timeout: Duration) -> Result<Self, RootsError> {
         let bad_name = |_| RootsError::BadName { host: url.host.clone() };
-        let tls = if url.tls {
-            Some(Tls { name: tls::server_name(&url.host)?, config: tls::client_tls(tls)? })
-        } else {
-            None
-        };
+        let name = || tls::server_name(&url.host);
+        let tls = config.map(|config| Ok::<_, RootsError>(Tls { name: name()?, config })).transpose()?;
         Ok(Self {
             to: Arc::new(To {
                 host: url.host.clone(),

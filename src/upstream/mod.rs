@@ -8,6 +8,7 @@ mod call;
 mod connect;
 mod credentials;
 mod iam;
+mod pinned;
 mod pool;
 mod site;
 mod tls;

@@ -3,12 +3,14 @@
 //! Names are always checked and cannot be switched off: what goes over these connections are customers' data and the
 //! gate's own credentials. `tls.ca` stands in place of the system's roots, so that a private service can be pinned.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore, crypto};
 
+use super::pinned::Pinned;
 use crate::config::{PemFault, Renewed, UpstreamTls, pem};
 use crate::telemetry::{chain, events};
 use crate::wire::versions;
@@ -41,11 +43,22 @@ pub(super) fn client_tls(tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
     Ok(Renewed::new(files, move || client_config(&tls, system.as_ref()))?)
 }
 
-/// HTTP/1.1 by ALPN, sessions resumed.
-fn client_config(tls: &UpstreamTls, system: Option<&Arc<RootCertStore>>) -> Result<ClientConfig, PemFault> {
-    let roots = match (&tls.ca, system) {
-        (Some(file), _) => Arc::new(pem::roots(file)?),
-        (None, Some(system)) => Arc::clone(system),
+/// The same, believing the certificates in these files and no others.
+pub(super) fn pinned_tls(believed: &[PathBuf], tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
+    let (believed, tls) = (believed.to_vec(), tls.clone());
+    let make = move || {
+        let mut config = client_config(&tls, Some(&Arc::new(RootCertStore::empty())))?;
+        config.dangerous().set_certificate_verifier(Pinned::to(&believed)?);
+        Ok(config)
+    };
+    Ok(Renewed::new([], make)?)
+}
+
+/// HTTP/1.1 by ALPN, sessions resumed. `believed` stands in place of `tls.ca`.
+fn client_config(tls: &UpstreamTls, believed: Option<&Arc<RootCertStore>>) -> Result<ClientConfig, PemFault> {
+    let roots = match (&tls.ca, believed) {
+        (_, Some(believed)) => Arc::clone(believed),
+        (Some(file), None) => Arc::new(pem::roots(file)?),
         (None, None) => Arc::new(RootCertStore::empty()),
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))

@@ -9,12 +9,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
 use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
-    SupportedProtocolVersion, crypto,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, RootCertStore, ServerConfig,
+    ServerConnection, SignatureScheme, StreamOwned, SupportedProtocolVersion, crypto,
 };
 use tempfile::TempDir;
 
@@ -120,19 +122,19 @@ impl Issued {
 pub(crate) struct Caller {
     pub(crate) roots: Arc<RootCertStore>,
     pub(crate) shows: Option<Issued>,
-    pub(crate) versions: &'static [&'static SupportedProtocolVersion],
+    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
     pub(crate) protocols: Vec<&'static str>,
 }
 
 impl Caller {
     pub(crate) fn believing(authority: &Authority) -> Self {
         let roots = authority.roots();
-        Self { roots, shows: None, versions: rustls::ALL_VERSIONS, protocols: vec!["http/1.1"] }
+        Self { roots, shows: None, versions: rustls::ALL_VERSIONS.to_vec(), protocols: vec!["http/1.1"] }
     }
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-            .with_protocol_versions(self.versions)
+            .with_protocol_versions(&self.versions)
             .unwrap()
             .with_root_certificates(Arc::clone(&self.roots));
         let mut config = match &self.shows {
@@ -142,6 +144,53 @@ impl Caller {
         config.alpn_protocols = self.protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         config.resumption = Resumption::in_memory_sessions(32);
         Arc::new(config)
+    }
+
+    /// The same, and whatever is shown is believed.
+    pub(crate) fn trusting_all(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config());
+        let algorithms = crypto::ring::default_provider().signature_verification_algorithms;
+        config.dangerous().set_certificate_verifier(Arc::new(Anything(algorithms)));
+        Arc::new(config)
+    }
+}
+
+/// Believes whatever is shown, so that a test sees it.
+#[derive(Debug)]
+struct Anything(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _chain: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, leaf, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, leaf, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) fn handshakes(world: &World, code: &str) -> u64 {
     world.metric(&format!("forgetgate_tls_handshakes_total{{code=\"{code}\"}}"))
 }
 
+/// Waits until so many have: a caller may know it before they are counted.
+#[track_caller]
+pub(crate) fn counted(world: &World, code: &str, count: u64) {
+    eventually(&format!("{count} handshakes are counted as {code}"), || handshakes(world, code) == count);
+}
+
 #[test]
 fn p1_p8_a_caller_over_tls_is_labelled_towards_a_service_that_asks_for_a_certificate() {
     let authority = Authority::new();
@@ -91,7 +97,7 @@ fn p9_what_is_no_tls_is_closed_and_counted() {
         socket.read_to_end(&mut came).ok();
         assert!(came.starts_with(&[0x15, 3]) && came.len() == 7, "an alert, and nothing else: {came:?}");
     }
-    assert_eq!(handshakes(&world, "not_tls"), 4);
+    counted(&world, "not_tls", 4);
     let mut caller = over(&world, &Caller::believing(&authority)).client;
     assert_eq!(caller.ask(request(PLAIN, &[], "")).status, 200);
     assert_eq!(world.upstream.seen().len(), 1);
@@ -118,7 +124,7 @@ fn p12_who_sends_nothing_or_dribbles_has_as_long_as_a_head_has() {
     slow.rest();
     dribble.join().unwrap();
     assert!(began.elapsed() < PATIENCE);
-    eventually("both are counted", || handshakes(&world, "timeout") == 2);
+    counted(&world, "timeout", 2);
     // Half-open handshakes had counted against `connections_max`.
     let mut caller = over(&world, &Caller::believing(&authority)).client;
     assert_eq!(caller.ask(request(PLAIN, &[], "")).status, 200);

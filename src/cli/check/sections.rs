@@ -1,7 +1,7 @@
 //! What a good file means: the gate, its upstreams, its bounds, and what their services cannot do.
 
 use super::table::{paragraph, table};
-use crate::config::{Config, Engine, Limits, Upstream, format_duration, format_size};
+use crate::config::{Config, Engine, Limits, ListenTls, TlsVersion, Upstream, format_duration, format_size};
 use crate::domain::profile::Profile;
 
 pub(super) fn gate(config: &Config) -> String {
@@ -17,14 +17,26 @@ pub(super) fn gate(config: &Config) -> String {
     };
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
     let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
-    let lines = config.listen.iter().map(|listen| ("listens at", listen.address.to_string())).chain([
-        ("admin at", format!("{} ({token})", admin.address)),
+    let listeners = config.listen.iter().map(|listen| {
+        let address = listen.address.to_string();
+        ("listens at", address + &over_tls(listen.tls.as_ref()))
+    });
+    let lines = listeners.chain([
+        ("admin at", format!("{}{} ({token})", admin.address, over_tls(admin.tls.as_ref()))),
         ("workers", workers),
         ("store", store_at),
         ("its key", store.key_file.display().to_string()),
         ("its cache", cache),
     ]);
     lines.map(|(what, value)| format!(" {what:<12}{value}\n")).collect()
+}
+
+/// What is shown and asked for at a listener.
+fn over_tls(tls: Option<&ListenTls>) -> String {
+    let Some(tls) = tls else { return String::new() };
+    let shown: Vec<_> = tls.identities.iter().map(|identity| identity.cert.display().to_string()).collect();
+    let asked = tls.client_ca.as_ref().map(|ca| format!(", for certificates signed by {}", ca.display()));
+    format!(" over TLS {} and newer with {}{}", tls.min_version.as_str(), shown.join(", "), asked.unwrap_or_default())
 }
 
 /// Two lines each, so that an address can be copied whole.
@@ -64,6 +76,8 @@ fn remarks(upstream: &Upstream) -> String {
         upstream.held_labels_before.then(|| "labelled before the gate".to_owned()),
         upstream.version.as_ref().map(|version| format!("version {version}")),
         upstream.tls.ca.as_ref().map(|path| format!("roots in {}", path.display())),
+        upstream.tls.identity.as_ref().map(|identity| format!("shows {}", identity.cert.display())),
+        (upstream.tls.min_version > TlsVersion::V1_2).then(|| "TLS 1.3 only".to_owned()),
         (!instance.is_empty()).then(|| instance.join(" ")),
     ];
     said.into_iter().flatten().map(|one| format!(", {one}")).collect()

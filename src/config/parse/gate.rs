@@ -113,6 +113,10 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
     admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
     admin.tls = tls::listen(&table, outside);
     table.close();
+    if admin.tls.is_some() && matches!(admin.address, Address::Unix(_)) {
+        let what = "is no use on a Unix socket, which only this machine reaches";
+        table.report.fault(&table.place_of("tls"), what, "an IP address and a port, or no `tls`");
+    }
     if token.is_none() && !admin.address.is_loopback() {
         let what = "is missing: the admin API is not on loopback, and whoever reaches it can erase";
         table.report.fault(&table.place_of("token"), what, "token = { file = \"…\" }, or an address on loopback");

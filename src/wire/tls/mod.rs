@@ -102,6 +102,3 @@ fn server_config(tls: &ListenTls, http2: bool, sessions: &Sessions) -> Result<Se
     sessions.resume(&mut config, believed.as_deref())?;
     Ok(config)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! Which certificate is chosen, and which files are refused.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use forgetgate::app::{self, Running};
 use forgetgate::config::{self, Address};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::cli::typed;
@@ -14,6 +14,8 @@ use crate::cli::typed;
 /// An authority in `NAME-ca.pem`, and a certificate for localhost that it has signed in `NAME.pem` and `NAME.key`.
 fn issue(folder: &Path, name: &str) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    // Told from what it signs: OpenSSL takes a certificate whose issuer is its subject for a root.
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();

@@ -150,21 +150,24 @@ fn every_file_that_the_sidecar_needs_is_mounted_and_nothing_else_can_be_written(
 }
 
 #[test]
-fn the_unit_is_one_that_systemd_takes() {
+fn the_units_are_ones_that_systemd_takes() {
     let unit = read("deploy/systemd/forgetgate.service");
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder can be made");
-    let path = folder.path().join("forgetgate.service");
+    let paths = ["forgetgate.service", "forgetgate.socket"].map(|name| folder.path().join(name));
     // systemd looks whether the program is there.
     let here = unit.replace("/usr/local/bin/forgetgate", env!("CARGO_BIN_EXE_forgetgate"));
-    fs::write(&path, here).expect("the unit can be written");
+    fs::write(&paths[0], here).expect("the unit can be written");
+    fs::write(&paths[1], read("deploy/systemd/forgetgate.socket")).expect("the unit can be written");
 
-    let output = Command::new("systemd-analyze").arg("verify").arg(&path).output();
+    let output = Command::new("systemd-analyze").arg("verify").args(&paths).output();
 
     let output = output.expect("systemd-analyze, of Debian's package systemd, can be run");
     let said = String::from_utf8_lossy(&output.stderr);
-    let about_us: Vec<&str> = said.lines().filter(|line| line.contains("forgetgate.service")).collect();
+    let about_us: Vec<&str> = said.lines().filter(|line| line.contains("forgetgate.s")).collect();
     assert!(output.status.success() && about_us.is_empty(), "{said}");
-    for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "DynamicUser=yes", "RestartPreventExitStatus=3"] {
+    for line in
+        ["NoNewPrivileges=yes", "ProtectSystem=strict", "DynamicUser=yes", "RestartPreventExitStatus=3", "Type=notify"]
+    {
         assert!(unit.lines().any(|written| written == line), "{line} is missing");
     }
 }

@@ -6,6 +6,7 @@
 mod ended;
 mod renewal;
 mod sites;
+pub mod supervisor;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,11 +27,11 @@ use crate::admin::{self, Readiness, State};
 use crate::barrier::Barrier;
 use crate::config::{Address, Config, Listen, ListenTls, OpenWebsockets, PemFault};
 use crate::erasure::{self, Eraser};
-use crate::listen::{self, Bound, Listening};
+use crate::listen::{self, Bound, CaError, Listening};
 use crate::proxy::{Routes, Shared};
 use crate::store::{self, OpenError, Opened, StoreError};
 use crate::telemetry::{AccessLog, AccessWriter, Registry, clock, events};
-use crate::wire::ServerTls;
+use crate::wire::{Inherited, ServerTls};
 
 /// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
 const LOST_MARGIN: Duration = Duration::from_secs(2);
@@ -63,6 +64,12 @@ pub enum StartError {
         /// Why.
         source: PemFault,
     },
+    /// A socket that was open before matches no listener: whoever calls there would never be answered.
+    #[error("a socket was handed over for {address}, and neither [[listen]] nor [admin] is configured for that")]
+    Unclaimed {
+        /// Where it is.
+        address: String,
+    },
     /// The system gave no thread or runtime.
     #[error("the system gives no thread")]
     Thread(#[source] io::Error),
@@ -74,20 +81,26 @@ pub enum StartError {
 impl StartError {
     /// Is the configuration to blame?
     #[must_use]
-    pub const fn is_config(&self) -> bool {
-        matches!(
-            self,
-            Self::Tls { .. }
-                | Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
-        )
+    pub fn is_config(&self) -> bool {
+        match self {
+            Self::Sites(error) => {
+                matches!(error, SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+            }
+            // What the file names beside the address.
+            Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<CaError>()),
+            Self::Tls { .. } | Self::Unclaimed { .. } => true,
+            Self::Store(_) | Self::StoreUse(_) | Self::Thread(_) | Self::Panicked => false,
+        }
     }
 }
 
 /// A gate that runs. Stop it with [`Running::stop`]; dropping it cuts everything.
 #[derive(Debug)]
 pub struct Running {
-    /// Where callers come in, in the order of the configuration; the ports are real.
+    /// Where callers come in over TCP, in the order of the configuration; the ports are real.
     pub addresses: Vec<SocketAddr>,
+    /// Where callers come in, Unix sockets included.
+    pub listeners: Vec<Address>,
     /// Where the admin API is.
     pub admin: Address,
     /// Threads that serve.
@@ -104,6 +117,14 @@ pub struct Running {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, Inherited::default())
+}
+
+/// The same, with sockets that were open before: listeners that are configured for their addresses take them.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn start_with(config: Config, inherited: Inherited) -> Result<Running, StartError> {
     let opened = store::open(&config.store)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let (built, told) = std::sync::mpsc::channel();
@@ -112,15 +133,10 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let drain_timeout = config.limits.drain_timeout;
     let control = move || {
         runtime.block_on(async move {
-            match Parts::build(config, opened).await {
+            match Parts::build(config, opened, inherited).await {
                 Err(error) => drop(built.send(Err(error))),
                 Ok(parts) => {
-                    drop(built.send(Ok((
-                        parts.addresses.clone(),
-                        parts.admin.clone(),
-                        parts.workers,
-                        Arc::clone(&parts.registry),
-                    ))));
+                    drop(built.send(Ok((parts.listeners.clone(), parts.admin.clone(), Arc::clone(&parts.registry)))));
                     // A sender that is dropped means: at once.
                     let limit = stopped.await.unwrap_or(Duration::ZERO);
                     end.send_replace(Some(parts.take_down(limit).await));
@@ -129,8 +145,18 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         });
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(control).map_err(StartError::Thread)?;
-    let (addresses, admin, workers, registry) = told.recv().map_err(|_| StartError::Panicked)??;
-    Ok(Running { addresses, admin, workers, registry, stop: Some(stop), ended, thread: Some(thread), drain_timeout })
+    let (listeners, admin, registry) = told.recv().map_err(|_| StartError::Panicked)??;
+    let workers = registry.pulses().len();
+    let addresses = listeners.iter().filter_map(tcp).collect();
+    let (stop, thread) = (Some(stop), Some(thread));
+    Ok(Running { addresses, listeners, admin, workers, registry, stop, ended, thread, drain_timeout })
+}
+
+const fn tcp(address: &Address) -> Option<SocketAddr> {
+    match address {
+        Address::Tcp(address) => Some(*address),
+        Address::Unix(_) => None,
+    }
 }
 
 impl Running {
@@ -205,9 +231,8 @@ impl Core {
 
 /// What has to be taken down again.
 struct Parts {
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<Address>,
     admin: Address,
-    workers: usize,
     registry: Arc<Registry>,
     listening: Listening,
     writer: Option<AccessWriter>,
@@ -224,11 +249,11 @@ struct Parts {
 }
 
 impl Parts {
-    async fn build(config: Config, opened: Opened) -> Result<Self, StartError> {
+    async fn build(config: Config, opened: Opened, inherited: Inherited) -> Result<Self, StartError> {
         let mark = EndedMark::of(&config.store);
         // A store that knows no upstream has never served.
         let cut_before = mark.take() && !opened.index.upstreams().await?.is_empty();
-        let built = Self::assemble(config, opened, mark.clone(), cut_before).await;
+        let built = Self::assemble(config, opened, mark.clone(), (cut_before, inherited)).await;
         if built.is_err() && !cut_before {
             // Nothing was let in, so there is nothing that the next start should reckon with.
             mark.set();
@@ -236,22 +261,23 @@ impl Parts {
         built
     }
 
-    async fn assemble(config: Config, opened: Opened, mark: EndedMark, cut_before: bool) -> Result<Self, StartError> {
+    async fn assemble(
+        config: Config,
+        opened: Opened,
+        mark: EndedMark,
+        (cut_before, inherited): (bool, Inherited),
+    ) -> Result<Self, StartError> {
         let core = Core::build(&config, &opened, cut_before).await?;
         let Core { registry, writer, barrier, lost_until, eraser, shared } = core;
-        let workers = shared.workers;
         let readiness = Readiness::new();
-        let listeners = readiness.awaits("listeners");
+        let awaited = readiness.awaits("listeners");
         let mut renewal = Renewal::of(&shared.sites);
-        let bound = config.listen.iter().map(|listen| bind(listen, &mut renewal)).collect::<Result<Vec<_>, _>>()?;
+        let (bound, admin_listener) = listeners(&config, inherited, &mut renewal)?;
         let admin_tls = tls(config.admin.tls.as_ref(), false, "admin".to_owned(), &mut renewal)?;
-        let admin_listener = admin::Listener::bind(&config.admin.address)
-            .await
-            .map_err(|source| StartError::Listen { address: config.admin.address.to_string(), source })?;
-        let admin = admin_listener.local_address().map_err(StartError::Thread)?;
-        let addresses = bound.iter().map(|bound| bound.address).collect();
+        let admin = admin_listener.local_address().clone();
+        let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
-        drop(listeners);
+        drop(awaited);
         let (index, config) = (Arc::clone(&opened.index), Arc::new(config));
         let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
         let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
@@ -259,10 +285,10 @@ impl Parts {
             tokio::spawn(admin::serve(admin_listener, admin_tls, Arc::clone(&state), admin_drain.clone()));
         let renewing = tokio::spawn(renewal.run(Arc::clone(&registry)));
         let work = tokio::spawn(async move { eraser.run().await });
+        tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), admin_drain.clone()));
         Ok(Self {
-            addresses,
+            listeners,
             admin,
-            workers,
             registry,
             listening,
             writer,
@@ -331,13 +357,26 @@ fn tls(
     }
 }
 
-fn bind(listen: &Listen, renewal: &mut Renewal) -> Result<Bound, StartError> {
-    let address = &listen.address;
-    let tls = tls(listen.tls.as_ref(), listen.http2, format!("listener {address}"), renewal)?;
-    let failed = |source| StartError::Listen { address: address.to_string(), source };
-    match address {
-        Address::Tcp(socket) => Bound::to(*socket, listen, tls).map_err(failed),
-        Address::Unix(_) => Err(failed(io::Error::from(io::ErrorKind::Unsupported))),
+/// Opens every place, or none.
+fn listeners(
+    config: &Config,
+    mut inherited: Inherited,
+    renewal: &mut Renewal,
+) -> Result<(Vec<Bound>, admin::Listener), StartError> {
+    let failed = |address: &Address| {
+        let address = address.to_string();
+        move |source| StartError::Listen { address, source }
+    };
+    let mut bind = |listen: &Listen| {
+        let tls = tls(listen.tls.as_ref(), listen.http2, format!("listener {}", listen.address), renewal)?;
+        Bound::to(listen, tls, &mut inherited).map_err(failed(&listen.address))
+    };
+    let bound = config.listen.iter().map(&mut bind).collect::<Result<Vec<_>, _>>()?;
+    let address = &config.admin.address;
+    let admin = admin::Listener::bind(address, &mut inherited).map_err(failed(address))?;
+    match inherited.left().next() {
+        Some(address) => Err(StartError::Unclaimed { address: address.to_string() }),
+        None => Ok((bound, admin)),
     }
 }
 
@@ -348,7 +387,7 @@ fn available() -> Option<NonZeroUsize> {
 
 /// Says that a gate runs.
 pub fn announce(running: &Running) {
-    for address in &running.addresses {
+    for address in &running.listeners {
         events::Listening { what: "gate", address: &address.to_string() }.emit();
     }
     events::Listening { what: "admin", address: &running.admin.to_string() }.emit();

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, Running, StartError};
+use crate::app::{self, Running, StartError, supervisor};
 use crate::config::{self, Engine};
 use crate::telemetry::{self, chain, events};
+use crate::wire::Inherited;
 
 /// The configuration was refused.
 const CONFIG_REFUSED: u8 = 3;
@@ -25,6 +26,13 @@ pub fn run(path: &Path) -> ExitCode {
             return ExitCode::from(CONFIG_REFUSED);
         }
     };
+    let inherited = match Inherited::from_environment() {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            say(&format!("forgetgate: a socket that was handed over cannot be used: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let _logging = match telemetry::init_logging(&loaded.config.log) {
         Ok(guard) => guard,
         Err(error) => return failed(&error),
@@ -36,10 +44,11 @@ pub fn run(path: &Path) -> ExitCode {
         events::Warned { what: "store.engine is memory: what is recorded is gone when the gate stops" }.emit();
     }
     let upstreams = loaded.config.upstreams.len() as u64;
-    match app::start(loaded.config) {
+    match app::start_with(loaded.config, inherited) {
         Ok(running) => {
             events::Started { version: env!("CARGO_PKG_VERSION"), workers: running.workers as u64, upstreams }.emit();
             app::announce(&running);
+            supervisor::ready();
             until_signal(running)
         }
         Err(error) if error.is_config() => {
@@ -61,6 +70,7 @@ fn until_signal(running: Running) -> ExitCode {
     if let Err(error) = waited {
         return failed(&StartError::Thread(error));
     }
+    supervisor::stopping();
     events::Draining { in_flight: running.in_flight() }.emit();
     let whole = running.stop();
     events::Drained { graceful: whole }.emit();

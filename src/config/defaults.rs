@@ -17,6 +17,18 @@ impl Address {
         }
     }
 
+    /// Can only this machine or a private network reach it?
+    #[must_use]
+    pub const fn is_private(&self) -> bool {
+        match self {
+            Self::Tcp(SocketAddr::V4(at)) => at.ip().is_private() || at.ip().is_loopback() || at.ip().is_link_local(),
+            Self::Tcp(SocketAddr::V6(at)) => {
+                at.ip().is_loopback() || at.ip().is_unique_local() || at.ip().is_unicast_link_local()
+            }
+            Self::Unix(_) => true,
+        }
+    }
+
     /// Is the port left to the system? Then two of them are two addresses.
     pub(super) const fn is_any_port(&self) -> bool {
         matches!(self, Self::Tcp(address) if address.port() == 0)

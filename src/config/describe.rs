@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, Limits, Listen, ListenTls, Log, LogFormat,
-    OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, Limits, Listen, ListenTls, Log,
+    LogFormat, OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -17,7 +17,7 @@ impl Config {
     #[must_use]
     pub fn describe(&self) -> Value {
         json!({
-            "listen": self.listen.iter().map(listen).collect::<Vec<_>>(),
+            "listen": self.listen.iter().map(listener).collect::<Vec<_>>(),
             "process": { "workers": self.workers.map_or_else(|| json!("auto"), |workers| json!(workers)) },
             "log": log(&self.log),
             "admin": admin(&self.admin),
@@ -81,16 +81,32 @@ fn limits(limits: &Limits) -> Value {
     limits.rows().into_iter().map(|(key, written)| (key.to_owned(), value(written))).collect()
 }
 
+fn listener(listen: &Listen) -> Value {
+    let proxies = match listen.proxy_protocol.as_ref().map(|protocol| protocol.from.as_slice()) {
+        None => json!(false),
+        Some([]) => json!(true),
+        Some(from) => json!({ "from": from.iter().map(ToString::to_string).collect::<Vec<_>>() }),
+    };
+    let mut all = match &listen.address {
+        Address::Tcp(address) => json!({ "address": address.to_string(), "proxy_protocol": proxies }),
+        unix @ Address::Unix(_) => {
+            let mode = format!("{:04o}", listen.socket_mode);
+            json!({ "address": unix.to_string(), "socket_mode": mode, "proxy_protocol": proxies })
+        }
+    };
+    if let (Some(all), Some(further)) = (all.as_object_mut(), listen.describe_mode().as_object_mut()) {
+        all.insert("tls".to_owned(), listen.tls.as_ref().map_or(Value::Null, listen_tls));
+        all.append(further);
+    }
+    all
+}
+
 fn log(log: &Log) -> Value {
     let format = match log.format {
         LogFormat::Text => "text",
         LogFormat::Json => "json",
     };
     json!({ "format": format, "level": log.level, "access": log.access })
-}
-
-fn listen(listen: &Listen) -> Value {
-    json!({ "address": listen.address.to_string(), "tls": listen.tls.as_ref().map(listen_tls) })
 }
 
 fn admin(admin: &Admin) -> Value {

@@ -154,6 +154,10 @@ impl<'a> Value<'a> {
         self.value.is_str()
     }
 
+    pub(super) fn is_flag(&self) -> bool {
+        self.value.is_bool()
+    }
+
     pub(super) fn is_list(&self) -> bool {
         self.value.is_array()
     }

@@ -1,9 +1,11 @@
 //! Where callers come in, and what is spoken there.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::ListenTls;
+use serde_json::{Value, json};
+
+use super::{IpRange, ListenTls};
 
 /// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,82 @@ pub enum ListenMode {
     Forward,
 }
 
+impl ListenMode {
+    /// The word that the file has for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reverse => "reverse",
+            Self::Transparent => "transparent",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+/// `listen.others`: what becomes of TLS to a host that no upstream names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Others {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is passed on as it is: nothing in it is seen.
+    Tunnel,
+}
+
+impl Others {
+    /// The word that the file has for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Tunnel => "tunnel",
+        }
+    }
+}
+
+/// `listen.ca`: the authority that issues certificates for the hosts that upstreams name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaFiles {
+    /// Its certificate in PEM, and those above it if it is not a root.
+    pub cert: PathBuf,
+    /// Its private key in PEM; a file that others can read is refused.
+    pub key: PathBuf,
+}
+
+/// What only listeners have whose callers mean another host than the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interception {
+    /// Without it TLS to a host that an upstream names is refused.
+    pub ca: Option<CaFiles>,
+    /// All other hosts.
+    pub others: Others,
+    /// The ports to which a forward listener makes tunnels.
+    pub tunnel_ports: Vec<u16>,
+}
+
+impl Default for Interception {
+    /// No authority, nothing to other hosts; tunnels, where they are allowed, to HTTPS's own port.
+    fn default() -> Self {
+        Self { ca: None, others: Others::Refuse, tunnel_ports: vec![443] }
+    }
+}
+
+/// `proxy_protocol` of a listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Proxies whose headers are believed; empty: all that reach the listener.
+    pub from: Vec<IpRange>,
+}
+
+impl ProxyProtocol {
+    /// Is a header believed that comes from there? Who comes over a Unix socket has no address: its file's mode decides.
+    #[must_use]
+    pub fn believes(&self, ip: Option<IpAddr>) -> bool {
+        let Some(ip) = ip else { return true };
+        self.from.is_empty() || self.from.iter().any(|range| range.has(ip))
+    }
+}
+
 /// One `[[listen]]`.
 #[derive(Clone, Debug)]
 pub struct Listen {
@@ -33,12 +111,16 @@ pub struct Listen {
     pub address: Address,
     /// How callers reach it.
     pub mode: ListenMode,
-    /// Does every connection begin with a PROXY header (v1 or v2)?
-    pub proxy_protocol: bool,
+    /// Who may connect, if it is a Unix socket: the mode of its file.
+    pub socket_mode: u32,
+    /// Does every connection begin with a PROXY header (v1 or v2), and whose is believed?
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// What is shown and asked for in the TLS handshake that every connection begins with; `None` is no TLS.
     pub tls: Option<ListenTls>,
     /// Is HTTP/2 spoken: with TLS where it is negotiated, without by prior knowledge?
     pub http2: bool,
+    /// How TLS is treated that is meant for another host than the gate.
+    pub interception: Interception,
 }
 
 impl Listen {
@@ -46,5 +128,20 @@ impl Listen {
     #[must_use]
     pub fn asks_for_certificates(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+
+    /// Its mode and what hangs on that, for people and programs, with the file's own key names.
+    pub(super) fn describe_mode(&self) -> Value {
+        let mut all = json!({ "mode": self.mode.word() });
+        if let (Some(all), false) = (all.as_object_mut(), self.mode == ListenMode::Reverse) {
+            let Interception { ca, others, tunnel_ports } = &self.interception;
+            let files = |ca: &CaFiles| json!({ "cert": ca.cert.to_string_lossy(), "key": ca.key.to_string_lossy() });
+            all.insert("ca".to_owned(), ca.as_ref().map_or(Value::Null, files));
+            all.insert("others".to_owned(), json!(others.word()));
+            if self.mode == ListenMode::Forward {
+                all.insert("tunnel_ports".to_owned(), json!(tunnel_ports));
+            }
+        }
+        all
     }
 }

@@ -13,6 +13,7 @@ pub mod log_filter;
 pub mod personal;
 pub mod policy;
 pub mod profile;
+pub mod proxy_header;
 pub mod query;
 pub mod refusal;
 pub mod websocket;

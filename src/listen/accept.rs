@@ -1,23 +1,18 @@
 //! Accepting: one task a listener, sockets dealt out to the workers in turn.
 
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
 use super::arrival::Door;
+use super::socket::Socket;
 use super::worker::{Handed, Order};
-use crate::config::Listen;
+use crate::config::{Address, Listen};
 use crate::telemetry::events;
-use crate::wire::{Peer, ServerTls};
-
-/// Connections that the kernel may keep waiting.
-const BACKLOG: i32 = 4096;
+use crate::wire::{Inherited, Opened, Peer, ServerTls};
 
 /// After the system could not give a socket (no descriptors left), accepting rests for so long.
 const REST: Duration = Duration::from_millis(50);
@@ -25,26 +20,32 @@ const REST: Duration = Duration::from_millis(50);
 /// A listener that is bound and not yet accepted on.
 #[derive(Debug)]
 pub struct Bound {
-    listener: StdTcpListener,
+    opened: Opened,
     door: Arc<Door>,
-    /// Where it listens; the port is real, also if 0 was asked for.
-    pub address: SocketAddr,
 }
 
 impl Bound {
-    /// Binds an address. Every connection begins with a handshake if there is `tls`.
+    /// Opens the place that is configured, or takes it from what was open already. Every connection begins with a
+    /// handshake if there is `tls`.
     ///
     /// # Errors
-    /// The system's: taken, not ours, not allowed.
-    pub fn to(address: SocketAddr, listen: &Listen, tls: Option<Arc<ServerTls>>) -> std::io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = StdTcpListener::from(socket);
-        let address = listener.local_addr()?;
-        Ok(Self { listener, door: Arc::new(Door { listen: listen.clone(), tls }), address })
+    /// The system's: taken, not ours, not allowed; or a [`super::CaError`] in it, of the listener's authority.
+    pub fn to(listen: &Listen, tls: Option<Arc<ServerTls>>, inherited: &mut Inherited) -> std::io::Result<Self> {
+        let door = Arc::new(Door::of(listen, tls).map_err(std::io::Error::other)?);
+        let opened = Opened::at(&listen.address, listen.socket_mode, inherited)?;
+        Ok(Self { opened, door })
+    }
+
+    /// Where it listens; the port is real, also if 0 was asked for.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.opened.address
+    }
+
+    /// The hosts for which clients will not believe the certificates that are shown here, and why.
+    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<(&'h str, String)> {
+        let Some(interceptor) = &self.door.interceptor else { return Vec::new() };
+        hosts.filter_map(|host| Some((host, interceptor.objection(host)?))).collect()
     }
 }
 
@@ -81,9 +82,10 @@ impl Dealer {
 
 /// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers.
 pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut stopped: watch::Receiver<bool>) {
-    let address = bound.address.to_string();
+    let Bound { opened, door } = bound;
+    let address = opened.address.to_string();
     let failed = |error: &std::io::Error| events::AcceptFailed { address: &address, error: &error.to_string() }.emit();
-    let listener = match TcpListener::from_std(bound.listener) {
+    let listener = match opened.listen() {
         Ok(listener) => listener,
         Err(error) => return failed(&error),
     };
@@ -100,9 +102,10 @@ pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut st
         };
         let Some((accepted, permit)) = accepted else { return };
         match accepted {
-            Ok((socket, peer)) => {
-                if let Some(socket) = plain(socket) {
-                    dealer.deal(Handed { socket, peer: Peer::at(peer.ip()), door: Arc::clone(&bound.door), permit });
+            Ok((stream, from)) => {
+                if let Some(socket) = Socket::of(stream) {
+                    let peer = from.map_or_else(Peer::default, Peer::at);
+                    dealer.deal(Handed { socket, peer, door: Arc::clone(&door), permit });
                 }
             }
             Err(error) => {
@@ -111,10 +114,4 @@ pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut st
             }
         }
     }
-}
-
-/// A socket that no runtime holds, so that a worker's may: small answers leave at once.
-fn plain(socket: TcpStream) -> Option<std::net::TcpStream> {
-    socket.set_nodelay(true).ok()?;
-    socket.into_std().ok()
 }

@@ -4,10 +4,13 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Method, Version};
 
+use super::arrival::Door;
+use super::forward;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
 use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
@@ -29,6 +32,8 @@ pub(super) struct Serving {
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
+    /// Where it came in.
+    pub(super) door: Arc<Door>,
 }
 
 /// What came instead of a request.
@@ -44,20 +49,26 @@ enum NoHead {
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: Stream, serving: Serving) {
     let watch = Rc::clone(&serving.watch);
-    let mut requests = pin!(requests(socket, serving));
+    watched(&watch, requests(Link::new(socket), serving)).await;
+}
+
+/// Goes on with a connection until its watch ends it.
+pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
+    let mut step = pin!(step);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());
         if watch.is_ending() {
             return Poll::Ready(());
         }
         // How a connection ended is in its requests' log lines.
-        requests.as_mut().poll(cx)
+        step.as_mut().poll(cx)
     })
     .await;
 }
 
-async fn requests(socket: Stream, serving: Serving) {
-    let (mut link, mut head) = (Link::new(socket), Head::default());
+/// Handles requests, one after the other.
+pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
+    let mut head = Head::default();
     let sending = loop {
         serving.watch.idle();
         let mut looked_at = 0;
@@ -69,11 +80,13 @@ async fn requests(socket: Stream, serving: Serving) {
                 let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
                 let answer = proxy::refuse_head(&serving.gate, fault);
                 let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
-                write(&mut link, &serving, &answer, hop).await;
-                break true;
+                return finish(link, &answer, hop, &serving).await;
             }
         }
         serving.watch.request();
+        if forward::is_asked(&head, &serving) {
+            return Box::pin(forward::connect(link, &head, serving)).await;
+        }
         // Boxed, so that a connection on which nothing is going on stays small.
         match Box::pin(request(&mut link, &head, &serving)).await {
             // A stop may have come meanwhile.
@@ -89,6 +102,16 @@ async fn requests(socket: Stream, serving: Serving) {
             Onward::Cut => return,
         }
     };
+    end(link, sending, &serving).await;
+}
+
+/// Writes a connection's last answer to a client that may still be sending.
+pub(super) async fn finish(mut link: Link<Stream>, answer: &OwnAnswer, hop: Hop, serving: &Serving) {
+    write(&mut link, serving, answer, hop).await;
+    end(link, true, serving).await;
+}
+
+async fn end(mut link: Link<Stream>, sending: bool, serving: &Serving) {
     if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {
         serving.watch.linger();
         let mut thrown_away = 0;
@@ -169,7 +192,7 @@ fn poll_linger(link: &mut Link<Stream>, thrown_away: &mut usize, cx: &mut Contex
 
 async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
     let delete = DeleteCall {
-        site: std::sync::Arc::clone(&call.destination.site),
+        site: Arc::clone(&call.destination.site),
         api: call.api,
         path: call.path.clone(),
         query: call.query.clone(),

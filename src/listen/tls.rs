@@ -3,15 +3,17 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::arrival::Spoken;
 use super::connection::Serving;
+use crate::config::ListenMode;
 use crate::telemetry::{HandshakeEnd, events};
 use crate::wire::{ServerTls, Stream};
 
 /// Does the handshake and remembers who the caller is. `None` is a connection that has ended.
-pub(super) async fn handshake(stream: Stream, tls: &ServerTls, serving: &mut Serving) -> Option<(Stream, Spoken)> {
+pub(super) async fn handshake(stream: Stream, tls: Arc<ServerTls>, serving: &mut Serving) -> Option<(Stream, Spoken)> {
     let watch = &serving.watch;
     watch.head_began();
     let mut accepting = pin!(tls.accept(stream));
@@ -29,8 +31,10 @@ pub(super) async fn handshake(stream: Stream, tls: &ServerTls, serving: &mut Ser
     match accepted.await {
         Ok((stream, agreed)) => {
             counters.handshake(if agreed.resumed { HandshakeEnd::Resumed } else { HandshakeEnd::Done });
-            serving.peer.secure = true;
-            serving.peer.server_name = agreed.server_name;
+            // Whoever takes the gate for a proxy names the proxy in its handshake, and says nothing by it of its requests.
+            if serving.door.listen.mode == ListenMode::Reverse {
+                (serving.peer.secure, serving.peer.server_name) = (true, agreed.server_name);
+            }
             // What was agreed holds: it is not asked of the bytes again.
             Some((stream, if agreed.http2 { Spoken::Http2 } else { Spoken::Http1 }))
         }

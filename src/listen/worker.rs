@@ -4,13 +4,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::TcpStream as StdTcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{LocalSet, spawn_local};
@@ -18,11 +16,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::arrival::{Door, arrive};
 use super::connection::Serving;
+use super::socket::Socket;
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
 use crate::upstream::looked;
-use crate::wire::{Peer, Stream, Watch};
+use crate::wire::{Peer, Watch};
 
 /// How often a worker looks at its clock and its connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -33,7 +32,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 /// A socket on its way from the acceptor to a worker. It counts against `connections_max` until the permit is dropped.
 #[derive(Debug)]
 pub(super) struct Handed {
-    pub(super) socket: StdTcpStream,
+    pub(super) socket: Socket,
     pub(super) peer: Peer,
     /// What is spoken where it came in.
     pub(super) door: Arc<Door>,
@@ -123,18 +122,18 @@ impl Worker {
     fn serve(&mut self, handed: Handed) {
         let Handed { socket, peer, door, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
-        let Ok(socket) = TcpStream::from_std(socket) else { return };
+        let Ok(stream) = socket.into_stream() else { return };
         let watch = Watch::new(&self.now);
         let number = self.next;
         self.next += 1;
         self.connections.borrow_mut().insert(number, Rc::clone(&watch));
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer };
+        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer, door };
         let connections = Rc::clone(&self.connections);
         let counters = Arc::clone(self.gate.counters());
         counters.connection_opened();
         let open = Open { number, connections, counters, _permit: permit };
         spawn_local(async move {
-            arrive(Stream::Tcp(socket), &door, serving).await;
+            arrive(stream, serving).await;
             drop(open);
         });
     }

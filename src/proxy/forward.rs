@@ -107,6 +107,10 @@ fn write_head(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop, reques
     let out = caller.link.output();
     apply::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());
     apply::answer_lines(out, &service.head.lines, framing, request_id);
+    if service.head.status == 426 && service.offers_websocket() {
+        // The one upgrade that the gate carries; without it the answer says nothing (RFC 9110 §15.5.22).
+        out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    }
     hop.connection(out);
     out.extend_from_slice(b"\r\n");
     if let Some(entry) = &mut exchange.entry {

@@ -79,6 +79,7 @@ impl Gate {
     /// To be called a few times a second: moves the clock that needs no system call, closes what has been idle.
     pub fn tick(&self) {
         self.unix_now.set(clock::unix_now());
+        self.counters.pulse();
         let now = Instant::now();
         self.pools.iter().for_each(|pool| pool.prune(now));
     }
@@ -108,7 +109,10 @@ impl Gate {
     }
 
     /// Is there room for one more?
-    pub(super) fn admit(&self) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// The refusal `overloaded`, when there is not.
+    pub fn admit(&self) -> Result<(), Refusal> {
         let share = (self.shared.limits.in_flight_max / self.shared.workers).max(1);
         if self.in_flight.get() > share { Err(Code::Overloaded.into()) } else { Ok(()) }
     }
@@ -126,7 +130,9 @@ impl Gate {
         self.shared.closes_websockets
     }
 
-    pub(super) fn routes(&self) -> &Routes {
+    /// The routes.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
         &self.shared.routes
     }
 

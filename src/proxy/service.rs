@@ -87,6 +87,11 @@ impl Service {
         }
     }
 
+    /// Does the answer offer a WebSocket?
+    pub(super) fn offers_websocket(&self) -> bool {
+        self.head.lines.all("upgrade").any(|value| has_token(value, "websocket"))
+    }
+
     /// Is this the answer to the handshake that was sent (RFC 6455 §4.1)?
     fn is_accepted(&self) -> bool {
         let lines = &self.head.lines;
@@ -94,7 +99,7 @@ impl Service {
         let mut accepts = lines.all("sec-websocket-accept");
         let accepted =
             accepts.next().is_some_and(|value| self.accept.as_deref().is_some_and(|own| own.as_bytes() == value));
-        accepted && accepts.next().is_none() && says("upgrade", "websocket") && says("connection", "upgrade")
+        accepted && accepts.next().is_none() && self.offers_websocket() && says("connection", "upgrade")
     }
 
     /// Moves the answer on to its caller.

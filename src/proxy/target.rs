@@ -1,9 +1,12 @@
 //! Which call of the service a request is, and where it goes there.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use super::gather::Gathered;
 use super::in_query::QueryOrders;
+use super::names::METHOD_OVERRIDES;
 use crate::domain::CustomerId;
 use crate::domain::decide::{Rules, text_of, todays_label};
 use crate::domain::http1::Head;
@@ -48,8 +51,10 @@ impl<'p> Target<'p> {
         let classify =
             |method: &str| profile.classify(method, path, head.uri.query(), gathered.websocket).map_err(ambiguous);
         let found = classify(head.method.as_str())?;
-        for line in &gathered.method_overrides {
-            for other in std::str::from_utf8(line).unwrap_or_default().split(',') {
+        let in_query = head.uri.query().map_or_else(Vec::new, overrides_in_query);
+        let in_headers = gathered.method_overrides.iter().map(|line| Cow::Borrowed(*line));
+        for line in in_headers.chain(in_query) {
+            for other in std::str::from_utf8(&line).unwrap_or_default().split(',') {
                 let other = other.trim().to_ascii_uppercase();
                 let governed = found.classes.with(classify(&other)?.classes).governed();
                 if other != head.method.as_str() && !governed.is_empty() {
@@ -94,6 +99,18 @@ impl<'p> Target<'p> {
     pub(super) fn path(&self, head: &Head) -> String {
         head.uri.path().get(self.prefix_len..).unwrap_or_default().to_owned()
     }
+}
+
+/// The values of the parameters by which frameworks let a `POST` mean another method.
+fn overrides_in_query(raw: &str) -> Vec<Cow<'_, [u8]>> {
+    let overrides = query::pairs(raw).filter(|pair| {
+        // `method` alone is a word that a service may use for something of its own.
+        (pair.name.contains(['_', '%'])
+            && query::may_spell(pair.name, "_method")
+            && query::decoded(pair.name).contains(&b'_'))
+            || METHOD_OVERRIDES.iter().any(|name| query::may_spell(pair.name, name))
+    });
+    overrides.map(|pair| query::decoded(pair.value)).collect()
 }
 
 fn ambiguous(which: Ambiguous) -> Refusal {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
 use super::figures::{LastError, UpstreamFigures};
+use super::handshakes::HandshakeEnd;
+use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 
@@ -41,60 +43,6 @@ impl FailureKind {
             Self::BrokeOff => "broke_off",
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
-        }
-    }
-}
-
-/// How a caller's TLS handshake ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum HandshakeEnd {
-    /// With a new session.
-    Done,
-    /// With an earlier session taken up again.
-    Resumed,
-    /// What came is not TLS.
-    NotTls,
-    /// No TLS version, cipher or application protocol in common.
-    NothingInCommon,
-    /// The caller was asked for a certificate, and has shown none.
-    NoCertificate,
-    /// The caller's certificate was not accepted.
-    BadCertificate,
-    /// The caller sent an alert: nearly always it does not believe the gate's certificate.
-    RefusedByPeer,
-    /// The caller left.
-    Closed,
-    /// It took too long.
-    Timeout,
-}
-
-impl HandshakeEnd {
-    /// All, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
-        Self::Done,
-        Self::Resumed,
-        Self::NotTls,
-        Self::NothingInCommon,
-        Self::NoCertificate,
-        Self::BadCertificate,
-        Self::RefusedByPeer,
-        Self::Closed,
-        Self::Timeout,
-    ];
-
-    /// As it is written in metrics and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Resumed => "resumed",
-            Self::NotTls => "not_tls",
-            Self::NothingInCommon => "nothing_in_common",
-            Self::NoCertificate => "no_certificate",
-            Self::BadCertificate => "bad_certificate",
-            Self::RefusedByPeer => "refused_by_peer",
-            Self::Closed => "closed",
-            Self::Timeout => "timeout",
         }
     }
 }
@@ -315,6 +263,9 @@ pub struct WorkerCounters {
     opened: Counter,
     closed: Counter,
     handshakes: Row<{ HandshakeEnd::ALL.len() }>,
+    tunnels: Counter,
+    turned_away: Row<{ TurnedAway::ALL.len() }>,
+    pulse: Counter,
 }
 
 impl WorkerCounters {
@@ -326,6 +277,9 @@ impl WorkerCounters {
             opened: Counter::default(),
             closed: Counter::default(),
             handshakes: Row::default(),
+            tunnels: Counter::default(),
+            turned_away: Row::default(),
+            pulse: Counter::default(),
         }
     }
 
@@ -357,6 +311,33 @@ impl WorkerCounters {
 
     pub(super) fn handshakes_to(&self, sums: &mut [u64; HandshakeEnd::ALL.len()]) {
         self.handshakes.add_to(sums);
+    }
+
+    /// A connection is passed on unseen.
+    pub fn tunnel_opened(&self) {
+        self.tunnels.bump();
+    }
+
+    pub(super) fn tunnels(&self) -> u64 {
+        self.tunnels.read()
+    }
+
+    /// A connection was closed before anything was asked over it.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.turned_away.bump(why as usize);
+    }
+
+    /// The worker is alive.
+    pub fn pulse(&self) {
+        self.pulse.bump();
+    }
+
+    pub(super) fn pulses(&self) -> u64 {
+        self.pulse.read()
+    }
+
+    pub(super) fn turned_away_to(&self, sums: &mut [u64; TurnedAway::ALL.len()]) {
+        self.turned_away.add_to(sums);
     }
 
     pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::counters::{FailureKind, HandshakeEnd};
+use super::counters::FailureKind;
+use super::handshakes::HandshakeEnd;
+use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 
@@ -113,6 +115,10 @@ pub struct GateFigures {
     pub certificates_renewed: u64,
     /// Changed certificates that could not be used.
     pub certificates_refused: u64,
+    /// Connections that were passed on unseen since the start.
+    pub tunnels: u64,
+    /// Connections of which no request was read, by the place of the reason in [`TurnedAway::ALL`].
+    pub turned_away: [u64; TurnedAway::ALL.len()],
     /// Refused before an upstream was known, by the place of the code in [`Code::ALL`].
     pub unrouted: [u64; Code::ALL.len()],
     /// Access lines that were not written because too many were waiting.

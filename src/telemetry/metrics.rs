@@ -11,9 +11,11 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
-use super::counters::{FailureKind, HandshakeEnd};
+use super::counters::FailureKind;
 use super::figures::UpstreamFigures;
+use super::handshakes::HandshakeEnd;
 use super::registry::Registry;
+use super::turned_away::TurnedAway;
 use crate::domain::refusal::Code;
 
 /// `Content-Type` of [`Registry::render`].
@@ -149,6 +151,15 @@ impl Scrape {
                 sample(family, &[("code", "refused")], gate.certificates_refused)
             },
         )?;
+        page.counter(
+            "forgetgate_tunnels_opened",
+            "Connections passed on unseen to hosts that no upstream names",
+            |family| sample(family, &[], gate.tunnels),
+        )?;
+        page.counter("forgetgate_connections_turned_away", "Connections of which no request was read", |family| {
+            let counts = TurnedAway::ALL.into_iter().zip(gate.turned_away);
+            counts.into_iter().try_for_each(|(why, count)| sample(family, &[("code", why.as_str())], count))
+        })?;
         page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {
             sample(family, &[], gate.access_lines_dropped)
         })

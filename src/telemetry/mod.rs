@@ -10,18 +10,22 @@ mod counters;
 mod erasures;
 pub mod events;
 mod figures;
+mod handshakes;
 mod logging;
 mod metrics;
 mod registry;
+mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
 pub use self::clock::{from_rfc3339, rfc3339, unix_now};
-pub use self::counters::{FailureKind, HandshakeEnd, UpstreamCounters, WorkerCounters};
+pub use self::counters::{FailureKind, UpstreamCounters, WorkerCounters};
 pub use self::erasures::{AttemptOutcome, ErasureCounters, Standing, TargetEnd};
 pub use self::figures::{GateFigures, LastError, UpstreamFigures};
+pub use self::handshakes::HandshakeEnd;
 pub use self::logging::{LogGuard, LoggingError, init as init_logging};
 pub use self::metrics::{CONTENT_TYPE as METRICS_TYPE, Gauge};
 pub use self::registry::Registry;
+pub use self::turned_away::TurnedAway;
 
 /// An error with all that is behind it on one line, outermost first.
 #[must_use]

@@ -102,10 +102,18 @@ impl Registry {
             let (opened, open) = worker.connections();
             sums.connections_opened += opened;
             sums.connections_open += open;
+            sums.tunnels += worker.tunnels();
+            worker.turned_away_to(&mut sums.turned_away);
             worker.unrouted_to(&mut sums.unrouted);
             worker.handshakes_to(&mut sums.handshakes);
         }
         sums
+    }
+
+    /// How often each worker has said that it is alive.
+    #[must_use]
+    pub fn pulses(&self) -> Vec<u64> {
+        self.workers.iter().map(|worker| worker.pulses()).collect()
     }
 
     pub(super) fn gauges(&self) -> Vec<Gauge> {

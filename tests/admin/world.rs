@@ -14,6 +14,7 @@ use forgetgate::erasure::{Eraser, Parts};
 use forgetgate::store::{Figures, Index, KnownUpstream, Opened, Placement, Row, StoreFuture, open};
 use forgetgate::telemetry::{Registry, unix_now};
 use forgetgate::upstream::{Authenticator, Connector, Site};
+use forgetgate::wire::Inherited;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -79,8 +80,8 @@ impl World {
             config: Arc::clone(&config),
             readiness: readiness.clone(),
         };
-        let listener = Listener::bind(&config.admin.address).await.unwrap();
-        let address = match listener.local_address().unwrap() {
+        let listener = Listener::bind(&config.admin.address, &mut Inherited::default()).unwrap();
+        let address = match listener.local_address().clone() {
             Address::Tcp(address) => address,
             Address::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
         };

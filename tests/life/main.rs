@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 #![allow(clippy::disallowed_methods, reason = "how long real sockets and processes take is measured by the real clock")]
 
+mod activation;
 mod canary;
 mod durable;
 mod kill;

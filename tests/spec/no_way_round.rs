@@ -148,9 +148,27 @@ fn p9_every_line_of_a_method_override_is_judged() {
     }
 }
 
+/// Rails, Laravel and others look for it in the query.
+#[test]
+fn p9_a_method_override_in_the_query_is_judged_as_the_method_that_it_means() {
+    let delete = "POST /api/v2/user_data?customer_id=alice";
+    for parameter in
+        ["_method=DELETE", "_method=delete", "%5fmethod=DELETE", "_Method=%44ELETE", "a=1&_method=GET&_method=DELETE"]
+    {
+        World::start().refused(request(&format!("{delete}&{parameter}"), &[], ""), 400, "header_ambiguous");
+    }
+    for parameter in ["X-HTTP-Method-Override=DELETE", "x_http_method=delete", "x.method%2doverride=DELETE"] {
+        World::start().refused(request(&format!("{delete}&{parameter}"), &[], ""), 400, "header_ambiguous");
+    }
+}
+
 #[test]
 fn p8_a_harmless_method_override_passes() {
     let world = World::start();
+    for query in ["_method=PATCH", "_method=POST", "method=DELETE", "_method", "_methods=DELETE"] {
+        let seen = world.forwarded(request(&format!("POST /api/v9/thing?{query}"), &["Content-Length: 0"], ""));
+        assert_eq!(seen.line(), format!("POST /v9/thing?{query} HTTP/1.1"));
+    }
     let lines = ["X-HTTP-Method-Override: PATCH", "Content-Length: 0"];
     let seen = world.forwarded(request("POST /api/v9/thing", &lines, ""));
     assert_eq!(seen.values("x-http-method-override"), ["PATCH"]);

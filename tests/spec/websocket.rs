@@ -173,6 +173,24 @@ fn p9_nothing_passes_unjudged_without_the_services_word() {
     assert!(seen.iter().skip(1).all(|seen| !seen.head.to_ascii_lowercase().contains("upgrade")), "{seen:?}");
 }
 
+/// A client that asked without a handshake learns from the service that it has to upgrade.
+#[test]
+fn p8_a_service_that_requires_a_websocket_is_heard() {
+    let world = speech(Upstream::scripted(), "");
+    world.upstream.will_say(
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c, WebSocket\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n",
+    );
+    let answer = world.ask(request("GET /api/v1/models", &[], ""));
+    assert_eq!(answer.status, 426);
+    assert_eq!(
+        (answer.values("upgrade"), answer.values("connection")),
+        (vec!["websocket".into()], vec!["Upgrade".into()])
+    );
+    world.upstream.will_say("HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n");
+    let other = world.ask(request("GET /api/v1/models", &[], ""));
+    assert_eq!((other.status, other.values("upgrade").len()), (426, 0), "what the gate does not carry is not offered");
+}
+
 /// A stop says goodbye to both ends, to each only between two frames.
 #[test]
 fn p12_a_stop_closes_with_1001() {

@@ -1,7 +1,10 @@
 //! What a good file means: the gate, its upstreams, its bounds, and what their services cannot do.
 
 use super::table::{paragraph, table};
-use crate::config::{Config, Engine, Limits, ListenTls, TlsVersion, Upstream, format_duration, format_size};
+use crate::config::{
+    Address, Config, Engine, IpRange, Limits, Listen, ListenMode, ListenTls, Others, TlsVersion, Upstream,
+    format_duration, format_size,
+};
 use crate::domain::profile::Profile;
 
 pub(super) fn gate(config: &Config) -> String {
@@ -17,11 +20,7 @@ pub(super) fn gate(config: &Config) -> String {
     };
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
     let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
-    let listeners = config.listen.iter().map(|listen| {
-        let address = listen.address.to_string();
-        ("listens at", address + &over_tls(listen.tls.as_ref()))
-    });
-    let lines = listeners.chain([
+    let lines = config.listen.iter().map(|listen| ("listens at", listener(listen))).chain([
         ("admin at", format!("{}{} ({token})", admin.address, over_tls(admin.tls.as_ref()))),
         ("workers", workers),
         ("store", store_at),
@@ -37,6 +36,46 @@ fn over_tls(tls: Option<&ListenTls>) -> String {
     let shown: Vec<_> = tls.identities.iter().map(|identity| identity.cert.display().to_string()).collect();
     let asked = tls.client_ca.as_ref().map(|ca| format!(", for certificates signed by {}", ca.display()));
     format!(" over TLS {} and newer with {}{}", tls.min_version.as_str(), shown.join(", "), asked.unwrap_or_default())
+}
+
+fn listener(listen: &Listen) -> String {
+    let mode = match listen.address {
+        Address::Unix(_) => format!(" (mode {:04o})", listen.socket_mode),
+        Address::Tcp(_) => String::new(),
+    };
+    let proxies = listen.proxy_protocol.as_ref().map(|protocol| match protocol.from.as_slice() {
+        [] => ", each connection with a PROXY header, which is believed".to_owned(),
+        from => format!(", each connection with a PROXY header, from {}", listed(from)),
+    });
+    let tls = over_tls(listen.tls.as_ref());
+    format!("{}{mode}{tls}{}{}", listen.address, proxies.unwrap_or_default(), by_mode(listen))
+}
+
+/// What a mode other than the usual makes of it.
+fn by_mode(listen: &Listen) -> String {
+    let Listen { mode, interception, .. } = listen;
+    let how = match mode {
+        ListenMode::Reverse => return String::new(),
+        ListenMode::Transparent => "what the system redirects there",
+        ListenMode::Forward => "as an HTTP proxy",
+    };
+    let tls = match &interception.ca {
+        Some(ca) => format!("TLS to named hosts is opened with {}", ca.cert.display()),
+        None => "TLS to named hosts is refused, since there is no ca".to_owned(),
+    };
+    let others = match (interception.others, mode) {
+        (Others::Refuse, _) => "other hosts are refused".to_owned(),
+        (Others::Tunnel, ListenMode::Forward) => {
+            let ports: Vec<String> = interception.tunnel_ports.iter().map(u16::to_string).collect();
+            format!("TLS to other hosts passes unseen (ports {})", ports.join(", "))
+        }
+        (Others::Tunnel, _) => "TLS to other hosts passes unseen".to_owned(),
+    };
+    format!(", {how}: {tls}; {others}")
+}
+
+fn listed(ranges: &[IpRange]) -> String {
+    ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Two lines each, so that an address can be copied whole.

@@ -1,34 +1,40 @@
 //! `[[listen]]`, `[process]`, `[log]` and `[admin]`.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use tracing_subscriber::EnvFilter;
 
 use super::super::file::{Table, Value};
 use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat};
+use super::interception::interception;
 use super::outside::{Outside, Unreadable};
-use super::tls;
+use super::{proxies, sockets, tls};
 
-const ADDRESS_FORM: &str = "an IP address and a port, such as \"127.0.0.1:8080\"";
+const ADDRESS_FORM: &str = "an IP address and a port (\"127.0.0.1:8080\"), or \"unix:\" and an absolute path";
+pub(super) const LISTEN_FORM: &str = "[[listen]] with address = \"127.0.0.1:8080\"";
+const MODES: [(&str, ListenMode); 3] =
+    [("reverse", ListenMode::Reverse), ("transparent", ListenMode::Transparent), ("forward", ListenMode::Forward)];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 pub(super) fn listen(root: &Table<'_>, outside: &Outside<'_>) -> Vec<Listen> {
-    let form = "[[listen]] with address = \"127.0.0.1:8080\"";
-    let entries = root.need("listen", form).map_or_else(Vec::new, |value| value.list(form));
-    entries.iter().filter_map(|entry| listener(&entry.table(form)?, outside)).collect()
+    let entries = root.need("listen", LISTEN_FORM).map_or_else(Vec::new, |value| value.list(LISTEN_FORM));
+    entries.iter().filter_map(|entry| listener(&entry.table(LISTEN_FORM)?, outside)).collect()
 }
 
 fn listener(table: &Table<'_>, outside: &Outside<'_>) -> Option<Listen> {
-    let address = table.need("address", ADDRESS_FORM).and_then(|value| address(&value));
-    if let Some(mode) = table.get("mode") {
-        mode.choice(&[("reverse", ListenMode::Reverse)], &["transparent", "forward"]);
-    }
+    let address = table.need("address", ADDRESS_FORM).and_then(|value| sockets::address(&value, ADDRESS_FORM));
+    let mode = table.get("mode").and_then(|value| value.choice(&MODES, &[])).unwrap_or_default();
+    let interception = interception(table, mode, address.as_ref(), outside);
     let tls = tls::listen(table, outside);
-    off_for_now(table, "proxy_protocol", &[]);
+    if tls.is_some() && mode == ListenMode::Transparent {
+        let what = "is for callers who mean the gate, and whoever is redirected here means a service";
+        table.report.fault(&table.place_of("tls"), what, "`ca`, which opens TLS that is meant for services");
+    }
+    let proxy_protocol = table.get("proxy_protocol").and_then(|value| proxies::believed(&value));
+    let socket_mode = sockets::mode(table, address.as_ref());
     off_for_now(table, "http2", &["off"]);
     table.close();
-    address.map(|address| Listen { address, mode: ListenMode::Reverse, proxy_protocol: false, tls, http2: false })
+    address.map(|address| Listen { address, mode, socket_mode, proxy_protocol, tls, http2: false, interception })
 }
 
 /// A switch of a later version: off is what this one does.
@@ -40,19 +46,6 @@ pub(super) fn off_for_now(table: &Table<'_>, key: &'static str, words_for_off: &
     } else if value.flag() == Some(true) {
         value.fault("true is not yet supported", "false, or leave it out");
     }
-}
-
-fn address(value: &Value<'_>) -> Option<Address> {
-    let text = value.text(ADDRESS_FORM)?;
-    if text.starts_with("unix:") {
-        value.fault("Unix sockets are not yet supported", ADDRESS_FORM);
-        return None;
-    }
-    let address = text.parse::<SocketAddr>();
-    if address.is_err() {
-        value.fault("is no address to listen at", ADDRESS_FORM);
-    }
-    address.ok().map(Address::Tcp)
 }
 
 /// `None` is "auto".
@@ -108,7 +101,7 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
         return admin;
     };
     let written = table.get("address");
-    admin.address = written.and_then(|value| address(&value)).unwrap_or(admin.address);
+    admin.address = written.and_then(|value| sockets::address(&value, ADDRESS_FORM)).unwrap_or(admin.address);
     let token = table.get("token");
     admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
     admin.tls = tls::listen(&table, outside);

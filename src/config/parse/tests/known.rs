@@ -16,7 +16,7 @@ use Fate::{AsToday, NotYet, Used};
 /// Keys that stand above the upstream.
 const SECTIONS: &[(&str, Fate)] = &[
     ("[[listen]]\naddress = \"127.0.0.1:8888\"", Used),
-    ("[[listen]]\naddress = \"unix:/run/gate.sock\"", NotYet),
+    ("[[listen]]\naddress = \"unix:/run/gate.sock\"", Used),
     ("[process]\nworkers = \"auto\"", AsToday),
     ("[process]\nworkers = 3", Used),
     ("[log]\nformat = \"json\"", Used),
@@ -24,7 +24,7 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[log]\naccess = false", Used),
     ("[log]\notlp = { url = \"http://127.0.0.1:4317\" }", NotYet),
     ("[admin]\naddress = \"127.0.0.1:9\"", Used),
-    ("[admin]\naddress = \"unix:/run/admin.sock\"", NotYet),
+    ("[admin]\naddress = \"unix:/run/admin.sock\"", Used),
     ("[admin]\ntoken = { file = \"token\" }", Used),
     ("[admin]\ntls = { cert = \"a\", key = \"b\" }", Used),
     ("[store]\nengine = \"memory\"", Used),
@@ -73,11 +73,15 @@ const SECTIONS: &[(&str, Fate)] = &[
 /// Further keys of `[[listen]]`.
 const LISTENER: &[(&str, Fate)] = &[
     ("mode = \"reverse\"", AsToday),
-    ("mode = \"transparent\"", NotYet),
-    ("mode = \"forward\"", NotYet),
+    ("mode = \"transparent\"", Used),
+    ("mode = \"forward\"", Used),
+    ("mode = \"forward\"\nca = { cert = \"ca.pem\", key = \"ca.key\" }", Used),
+    ("mode = \"transparent\"\nothers = \"tunnel\"", Used),
+    ("mode = \"forward\"\nothers = \"tunnel\"\ntunnel_ports = [443, 8443]", Used),
     ("tls = { cert = \"gate.pem\", key = \"gate.key\", client_ca = \"clients.pem\" }", Used),
     ("proxy_protocol = false", AsToday),
-    ("proxy_protocol = true", NotYet),
+    ("proxy_protocol = true", Used),
+    ("proxy_protocol = { from = [\"10.0.0.0/8\"] }", Used),
     ("http2 = false", AsToday),
     ("http2 = \"off\"", AsToday),
     ("http2 = true", NotYet),

@@ -2,6 +2,7 @@
 
 mod faults;
 mod known;
+mod listeners;
 mod tls;
 mod upstreams;
 mod whole;

@@ -144,6 +144,17 @@ fn p11_a_pair_that_no_handshake_could_use_is_refused_with_its_place() {
     refused(at, &second, "listen[1].tls.certs[1].cert", "has expired");
 }
 
+#[test]
+fn p11_tls_where_it_would_mean_something_else_is_refused() {
+    let tls = "tls = { cert = \"a\", key = \"b\" }";
+    let address = "0.0.0.0:8080";
+    let text = listening(&format!("{tls}\nmode = \"transparent\"")).replace("127.0.0.1:8080", address);
+    let faults = read(&text).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.key == "listen[1].tls" && fault.right.contains("`ca`")), "{faults:?}");
+    let admin = format!("[admin]\naddress = \"unix:/run/admin.sock\"\n{tls}\n{LEAST}");
+    check(&admin, (3, "admin.tls", "no use on a Unix socket"));
+}
+
 /// P10: "open" is for callers who are known otherwise.
 #[test]
 fn p10_open_is_for_this_machine_or_for_those_who_show_a_certificate() {

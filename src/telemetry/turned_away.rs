@@ -1,0 +1,42 @@
+//! Connections of which no request was read.
+
+/// Why a connection was closed before anything was asked over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TurnedAway {
+    /// It does not begin with a PROXY header where it must.
+    ProxyHeader,
+    /// The header did not come in time.
+    ProxyTimeout,
+    /// It comes from where no PROXY header is believed.
+    ProxyUntrusted,
+    /// It was redirected, and the system does not know where it was going.
+    Undirected,
+}
+
+impl TurnedAway {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::ProxyHeader, Self::ProxyTimeout, Self::ProxyUntrusted, Self::Undirected];
+
+    /// As it is written in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProxyHeader => "proxy_header",
+            Self::ProxyTimeout => "proxy_timeout",
+            Self::ProxyUntrusted => "proxy_untrusted",
+            Self::Undirected => "undirected",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TurnedAway;
+
+    #[test]
+    fn the_place_in_the_list_is_the_number_of_the_column() {
+        for (place, why) in TurnedAway::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, place);
+        }
+    }
+}

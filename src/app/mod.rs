@@ -25,7 +25,7 @@ use self::renewal::Renewal;
 pub use self::sites::SitesError;
 use crate::admin::{self, Readiness, State};
 use crate::barrier::Barrier;
-use crate::config::{Address, Config, Listen, ListenTls, OpenWebsockets, PemFault};
+use crate::config::{Address, Config, Listen, ListenMode, ListenTls, OpenWebsockets, PemFault};
 use crate::erasure::{self, Eraser};
 use crate::listen::{self, Bound, CaError, Listening};
 use crate::proxy::{Routes, Shared};
@@ -368,7 +368,9 @@ fn listeners(
         move |source| StartError::Listen { address, source }
     };
     let mut bind = |listen: &Listen| {
-        let tls = tls(listen.tls.as_ref(), listen.http2, format!("listener {}", listen.address), renewal)?;
+        // A proxy is spoken to in HTTP/1.1.
+        let http2 = listen.http2 && listen.mode == ListenMode::Reverse;
+        let tls = tls(listen.tls.as_ref(), http2, format!("listener {}", listen.address), renewal)?;
         Bound::to(listen, tls, &mut inherited).map_err(failed(&listen.address))
     };
     let bound = config.listen.iter().map(&mut bind).collect::<Result<Vec<_>, _>>()?;

@@ -2,15 +2,17 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::connection::{Serving, serve};
+use super::connection::{Serving, requests, serve, watched};
+use super::http2;
 use super::intercept::{CaError, Interceptor};
 use super::tls::handshake;
 use super::{proxy_header, redirected};
 use crate::config::{Listen, ListenMode};
-use crate::wire::{ServerTls, Stream, Watch};
+use crate::wire::{Link, ServerTls, Stream, Watch};
 
 /// What is spoken at one listener.
 #[derive(Debug)]
@@ -31,15 +33,13 @@ impl Door {
     }
 }
 
-/// What the caller speaks behind all that.
+/// What was agreed in the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spoken {
-    /// HTTP/1.1, or 1.0.
+    /// HTTP/1.1, or 1.0: also where nothing was said of it.
     Http1,
-    /// HTTP/2, as was agreed in the handshake.
+    /// HTTP/2.
     Http2,
-    /// Its first bytes will show it.
-    Either,
 }
 
 /// Serves a connection from its first byte to its last.
@@ -54,23 +54,35 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
             None => return,
         }
     }
-    let (stream, spoken) = match &serving.door.tls {
-        None if serving.door.listen.http2 => (stream, Spoken::Either),
-        None => (stream, Spoken::Http1),
+    let (stream, spoken) = match serving.door.tls.clone() {
+        None => (stream, None),
         // Boxed, so that a connection on which nothing is going on stays small.
-        Some(tls) => match Box::pin(handshake(stream, Arc::clone(tls), &mut serving)).await {
-            Some(agreed) => agreed,
+        Some(tls) => match Box::pin(handshake(stream, tls, &mut serving)).await {
+            Some((stream, spoken)) => (stream, Some(spoken)),
             None => return,
         },
     };
     match (serving.door.listen.mode, stream, spoken) {
-        (ListenMode::Transparent, Stream::Tcp(socket), _) => redirected::arrived(socket, serving).await,
-        (_, stream, Spoken::Http1 | Spoken::Http2 | Spoken::Either) => serve(stream, serving).await,
+        (ListenMode::Transparent, Stream::Tcp(socket), None) => redirected::arrived(socket, serving).await,
+        (_, stream, Some(Spoken::Http2)) => http2::serve(stream, serving).await,
+        // A proxy is spoken to in HTTP/1.1.
+        (ListenMode::Forward, stream, _) | (_, stream, Some(Spoken::Http1)) => serve(stream, serving).await,
+        (ListenMode::Reverse | ListenMode::Transparent, stream, None) => speak(Link::new(stream), serving).await,
+    }
+}
+
+/// Serves the requests of a connection on which nothing was agreed, in the HTTP that it begins with.
+pub(super) async fn speak(link: Link<Stream>, serving: Serving) {
+    if serving.door.listen.http2 {
+        http2::sniff(link, serving).await;
+    } else {
+        let watch = Rc::clone(&serving.watch);
+        watched(&watch, requests(link, serving)).await;
     }
 }
 
 /// What `work` gives, or nothing once the connection is to end: before HTTP nobody waits for it.
-async fn unless_ended<T>(watch: &Watch, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_ended<T>(watch: &Watch, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());

@@ -35,6 +35,8 @@ pub(super) async fn handshake(stream: Stream, tls: Arc<ServerTls>, serving: &mut
             if serving.door.listen.mode == ListenMode::Reverse {
                 (serving.peer.secure, serving.peer.server_name) = (true, agreed.server_name);
             }
+            // What comes now has a clock of its own.
+            watch.idle();
             // What was agreed holds: it is not asked of the bytes again.
             Some((stream, if agreed.http2 { Spoken::Http2 } else { Spoken::Http1 }))
         }

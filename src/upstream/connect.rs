@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::tls::{self, ClientTls, RootsError};
-use crate::config::{BaseUrl, Renew, Upstream, UpstreamTls};
+use crate::config::{BaseUrl, Http2, Renew, Upstream, UpstreamTls};
 use crate::wire::{Stream, TlsFault};
 
 /// A connection that is silent for this long is asked whether it still lives. Below the 350 s after which cloud
@@ -37,6 +37,9 @@ pub enum Stage {
     /// In the TLS handshake.
     #[error("TLS handshake")]
     Tls,
+    /// Waiting for the settings of HTTP/2.
+    #[error("beginning of HTTP/2")]
+    Http2,
 }
 
 /// No connection. Nothing of any request has been sent.
@@ -57,6 +60,12 @@ pub enum ConnectError {
     /// The socket is open, the handshake failed.
     #[error("TLS: {0}")]
     Tls(TlsFault),
+    /// What the service says is not the beginning of HTTP/2.
+    #[error("service does not speak HTTP/2")]
+    NotHttp2,
+    /// The service speaks nothing but HTTP/2, and takes no WebSocket in it.
+    #[error("service takes no WebSocket over HTTP/2")]
+    NoWebSocket,
 }
 
 impl ConnectError {
@@ -82,6 +91,18 @@ struct To {
     authority: HeaderValue,
     within: Duration,
     tls: Option<Tls>,
+    http2: Http2,
+}
+
+/// What a connection may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// HTTP/1.1 and nothing else.
+    Http1,
+    /// Whichever of the two the service chooses.
+    Either,
+    /// HTTP/2 and nothing else.
+    Http2,
 }
 
 struct Tls {
@@ -98,13 +119,15 @@ impl std::fmt::Debug for Tls {
 impl Connector {
     /// A connector to an upstream. Reads `tls.ca`, or the system's roots if the URL is https and there is none.
     pub fn new(upstream: &Upstream, connect_timeout: Duration) -> Result<Self, RootsError> {
-        Self::to(&upstream.url, &upstream.tls, connect_timeout)
+        let url = &upstream.url;
+        let config = if url.tls { Some(tls::client_tls(&upstream.tls)?) } else { None };
+        Self::with(url, upstream.http2, config, connect_timeout)
     }
 
     /// A connector to a bare URL (its path is the caller's business).
     pub fn to(url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
         let config = if url.tls { Some(tls::client_tls(tls)?) } else { None };
-        Self::with(url, config, connect_timeout)
+        Self::with(url, Http2::Off, config, connect_timeout)
     }
 
     /// A connector that believes the certificates in these files and no others; `tls.ca` is not read.
@@ -114,10 +137,15 @@ impl Connector {
         tls: &UpstreamTls,
         connect_timeout: Duration,
     ) -> Result<Self, RootsError> {
-        Self::with(url, Some(tls::pinned_tls(believed, tls)?), connect_timeout)
+        Self::with(url, Http2::Off, Some(tls::pinned_tls(believed, tls)?), connect_timeout)
     }
 
-    fn with(url: &BaseUrl, config: Option<ClientTls>, connect_timeout: Duration) -> Result<Self, RootsError> {
+    fn with(
+        url: &BaseUrl,
+        http2: Http2,
+        config: Option<ClientTls>,
+        connect_timeout: Duration,
+    ) -> Result<Self, RootsError> {
         let bad_name = |_| RootsError::BadName { host: url.host.clone() };
         let name = || tls::server_name(&url.host);
         let tls = config.map(|config| Ok::<_, RootsError>(Tls { name: name()?, config })).transpose()?;
@@ -128,6 +156,7 @@ impl Connector {
                 authority: HeaderValue::from_str(&url.authority).map_err(bad_name)?,
                 within: connect_timeout,
                 tls,
+                http2,
             }),
         })
     }
@@ -144,16 +173,42 @@ impl Connector {
         self.to.tls.as_ref().map(|tls| &tls.config as &dyn Renew)
     }
 
-    /// A new connection, ready for the first byte of a request; within `connect_timeout`, all stages together.
+    /// Is HTTP/2 spoken to the service?
+    #[must_use]
+    pub fn http2(&self) -> Http2 {
+        self.to.http2
+    }
+
+    /// Does it speak TLS?
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.to.tls.is_some()
+    }
+
+    /// How long a connection may take.
+    pub(super) fn within(&self) -> Duration {
+        self.to.within
+    }
+
+    /// A new connection, ready for the first byte of a request of HTTP/1.1; within `connect_timeout`, all stages together.
     pub async fn connect(&self) -> Result<Stream, ConnectError> {
+        Ok(self.offering(Offer::Http1).await?.0)
+    }
+
+    /// A new connection, and whether HTTP/2 was chosen for it.
+    pub(super) async fn offering(&self, offer: Offer) -> Result<(Stream, bool), ConnectError> {
         let deadline = Instant::now() + self.to.within;
         let socket = self.to.socket(deadline).await?;
         let Some(tls) = &self.to.tls else {
-            return Ok(Stream::Tcp(socket));
+            return Ok((Stream::Tcp(socket), offer == Offer::Http2));
         };
-        let connector = TlsConnector::from(tls.config.current());
-        match timeout_at(deadline, connector.connect(tls.name.clone(), Stream::Tcp(socket))).await {
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
+        let connector = TlsConnector::from(tls.config.current().offering(offer));
+        let connecting = connector.connect(tls.name.clone(), Stream::Tcp(socket));
+        match timeout_at(deadline, connecting).await {
+            Ok(Ok(stream)) => {
+                let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                Ok((Stream::Tls(Box::new(stream.into())), chosen || offer == Offer::Http2))
+            }
             Ok(Err(error)) => Err(ConnectError::Tls(TlsFault::of(&error))),
             Err(_) => Err(ConnectError::Timeout(Stage::Tls)),
         }

@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore, crypto};
 
+use super::connect::Offer;
 use super::pinned::Pinned;
 use crate::config::{PemFault, Renewed, UpstreamTls, pem};
 use crate::telemetry::{chain, events};
@@ -33,14 +34,40 @@ pub enum RootsError {
 }
 
 /// What is needed for TLS towards one service. It follows its files.
-pub(super) type ClientTls = Renewed<ClientConfig>;
+pub(super) type ClientTls = Renewed<Offers>;
+
+/// The same, for each of the protocols that may be offered (ALPN).
+pub(super) struct Offers {
+    http1: Arc<ClientConfig>,
+    either: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+}
+
+impl Offers {
+    fn of(config: &ClientConfig) -> Self {
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            Arc::new(config)
+        };
+        Self { http1: offering(&[b"http/1.1"]), either: offering(&[b"h2", b"http/1.1"]), http2: offering(&[b"h2"]) }
+    }
+
+    pub(super) fn offering(&self, offer: Offer) -> Arc<ClientConfig> {
+        Arc::clone(match offer {
+            Offer::Http1 => &self.http1,
+            Offer::Either => &self.either,
+            Offer::Http2 => &self.http2,
+        })
+    }
+}
 
 /// Reads `tls.ca`, or else the system's roots, and what the gate shows of itself.
 pub(super) fn client_tls(tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
     // Looked for once, and not with every change of a file.
     let system = if tls.ca.is_none() { Some(system_roots()?) } else { None };
     let (files, tls) = (tls.files(), tls.clone());
-    Ok(Renewed::new(files, move || client_config(&tls, system.as_ref()))?)
+    Ok(Renewed::new(files, move || client_config(&tls, system.as_ref()).map(|config| Offers::of(&config)))?)
 }
 
 /// The same, believing the certificates in these files and no others.
@@ -49,12 +76,12 @@ pub(super) fn pinned_tls(believed: &[PathBuf], tls: &UpstreamTls) -> Result<Clie
     let make = move || {
         let mut config = client_config(&tls, Some(&Arc::new(RootCertStore::empty())))?;
         config.dangerous().set_certificate_verifier(Pinned::to(&believed)?);
-        Ok(config)
+        Ok(Offers::of(&config))
     };
     Ok(Renewed::new([], make)?)
 }
 
-/// HTTP/1.1 by ALPN, sessions resumed. `believed` stands in place of `tls.ca`.
+/// Sessions are resumed. `believed` stands in place of `tls.ca`.
 fn client_config(tls: &UpstreamTls, believed: Option<&Arc<RootCertStore>>) -> Result<ClientConfig, PemFault> {
     let roots = match (&tls.ca, believed) {
         (_, Some(believed)) => Arc::clone(believed),
@@ -65,15 +92,13 @@ fn client_config(tls: &UpstreamTls, believed: Option<&Arc<RootCertStore>>) -> Re
         .with_protocol_versions(versions(tls.min_version))
         .map_err(PemFault::Setup)?
         .with_root_certificates(roots);
-    let mut config = match &tls.identity {
+    Ok(match &tls.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
             let shown = SingleCertAndKey::from(identity.load()?);
             builder.with_client_cert_resolver(Arc::new(shown))
         }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    })
 }
 
 /// The name that the certificate must carry: a DNS name or an address (IPv6 without brackets).
@@ -106,7 +131,7 @@ mod tests {
 
     use std::path::Path;
 
-    use super::{RootsError, client_tls, server_name};
+    use super::{Offer, RootsError, client_tls, server_name};
     use crate::config::{PemFault, UpstreamTls};
 
     fn certificate() -> String {
@@ -179,7 +204,7 @@ mod tests {
         let file = folder.path().join("corp.pem");
         std::fs::write(&file, certificate()).unwrap();
         let config = client_tls(&believing(&file)).unwrap();
-        assert_eq!(config.current().alpn_protocols, [b"http/1.1"]);
+        assert_eq!(config.current().offering(Offer::Http1).alpn_protocols, [b"http/1.1"]);
     }
 
     #[test]

@@ -128,20 +128,28 @@ fn p11_no_older_version_is_spoken_than_was_asked_for() {
 #[test]
 fn a_protocol_that_is_not_spoken_is_not_agreed_on() {
     let authority = Authority::new();
-    let world = World::of(plan(&[&authority.issue("gate", &["gate.test"])], ""));
+    let gate = authority.issue("gate", &["gate.test"]);
+    let both = World::of(plan(&[&gate], ""));
+    let plan = plan(&[&gate], "");
+    let one = World::of(Plan { listen: format!("{}\nhttp2 = false", plan.listen), ..plan });
     let offering = |protocols| Caller { protocols, ..Caller::believing(&authority) };
-    for (offered, agreed) in
-        [(vec![], None), (vec!["h2", "http/1.1"], Some("http/1.1")), (vec!["http/1.0", "http/1.1"], Some("http/1.1"))]
-    {
-        let mut caller = over(&world, &offering(offered));
+    for (world, offered, agreed) in [
+        (&both, vec![], None),
+        (&both, vec!["http/1.1"], Some("http/1.1")),
+        (&both, vec!["http/1.1", "h2"], Some("h2")),
+        (&one, vec!["h2", "http/1.1"], Some("http/1.1")),
+        (&one, vec!["http/1.0", "http/1.1"], Some("http/1.1")),
+    ] {
+        let mut caller = over(world, &offering(offered));
         assert_eq!(caller.protocol.as_deref(), agreed);
-        assert_eq!(caller.client.ask(labelled()).status, 200);
+        if agreed != Some("h2") {
+            assert_eq!(caller.client.ask(labelled()).status, 200);
+        }
     }
-    assert!(secured(world.address, "gate.test", &offering(vec!["h2"]).config()).is_err());
-    counted(&world, "nothing_in_common", 1);
+    assert!(secured(one.address, "gate.test", &offering(vec!["h2"]).config()).is_err());
+    counted(&one, "nothing_in_common", 1);
 }
 
-/// P12: the gate's alert can be read although it had not read all that the caller sent.
 #[test]
 fn p12_a_refused_handshake_leaves_nothing_open() {
     let authority = Authority::new();

@@ -53,9 +53,9 @@ fn p8_curl_is_served_over_every_version_and_protocol_that_it_speaks() {
     let curl = Curl::to(&world, &authority.ca());
     let show = ["-o", "/dev/null", "-w", "%{http_code} %{http_version} %{ssl_verify_result}"];
     for (more, expected) in [
-        (&["--tlsv1.3"][..], "200 1.1 0"),
-        (&["--tls-max", "1.2"], "200 1.1 0"),
-        (&["--http2"], "200 1.1 0"),
+        (&["--tlsv1.3"][..], "200 2 0"),
+        (&["--tls-max", "1.2"], "200 2 0"),
+        (&["--http1.1"], "200 1.1 0"),
         (&["--http1.0"], "200 1 0"),
         (&["--no-alpn"], "200 1.1 0"),
     ] {

@@ -156,7 +156,7 @@ impl World {
     }
 }
 
-fn text(plan: &Plan, address: SocketAddr) -> String {
+pub(crate) fn text(plan: &Plan, address: SocketAddr) -> String {
     let Plan { profile, policy, limits, listen, upstream, base, scheme, route, engine, workers } = plan;
     let authority = if *scheme == "https" { format!("localhost:{}", address.port()) } else { address.to_string() };
     format!(

@@ -73,10 +73,9 @@ impl StartError {
     #[must_use]
     pub fn is_config(&self) -> bool {
         match self {
-            Self::Sites(error) => matches!(
-                error,
-                SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. }
-            ),
+            Self::Sites(error) => {
+                matches!(error, SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+            }
             // What the file names beside the address.
             Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<CaError>()),
             Self::Unclaimed { .. } => true,

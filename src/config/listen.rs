@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
 use super::IpRange;
+use serde_json::{Value, json};
 
 /// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]

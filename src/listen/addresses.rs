@@ -24,7 +24,11 @@ pub(super) fn is_forbidden(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == METADATA_V6 || embeds_forbidden(v6),
     };
-    special || address.is_loopback() || address.is_unspecified() || address.is_multicast() || is_of_this_machine(address)
+    special
+        || address.is_loopback()
+        || address.is_unspecified()
+        || address.is_multicast()
+        || is_of_this_machine(address)
 }
 
 /// IPv4 in IPv6 by translation (RFC 6052, RFC 3056) or in the old compatible form leads to where the IPv4 address does.
@@ -42,7 +46,8 @@ fn embeds_forbidden(address: Ipv6Addr) -> bool {
     }
 }
 
-/// Only an address of its own can be bound to.
+/// Only an address of its own can be bound to. Where the system allows others too (`ip_nonlocal_bind`) every address is
+/// taken for one, and no tunnels are made.
 fn is_of_this_machine(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

@@ -11,7 +11,11 @@ pub(crate) const HOST: &str = "service.test";
 const MESSAGE: &str = "/v1/workspaces/w/message?version=2021-06-14";
 
 pub(crate) fn plan(further: &str) -> Plan {
-    Plan { listen: format!("mode = \"forward\"\n{further}"), route: "{ hosts = [\"service.test\"] }", ..Plan::default() }
+    Plan {
+        listen: format!("mode = \"forward\"\n{further}"),
+        route: "{ hosts = [\"service.test\"] }",
+        ..Plan::default()
+    }
 }
 
 fn world() -> World {
@@ -36,7 +40,8 @@ fn p1_p9_a_whole_url_finds_its_upstream_by_its_host_and_is_judged_as_every_reque
     let world = world();
     refused(&world, &format!("POST http://{HOST}{MESSAGE} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"), 400, "label_missing");
     let hop = "Proxy-Authorization: Basic eDp5\r\nProxy-Connection: keep-alive";
-    let seen = world.forwarded(format!("POST http://{HOST}{MESSAGE} HTTP/1.1\r\nHost: {HOST}\r\n{LABEL}\r\n{hop}\r\n\r\n"));
+    let seen =
+        world.forwarded(format!("POST http://{HOST}{MESSAGE} HTTP/1.1\r\nHost: {HOST}\r\n{LABEL}\r\n{hop}\r\n\r\n"));
     assert_eq!(seen.line(), format!("POST {MESSAGE} HTTP/1.1"));
     assert_eq!(seen.values("x-watson-metadata"), ["customer_id=alice"]);
     assert_eq!(seen.values("host"), [world.upstream.address.to_string()]);
@@ -141,7 +146,8 @@ fn p9_a_tunnel_to_a_named_host_is_no_way_round() {
     let answer = ask(&mut client, format!("POST {MESSAGE} HTTP/1.1\r\nHost: {HOST}\r\n{LABEL}"));
     assert_eq!(answer.status, 200, "{}", answer.head);
     assert_eq!(world.upstream.only().values("x-watson-metadata"), ["customer_id=alice"]);
-    ask(&mut client, "GET /v1/workspaces HTTP/1.1\r\nHost: other.test".to_owned()).assert_refused(400, "header_ambiguous");
+    ask(&mut client, "GET /v1/workspaces HTTP/1.1\r\nHost: other.test".to_owned())
+        .assert_refused(400, "header_ambiguous");
 
     let tunnelled = || {
         let mut client = world.client();
@@ -166,9 +172,28 @@ fn p9_no_tunnel_leads_to_the_machine_itself() {
     let world = World::of(plan(&format!("others = \"tunnel\"\ntunnel_ports = [{port}]")));
     let [ours] = [world.address.port()];
     for host in [
-        "127.0.0.1", "127.1", "127.9.9.9", "2130706433", "0x7f.0.0.1", "0", "0.0.0.0", "localhost", "LOCALHOST.", "[::1]", "[::]",
-        "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:0.0.0.0]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "169.254.169.254",
-        "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "[fe80::1]", "224.0.0.1", "255.255.255.255",
+        "127.0.0.1",
+        "127.1",
+        "127.9.9.9",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0",
+        "0.0.0.0",
+        "localhost",
+        "LOCALHOST.",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::ffff:0.0.0.0]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "169.254.169.254",
+        "[::ffff:169.254.169.254]",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "224.0.0.1",
+        "255.255.255.255",
     ] {
         let answer = world.ask(format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"));
         assert!(matches!(answer.status, 404 | 502), "{host}: {}", answer.head);
@@ -188,10 +213,10 @@ fn p9_no_tunnel_leads_to_the_machine_itself() {
 fn p9_others_are_refused_and_where_the_upstream_is_is_no_other() {
     let world = world();
     refused(&world, "CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n", 404, "upstream_unknown");
-    let world = World::before(Upstream::scripted(), Plan {
-        upstream: "held_labels_before = true".to_owned(),
-        ..plan("others = \"tunnel\"")
-    });
+    let world = World::before(
+        Upstream::scripted(),
+        Plan { upstream: "held_labels_before = true".to_owned(), ..plan("others = \"tunnel\"") },
+    );
     let address = world.upstream.address;
     refused(&world, &format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n"), 404, "upstream_unknown");
 }
@@ -210,6 +235,7 @@ fn p12_a_tunnel_in_which_nothing_is_said_ends() {
 #[test]
 fn p11_tls_that_cannot_be_opened_is_refused_in_words() {
     let world = world();
-    let answer = refused(&world, "CONNECT service.test:443 HTTP/1.1\r\nHost: service.test:443\r\n\r\n", 404, "upstream_unknown");
+    let answer =
+        refused(&world, "CONNECT service.test:443 HTTP/1.1\r\nHost: service.test:443\r\n\r\n", 404, "upstream_unknown");
     assert!(answer.reason.contains("no authority (ca)"), "{}", answer.reason);
 }

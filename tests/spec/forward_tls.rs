@@ -109,7 +109,9 @@ fn p9_in_a_tunnel_all_names_agree_or_nothing_passes() {
 #[test]
 fn p12_a_handshake_that_is_none_ends_its_connection() {
     let opened = Opened::start();
-    for bytes in [&b"\x16\x03\x01\x00\x05hello"[..], b"\x16\x03\x01\xff\xff", b"\x16\x00\x00\x00\x01\x00", &[22; 40_000]] {
+    for bytes in
+        [&b"\x16\x03\x01\x00\x05hello"[..], b"\x16\x03\x01\xff\xff", b"\x16\x00\x00\x00\x01\x00", &[22; 40_000]]
+    {
         let mut client = Client::to(opened.world.address);
         client.send(format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n"));
         assert_eq!(client.head(), "HTTP/1.1 200 Connection established");

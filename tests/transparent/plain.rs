@@ -7,18 +7,24 @@ const MESSAGE: &str = "/v1/workspaces/w/message?version=2021-06-14";
 
 #[test]
 fn p1_p9_a_client_that_knows_nothing_of_the_gate_is_labelled_or_refused_with_nftables() {
-    in_its_own("plain::p1_p9_a_client_that_knows_nothing_of_the_gate_is_labelled_or_refused_with_nftables", |network| {
-        network.redirect_with_nftables();
-        clients_are_labelled_or_refused(&network);
-    });
+    in_its_own(
+        "plain::p1_p9_a_client_that_knows_nothing_of_the_gate_is_labelled_or_refused_with_nftables",
+        |network| {
+            network.redirect_with_nftables();
+            clients_are_labelled_or_refused(&network);
+        },
+    );
 }
 
 #[test]
 fn p1_p9_a_client_that_knows_nothing_of_the_gate_is_labelled_or_refused_with_iptables() {
-    in_its_own("plain::p1_p9_a_client_that_knows_nothing_of_the_gate_is_labelled_or_refused_with_iptables", |network| {
-        network.redirect_with_iptables();
-        clients_are_labelled_or_refused(&network);
-    });
+    in_its_own(
+        "plain::p1_p9_a_client_that_knows_nothing_of_the_gate_is_labelled_or_refused_with_iptables",
+        |network| {
+            network.redirect_with_iptables();
+            clients_are_labelled_or_refused(&network);
+        },
+    );
 }
 
 fn clients_are_labelled_or_refused(network: &Network) {
@@ -48,7 +54,9 @@ fn clients_are_labelled_or_refused(network: &Network) {
     for address in ADDRESSES {
         let written = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
         let body = "X-User-Id: u-18\r\nContent-Length: 2\r\n\r\n{}";
-        for head in [format!("HTTP/1.0\r\n{body}"), format!("HTTP/1.1\r\nHost: {written}\r\nConnection: close\r\n{body}")] {
+        for head in
+            [format!("HTTP/1.0\r\n{body}"), format!("HTTP/1.1\r\nHost: {written}\r\nConnection: close\r\n{body}")]
+        {
             let answer = ask(&format!("{written}:80"), &format!("POST {MESSAGE} {head}")).unwrap();
             requests += 1;
             assert!(answer.contains(&format!("\n{requests}\nPOST ")), "nothing that was refused was sent: {answer}");
@@ -80,7 +88,8 @@ fn p9_who_calls_the_listener_itself_is_refused() {
         let gate = Gate::start(&network, Plan::default());
         for address in ["127.0.0.1:15001", "[::1]:15001"] {
             for host in [HOST, "127.0.0.1"] {
-                let answer = ask(address, &format!("GET /v1/workspaces HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+                let answer =
+                    ask(address, &format!("GET /v1/workspaces HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
                 let answer = answer.unwrap();
                 assert!(answer.starts_with("HTTP/1.1 404 This port takes connections"), "{answer}");
             }

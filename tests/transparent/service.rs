@@ -72,7 +72,8 @@ fn answer(mut stream: impl Read + Write) {
             }
         };
         let head = String::from_utf8_lossy(&read[..end]).into_owned();
-        let line = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(str::to_owned));
+        let line =
+            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(str::to_owned));
         let length: usize = line.map_or(0, |length| length.trim().parse().unwrap());
         while read.len() < end + length {
             let mut buffer = [0; 4096];

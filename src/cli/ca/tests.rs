@@ -32,8 +32,7 @@ fn p11_an_authority_is_made_once_for_its_owner_alone_and_never_overwritten() {
     for host in ["gateway.example", "10.0.0.7", "fd00::7", "keytool", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"] {
         assert!(made.text.contains(host), "{host}: {}", made.text);
     }
-    let (key, certificate) =
-        (folder.path().join("var/forgetgate-ca.key"), folder.path().join("var/forgetgate-ca.pem"));
+    let (key, certificate) = (folder.path().join("var/forgetgate-ca.key"), folder.path().join("var/forgetgate-ca.pem"));
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     let (key_before, certificate_before) = (fs::read(&key).unwrap(), fs::read(&certificate).unwrap());
     assert!(!made.text.contains("PRIVATE"));

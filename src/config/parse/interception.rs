@@ -5,7 +5,8 @@ use super::super::{Address, CaFiles, Interception, Listen, ListenMode, Others};
 use super::outside::Outside;
 use super::upstream::Draft;
 
-const CA_FORM: &str = "{ cert = \"var/forgetgate-ca.pem\", key = \"var/forgetgate-ca.key\" }, as `forgetgate ca init` makes";
+const CA_FORM: &str =
+    "{ cert = \"var/forgetgate-ca.pem\", key = \"var/forgetgate-ca.key\" }, as `forgetgate ca init` makes";
 const PORTS_FORM: &str = "a list of ports from 1 to 65535, such as [443]";
 const OTHERS: [(&str, Others); 2] = [("refuse", Others::Refuse), ("tunnel", Others::Tunnel)];
 
@@ -25,7 +26,8 @@ pub(super) fn interception(
         return by_default;
     }
     if mode == ListenMode::Transparent && table.has("proxy_protocol") {
-        let right = "no `proxy_protocol`: what is redirected comes from this machine or its network, and not from a proxy";
+        let right =
+            "no `proxy_protocol`: what is redirected comes from this machine or its network, and not from a proxy";
         table.report.fault(&table.place_of("proxy_protocol"), "is sent by nobody where mode is \"transparent\"", right);
     }
     if let (ListenMode::Transparent, Some(Address::Unix(_))) = (mode, address) {

@@ -70,7 +70,9 @@ impl<'a> Outside<'a> {
         let form = "a private key in PEM with mode 0600";
         let path = self.path(value)?;
         if self.open {
-            match std::fs::metadata(&path).and_then(|found| Ok((found, Zeroizing::new(std::fs::read_to_string(&path)?)))) {
+            match std::fs::metadata(&path)
+                .and_then(|found| Ok((found, Zeroizing::new(std::fs::read_to_string(&path)?))))
+            {
                 Ok((found, _)) if found.mode() & 0o077 != 0 => {
                     let mode = found.mode() & 0o7777;
                     value.fault(format!("names a file that others than its owner can read (mode {mode:04o})"), form);

@@ -15,8 +15,8 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{RootCertStore, ServerConfig, crypto};
 use tokio_rustls::TlsAcceptor;
 
-pub use self::authority::{CaError, MadeCa, SecretPem, make_ca};
 use self::authority::{Authority, renewal};
+pub use self::authority::{CaError, MadeCa, SecretPem, make_ca};
 use crate::config::CaFiles;
 use crate::domain::UnixSeconds;
 use crate::telemetry::{chain, clock};

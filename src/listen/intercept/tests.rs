@@ -7,8 +7,8 @@ use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 
-use super::authority::{Authority, CaError, make_ca, renewal};
 use super::Interceptor;
+use super::authority::{Authority, CaError, make_ca, renewal};
 use crate::config::CaFiles;
 use crate::domain::UnixSeconds;
 use crate::telemetry::clock::unix_now;
@@ -109,7 +109,7 @@ fn p11_what_is_no_authority_is_refused() {
     let (_other_folder, other) = made(None);
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(Authority::load(&files), Err(CaError::Exposed { mode: 0o644, .. })));
-    let mixed = CaFiles { cert: files.cert.clone(), key: other.key.clone() };
+    let mixed = CaFiles { cert: files.cert, key: other.key.clone() };
     let objection = Interceptor::load(&mixed).map(|interceptor| interceptor.objection("a.example"));
     assert!(matches!(objection, Err(CaError::OtherKey { .. })), "{objection:?}");
     let (swapped, gone) = (

@@ -68,7 +68,8 @@ fn hosts(path: &Path) -> Result<Vec<String>, Failure> {
     hosts.sort_unstable();
     hosts.dedup();
     if hosts.is_empty() {
-        let what = "no upstream names hosts for which an authority could be good: write them into route = { hosts = […] }";
+        let what =
+            "no upstream names hosts for which an authority could be good: write them into route = { hosts = […] }";
         return Err(Failure::failed(format!("{what}, or say --any-host")));
     }
     Ok(hosts)
@@ -82,7 +83,8 @@ fn write(folder: &Path, made: &MadeCa) -> Result<(), Failure> {
             return Err(Failure::failed(format!("{what}: move it away, or name another folder with --out")));
         }
     }
-    let failed = |path: &Path, error: &io::Error| Failure::failed(format!("{} cannot be made: {error}", path.display()));
+    let failed =
+        |path: &Path, error: &io::Error| Failure::failed(format!("{} cannot be made: {error}", path.display()));
     DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|error| failed(folder, &error))?;
     for (path, text, mode) in [(&key, made.key.expose(), 0o600), (&certificate, made.certificate.as_str(), 0o644)] {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);

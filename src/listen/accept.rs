@@ -41,10 +41,10 @@ impl Bound {
         &self.opened.address
     }
 
-    /// The hosts for which clients will not believe the certificates that are shown here, and why.
-    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<(&'h str, String)> {
-        let Some(interceptor) = &self.door.interceptor else { return Vec::new() };
-        hosts.filter_map(|host| Some((host, interceptor.objection(host)?))).collect()
+    /// What clients would not believe of its authority.
+    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<String> {
+        let address = self.opened.address.to_string();
+        self.door.interceptor.as_ref().map_or_else(Vec::new, |interceptor| interceptor.disbelieved(&address, hosts))
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
         }
     }
     match (serving.door.listen.mode, stream) {
-        (ListenMode::Transparent, Stream::Tcp(socket)) => redirected::arrived(socket, serving).await,
+        // Boxed, so that every other connection stays small.
+        (ListenMode::Transparent, Stream::Tcp(socket)) => Box::pin(redirected::arrived(socket, serving)).await,
         (_, stream) => serve(stream, serving).await,
     }
 }

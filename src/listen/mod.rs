@@ -26,6 +26,7 @@ use tokio::time::Instant;
 pub use self::accept::Bound;
 pub use self::intercept::{CaError, MadeCa, SecretPem, make_ca};
 use self::worker::{Making, Order};
+use crate::config::Config;
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
 use crate::telemetry::{Registry, events};
@@ -62,11 +63,27 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
 
 /// A listener's authority may be for other hosts than those that the upstreams name today, or its time may be over.
 fn warn_of_disbelief(bound: &Bound, shared: &Shared) {
-    for (host, why) in bound.disbelieved(shared.routes.hosts()) {
-        let address = bound.address();
-        let what = format!("at {address} TLS to {host} will fail, since clients do not believe its ca about it: {why}");
+    for what in bound.disbelieved(shared.routes.hosts()) {
         events::Warned { what: &what }.emit();
     }
+}
+
+/// What clients would not believe of the listeners' authorities, in sentences: for hosts that upstreams name, but for which
+/// the authority is not good. Reads its files.
+///
+/// # Errors
+/// [`CaError`] of an authority that cannot be used at all.
+pub fn disbelieved(config: &Config) -> std::result::Result<Vec<String>, CaError> {
+    let live = config.upstreams.iter().filter(|upstream| !upstream.retired);
+    let hosts: Vec<&str> = live.flat_map(|upstream| upstream.route.hosts.iter().map(String::as_str)).collect();
+    let mut all = Vec::new();
+    for listen in &config.listen {
+        if let Some(files) = &listen.interception.ca {
+            let interceptor = intercept::Interceptor::load(files)?;
+            all.extend(interceptor.disbelieved(&listen.address.to_string(), hosts.iter().copied()));
+        }
+    }
+    Ok(all)
 }
 
 impl Listening {

@@ -47,8 +47,17 @@ impl Interceptor {
         Ok(Self { authority: Authority::load(files)?, hosts: Mutex::default() })
     }
 
+    /// The hosts about which clients will not believe the authority, each in a sentence. `address` is the listener's.
+    pub(super) fn disbelieved<'h>(&self, address: &str, hosts: impl Iterator<Item = &'h str>) -> Vec<String> {
+        let sentence = |host: &str| {
+            let why = self.objection(host)?;
+            Some(format!("at {address} TLS to {host} will fail, since clients will not believe its ca about it: {why}"))
+        };
+        hosts.filter_map(sentence).collect()
+    }
+
     /// Why clients that believe in the authority will not believe what it says of this host, if they will not.
-    pub(super) fn objection(&self, host: &str) -> Option<String> {
+    fn objection(&self, host: &str) -> Option<String> {
         let now = clock::unix_now();
         match self.verify(host, now) {
             Ok(()) => None,

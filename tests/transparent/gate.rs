@@ -1,6 +1,6 @@
 //! The gate as a process of another user's, and curl as the client that knows nothing of it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -149,8 +149,10 @@ pub(crate) fn ask(address: &str, bytes: &str) -> Option<String> {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(bytes.as_bytes()).ok()?;
     let mut answer = Vec::new();
-    // A reset behind an answer is no matter.
-    socket.read_to_end(&mut answer).ok();
+    let ended = socket.read_to_end(&mut answer);
+    // A reset behind an answer is no matter; a connection that nobody ends is.
+    let waited = ended.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    assert!(!waited, "the connection does not end: {}", String::from_utf8_lossy(&answer));
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) scheme: &'static str,
     pub(crate) route: &'static str,
     pub(crate) engine: &'static str,
+    /// Further lines of `[[listen]]`.
+    pub(crate) listen: &'static str,
 }
 
 impl Default for Plan {
@@ -47,6 +49,7 @@ impl Default for Plan {
             scheme: "http",
             route: "{ path = \"/api\" }",
             engine: "memory",
+            listen: "",
         }
     }
 }
@@ -154,7 +157,7 @@ impl World {
     }
 }
 
-fn text(plan: &Plan, address: SocketAddr) -> String {
+pub(crate) fn text(plan: &Plan, address: SocketAddr) -> String {
     let Plan { profile, policy, limits, listen, upstream, base, scheme, route, engine } = plan;
     let authority = if *scheme == "https" { format!("localhost:{}", address.port()) } else { address.to_string() };
     format!(

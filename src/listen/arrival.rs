@@ -24,7 +24,8 @@ pub(super) struct Door {
 impl Door {
     /// Reads what the listener needs.
     pub(super) fn of(listen: &Listen) -> Result<Self, CaError> {
-        let interceptor = listen.interception.ca.as_ref().map(Interceptor::load).transpose()?;
+        let interceptor =
+            listen.interception.ca.as_ref().map(|files| Interceptor::load(files, listen.http2)).transpose()?;
         Ok(Self { listen: listen.clone(), interceptor })
     }
 }

@@ -81,7 +81,7 @@ pub fn disbelieved(config: &Config) -> std::result::Result<Vec<String>, CaError>
     let mut all = Vec::new();
     for listen in &config.listen {
         if let Some(files) = &listen.interception.ca {
-            let interceptor = intercept::Interceptor::load(files)?;
+            let interceptor = intercept::Interceptor::load(files, listen.http2)?;
             all.extend(interceptor.disbelieved(&listen.address.to_string(), hosts.iter().copied()));
         }
     }

@@ -24,7 +24,12 @@ fn p11_what_a_mode_does_not_read_is_refused() {
         ("mode = \"forward\"\nothers = \"tunnel\"\ntunnel_ports = [0]", 6, "tunnel_ports[1]", "is no port"),
         ("mode = \"forward\"\nothers = \"tunnel\"\ntunnel_ports = [1, 65536]", 6, "tunnel_ports[2]", "is no port"),
         ("mode = \"forward\"\nca = { cert = \"a\" }", 5, "ca.key", "is missing"),
-        ("mode = \"forward\"\nca = { cert = \"a\", key = \"b\", kye = \"c\" }", 5, "ca.kye", "is no key that is known here"),
+        (
+            "mode = \"forward\"\nca = { cert = \"a\", key = \"b\", kye = \"c\" }",
+            5,
+            "ca.kye",
+            "is no key that is known here",
+        ),
         ("mode = \"transparent\"\nproxy_protocol = true", 5, "proxy_protocol", "is sent by nobody"),
     ] {
         check(&with(lines), (line, &format!("listen[1].{key}"), phrase));

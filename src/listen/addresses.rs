@@ -46,7 +46,8 @@ fn embeds_forbidden(address: Ipv6Addr) -> bool {
     }
 }
 
-/// Only an address of its own can be bound to.
+/// Only an address of its own can be bound to. Where the system allows others too (`ip_nonlocal_bind`) every address is
+/// taken for one, and no tunnels are made.
 fn is_of_this_machine(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

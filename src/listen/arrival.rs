@@ -46,7 +46,8 @@ impl Door {
     pub(super) fn of(listen: &Listen, before: Option<&Self>) -> Result<Self, DoorError> {
         // Looked at before they are read: what changes in between is seen the next time.
         let files = digest(listen);
-        let interceptor = listen.interception.ca.as_ref().map(Interceptor::load).transpose()?;
+        let interceptor =
+            listen.interception.ca.as_ref().map(|files| Interceptor::load(files, listen.http2)).transpose()?;
         let kept = before.filter(|before| before.listen.tls == listen.tls && before.http2() == http2(listen));
         let tls = match (kept, &listen.tls) {
             (Some(before), _) => before.tls.clone(),
@@ -65,10 +66,10 @@ impl Door {
         self.listen == *listen && self.files == digest(listen)
     }
 
-    /// The hosts for which clients will not believe the certificates that are shown here, and why.
-    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<(&'h str, String)> {
-        let Some(interceptor) = &self.interceptor else { return Vec::new() };
-        hosts.filter_map(|host| Some((host, interceptor.objection(host)?))).collect()
+    /// What clients would not believe of its authority.
+    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<String> {
+        let address = self.listen.address.to_string();
+        self.interceptor.as_ref().map_or_else(Vec::new, |interceptor| interceptor.disbelieved(&address, hosts))
     }
 }
 
@@ -111,7 +112,10 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
         },
     };
     match (serving.door.listen.mode, stream, spoken) {
-        (ListenMode::Transparent, Stream::Tcp(socket), None) => redirected::arrived(socket, serving).await,
+        // Boxed, so that every other connection stays small.
+        (ListenMode::Transparent, Stream::Tcp(socket), None) => {
+            Box::pin(redirected::arrived(socket, serving)).await;
+        }
         (_, stream, Some(Spoken::Http2)) => http2::serve(stream, serving).await,
         // A proxy is spoken to in HTTP/1.1.
         (ListenMode::Forward, stream, _) | (_, stream, Some(Spoken::Http1)) => serve(stream, serving).await,

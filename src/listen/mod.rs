@@ -35,7 +35,7 @@ pub use self::arrival::DoorError;
 pub use self::intercept::{CaError, MadeCa, SecretPem, make_ca};
 use self::room::Size;
 use self::worker::{Making, Order, Reload};
-use crate::config::Listen;
+use crate::config::{Config, Listen};
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
 use crate::telemetry::{Registry, events};
@@ -89,11 +89,27 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
 
 /// A listener's authority may be for other hosts than those that the upstreams name today, or its time may be over.
 fn warn_of_disbelief(door: &Door, shared: &Shared) {
-    for (host, why) in door.disbelieved(shared.routes.hosts()) {
-        let address = &door.listen.address;
-        let what = format!("at {address} TLS to {host} will fail, since clients do not believe its ca about it: {why}");
+    for what in door.disbelieved(shared.routes.hosts()) {
         events::Warned { what: &what }.emit();
     }
+}
+
+/// What clients would not believe of the listeners' authorities, in sentences: for hosts that upstreams name, but for which
+/// the authority is not good. Reads its files.
+///
+/// # Errors
+/// [`CaError`] of an authority that cannot be used at all.
+pub fn disbelieved(config: &Config) -> std::result::Result<Vec<String>, CaError> {
+    let live = config.upstreams.iter().filter(|upstream| !upstream.retired);
+    let hosts: Vec<&str> = live.flat_map(|upstream| upstream.route.hosts.iter().map(String::as_str)).collect();
+    let mut all = Vec::new();
+    for listen in &config.listen {
+        if let Some(files) = &listen.interception.ca {
+            let interceptor = intercept::Interceptor::load(files, listen.http2)?;
+            all.extend(interceptor.disbelieved(&listen.address.to_string(), hosts.iter().copied()));
+        }
+    }
+    Ok(all)
 }
 
 /// What is spoken at an open place from now on: as before, where nothing about it has changed.

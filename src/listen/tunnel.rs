@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::addresses::{OurEnd, is_forbidden};
 use super::connection::{Serving, requests};
 use super::hello::UNRECOGNISED_NAME;
+use super::http2;
 use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::{Caller, Crossing};
@@ -33,9 +34,12 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
         None => None,
     };
     // What went wrong, a client that does not believe in the authority knows better.
-    let Some(stream) = opened else { return };
+    let Some((stream, is_http2)) = opened else { return };
     serving.peer.secure = true;
     serving.peer.server_name = Some(host.into());
+    if is_http2 {
+        return Box::pin(http2::serve(stream, serving)).await;
+    }
     Box::pin(requests(Link::new(stream), serving)).await;
 }
 

@@ -66,9 +66,9 @@ impl Entry {
         }
     }
 
-    /// It is no request, but a connection to this host.
+    /// It is no request, but a connection to this host; empty where none was understood.
     pub(super) fn crosses_to(&mut self, host: &str) {
-        if self.log.is_some() {
+        if self.log.is_some() && !host.is_empty() {
             self.record.call = Some(Arc::from(host));
         }
     }

@@ -101,5 +101,8 @@ fn redirected<'a>(head: &'a Head, peer: &Peer) -> Result<Option<Cow<'a, str>>, R
     if head.lines.first("host").is_some_and(|line| !line.is_empty()) {
         return Ok(named_by_host(head));
     }
+    if let Some(authority) = head.uri.authority() {
+        return Ok(Authority::parse(authority.as_str()).map(|authority| authority.host));
+    }
     Ok(canonical_host(&meant.ip().to_string()).map(|host| Cow::Owned(host.into_owned())))
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::client::{Client, PATIENCE, latin1};
+use crate::client::{Client, latin1};
 use crate::forward::{HOST, plan};
 use crate::world::{LABEL, World};
 
@@ -52,27 +52,32 @@ impl Opened {
     fn tunnel(&self, name: &str, at_once: bool) -> Tls {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut tls = ClientConnection::new(Arc::clone(&self.client), name).unwrap();
-        let mut client = Client::to(self.world.address);
+        let mut socket = Client::to(self.world.address).socket;
         let mut first = format!("CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n").into_bytes();
         if at_once {
             tls.write_tls(&mut first).unwrap();
         }
-        client.send(first);
-        assert_eq!(client.head(), "HTTP/1.1 200 Connection established");
-        client.socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        StreamOwned::new(tls, client.socket)
+        socket.write_all(&first).unwrap();
+        // What comes behind the head belongs to the handshake.
+        assert_eq!(head(&mut socket).unwrap(), "HTTP/1.1 200 Connection established\r\n\r\n");
+        StreamOwned::new(tls, socket)
     }
+}
+
+/// Reads a head and not a byte more.
+fn head(stream: &mut impl Read) -> std::io::Result<String> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(latin1(&head))
 }
 
 /// Sends a request without a body, and gives the head of its answer.
 fn ask(tls: &mut Tls, line: &str, lines: &str) -> std::io::Result<String> {
     tls.write_all(format!("{line} HTTP/1.1\r\n{lines}Content-Length: 0\r\n\r\n").as_bytes())?;
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        tls.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = latin1(&head);
+    let head = head(tls)?;
     let length = crate::client::values(&head, "content-length").pop().map_or(0, |length| length.parse().unwrap());
     tls.read_exact(&mut vec![0; length])?;
     Ok(head)

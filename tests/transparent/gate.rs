@@ -1,6 +1,6 @@
 //! The gate as a process of another user's, and curl as the client that knows nothing of it.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ pub(crate) const ADDRESSES: [&str; 2] = ["10.77.0.1", "fd77::1"];
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) user: u32,
+    pub(crate) mode: &'static str,
     /// Further lines of each `[[listen]]`.
     pub(crate) listen: &'static str,
     pub(crate) addresses: &'static [&'static str],
@@ -33,13 +34,15 @@ pub(crate) struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         let addresses = &["127.0.0.1:15001", "[::1]:15001"];
-        Self { user: USER, listen: "", addresses, host: "also.test", limits: "", ca: false }
+        Self { user: USER, mode: "transparent", listen: "", addresses, host: "also.test", limits: "", ca: false }
     }
 }
 
 /// A gate that runs.
 pub(crate) struct Gate {
     process: Child,
+    /// Where its admin API is.
+    admin: &'static str,
     log: PathBuf,
     /// The authority that clients are to believe in.
     pub(crate) ca: PathBuf,
@@ -69,12 +72,19 @@ impl Gate {
         let file = std::fs::File::create(&log).unwrap();
         let process = command(file.try_clone().unwrap().into(), file.into()).arg("run").spawn().unwrap();
         let ca = folder.join("var/forgetgate-ca.pem");
-        let mut gate = Self { process, log, ca };
+        let mut gate = Self { process, admin: "127.0.0.1:8081", log, ca };
         eventually("the gate is ready", || {
             assert!(gate.process.try_wait().unwrap().is_none(), "{}", gate.log());
-            ask("127.0.0.1:8081", "GET /readyz HTTP/1.0\r\n\r\n").is_some_and(|said| said.starts_with("HTTP/1.0 200"))
+            ask(gate.admin, "GET /readyz HTTP/1.0\r\n\r\n").is_some_and(|said| said.starts_with("HTTP/1.0 200"))
         });
         gate
+    }
+
+    /// Tells it to stop, and waits until it has.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        crate::namespace::run(&format!("kill -TERM {}", self.process.id()));
+        eventually("the gate has stopped", || self.process.try_wait().unwrap().is_some());
     }
 
     /// What it has logged.
@@ -84,7 +94,7 @@ impl Gate {
 
     /// One of its figures.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let page = ask("127.0.0.1:8081", "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let page = ask(self.admin, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
         let line = page
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
@@ -106,11 +116,11 @@ impl Drop for Gate {
 }
 
 fn text(plan: Plan) -> String {
-    let Plan { listen, addresses, host, limits, ca, .. } = plan;
+    let Plan { mode, listen, addresses, host, limits, ca, .. } = plan;
     let ca = if ca { "ca = { cert = \"var/forgetgate-ca.pem\", key = \"var/forgetgate-ca.key\" }" } else { "" };
     let listeners: String = addresses
         .iter()
-        .map(|address| format!("[[listen]]\naddress = \"{address}\"\nmode = \"transparent\"\n{listen}\n{ca}\n"))
+        .map(|address| format!("[[listen]]\naddress = \"{address}\"\nmode = \"{mode}\"\n{listen}\n{ca}\n"))
         .collect();
     let [v4, v6] = ADDRESSES;
     format!(
@@ -139,8 +149,10 @@ pub(crate) fn ask(address: &str, bytes: &str) -> Option<String> {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.write_all(bytes.as_bytes()).ok()?;
     let mut answer = Vec::new();
-    // A reset behind an answer is no matter.
-    socket.read_to_end(&mut answer).ok();
+    let ended = socket.read_to_end(&mut answer);
+    // A reset behind an answer is no matter; a connection that nobody ends is.
+    let waited = ended.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+    assert!(!waited, "the connection does not end: {}", String::from_utf8_lossy(&answer));
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
@@ -157,7 +169,10 @@ pub(crate) fn curl(v6: bool, words: &[&str]) -> Said {
     let address = if v6 { "[fd77::1]" } else { "10.77.0.1" };
     let other = if v6 { "[fd77:2::3]" } else { "10.77.2.3" };
     let mut command = Command::new("curl");
-    command.args(["-sS", "-i", "--max-time", "25", "--noproxy", "*", "-w", "\n%{http_code}"]);
+    command.args(["-sS", "-i", "--max-time", "25", "-w", "\n%{http_code}"]);
+    for proxy in ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(proxy);
+    }
     for port in [80, 443] {
         command.args(["--resolve", &format!("{HOST}:{port}:{address}")]);
         command.args(["--resolve", &format!("unknown.test:{port}:{address}")]);

@@ -22,6 +22,8 @@ pub(crate) const SERVICES: [&str; 4] = ["10.77.2.2", "fd77:2::2", "10.77.2.3", "
 /// The network of one test.
 pub(crate) struct Network {
     services: Vec<Child>,
+    /// Whom the rules spare.
+    gate_user: u32,
     pub(crate) folder: PathBuf,
 }
 
@@ -42,7 +44,7 @@ fn whole(test: &str) {
     open_to_all(folder.path());
     let program = std::env::current_exe().unwrap();
     let output = Command::new("unshare")
-        .args(["--net", "--"])
+        .args(["--net", "--mount", "--"])
         .arg(program)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(PART, "machine")
@@ -66,6 +68,11 @@ fn open_to_all(folder: &std::path::Path) {
 pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
+
+/// What the machine knows of names, and of one that leads to itself.
+const HOSTS: &str = "127.0.0.1 localhost\n10.77.2.3 other.test\nfd77:2::3 other6.test\n127.0.0.1 inner.test\n\
+                     10.77.2.1 here.test\n10.77.2.2 behind.test\n169.254.169.254 metadata.test\n\
+                     10.77.2.3 mixed.test\n127.0.0.1 mixed.test\n";
 
 /// Runs a command that has to succeed.
 #[track_caller]
@@ -93,7 +100,7 @@ impl Network {
         let folder = PathBuf::from(std::env::var_os(FOLDER).unwrap());
         let other = Command::new("unshare").args(["--net", "sleep", "infinity"]).stdin(Stdio::null()).spawn().unwrap();
         let there = other.id();
-        let mut network = Self { services: vec![other], folder };
+        let mut network = Self { services: vec![other], gate_user: crate::gate::USER, folder };
         let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
         eventually("the other namespace is there", || {
             std::fs::read_link(format!("/proc/{there}/ns/net")).is_ok_and(|theirs| theirs != ours)
@@ -113,6 +120,9 @@ impl Network {
         ] {
             run(&format!("nsenter --target {there} --net {command}"));
         }
+        let hosts = network.folder.join("hosts");
+        std::fs::write(&hosts, HOSTS).unwrap();
+        run(&format!("mount --bind {} /etc/hosts", hosts.display()));
         run("ip route add default via 10.77.2.2");
         run("ip -6 route add default via fd77:2::2");
         let service = Command::new("nsenter")
@@ -133,7 +143,7 @@ impl Network {
     pub(crate) fn redirect_with_nftables(&self) {
         let rules = std::fs::read_to_string(deployed("forgetgate.nft")).unwrap();
         let ours =
-            rules.replace("define gate_user = \"forgetgate\"", &format!("define gate_user = {}", crate::gate::USER));
+            rules.replace("define gate_user = \"forgetgate\"", &format!("define gate_user = {}", self.gate_user));
         assert_ne!(ours, rules, "the user's line is as it is known here");
         let path = self.folder.join("forgetgate.nft");
         std::fs::write(&path, ours).unwrap();
@@ -147,7 +157,7 @@ impl Network {
     pub(crate) fn redirect_with_iptables(&self) {
         let program = deployed("forgetgate-iptables");
         for _ in 0..2 {
-            run(&format!("{} apply {} 15001", program.display(), crate::gate::USER));
+            run(&format!("{} apply {} 15001", program.display(), self.gate_user));
         }
     }
 }

@@ -16,17 +16,19 @@ fn p1_p9_tls_to_a_named_host_is_opened_labelled_and_refused_as_plain_http_is() {
             let address = if v6 { "[fd77::1]" } else { "10.77.0.1" };
             // The second names nobody in its handshake: curl sends no address there.
             for url in [format!("https://{HOST}{MESSAGE}"), format!("https://{address}{MESSAGE}")] {
-                let derived = curl(v6, &["--cacert", ca, "-d", "{}", "-H", "X-User-Id: u-17", &url]);
+                let derived = curl(v6, &["--http1.1", "--cacert", ca, "-d", "{}", "-H", "X-User-Id: u-17", &url]);
                 assert_eq!((derived.exit, &*derived.status), (0, "200"), "{derived:?}");
                 assert!(derived.text.contains("\nX-Watson-Metadata: customer_id=u-17\r\n"), "{derived:?}");
-                let refused = curl(v6, &["--cacert", ca, "-d", "{}", &url]);
+                let refused = curl(v6, &["--http1.1", "--cacert", ca, "-d", "{}", &url]);
                 assert_eq!(refused.status, "400", "{refused:?}");
                 assert!(refused.text.contains("Forgetgate-Refusal: label_missing"), "{refused:?}");
             }
             let disbelieved = curl(v6, &[&format!("https://{HOST}{MESSAGE}")]);
             assert_eq!(disbelieved.exit, 60, "without the authority nobody is fooled: {disbelieved:?}");
-            let fronted =
-                curl(v6, &["--cacert", ca, "-H", "Host: 10.77.0.1", &format!("https://{HOST}/v1/workspaces")]);
+            let fronted = curl(
+                v6,
+                &["--http1.1", "--cacert", ca, "-H", "Host: 10.77.0.1", &format!("https://{HOST}/v1/workspaces")],
+            );
             assert!(fronted.text.contains("Forgetgate-Refusal: header_ambiguous"), "{fronted:?}");
         }
         assert!(!gate.log().contains("u-17"), "P7");
@@ -84,4 +86,25 @@ fn p9_tls_to_others_passes_unseen_if_the_operator_lets_it_and_to_governed_hosts_
             assert!(!line.contains("bytes_in=0 ") && !line.contains("bytes_out=0 "), "{line}");
         },
     );
+}
+
+/// HTTP/2 is agreed in the handshake where the listener speaks it, and judged alike.
+#[test]
+fn p1_p9_http2_in_tls_that_was_opened_is_judged_alike() {
+    in_its_own("opened::p1_p9_http2_in_tls_that_was_opened_is_judged_alike", |network| {
+        network.redirect_with_nftables();
+        let gate = Gate::start(&network, Plan { ca: true, listen: "http2 = true", ..Plan::default() });
+        let words = ["--http2", "--cacert", gate.ca.to_str().unwrap(), "-d", "{}"];
+        let url = format!("https://{HOST}{MESSAGE}");
+        let derived = curl(false, &[&words[..], &["-H", "X-User-Id: u-17", &url]].concat());
+        assert!(derived.text.starts_with("HTTP/2 200"), "{derived:?}");
+        assert!(
+            derived.text.contains("customer_id=u-17\r\n") && derived.text.contains("1.1 forgetgate ("),
+            "{derived:?}"
+        );
+        let refused = curl(false, &[&words[..], &[&url]].concat());
+        assert!(refused.text.starts_with("HTTP/2 400") && refused.text.contains("label_missing"), "{refused:?}");
+        let fronted = curl(false, &[&words[..], &["-H", "Host: 10.77.0.1", "-H", "X-User-Id: u-17", &url]].concat());
+        assert!(fronted.text.contains("header_ambiguous"), "{fronted:?}");
+    });
 }

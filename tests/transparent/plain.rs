@@ -108,3 +108,16 @@ fn p12_a_client_that_waits_for_its_service_to_speak_first_does_not_wait_for_ever
         }
     });
 }
+
+/// Without rules nobody knows where a connection was going, and it is not guessed.
+#[test]
+fn p9_a_connection_of_which_the_system_knows_nothing_is_closed_and_counted() {
+    in_its_own("plain::p9_a_connection_of_which_the_system_knows_nothing_is_closed_and_counted", |network| {
+        let gate = Gate::start(&network, Plan::default());
+        for address in ["127.0.0.1:15001", "[::1]:15001"] {
+            let answer = ask(address, &format!("GET /v1/workspaces HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
+            assert_eq!(answer.as_deref(), Some(""));
+        }
+        assert_eq!(gate.metric("forgetgate_connections_turned_away_total{code=\"undirected\"}"), 2);
+    });
+}

@@ -38,6 +38,14 @@ fn p11_an_authority_is_made_once_for_its_owner_alone_and_never_overwritten() {
     assert!(!made.text.contains("PRIVATE"));
     crate::config::load(&folder.path().join("config.toml")).unwrap();
 
+    let config = folder.path().join("config.toml");
+    let checked = |path: &Path| crate::cli::check::check(path, false).0;
+    assert!(checked(&config).contains("good, 1 upstream, no warnings"), "{}", checked(&config));
+    assert!(checked(&config).contains("TLS to named hosts is opened with "), "{}", checked(&config));
+    fs::write(&config, CONFIG.replace("10.0.0.7", "10.0.0.8")).unwrap();
+    let warned = checked(&config);
+    assert!(warned.contains("TLS to 10.0.0.8 will fail") && warned.contains("good, 1 upstream, 1 warning"), "{warned}");
+
     let again = init(folder.path(), true);
     assert_eq!(again.code, 1);
     assert!(again.complaint.contains("is there already"), "{again:?}");

@@ -14,6 +14,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::config::{self, Config, Fault, Loaded, Warning};
+use crate::listen::disbelieved;
 
 /// The file is good.
 pub const GOOD: u8 = 0;
@@ -44,7 +45,10 @@ fn refused(path: &Path, faults: &[Fault]) -> String {
 }
 
 fn good(path: &Path, Loaded { config, warnings, .. }: &Loaded) -> String {
-    let warned: String = warnings.iter().map(|warning| format!("{}:{warning}\n", path.display())).collect();
+    let warned = warnings.iter().map(|warning| format!("{}:{warning}\n", path.display()));
+    // What the file itself cannot show; an authority that cannot be used at all was refused with it.
+    let disbelieved = disbelieved(config).unwrap_or_default();
+    let warned: String = warned.chain(disbelieved.iter().map(|what| format!("{}: {what}\n", path.display()))).collect();
     let sections = [
         section("Warnings", &warned),
         section("The gate", &sections::gate(config)),
@@ -53,7 +57,7 @@ fn good(path: &Path, Loaded { config, warnings, .. }: &Loaded) -> String {
         section("Who can erase what", &authority::authority(config)),
         section("Limits", &sections::limits(config)),
         section("What no setting can do", &sections::notes(config)),
-        summary(path, config, warnings),
+        summary(path, config, warnings.len() + disbelieved.len()),
     ];
     sections.concat()
 }
@@ -66,9 +70,9 @@ fn section(heading: &str, body: &str) -> String {
     }
 }
 
-fn summary(path: &Path, config: &Config, warnings: &[Warning]) -> String {
+fn summary(path: &Path, config: &Config, warnings: usize) -> String {
     let upstreams = counted(config.upstreams.len(), "upstream");
-    format!("{}: good, {upstreams}, {}\n", path.display(), counted(warnings.len(), "warning"))
+    format!("{}: good, {upstreams}, {}\n", path.display(), counted(warnings, "warning"))
 }
 
 fn counted(number: usize, thing: &str) -> String {

@@ -56,7 +56,9 @@ fn files(value: &Value<'_>, outside: &Outside<'_>) -> Option<CaFiles> {
     let cert = table.need("cert", CA_FORM).and_then(|value| outside.certificates(&value));
     let key = table.need("key", CA_FORM).and_then(|value| outside.private_key(&value));
     table.close();
-    Some(CaFiles { cert: cert?, key: key? })
+    let files = CaFiles { cert: cert?, key: key? };
+    outside.fits(value, &files.cert, &files.key);
+    Some(files)
 }
 
 fn tunnel_ports(value: &Value<'_>) -> Vec<u16> {

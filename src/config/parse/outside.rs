@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 use super::super::Secret;
@@ -75,6 +77,22 @@ impl<'a> Outside<'a> {
             }
         }
         Some(path)
+    }
+
+    /// Are the first certificate of a file and the key of another each other's? Said at `value`. What cannot be read was
+    /// reported before.
+    pub(super) fn fits(&self, value: &Value<'_>, certificate: &Path, key: &Path) {
+        let read = |path: &Path| std::fs::read_to_string(path).ok().filter(|_| self.open).map(Zeroizing::new);
+        let (Some(certificate), Some(key)) = (read(certificate), read(key)) else { return };
+        let right = "a certificate and its own private key, as `forgetgate ca init` makes them";
+        let (Ok(certificate), Ok(key)) =
+            (CertificateDer::from_pem_slice(certificate.as_bytes()), rcgen::KeyPair::from_pem(&key))
+        else {
+            return value.fault("names files that are no certificate and key in PEM that can be used", right);
+        };
+        if memchr::memmem::find(&certificate, key.public_key_raw()).is_none() {
+            value.fault("names a certificate and a key that are not each other's", right);
+        }
     }
 
     /// A secret by reference.

@@ -25,13 +25,16 @@ use crate::wire::Stream;
 /// Hosts whose certificates are kept. Only configured ones have any, so that this bounds a very long configuration.
 const HOSTS_MAX: usize = 4096;
 
-/// What is spoken in TLS that was opened, by preference (ALPN).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// What is spoken in TLS that was opened, by preference (ALPN): the first only where the listener speaks it.
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+const HTTP2: &[u8] = b"h2";
 
 /// Opens TLS that is meant for others.
 #[derive(Debug)]
 pub(super) struct Interceptor {
     authority: Authority,
+    /// Is HTTP/2 offered?
+    http2: bool,
     hosts: Mutex<HashMap<Box<str>, Kept>>,
 }
 
@@ -43,12 +46,21 @@ struct Kept {
 }
 
 impl Interceptor {
-    pub(super) fn load(files: &CaFiles) -> Result<Self, CaError> {
-        Ok(Self { authority: Authority::load(files)?, hosts: Mutex::default() })
+    pub(super) fn load(files: &CaFiles, http2: bool) -> Result<Self, CaError> {
+        Ok(Self { authority: Authority::load(files)?, http2, hosts: Mutex::default() })
+    }
+
+    /// The hosts about which clients will not believe the authority, each in a sentence. `address` is the listener's.
+    pub(super) fn disbelieved<'h>(&self, address: &str, hosts: impl Iterator<Item = &'h str>) -> Vec<String> {
+        let sentence = |host: &str| {
+            let why = self.objection(host)?;
+            Some(format!("at {address} TLS to {host} will fail, since clients will not believe its ca about it: {why}"))
+        };
+        hosts.filter_map(sentence).collect()
     }
 
     /// Why clients that believe in the authority will not believe what it says of this host, if they will not.
-    pub(super) fn objection(&self, host: &str) -> Option<String> {
+    fn objection(&self, host: &str) -> Option<String> {
         let now = clock::unix_now();
         match self.verify(host, now) {
             Ok(()) => None,
@@ -74,11 +86,13 @@ impl Interceptor {
         Ok(())
     }
 
-    /// Shakes hands as this host. `None` when the client would not, or there is no certificate to be had.
-    pub(super) async fn accept(&self, stream: Stream, host: &str) -> Option<Stream> {
+    /// Shakes hands as this host, and gives whether HTTP/2 was agreed. `None` when the client would not, or there is no
+    /// certificate to be had.
+    pub(super) async fn accept(&self, stream: Stream, host: &str) -> Option<(Stream, bool)> {
         let config = self.config(host, clock::unix_now()).ok()?;
         let stream = TlsAcceptor::from(config).accept(stream).await.ok()?;
-        Some(Stream::Tls(Box::new(stream.into())))
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+        Some((Stream::Tls(Box::new(stream.into())), is_http2))
     }
 
     fn config(&self, host: &str, now: UnixSeconds) -> Result<Arc<ServerConfig>, CaError> {
@@ -91,7 +105,7 @@ impl Interceptor {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(leaf.chain, leaf.key)?;
-        config.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
+        config.alpn_protocols = PROTOCOLS.iter().skip(usize::from(!self.http2)).map(|one| one.to_vec()).collect();
         let config = Arc::new(config);
         if hosts.len() >= HOSTS_MAX {
             hosts.clear();

@@ -34,7 +34,7 @@ fn p9_a_limited_authority_is_believed_about_its_hosts_and_no_others() {
         (&["fd00::1", "a.example"][..], &["fd00::1", "a.example"][..], &["fd00::2", "10.0.0.1", "b.example"][..]),
     ] {
         let (_folder, files) = made(Some(hosts));
-        let interceptor = Interceptor::load(&files).unwrap();
+        let interceptor = Interceptor::load(&files, false).unwrap();
         for host in good {
             assert_eq!(interceptor.objection(host), None, "{hosts:?}: {host}");
         }
@@ -43,7 +43,7 @@ fn p9_a_limited_authority_is_believed_about_its_hosts_and_no_others() {
         }
     }
     let (_folder, files) = made(None);
-    let interceptor = Interceptor::load(&files).unwrap();
+    let interceptor = Interceptor::load(&files, false).unwrap();
     for host in ["a.example", "10.0.0.1", "fd00::1", &format!("{}.example", "a".repeat(60))] {
         assert_eq!(interceptor.objection(host), None, "{host}");
     }
@@ -92,7 +92,7 @@ fn a_hosts_certificate_is_one_that_strict_clients_take() {
 #[test]
 fn a_certificate_is_kept_until_it_is_renewed_and_then_made_anew() {
     let (_folder, files) = made(None);
-    let interceptor = Interceptor::load(&files).unwrap();
+    let interceptor = Interceptor::load(&files, false).unwrap();
     let now = unix_now();
     let config = |host, now| interceptor.config(host, now).unwrap();
     let first = config("a.example", now);
@@ -109,8 +109,8 @@ fn p11_what_is_no_authority_is_refused() {
     let (_other_folder, other) = made(None);
     fs::set_permissions(&files.key, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(Authority::load(&files), Err(CaError::Exposed { mode: 0o644, .. })));
-    let mixed = CaFiles { cert: files.cert.clone(), key: other.key.clone() };
-    let objection = Interceptor::load(&mixed).map(|interceptor| interceptor.objection("a.example"));
+    let mixed = CaFiles { cert: files.cert, key: other.key.clone() };
+    let objection = Interceptor::load(&mixed, false).map(|interceptor| interceptor.objection("a.example"));
     assert!(matches!(objection, Err(CaError::OtherKey { .. })), "{objection:?}");
     let (swapped, gone) = (
         CaFiles { cert: other.key.clone(), key: other.key.clone() },

@@ -115,7 +115,8 @@ pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&M
     let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
     let reached = before.filter(|made| {
         let was = &made.site.upstream;
-        (&was.url, &was.tls, made.files, made.connect_timeout) == (&upstream.url, &upstream.tls, files, connect_timeout)
+        (&was.url, &was.tls, was.http2) == (&upstream.url, &upstream.tls, upstream.http2)
+            && (made.files, made.connect_timeout) == (files, connect_timeout)
     });
     let connector = match reached {
         Some(made) => made.site.connector.clone(),

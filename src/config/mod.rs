@@ -255,6 +255,30 @@ pub struct UpstreamTls {
     pub ca: Option<PathBuf>,
 }
 
+/// `http2` of an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http2 {
+    /// Over TLS, if the service chooses it (ALPN); never without TLS.
+    #[default]
+    Auto,
+    /// Always, unasked.
+    PriorKnowledge,
+    /// Never.
+    Off,
+}
+
+impl Http2 {
+    /// As the file writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::PriorKnowledge => "prior-knowledge",
+            Self::Off => "off",
+        }
+    }
+}
+
 impl UpstreamTls {
     /// The files that it names.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
@@ -303,6 +327,8 @@ pub struct Upstream {
     pub erase: EraseBy,
     /// TLS towards it.
     pub tls: UpstreamTls,
+    /// Is HTTP/2 spoken to it?
+    pub http2: Http2,
     /// IBM's plan, region and date of creation, for `require`.
     pub plan: Option<String>,
     /// See `plan`.

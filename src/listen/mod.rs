@@ -4,10 +4,12 @@
 mod accept;
 mod addresses;
 mod arrival;
+mod books;
 mod connection;
 mod current;
 mod forward;
 mod hello;
+mod http2;
 mod intercept;
 mod original;
 mod proxy_header;

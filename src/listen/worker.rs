@@ -1,8 +1,6 @@
 //! A worker is a thread: one current-thread runtime, its own upstream connections, its own counters. A request never
 //! leaves it, so nothing on its way needs a lock that another worker could hold.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -15,6 +13,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::arrival::{Door, arrive};
+use super::books::{Books, Entered};
 use super::connection::Serving;
 use super::current::Current;
 use super::socket::Socket;
@@ -22,7 +21,7 @@ use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
 use crate::upstream::looked;
-use crate::wire::{Peer, Watch};
+use crate::wire::Peer;
 
 /// How often a worker looks at its clock and its connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -86,20 +85,15 @@ pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> i
     })
 }
 
-/// The connections of a worker, each with the number of the listener that it came in by.
-type Connections = Rc<RefCell<HashMap<u64, (u64, Rc<Watch>)>>>;
-
-/// A connection in the worker's books: it leaves them however its task ends.
+/// A connection that counts, until its task ends, however it does.
 struct Open {
-    number: u64,
-    connections: Connections,
     counters: Arc<WorkerCounters>,
+    _entered: Entered,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.connections.borrow_mut().remove(&self.number);
         self.counters.connection_closed();
     }
 }
@@ -109,16 +103,13 @@ struct Worker {
     /// Gates of configurations before, under which requests are still being handled.
     former: Vec<Weak<Gate>>,
     eraser: Eraser,
-    now: Rc<Cell<Instant>>,
-    connections: Connections,
-    next: u64,
+    books: Books,
 }
 
 impl Worker {
     fn new(making: Making) -> Self {
         let current = Current::new(Gate::new(making.shared, making.counters));
-        let now = Rc::new(Cell::new(Instant::now()));
-        Self { current, former: Vec::new(), eraser: making.eraser, now, connections: Rc::default(), next: 0 }
+        Self { current, former: Vec::new(), eraser: making.eraser, books: Books::new() }
     }
 
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
@@ -138,41 +129,36 @@ impl Worker {
     }
 
     fn look(&mut self) {
-        self.now.set(Instant::now());
+        self.books.set_now(Instant::now());
         let gate = self.current.gate();
         gate.tick();
         // What was taken out of a former gate's pools comes back to them, and must not stay.
         self.former.retain(|former| former.upgrade().inspect(|gate| gate.tick()).is_some());
-        for (_, connection) in self.connections.borrow().values() {
-            connection.look(gate.limits());
-        }
+        self.books.each(|_, connection| connection.look(gate.limits()));
     }
 
     fn reload(&mut self, reload: Reload) {
         let next = self.current.gate().next(reload.shared, reload.counters);
         let former = self.current.replace(next);
         self.former.push(Rc::downgrade(&former));
-        for (listener, connection) in self.connections.borrow().values() {
-            if reload.closed.contains(listener) {
+        self.books.each(|listener, connection| {
+            if reload.closed.contains(&listener) {
                 connection.drain();
             }
-        }
+        });
     }
 
-    fn serve(&mut self, handed: Handed) {
+    fn serve(&self, handed: Handed) {
         let Handed { socket, peer, door, listener, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(stream) = socket.into_stream() else { return };
-        let watch = Watch::new(&self.now);
-        let number = self.next;
-        self.next += 1;
-        self.connections.borrow_mut().insert(number, (listener, Rc::clone(&watch)));
+        let books = self.books.of(listener);
+        let (watch, entered) = books.enter();
         let (current, eraser) = (self.current.clone(), self.eraser.clone());
-        let serving = Serving { current, eraser, watch, peer, door };
-        let connections = Rc::clone(&self.connections);
+        let serving = Serving { current, eraser, watch, peer, books, door };
         let counters = Arc::clone(self.current.gate().counters());
         counters.connection_opened();
-        let open = Open { number, connections, counters, _permit: permit };
+        let open = Open { counters, _entered: entered, _permit: permit };
         spawn_local(async move {
             arrive(stream, serving).await;
             drop(open);
@@ -181,12 +167,9 @@ impl Worker {
 
     /// No new requests; what is on its way is finished. The hard end is the caller's: it drops what is left.
     async fn drain(mut self, until: Instant) {
-        for (_, connection) in self.connections.borrow().values() {
-            connection.drain();
-        }
+        self.books.each(|_, connection| connection.drain());
         let mut look = interval(DRAIN_LOOK);
-        while Instant::now() < until && !(self.connections.borrow().is_empty() && self.current.gate().in_flight() == 0)
-        {
+        while Instant::now() < until && !(self.books.is_empty() && self.current.gate().in_flight() == 0) {
             look.tick().await;
             self.look();
         }

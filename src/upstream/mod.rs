@@ -7,6 +7,7 @@
 mod call;
 mod connect;
 mod credentials;
+mod http2;
 mod iam;
 mod pool;
 mod recordings;
@@ -17,6 +18,7 @@ mod turn;
 pub use self::call::{Answer, BodyEnd, Bounds, CallError, Fault, call};
 pub use self::connect::{ConnectError, Connector, Stage, dial};
 pub use self::credentials::{Authenticator, CredentialsError};
+pub use self::http2::Wanted;
 pub use self::iam::{Iam, IamError};
 pub use self::pool::{Pool, Taken};
 pub use self::recordings::{Closed, Recording, Recordings};

@@ -8,12 +8,14 @@ use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
+use super::http2::{Connections, Wanted};
 use super::turn::{self, Look};
 use super::{ConnectError, Connector};
 use crate::wire::{Link, Stream};
@@ -35,8 +37,8 @@ struct Idle {
 /// Connections to one upstream.
 #[derive(Debug)]
 pub struct Pool {
-    connector: Connector,
     idle: RefCell<Vec<Idle>>,
+    http2: Rc<Connections>,
 }
 
 /// A connection that is taken out of the pool for one exchange. Dropped, it is closed.
@@ -51,13 +53,16 @@ pub struct Taken {
 impl Pool {
     /// An empty pool.
     #[must_use]
-    pub const fn new(connector: Connector) -> Self {
-        Self { connector, idle: RefCell::new(Vec::new()) }
+    pub fn new(connector: Connector) -> Self {
+        Self { idle: RefCell::new(Vec::new()), http2: Connections::new(connector) }
     }
 
-    /// An idle connection, if one is alive. `now` saves a look at the clock.
+    /// A connection that is there already, if one is alive and has room. `now` saves a look at the clock.
     #[must_use]
-    pub fn idle(&self, now: Instant) -> Option<Taken> {
+    pub fn idle(&self, wanted: Wanted, now: Instant) -> Option<Taken> {
+        if let Some(link) = self.http2.stream(wanted) {
+            return Some(Taken { link, reused: false });
+        }
         let mut idle = self.idle.borrow_mut();
         loop {
             // Rather one that was looked at since it came back than the very last.
@@ -77,14 +82,14 @@ impl Pool {
     ///
     /// # Errors
     /// [`ConnectError`] when it cannot be made in time.
-    pub async fn connect(&self) -> Result<Taken, ConnectError> {
-        Ok(Taken { link: Link::new(self.connector.connect().await?), reused: false })
+    pub async fn connect(&self, wanted: Wanted) -> Result<Taken, ConnectError> {
+        Ok(Taken { link: self.http2.connect(wanted).await?, reused: false })
     }
 
     /// Gives a connection back after an exchange that ended on both sides.
     pub fn put_back(&self, mut link: Link<Stream>, now: Instant) {
-        // What a service sends unasked is no answer to the next request.
-        if !link.input.is_empty() || !link.is_flushed() {
+        // A stream carries one exchange, and what a service sends unasked is no answer to the next request.
+        if matches!(link.stream(), Stream::Memory(_)) || !link.input.is_empty() || !link.is_flushed() {
             return;
         }
         link.park();
@@ -95,13 +100,15 @@ impl Pool {
         idle.push(Idle { link, since: now, put_back: turn::last() });
     }
 
-    /// Closes all that is idle.
+    /// Closes all that is idle; what is busy carries nothing further.
     pub fn clear(&self) {
         self.idle.borrow_mut().clear();
+        self.http2.forget();
     }
 
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
+        self.http2.prune(now, IDLE_MAX);
         self.idle
             .borrow_mut()
             .retain_mut(|idle| now.duration_since(idle.since) <= IDLE_MAX && is_quiet(&mut idle.link));

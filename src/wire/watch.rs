@@ -190,7 +190,8 @@ impl Watch {
         }
     }
 
-    fn wake(&self) {
+    /// Lets the connection's task look again.
+    pub fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

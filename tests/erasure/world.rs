@@ -80,6 +80,7 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         held_labels_before: false,
         passes_to: Vec::new(),
         erase: EraseBy::default(),
+        http2: forgetgate::config::Http2::default(),
         tls: UpstreamTls::default(),
         plan: None,
         region: None,

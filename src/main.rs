@@ -22,7 +22,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the gate
+    /// Run the gate; it reads its configuration again when that changes, and on SIGHUP
     Run(ConfigArgs),
     /// Check a configuration: faults, warnings, and the policy of every upstream
     Check {

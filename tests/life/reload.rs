@@ -63,8 +63,7 @@ fn p11_a_hang_up_has_the_file_read_again_and_its_log_level_and_access_log_come_i
 
 #[test]
 fn p11_a_faulty_file_is_logged_once_with_its_place_and_the_gate_goes_on() {
-    let (_service, setup, gate) = scene();
-    let mut faulty = setup.clone();
+    let (_service, mut faulty, gate) = scene();
     faulty.limits = "idle_timeout = \"soon\"\n".to_owned();
     gate.configure(&faulty);
     let refusals = || gate.log().lines().filter(|line| line.contains("configuration refused")).count();

@@ -38,6 +38,9 @@ const KINDS: [(&str, usize, Act); 8] = [
     ("reloaded routes", 1, |caller| caller.elsewhere()),
 ];
 
+/// A right answer: its status, and the code of its refusal.
+type Right = (u16, Option<&'static str>);
+
 /// All callers: how often each kind was answered, and how often that was excused.
 #[derive(Default)]
 pub(super) struct Callers {
@@ -154,7 +157,7 @@ impl Caller<'_> {
 
     fn upload(&mut self) {
         let bytes = vec![b'a' + u8::try_from(self.round % 26).unwrap(); 200_000 + 1000 * (self.round % 500)];
-        let chunked = self.round % 2 == 0;
+        let chunked = self.round.is_multiple_of(2);
         let framing =
             if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {}", bytes.len()) };
         let head = self.recognize(&format!("up{}", self.round % 50), &framing);
@@ -239,7 +242,7 @@ impl Caller<'_> {
         let personal = self.recognize("alice%40example.com", "Content-Length: 0");
         let nowhere = "GET /nowhere/v1/models HTTP/1.1\r\nHost: gate\r\n".to_owned();
         let twins = self.recognize("one", "X_Watson_Metadata: customer_id=two\r\nContent-Length: 0");
-        let cases: [(String, &[(u16, Option<&str>)]); 4] = [
+        let cases: [(String, &[Right]); 4] = [
             (unlabelled, &[(400, Some("label_missing"))]),
             (personal, &[(400, Some("label_personal")), (200, None)]),
             (nowhere, &[(404, Some("upstream_unknown"))]),
@@ -255,7 +258,7 @@ impl Caller<'_> {
     /// Leaves in the middle of a request, or behind it. There is no answer that could be wrong, only what is left behind.
     fn leave(&mut self) {
         let head = self.recognize(&format!("left{}", self.round % 50), "Content-Length: 5000");
-        let body = vec![b'x'; if self.round % 2 == 0 { 2000 } else { 5000 }];
+        let body = vec![b'x'; if self.round.is_multiple_of(2) { 2000 } else { 5000 }];
         // The gate may be quicker to close than this is to write.
         drop(Talk::to(self.field.gate).and_then(|mut talk| {
             talk.socket().write_all(head.as_bytes())?;

@@ -33,8 +33,6 @@ pub(crate) struct Plan {
     pub(crate) scheme: &'static str,
     pub(crate) route: &'static str,
     pub(crate) engine: &'static str,
-    /// Further lines of `[[listen]]`.
-    pub(crate) listen: &'static str,
 }
 
 impl Default for Plan {
@@ -49,7 +47,6 @@ impl Default for Plan {
             scheme: "http",
             route: "{ path = \"/api\" }",
             engine: "memory",
-            listen: "",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::service::Service;
 #[derive(Debug)]
 pub(super) struct Remains {
     pub(super) gate: Rc<Gate>,
-    pub(super) index: usize,
+    pub(super) slot: usize,
     pub(super) method: Method,
     pub(super) passages: Passages,
     pub(super) service: Option<Service>,
@@ -31,7 +31,7 @@ impl Remains {
             passage.ended();
         }
         if let Some(service) = self.service.filter(|service| service.reusable) {
-            self.gate.pool(self.index).put_back(service.link, Instant::now());
+            self.gate.pool(self.slot).put_back(service.link, Instant::now());
         }
         drop(self.entry);
     }

@@ -100,6 +100,12 @@ impl Pool {
         idle.push(Idle { link, since: now, put_back: turn::last() });
     }
 
+    /// Closes all that is idle; what is busy carries nothing further.
+    pub fn clear(&self) {
+        self.idle.borrow_mut().clear();
+        self.http2.forget();
+    }
+
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
         self.http2.prune(now, IDLE_MAX);

@@ -39,6 +39,7 @@ mod observe;
 mod opt_out;
 mod proxy_protocol;
 mod refusals;
+mod reload;
 mod tls;
 mod tunnels;
 mod uploads;

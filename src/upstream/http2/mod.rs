@@ -165,6 +165,11 @@ impl Connections {
         attempt.done.notify_waiters();
     }
 
+    /// Puts nothing further on any connection: those without a stream are closed, the others when theirs have ended.
+    pub(super) fn forget(&self) {
+        self.open.borrow_mut().clear();
+    }
+
     /// Closes what has had no stream for so long, and forgets what the service has closed.
     pub(super) fn prune(&self, now: Instant, idle_max: Duration) {
         self.open.borrow_mut().retain(|connection| connection.is_alive() && !connection.is_older(now, idle_max));

@@ -19,8 +19,8 @@ use super::listener::Listener;
 use super::problem::{Answer, Problem};
 use super::refusals::Refusals;
 use super::{State, router};
-use crate::telemetry::events;
-use crate::wire::Stream;
+use crate::telemetry::{HandshakeEnd, events};
+use crate::wire::{ServerTls, Stream};
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 128;
@@ -29,6 +29,8 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 /// From the end of one exchange to the last byte of the next head: also how long an idle connection is kept.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// A TLS handshake.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a caller is kept waiting. What was begun goes on.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long open exchanges may take after the drain began.
@@ -40,14 +42,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Gate {
     state: Arc<State>,
     refusals: Refusals,
+    tls: Option<Arc<ServerTls>>,
 }
 
 /// Serves the admin API until `drain` is cancelled, then lets open exchanges end and returns, at most five seconds
-/// later. Cancel it last: health and metrics are wanted while the data path drains.
-pub async fn serve(listener: Listener, state: Arc<State>, drain: CancellationToken) {
+/// later. Cancel it last: health and metrics are wanted while the data path drains. Connections begin with a handshake
+/// if there is `tls`.
+pub async fn serve(listener: Listener, tls: Option<Arc<ServerTls>>, state: Arc<State>, drain: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
-    let gate = Arc::new(Gate { state, refusals: Refusals::default() });
+    let gate = Arc::new(Gate { state, refusals: Refusals::default(), tls });
     while let Some(Some((stream, slot))) = drain.run_until_cancelled(accept(&listener, &slots)).await {
         connections.spawn(connection(stream, slot, Arc::clone(&gate), drain.clone()));
     }
@@ -71,6 +75,8 @@ async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> Option<(Stream, 
 }
 
 async fn connection(stream: Stream, _slot: OwnedSemaphorePermit, gate: Arc<Gate>, drain: CancellationToken) {
+    let secured = drain.run_until_cancelled(secured(stream, gate.tls.as_deref()));
+    let Some(Some(stream)) = secured.await else { return };
     let service = service_fn(move |request| {
         let gate = Arc::clone(&gate);
         async move { Ok::<_, Infallible>(exchange(gate, request).await) }
@@ -83,6 +89,23 @@ async fn connection(stream: Stream, _slot: OwnedSemaphorePermit, gate: Arc<Gate>
     if drain.run_until_cancelled(connection.as_mut()).await.is_none() {
         connection.as_mut().graceful_shutdown();
         drop(timeout(DRAIN_WITHIN, connection).await);
+    }
+}
+
+/// The connection behind its handshake. `None` is one that has ended.
+async fn secured(stream: Stream, tls: Option<&ServerTls>) -> Option<Stream> {
+    let Some(tls) = tls else { return Some(stream) };
+    let failed = |reason: &str| events::HandshakeFailed { reason }.emit();
+    match timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
+        Ok(Ok((stream, _))) => Some(stream),
+        Ok(Err(fault)) => {
+            failed(fault.counted().as_str());
+            None
+        }
+        Err(_) => {
+            failed(HandshakeEnd::Timeout.as_str());
+            None
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod changes;
 mod ended;
 mod parts;
 mod reload;
+mod renewal;
 mod sites;
 pub mod supervisor;
 mod turn;
@@ -24,8 +25,9 @@ use self::parts::{Parts, Told};
 use self::reload::Reloads;
 pub use self::sites::SitesError;
 use crate::admin::InForce;
+use crate::config::PemFault;
 use crate::config::{Address, Config, Source};
-use crate::listen::CaError;
+use crate::listen::DoorError;
 use crate::store::{self, OpenError, StoreError};
 use crate::telemetry::{Registry, events};
 use crate::wire::Inherited;
@@ -50,6 +52,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The certificates of a listener.
+    #[error("TLS cannot be set up at {place}")]
+    Tls {
+        /// Which.
+        place: String,
+        /// Why.
+        source: PemFault,
+    },
     /// A socket that was open before matches no listener: whoever calls there would never be answered.
     #[error("a socket was handed over for {address}, and neither [[listen]] nor [admin] is configured for that")]
     Unclaimed {
@@ -73,8 +83,8 @@ impl StartError {
                 matches!(error, SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
             }
             // What the file names beside the address.
-            Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<CaError>()),
-            Self::Unclaimed { .. } => true,
+            Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<DoorError>()),
+            Self::Tls { .. } | Self::Unclaimed { .. } => true,
             Self::Store(_) | Self::StoreUse(_) | Self::Thread(_) | Self::Panicked => false,
         }
     }

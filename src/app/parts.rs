@@ -11,17 +11,18 @@ use tokio_util::sync::CancellationToken;
 use super::StartError;
 use super::access::Access;
 use super::ended::EndedMark;
+use super::renewal::Renewal;
 use super::sites::{self, Made};
 use super::supervisor;
 use crate::admin::{self, InForce, Readiness, State};
 use crate::barrier::Barrier;
-use crate::config::{Address, Config, Listen, OpenWebsockets};
+use crate::config::{Address, Config, Listen, ListenTls, OpenWebsockets};
 use crate::erasure::{self, Eraser};
 use crate::listen::{self, Bound, Listening};
 use crate::proxy::{Routes, Shared};
 use crate::store::Opened;
 use crate::telemetry::{Registry, clock};
-use crate::wire::Inherited;
+use crate::wire::{Inherited, ServerTls};
 
 /// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
 const LOST_MARGIN: Duration = Duration::from_secs(2);
@@ -102,6 +103,8 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) eraser: Eraser,
     work: tokio::task::JoinHandle<()>,
+    renewing: tokio::task::JoinHandle<()>,
+    admin_tls: Option<Arc<ServerTls>>,
     admin_serving: tokio::task::JoinHandle<()>,
     admin_drain: CancellationToken,
     pub(super) state: Arc<State>,
@@ -141,6 +144,7 @@ impl Parts {
         let readiness = Readiness::new();
         let awaited = readiness.awaits("listeners");
         let (bound, admin_listener) = listeners(&config, inherited)?;
+        let admin_tls = tls(config.admin.tls.as_ref(), "admin")?;
         let admin = admin_listener.local_address().clone();
         let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
@@ -148,7 +152,10 @@ impl Parts {
         let (index, config) = (Arc::clone(&opened.index), Arc::new(in_force));
         let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
         let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
-        let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
+        let serving = admin::serve(admin_listener, admin_tls.clone(), Arc::clone(&state), admin_drain.clone());
+        let admin_serving = tokio::spawn(serving);
+        let renewing =
+            tokio::spawn(Renewal::of(&listening, admin_tls.as_ref(), &shared.sites).run(Arc::clone(&registry)));
         let worker = eraser.clone();
         let work = tokio::spawn(async move { worker.run().await });
         tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), admin_drain.clone()));
@@ -163,6 +170,8 @@ impl Parts {
             shared,
             eraser,
             work,
+            renewing,
+            admin_tls,
             admin_serving,
             admin_drain,
             state,
@@ -183,10 +192,18 @@ impl Parts {
         }
     }
 
+    /// From now on the files of what is in force are followed.
+    pub(super) fn renew(&mut self) {
+        self.renewing.abort();
+        let renewal = Renewal::of(&self.listening, self.admin_tls.as_ref(), &self.shared.sites);
+        self.renewing = tokio::spawn(renewal.run(Arc::clone(&self.registry)));
+    }
+
     pub(super) async fn take_down(self, limit: Duration) -> bool {
         self.state.readiness.drain();
         let whole = self.listening.drain(limit).await;
         self.work.abort();
+        self.renewing.abort();
         self.admin_drain.cancel();
         // The admin API ends by itself; it bounds its own calls.
         self.admin_serving.await.ok();
@@ -206,6 +223,13 @@ impl Parts {
 /// The upstreams' names, in the order of the configuration.
 pub(super) fn names(config: &Config) -> Vec<Arc<str>> {
     config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect()
+}
+
+/// What is shown at a place, if it is TLS.
+fn tls(tls: Option<&ListenTls>, place: &str) -> Result<Option<Arc<ServerTls>>, StartError> {
+    let loaded = tls.map(|tls| ServerTls::load(tls, false)).transpose();
+    let loaded = loaded.map_err(|source| StartError::Tls { place: place.to_owned(), source })?;
+    Ok(loaded.map(Arc::new))
 }
 
 /// Opens every place, or none.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{BaseUrl, Config, Files, Limits, Upstream};
+use crate::config::{BaseUrl, Config, Limits, Upstream};
 use crate::domain::alias::AliasKey;
 use crate::store::{KnownUpstream, Opened, StoreError};
 use crate::upstream::{Authenticator, Connector, RootsError, Site};
@@ -70,8 +70,6 @@ impl SitesError {
 #[derive(Clone, Debug)]
 pub(super) struct Made {
     pub(super) site: Arc<Site>,
-    /// A digest of the files that its connector was made from.
-    files: [u8; 32],
     connect_timeout: Duration,
     response_timeout: Duration,
 }
@@ -89,7 +87,6 @@ pub(super) struct Draft {
     upstream: Arc<Upstream>,
     connector: Connector,
     authenticator: Authenticator,
-    files: [u8; 32],
     connect_timeout: Duration,
     response_timeout: Duration,
 }
@@ -107,16 +104,14 @@ pub(super) async fn build(config: &Config, opened: &Opened) -> Result<Vec<Made>,
 }
 
 /// What reaches an upstream: as before where nothing about it has changed, so that connections, TLS sessions and tokens
-/// are kept. Reads files.
+/// are kept: their certificates follow their files. Reads files.
 pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&Made>) -> Result<Draft, SitesError> {
     let roots = |source| SitesError::Roots { name: upstream.name.to_string(), source };
-    // Looked at before they are read: what changes in between is another digest the next time.
-    let files = Files::new(upstream.tls.files().cloned()).digest();
     let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
     let reached = before.filter(|made| {
         let was = &made.site.upstream;
         (&was.url, &was.tls, was.http2) == (&upstream.url, &upstream.tls, upstream.http2)
-            && (made.files, made.connect_timeout) == (files, connect_timeout)
+            && made.connect_timeout == connect_timeout
     });
     let connector = match reached {
         Some(made) => made.site.connector.clone(),
@@ -130,7 +125,7 @@ pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&M
         Some(made) => made.site.authenticator.clone(),
         None => Authenticator::new(upstream.credentials.as_ref(), limits).map_err(roots)?,
     };
-    Ok(Draft { upstream: Arc::clone(upstream), connector, authenticator, files, connect_timeout, response_timeout })
+    Ok(Draft { upstream: Arc::clone(upstream), connector, authenticator, connect_timeout, response_timeout })
 }
 
 impl Draft {
@@ -140,7 +135,7 @@ impl Draft {
 
     /// Asks the store for the number, and tells it the address, unless both are known.
     pub(super) async fn finish(self, opened: &Opened, before: Option<&Made>) -> Result<Made, StoreError> {
-        let Self { upstream, connector, authenticator, files, connect_timeout, response_timeout } = self;
+        let Self { upstream, connector, authenticator, connect_timeout, response_timeout } = self;
         let known = before.filter(|made| made.is_at(&upstream.url));
         let number = match known {
             Some(made) => made.site.number,
@@ -149,7 +144,7 @@ impl Draft {
         let aliases = AliasKey::new(&opened.keys.alias_key(&upstream.name), EPOCH);
         let recordings = known.map_or_else(Arc::default, |made| Arc::clone(&made.site.recordings));
         let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, recordings });
-        Ok(Made { site, files, connect_timeout, response_timeout })
+        Ok(Made { site, connect_timeout, response_timeout })
     }
 }
 

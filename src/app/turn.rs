@@ -10,7 +10,7 @@ use super::changes;
 use super::parts::{Parts, names};
 use super::sites::{self, Draft, Made, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
-use crate::listen::{CaError, Prepared};
+use crate::listen::{DoorError, Prepared};
 use crate::proxy::Shared;
 use crate::telemetry::{chain, change_logging, events};
 use crate::upstream::Closed;
@@ -128,6 +128,7 @@ impl Parts {
         });
         self.state.config.replace(Arc::new(config.clone()));
         self.listening.reload(prepared, &self.shared, &self.registry).await;
+        self.renew();
     }
 }
 
@@ -144,9 +145,15 @@ fn parted<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<E>) {
 
 fn fault_of_listener(nth: usize, error: &std::io::Error, loaded: &Loaded) -> Fault {
     let said = chain(error);
-    if error.get_ref().is_some_and(|inner| inner.is::<CaError>()) {
-        let right = "an authority's certificate and its key, as `forgetgate ca init` makes them";
-        return loaded.fault(&format!("listen[{}].ca", nth + 1), said, right);
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(DoorError::Ca(_)) => {
+            let right = "an authority's certificate and its key, as `forgetgate ca init` makes them";
+            return loaded.fault(&format!("listen[{}].ca", nth + 1), said, right);
+        }
+        Some(DoorError::Tls(_)) => {
+            return loaded.fault(&format!("listen[{}].tls", nth + 1), said, "a certificate and its key, in PEM");
+        }
+        None => {}
     }
     let what = format!("cannot be listened at: {said}");
     loaded.fault(&format!("listen[{}].address", nth + 1), what, "an address that is free and ours")

@@ -16,19 +16,22 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
 use super::answer::{Failure, text};
-use crate::config::{self, Address, Secret, SecretText};
+use crate::config::{self, Address, BaseUrl, Identity, Secret, SecretText, UpstreamTls};
 use crate::domain::CustomerId;
 use crate::telemetry::chain;
+use crate::upstream::Connector;
+use crate::wire::Stream;
 
 /// For one call, from the connection to the last byte. The gate bounds its own answers at thirty seconds.
 const WITHIN: Duration = Duration::from_secs(40);
+/// For the connection, TLS included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -38,9 +41,20 @@ pub struct GateArgs {
     /// The configuration of the gate, which says where its admin API is
     #[arg(long, value_name = "FILE", default_value = "config.toml")]
     pub config: PathBuf,
-    /// The admin API itself: http://127.0.0.1:8081 or unix:/run/forgetgate/admin.sock; needs no configuration
+    /// The admin API itself: http://127.0.0.1:8081, https://gate.internal:8081 or unix:/run/forgetgate/admin.sock; needs
+    /// no configuration
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
+    /// Whom to believe over TLS, in PEM: signers of the gate's certificate. Without it: with --admin the system's roots,
+    /// else the very certificates that the configuration names in admin.tls, and no others
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show over TLS, in PEM, where admin.tls asks for one by client_ca
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// The file of its token, in place of the configuration's
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -52,6 +66,8 @@ pub struct GateArgs {
 /// A gate that runs, to be called.
 pub(super) struct Client {
     place: Place,
+    /// Where it is reached over TLS.
+    tls: Option<Connector>,
     token: Option<SecretText>,
 }
 
@@ -75,15 +91,19 @@ impl fmt::Display for Place {
 impl Client {
     /// Finds the gate. Nothing is connected yet.
     pub(super) fn find(args: &GateArgs) -> Result<Self, Failure> {
-        let (place, mut token) = match &args.admin {
-            Some(url) => (place_of(url)?, None),
+        let (place, trust, mut token) = match &args.admin {
+            Some(url) => {
+                let (place, tls) = place_of(url)?;
+                (place, tls.then_some(Trust::Signers), None)
+            }
             None => configured(args)?,
         };
+        let tls = trust.map(|trust| connector(&place, trust, args)).transpose()?;
         if let Some(path) = &args.token_file {
             token = Some(Secret::file(path));
         }
         let token = token.map(|token| token.read()).transpose().map_err(|error| Failure::failed(chain(&error)))?;
-        Ok(Self { place, token })
+        Ok(Self { place, tls, token })
     }
 
     /// Calls it. Any 2xx is an answer; a problem is a failure in its own words.
@@ -106,32 +126,34 @@ impl Client {
 
     async fn fetch(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {
         let exchange = async {
-            match &self.place {
-                Place::Tcp { host, port } => {
-                    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|e| self.unreachable(&e))?;
-                    self.exchange(stream, method, path, body).await
-                }
-                Place::Unix(socket) => {
-                    let stream = UnixStream::connect(socket).await.map_err(|e| self.unreachable(&e))?;
-                    self.exchange(stream, method, path, body).await
-                }
-            }
+            let stream = self.connect().await?;
+            self.exchange(stream, method, path, body).await
         };
         timeout(WITHIN, exchange)
             .await
             .unwrap_or_else(|_| Err(Failure::failed(format!("the gate at {} does not answer", self.place))))
     }
 
-    async fn exchange<S>(
+    async fn connect(&self) -> Result<Stream, Failure> {
+        match (&self.place, &self.tls) {
+            (_, Some(tls)) => tls.connect().await.map_err(|error| self.unreachable(&error)),
+            (Place::Tcp { host, port }, None) => {
+                let socket = TcpStream::connect((host.as_str(), *port)).await;
+                Ok(Stream::Tcp(socket.map_err(|error| self.unreachable(&error))?))
+            }
+            (Place::Unix(path), None) => {
+                Ok(Stream::Unix(UnixStream::connect(path).await.map_err(|error| self.unreachable(&error))?))
+            }
+        }
+    }
+
+    async fn exchange(
         &self,
-        stream: S,
+        stream: Stream,
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<(StatusCode, Bytes), Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let broke_off = |error: hyper::Error| self.unreachable(&error);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
         let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
@@ -167,11 +189,21 @@ impl Client {
     }
 }
 
-fn configured(args: &GateArgs) -> Result<(Place, Option<Secret>), Failure> {
+/// Whom to believe over TLS where `--ca` does not say it.
+enum Trust {
+    /// Whoever has a certificate that was signed for the name.
+    Signers,
+    /// Whoever has one of these.
+    Only(Vec<PathBuf>),
+}
+
+fn configured(args: &GateArgs) -> Result<(Place, Option<Trust>, Option<Secret>), Failure> {
     let loaded = config::load(&args.config).map_err(|faults| Failure::config(&args.config, &faults))?;
     let admin = loaded.config.admin;
+    let trust = admin.tls.map(|tls| Trust::Only(tls.identities.into_iter().map(|identity| identity.cert).collect()));
     let place = match admin.address {
-        Address::Unix(path) => Place::Unix(path),
+        // A socket of this machine needs no TLS, and has none.
+        Address::Unix(path) => return Ok((Place::Unix(path), None, admin.token)),
         // A gate that listens everywhere is on this machine, too.
         Address::Tcp(address) if address.ip().is_unspecified() => {
             let host = if address.is_ipv6() { "::1" } else { "127.0.0.1" };
@@ -179,19 +211,37 @@ fn configured(args: &GateArgs) -> Result<(Place, Option<Secret>), Failure> {
         }
         Address::Tcp(address) => Place::Tcp { host: address.ip().to_string(), port: address.port() },
     };
-    Ok((place, admin.token))
+    Ok((place, trust, admin.token))
 }
 
-fn place_of(url: &str) -> Result<Place, Failure> {
-    let wrong = || Failure::usage("--admin is http://HOST:PORT or unix:PATH".into());
+fn connector(place: &Place, trust: Trust, args: &GateArgs) -> Result<Connector, Failure> {
+    let url =
+        BaseUrl::parse(&format!("https://{place}")).map_err(|fault| Failure::usage(format!("--admin: {fault}")))?;
+    let identity = args.cert.clone().zip(args.key.clone()).map(|(cert, key)| Identity { cert, key });
+    let tls = UpstreamTls { ca: args.ca.clone(), identity, ..UpstreamTls::default() };
+    let connector = match trust {
+        Trust::Only(believed) if args.ca.is_none() => Connector::pinned(&url, &believed, &tls, CONNECT_WITHIN),
+        Trust::Only(_) | Trust::Signers => Connector::to(&url, &tls, CONNECT_WITHIN),
+    };
+    connector.map_err(|error| Failure::failed(chain(&error)))
+}
+
+/// Where that is, and whether it is reached over TLS.
+fn place_of(url: &str) -> Result<(Place, bool), Failure> {
+    let wrong = || Failure::usage("--admin is http://HOST:PORT, https://HOST:PORT or unix:PATH".into());
     if let Some(path) = url.strip_prefix("unix:") {
-        return if path.is_empty() { Err(wrong()) } else { Ok(Place::Unix(path.into())) };
+        return if path.is_empty() { Err(wrong()) } else { Ok((Place::Unix(path.into()), false)) };
     }
     let uri: Uri = url.parse().map_err(|_| wrong())?;
-    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none() && uri.scheme_str() == Some("http");
+    let (tls, own_port) = match uri.scheme_str() {
+        Some("http") => (false, 80),
+        Some("https") => (true, 443),
+        _ => return Err(wrong()),
+    };
+    let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
     let host = uri.host().filter(|_| bare).ok_or_else(wrong)?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Ok(Place::Tcp { host, port: uri.port_u16().unwrap_or(80) })
+    Ok((Place::Tcp { host, port: uri.port_u16().unwrap_or(own_port) }, tls))
 }
 
 /// The customer's ID as it was given; `-` is one line of `input`, so that the ID stays out of shell histories and process
@@ -215,10 +265,11 @@ mod tests {
     #[test]
     fn the_admin_api_is_found_by_url_or_socket_and_nothing_else() {
         let tcp = |host: &str, port| Place::Tcp { host: host.into(), port };
-        assert_eq!(place_of("http://127.0.0.1:8081").unwrap(), tcp("127.0.0.1", 8081));
-        assert_eq!(place_of("http://[::1]:8081/").unwrap(), tcp("::1", 8081));
-        assert_eq!(place_of("unix:/run/gate.sock").unwrap(), Place::Unix("/run/gate.sock".into()));
-        for wrong in ["https://gate:1", "http://gate:1/api", "gate:1", "unix:", "", "http://"] {
+        assert_eq!(place_of("http://127.0.0.1:8081").unwrap(), (tcp("127.0.0.1", 8081), false));
+        assert_eq!(place_of("http://[::1]:8081/").unwrap(), (tcp("::1", 8081), false));
+        assert_eq!(place_of("https://gate.internal").unwrap(), (tcp("gate.internal", 443), true));
+        assert_eq!(place_of("unix:/run/gate.sock").unwrap(), (Place::Unix("/run/gate.sock".into()), false));
+        for wrong in ["ftp://gate:1", "https://gate:1/api", "http://gate:1/api", "gate:1", "unix:", "", "http://"] {
             assert!(place_of(wrong).is_err(), "{wrong}");
         }
         assert_eq!(tcp("::1", 8081).to_string(), "[::1]:8081");

@@ -52,9 +52,9 @@ impl Default for Log {
 }
 
 impl Default for Admin {
-    /// 127.0.0.1:8081, without a token.
+    /// 127.0.0.1:8081, without a token or TLS.
     fn default() -> Self {
-        Self { address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))), token: None }
+        Self { address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))), token: None, tls: None }
     }
 }
 

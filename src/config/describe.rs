@@ -2,11 +2,13 @@
 //!
 //! It has the file's own key names. A secret is shown by the place where it is found, never by its text.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Limits, Listen, Log, LogFormat, OpenWebsockets,
-    Secret, SecretSource, Store, Upstream, format_duration, format_size,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, Limits, Listen, ListenTls, Log,
+    LogFormat, OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -95,6 +97,7 @@ fn listener(listen: &Listen) -> Value {
         }
     };
     if let (Some(all), Some(further)) = (all.as_object_mut(), listen.describe_mode().as_object_mut()) {
+        all.insert("tls".to_owned(), listen.tls.as_ref().map_or(Value::Null, listen_tls));
         all.append(further);
     }
     all
@@ -109,7 +112,33 @@ fn log(log: &Log) -> Value {
 }
 
 fn admin(admin: &Admin) -> Value {
-    json!({ "address": admin.address.to_string(), "token": admin.token.as_ref().map(secret) })
+    json!({
+        "address": admin.address.to_string(),
+        "token": admin.token.as_ref().map(secret),
+        "tls": admin.tls.as_ref().map(listen_tls),
+    })
+}
+
+fn listen_tls(tls: &ListenTls) -> Value {
+    let identity = |identity: &Identity| json!({ "cert": path(&identity.cert), "key": path(&identity.key) });
+    json!({
+        "certs": tls.identities.iter().map(identity).collect::<Vec<_>>(),
+        "client_ca": tls.client_ca.as_deref().map(path),
+        "min_version": tls.min_version.as_str(),
+    })
+}
+
+fn upstream_tls(tls: &UpstreamTls) -> Value {
+    json!({
+        "ca": tls.ca.as_deref().map(path),
+        "cert": tls.identity.as_ref().map(|identity| path(&identity.cert)),
+        "key": tls.identity.as_ref().map(|identity| path(&identity.key)),
+        "min_version": tls.min_version.as_str(),
+    })
+}
+
+fn path(path: &Path) -> Value {
+    json!(path.to_string_lossy())
 }
 
 fn store(store: &Store) -> Value {
@@ -161,7 +190,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "held_labels_before": upstream.held_labels_before,
         "passes_to": upstream.passes_to.iter().map(|name| &**name).collect::<Vec<_>>(),
         "erase": "label",
-        "tls": { "ca": upstream.tls.ca.as_ref().map(|path| path.to_string_lossy()) },
+        "tls": upstream_tls(&upstream.tls),
         "http2": upstream.http2.as_str(),
         "plan": upstream.plan,
         "region": upstream.region,
@@ -173,8 +202,8 @@ fn upstream(upstream: &Upstream) -> Value {
 fn credentials(credentials: &Credentials) -> Value {
     let value = match credentials {
         Credentials::ApiKey(key) => secret(key),
-        Credentials::Iam { apikey, url } => {
-            json!({ "apikey": secret(apikey), "url": url.to_string() })
+        Credentials::Iam { apikey, url, tls } => {
+            json!({ "apikey": secret(apikey), "url": url.to_string(), "tls": upstream_tls(tls) })
         }
         Credentials::Basic { username, password } => {
             json!({ "username": username, "password": secret(password) })

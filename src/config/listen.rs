@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::IpRange;
 use serde_json::{Value, json};
+
+use super::{IpRange, ListenTls};
 
 /// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +115,8 @@ pub struct Listen {
     pub socket_mode: u32,
     /// Does every connection begin with a PROXY header (v1 or v2), and whose is believed?
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// What is shown and asked for in the TLS handshake that every connection begins with; `None` is no TLS.
+    pub tls: Option<ListenTls>,
     /// Is HTTP/2 spoken: with TLS where it is negotiated, without by prior knowledge?
     pub http2: bool,
     /// How TLS is treated that is meant for another host than the gate.
@@ -124,6 +127,12 @@ impl Listen {
     /// The files that are read with the configuration, and only then.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.interception.ca.iter().flat_map(|CaFiles { cert, key }| [cert, key])
+    }
+
+    /// Does it let nobody in who shows no certificate that was signed for it?
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 
     /// Its mode and what hangs on that, for people and programs, with the file's own key names.

@@ -14,9 +14,12 @@ mod listen;
 mod load;
 mod nearest;
 mod parse;
+pub mod pem;
 mod quantity;
+mod renewed;
 pub mod secret;
 mod source;
+mod tls;
 mod url;
 
 use std::num::NonZeroUsize;
@@ -31,9 +34,12 @@ pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::load;
 pub use self::parse::parse;
+pub use self::pem::PemFault;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
+pub use self::renewed::{Renew, Renewed};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};
 pub use self::source::Source;
+pub use self::tls::{Identity, ListenTls, TlsVersion, UpstreamTls};
 pub use self::url::UrlFault;
 use crate::domain::policy::Policy;
 use crate::domain::profile::Profile;
@@ -110,6 +116,8 @@ pub struct Admin {
     pub address: Address,
     /// The bearer token of the API; required unless the address is loopback or a Unix socket.
     pub token: Option<Secret>,
+    /// As a listener's; `None` is no TLS.
+    pub tls: Option<ListenTls>,
 }
 
 /// `store.engine`
@@ -236,6 +244,8 @@ pub enum Credentials {
         apikey: Secret,
         /// The whole URL of the token call.
         url: BaseUrl,
+        /// TLS towards it: that of the service is about the service alone.
+        tls: Box<UpstreamTls>,
     },
     /// `Authorization: Basic`.
     Basic {
@@ -246,13 +256,6 @@ pub enum Credentials {
     },
     /// `Authorization: Bearer`.
     Bearer(Secret),
-}
-
-/// TLS towards an upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Roots in a PEM file in place of the system's.
-    pub ca: Option<PathBuf>,
 }
 
 /// `http2` of an upstream.
@@ -276,15 +279,6 @@ impl Http2 {
             Self::PriorKnowledge => "prior-knowledge",
             Self::Off => "off",
         }
-    }
-}
-
-impl UpstreamTls {
-    /// The files that it names.
-    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        // Written so that a further key is not forgotten here.
-        let Self { ca } = self;
-        ca.iter()
     }
 }
 

@@ -1,5 +1,5 @@
-//! The configuration's file, and the files that it names and that are read only with it: profiles, the roots of upstreams,
-//! the authorities of listeners. Secrets are not among them: those are read again by themselves.
+//! The configuration's file, and the files that it names and that are read only with it: profiles, the authorities of
+//! listeners. Secrets and other certificates are not among them: those are read again by themselves.
 //!
 //! Files are looked at before they are read. What changes in between is read as it is then, and seen as a change once
 //! more, which costs a reload that changes nothing; the other way round a change could be missed.
@@ -86,9 +86,7 @@ impl Source {
 
 impl Named {
     fn by(config: &Config) -> Self {
-        let of_upstreams = config.upstreams.iter().flat_map(|upstream| upstream.tls.files());
-        let of_listeners = config.listen.iter().flat_map(|listen| listen.files());
-        let mut files: Vec<PathBuf> = of_upstreams.chain(of_listeners).cloned().collect();
+        let mut files: Vec<PathBuf> = config.listen.iter().flat_map(|listen| listen.files()).cloned().collect();
         files.sort();
         files.dedup();
         Self { profiles_dir: config.profiles_dir.clone(), files }
@@ -123,7 +121,6 @@ mod tests {
         profile = "watson-assistant"
         url = "https://service.test"
         route = { path = "/one" }
-        tls = { ca = "corp.pem" }
     "#;
 
     #[test]
@@ -131,8 +128,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("profiles")).unwrap();
-        let pem = rcgen::generate_simple_self_signed(vec!["service.test".to_owned()]).unwrap().cert.pem();
-        fs::write(at("corp.pem"), &pem).unwrap();
         fs::write(at("config.toml"), CONFIG).unwrap();
         let (mut source, loaded) = Source::read(&at("config.toml"));
         loaded.unwrap();
@@ -140,7 +135,6 @@ mod tests {
         let own = include_str!("../domain/profiles/watson-assistant.toml");
         let own = own.replacen("watson-assistant", "own", 1);
         for (file, content) in [
-            ("corp.pem", format!("# renewed\n{pem}")),
             ("profiles/own.toml", own.clone()),
             ("profiles/own.toml", format!("{own}\n# changed\n")),
             ("config.toml", format!("{CONFIG}\n# changed\n")),

@@ -30,9 +30,9 @@ impl Bound {
     /// Opens the place that is configured, or takes it from what was open already.
     ///
     /// # Errors
-    /// The system's: taken, not ours, not allowed; or a [`super::CaError`] in it, of the listener's authority.
+    /// The system's: taken, not ours, not allowed; or a [`super::DoorError`] in it.
     pub fn to(listen: &Listen, inherited: &mut Inherited) -> std::io::Result<Self> {
-        let door = Arc::new(Door::of(listen).map_err(std::io::Error::other)?);
+        let door = Arc::new(Door::of(listen, None).map_err(std::io::Error::other)?);
         let opened = Opened::at(&listen.address, listen.socket_mode, inherited)?;
         Ok(Self { opened, door })
     }

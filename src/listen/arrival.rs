@@ -3,33 +3,61 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::connection::{Serving, requests, serve, watched};
 use super::http2;
 use super::intercept::{CaError, Interceptor};
+use super::tls::handshake;
 use super::{proxy_header, redirected};
-use crate::config::{Files, Listen, ListenMode};
-use crate::wire::{Link, Stream, Watch};
+use crate::config::{Files, Listen, ListenMode, PemFault};
+use crate::wire::{Link, ServerTls, Stream, Watch};
 
 /// What is spoken at one listener.
 #[derive(Debug)]
 pub(super) struct Door {
     /// As configured.
     pub(super) listen: Listen,
+    /// What every connection begins with, if it is TLS.
+    pub(super) tls: Option<Arc<ServerTls>>,
     /// What opens TLS that is meant for others.
     pub(super) interceptor: Option<Interceptor>,
     /// A digest of the files that were read.
     files: [u8; 32],
 }
 
+/// Why a listener cannot be had, though its address can.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// Its authority.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// Its certificates.
+    #[error(transparent)]
+    Tls(#[from] PemFault),
+}
+
 impl Door {
-    /// Reads what the listener needs.
-    pub(super) fn of(listen: &Listen) -> Result<Self, CaError> {
+    /// Reads what the listener needs. Certificates that are named as before are kept, and the sessions with them.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub(super) fn of(listen: &Listen, before: Option<&Self>) -> Result<Self, DoorError> {
         // Looked at before they are read: what changes in between is seen the next time.
         let files = digest(listen);
         let interceptor = listen.interception.ca.as_ref().map(Interceptor::load).transpose()?;
-        Ok(Self { listen: listen.clone(), interceptor, files })
+        let kept = before.filter(|before| before.listen.tls == listen.tls && before.http2() == http2(listen));
+        let tls = match (kept, &listen.tls) {
+            (Some(before), _) => before.tls.clone(),
+            (None, Some(tls)) => Some(Arc::new(ServerTls::load(tls, http2(listen))?)),
+            (None, None) => None,
+        };
+        Ok(Self { listen: listen.clone(), tls, interceptor, files })
+    }
+
+    fn http2(&self) -> bool {
+        http2(&self.listen)
     }
 
     /// Would [`Self::of`] make the same?
@@ -44,8 +72,22 @@ impl Door {
     }
 }
 
+/// Is HTTP/2 offered in the handshake? A proxy is spoken to in HTTP/1.1.
+fn http2(listen: &Listen) -> bool {
+    listen.http2 && listen.mode == ListenMode::Reverse
+}
+
 fn digest(listen: &Listen) -> [u8; 32] {
     Files::new(listen.files().cloned()).digest()
+}
+
+/// What was agreed in the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// HTTP/1.1, or 1.0: also where nothing was said of it.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// Serves a connection from its first byte to its last.
@@ -60,11 +102,20 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
             None => return,
         }
     }
-    match (serving.door.listen.mode, stream) {
-        (ListenMode::Transparent, Stream::Tcp(socket)) => redirected::arrived(socket, serving).await,
+    let (stream, spoken) = match serving.door.tls.clone() {
+        None => (stream, None),
+        // Boxed, so that a connection on which nothing is going on stays small.
+        Some(tls) => match Box::pin(handshake(stream, tls, &mut serving)).await {
+            Some((stream, spoken)) => (stream, Some(spoken)),
+            None => return,
+        },
+    };
+    match (serving.door.listen.mode, stream, spoken) {
+        (ListenMode::Transparent, Stream::Tcp(socket), None) => redirected::arrived(socket, serving).await,
+        (_, stream, Some(Spoken::Http2)) => http2::serve(stream, serving).await,
         // A proxy is spoken to in HTTP/1.1.
-        (ListenMode::Forward, stream) => serve(stream, serving).await,
-        (ListenMode::Reverse | ListenMode::Transparent, stream) => speak(Link::new(stream), serving).await,
+        (ListenMode::Forward, stream, _) | (_, stream, Some(Spoken::Http1)) => serve(stream, serving).await,
+        (ListenMode::Reverse | ListenMode::Transparent, stream, None) => speak(Link::new(stream), serving).await,
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
         match next_head(&mut link, &mut head, &serving).await {
             Ok(()) => {}
             Err(Onward::CloseSending) => break true,
-            Err(Onward::Close | Onward::Keep) => return,
+            Err(Onward::Close | Onward::Keep | Onward::Cut) => return,
         }
         if forward::is_asked(&head, &serving) {
             return Box::pin(forward::connect(link, &head, serving)).await;
@@ -134,6 +134,8 @@ pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
             }
             Onward::Keep | Onward::Close => break !link.input.is_empty(),
             Onward::CloseSending => break true,
+            // Over TLS, an end that is not said is a cut one.
+            Onward::Cut => return,
         }
     };
     end(link, sending, &serving).await;

@@ -16,6 +16,7 @@ mod proxy_header;
 mod redirected;
 mod room;
 mod socket;
+mod tls;
 mod tunnel;
 mod worker;
 
@@ -30,6 +31,7 @@ use tokio::time::{Instant, timeout};
 pub use self::accept::Bound;
 use self::accept::{Acceptor, Dealer};
 use self::arrival::Door;
+pub use self::arrival::DoorError;
 pub use self::intercept::{CaError, MadeCa, SecretPem, make_ca};
 use self::room::Size;
 use self::worker::{Making, Order, Reload};
@@ -37,7 +39,7 @@ use crate::config::Listen;
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
 use crate::telemetry::{Registry, events};
-use crate::wire::Inherited;
+use crate::wire::{Inherited, ServerTls};
 
 /// How long a worker may take to turn to a new configuration: it does so between two steps of its requests.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -97,7 +99,8 @@ fn warn_of_disbelief(door: &Door, shared: &Shared) {
 /// What is spoken at an open place from now on: as before, where nothing about it has changed.
 fn again(acceptor: &Acceptor, listen: &Listen) -> Result<Place> {
     let door = acceptor.door();
-    let door = if door.is_of(listen) { door } else { Arc::new(Door::of(listen).map_err(std::io::Error::other)?) };
+    let door =
+        if door.is_of(listen) { door } else { Arc::new(Door::of(listen, Some(&door)).map_err(std::io::Error::other)?) };
     Ok(Place::Open(acceptor.number, door))
 }
 
@@ -111,7 +114,7 @@ impl Listening {
     /// keep their socket, the others are bound.
     ///
     /// # Errors
-    /// Each that cannot be had, by its place among the listeners: the system's errors, or a [`CaError`] in one.
+    /// Each that cannot be had, by its place among the listeners: the system's errors, or a [`DoorError`] in one.
     pub fn prepare(&self, listens: &[Listen]) -> std::result::Result<Prepared, Vec<(usize, std::io::Error)>> {
         let (mut places, mut failed) = (Vec::new(), Vec::new());
         let mut open: Vec<&Acceptor> = self.acceptors.iter().collect();
@@ -127,6 +130,14 @@ impl Listening {
             }
         }
         if failed.is_empty() { Ok(Prepared(places)) } else { Err(failed) }
+    }
+
+    /// What is shown in handshakes, and where.
+    pub fn tls(&self) -> impl Iterator<Item = (String, Arc<ServerTls>)> {
+        self.acceptors.iter().filter_map(|acceptor| {
+            let door = acceptor.door();
+            Some((format!("listener {}", door.listen.address), Arc::clone(door.tls.as_ref()?)))
+        })
     }
 
     /// Turns to a new configuration: what begins from now on is served under it. When this returns all workers have turned.

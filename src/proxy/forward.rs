@@ -71,8 +71,9 @@ pub(super) async fn forward(
     }
     let onward = match (ended, exchange.inbound.has_come()) {
         (EndReason::Done, true) if keep => Onward::Keep,
+        (EndReason::Done, true) => Onward::Close,
         (EndReason::Done, false) => Onward::CloseSending,
-        _ => Onward::Close,
+        _ => Onward::Cut,
     };
     exchange.end(ended);
     Ok(onward)

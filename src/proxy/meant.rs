@@ -40,6 +40,8 @@ const fn ambiguous(sentence: &'static str) -> Refusal {
     Refusal::new(Code::HeaderAmbiguous, sentence)
 }
 
+const OTHER_NAME: Refusal = ambiguous("The Host line and the name in the TLS handshake are different hosts");
+
 const fn nowhere(sentence: &'static str) -> Refusal {
     Refusal::new(Code::UpstreamUnknown, sentence)
 }
@@ -47,7 +49,10 @@ const fn nowhere(sentence: &'static str) -> Refusal {
 /// The host of a request at a listener of any mode, in its one spelling. `None` if it names none.
 pub(super) fn host<'a>(head: &'a Head, peer: &'a Peer, instance: &Instance) -> Result<Option<Cow<'a, str>>, Refusal> {
     if peer.mode == ListenMode::Reverse {
-        return Ok(named_by_host(head));
+        let host = named_by_host(head);
+        // One of HTTP/1.0 may name none, and none is no other.
+        let agrees = host.is_none() || agrees(&peer.server_name, host.as_deref());
+        return if agrees { Ok(host) } else { Err(OTHER_NAME) };
     }
     if instance.has_seen(head) {
         return Err(ambiguous("The request has been through this gate before: it runs in a circle"));
@@ -57,14 +62,18 @@ pub(super) fn host<'a>(head: &'a Head, peer: &'a Peer, instance: &Instance) -> R
         ListenMode::Forward => named_by_host(head),
         ListenMode::Transparent | ListenMode::Reverse => redirected(head, peer)?,
     };
-    let agree = |name: &Option<Box<str>>| name.as_deref().is_none_or(|name| host.as_deref() == Some(name));
-    if !agree(&peer.server_name) {
-        return Err(ambiguous("The Host line and the name in the TLS handshake are different hosts"));
+    if !agrees(&peer.server_name, host.as_deref()) {
+        return Err(OTHER_NAME);
     }
-    if !agree(&peer.tunnel) {
+    if !agrees(&peer.tunnel, host.as_deref()) {
         return Err(ambiguous("The Host line and the CONNECT before it name different hosts"));
     }
     Ok(host)
+}
+
+/// What a connection said of the host is what the request says, or it said nothing.
+fn agrees(name: &Option<Box<str>>, host: Option<&str>) -> bool {
+    name.as_deref().is_none_or(|name| host == Some(name))
 }
 
 fn named_by_host(head: &Head) -> Option<Cow<'_, str>> {

@@ -77,6 +77,8 @@ pub enum Onward {
     Close,
     /// It ends, and the caller is still sending: it must be able to read the answer.
     CloseSending,
+    /// It ends before the answer does, and its end must not look like the answer's.
+    Cut,
 }
 
 /// Tells a request's story from beginning to end.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
 use super::figures::{LastError, UpstreamFigures};
+use super::handshakes::HandshakeEnd;
 use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
@@ -269,6 +270,7 @@ struct OfWorker {
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
     closed: Counter,
+    handshakes: Row<{ HandshakeEnd::ALL.len() }>,
     tunnels: Counter,
     turned_away: Row<{ TurnedAway::ALL.len() }>,
     pulse: Counter,
@@ -305,6 +307,15 @@ impl WorkerCounters {
     /// A caller's connection has ended.
     pub fn connection_closed(&self) {
         self.of_worker.closed.bump();
+    }
+
+    /// A caller's TLS handshake has ended.
+    pub fn handshake(&self, end: HandshakeEnd) {
+        self.of_worker.handshakes.bump(end as usize);
+    }
+
+    pub(super) fn handshakes_to(&self, sums: &mut [u64; HandshakeEnd::ALL.len()]) {
+        self.of_worker.handshakes.add_to(sums);
     }
 
     /// A connection is passed on unseen.
@@ -348,13 +359,16 @@ impl WorkerCounters {
 
 #[cfg(test)]
 mod tests {
-    use super::FailureKind;
+    use super::{FailureKind, HandshakeEnd};
     use crate::domain::refusal::Code;
 
     #[test]
     fn the_place_in_each_list_is_the_number_of_the_column() {
         for (place, code) in Code::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, place);
+        }
+        for (place, end) in HandshakeEnd::ALL.into_iter().enumerate() {
+            assert_eq!(end as usize, place);
         }
         for (place, kind) in FailureKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, place);

@@ -172,6 +172,23 @@ events! {
         /// The error's chain.
         error: &'a str,
     }
+    /// A caller's TLS handshake failed: anyone can make it fail, as often as they like.
+    HandshakeFailed<'a> debug "TLS handshake failed" {
+        /// How.
+        reason: &'a str,
+    }
+    /// Certificates have changed, and what is begun from now on sees the new ones.
+    CertificatesRenewed<'a> info "certificates renewed" {
+        /// Whose: a listener, an upstream, the admin API.
+        place: &'a str,
+    }
+    /// Certificates have changed and cannot be used: those from before stay. Said once for each change.
+    CertificatesRefused<'a> warn "certificates could not be renewed, those from before stay in force" {
+        /// Whose.
+        place: &'a str,
+        /// The error's chain, which names the file.
+        error: &'a str,
+    }
     /// A task panicked. The gate goes on.
     TaskPanicked<'a> error "a task panicked" {
         /// Which.

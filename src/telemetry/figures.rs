@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::counters::FailureKind;
+use super::handshakes::HandshakeEnd;
 use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
@@ -108,6 +109,12 @@ pub struct GateFigures {
     pub connections_opened: u64,
     /// Callers' connections open at this moment.
     pub connections_open: u64,
+    /// Callers' TLS handshakes, by the place of their end in [`HandshakeEnd::ALL`].
+    pub handshakes: [u64; HandshakeEnd::ALL.len()],
+    /// Changed certificates that were taken.
+    pub certificates_renewed: u64,
+    /// Changed certificates that could not be used.
+    pub certificates_refused: u64,
     /// Connections that were passed on unseen since the start.
     pub tunnels: u64,
     /// Connections of which no request was read, by the place of the reason in [`TurnedAway::ALL`].

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry as Families;
 
 use super::counters::FailureKind;
 use super::figures::UpstreamFigures;
+use super::handshakes::HandshakeEnd;
 use super::registry::Registry;
 use super::turned_away::TurnedAway;
 use crate::domain::refusal::Code;
@@ -139,6 +140,18 @@ impl Scrape {
         page.gauge("forgetgate_connections_open", "Connections from callers that are open", |family| {
             family.encode_gauge(&gate.connections_open)
         })?;
+        page.counter("forgetgate_tls_handshakes", "TLS handshakes of callers, by how they ended", |family| {
+            let ends = HandshakeEnd::ALL.into_iter().zip(gate.handshakes);
+            ends.into_iter().try_for_each(|(end, count)| sample(family, &[("code", end.as_str())], count))
+        })?;
+        page.counter(
+            "forgetgate_certificate_changes",
+            "Changed files of certificates, by what became of them",
+            |family| {
+                sample(family, &[("code", "taken")], gate.certificates_renewed)?;
+                sample(family, &[("code", "refused")], gate.certificates_refused)
+            },
+        )?;
         page.counter(
             "forgetgate_tunnels_opened",
             "Connections passed on unseen to hosts that no upstream names",

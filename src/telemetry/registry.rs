@@ -21,6 +21,8 @@ pub struct Registry {
     erasures: ErasureCounters,
     reloads: ReloadCounters,
     access_lines_dropped: AtomicU64,
+    certificates_renewed: AtomicU64,
+    certificates_refused: AtomicU64,
     sources: Mutex<Vec<Source>>,
 }
 
@@ -69,6 +71,8 @@ impl Registry {
             erasures: ErasureCounters::default(),
             reloads: ReloadCounters::default(),
             access_lines_dropped: AtomicU64::new(0),
+            certificates_renewed: AtomicU64::new(0),
+            certificates_refused: AtomicU64::new(0),
             sources: Mutex::default(),
         });
         registry.configure(upstream_names);
@@ -115,6 +119,12 @@ impl Registry {
         self.access_lines_dropped.fetch_add(count, Relaxed);
     }
 
+    /// Files of certificates have changed: the new ones are in force, or could not be used.
+    pub fn certificates_changed(&self, taken: bool) {
+        let counter = if taken { &self.certificates_renewed } else { &self.certificates_refused };
+        counter.fetch_add(1, Relaxed);
+    }
+
     /// Asks `source` for gauges at every scrape, such as the store's; it must not block.
     pub fn add_gauges(&self, source: impl Fn() -> Vec<Gauge> + Send + Sync + 'static) {
         self.sources.lock().push(Box::new(source));
@@ -134,8 +144,12 @@ impl Registry {
     /// What was counted for the gate as a whole.
     #[must_use]
     pub fn gate(&self) -> GateFigures {
-        let mut sums =
-            GateFigures { access_lines_dropped: self.access_lines_dropped.load(Relaxed), ..GateFigures::default() };
+        let mut sums = GateFigures {
+            access_lines_dropped: self.access_lines_dropped.load(Relaxed),
+            certificates_renewed: self.certificates_renewed.load(Relaxed),
+            certificates_refused: self.certificates_refused.load(Relaxed),
+            ..GateFigures::default()
+        };
         for worker in &self.slots.lock().workers {
             let (opened, open) = worker.connections();
             sums.connections_opened += opened;
@@ -143,6 +157,7 @@ impl Registry {
             sums.tunnels += worker.tunnels();
             worker.turned_away_to(&mut sums.turned_away);
             worker.unrouted_to(&mut sums.unrouted);
+            worker.handshakes_to(&mut sums.handshakes);
         }
         sums
     }

@@ -5,20 +5,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::tls::{self, RootsError, TlsFault};
-use crate::config::{BaseUrl, Http2, Upstream, UpstreamTls};
-use crate::wire::Stream;
+use super::tls::{self, ClientTls, RootsError};
+use crate::config::{BaseUrl, Http2, Renew, Upstream, UpstreamTls};
+use crate::wire::{Stream, TlsFault};
 
 /// A connection that is silent for this long is asked whether it still lives. Below the 350 s after which cloud
 /// balancers forget a flow, and above what would wake a radio or fill a log.
@@ -107,29 +107,7 @@ pub(super) enum Offer {
 
 struct Tls {
     name: ServerName<'static>,
-    connector: TlsConnector,
-    either: TlsConnector,
-    http2: TlsConnector,
-}
-
-impl Tls {
-    fn new(name: ServerName<'static>, config: &Arc<ClientConfig>) -> Self {
-        let offering = |protocols: &[&[u8]]| {
-            let mut config = ClientConfig::clone(config);
-            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-            TlsConnector::from(Arc::new(config))
-        };
-        let (either, http2) = (offering(&[b"h2", b"http/1.1"]), offering(&[b"h2"]));
-        Self { name, connector: TlsConnector::from(Arc::clone(config)), either, http2 }
-    }
-
-    const fn offering(&self, offer: Offer) -> &TlsConnector {
-        match offer {
-            Offer::Http1 => &self.connector,
-            Offer::Either => &self.either,
-            Offer::Http2 => &self.http2,
-        }
-    }
+    config: ClientTls,
 }
 
 impl std::fmt::Debug for Tls {
@@ -141,17 +119,36 @@ impl std::fmt::Debug for Tls {
 impl Connector {
     /// A connector to an upstream. Reads `tls.ca`, or the system's roots if the URL is https and there is none.
     pub fn new(upstream: &Upstream, connect_timeout: Duration) -> Result<Self, RootsError> {
-        Self::speaking(upstream.http2, &upstream.url, &upstream.tls, connect_timeout)
+        let url = &upstream.url;
+        let config = if url.tls { Some(tls::client_tls(&upstream.tls)?) } else { None };
+        Self::with(url, upstream.http2, config, connect_timeout)
     }
 
     /// A connector to a bare URL (its path is the caller's business).
     pub fn to(url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
-        Self::speaking(Http2::Off, url, tls, connect_timeout)
+        let config = if url.tls { Some(tls::client_tls(tls)?) } else { None };
+        Self::with(url, Http2::Off, config, connect_timeout)
     }
 
-    fn speaking(http2: Http2, url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
+    /// A connector that believes the certificates in these files and no others; `tls.ca` is not read.
+    pub fn pinned(
+        url: &BaseUrl,
+        believed: &[PathBuf],
+        tls: &UpstreamTls,
+        connect_timeout: Duration,
+    ) -> Result<Self, RootsError> {
+        Self::with(url, Http2::Off, Some(tls::pinned_tls(believed, tls)?), connect_timeout)
+    }
+
+    fn with(
+        url: &BaseUrl,
+        http2: Http2,
+        config: Option<ClientTls>,
+        connect_timeout: Duration,
+    ) -> Result<Self, RootsError> {
         let bad_name = |_| RootsError::BadName { host: url.host.clone() };
-        let tls = if url.tls { Some(Tls::new(tls::server_name(&url.host)?, &tls::client_config(tls)?)) } else { None };
+        let name = || tls::server_name(&url.host);
+        let tls = config.map(|config| Ok::<_, RootsError>(Tls { name: name()?, config })).transpose()?;
         Ok(Self {
             to: Arc::new(To {
                 host: url.host.clone(),
@@ -174,6 +171,12 @@ impl Connector {
     #[must_use]
     pub fn authority(&self) -> &HeaderValue {
         &self.to.authority
+    }
+
+    /// What has to follow its files, if there is any TLS.
+    #[must_use]
+    pub fn renewed(&self) -> Option<&dyn Renew> {
+        self.to.tls.as_ref().map(|tls| &tls.config as &dyn Renew)
     }
 
     /// Is HTTP/2 spoken to the service?
@@ -205,7 +208,8 @@ impl Connector {
         let Some(tls) = &self.to.tls else {
             return Ok((Stream::Tcp(socket), offer == Offer::Http2));
         };
-        let connecting = tls.offering(offer).connect(tls.name.clone(), Stream::Tcp(socket));
+        let connector = TlsConnector::from(tls.config.current().offering(offer));
+        let connecting = connector.connect(tls.name.clone(), Stream::Tcp(socket));
         match timeout_at(deadline, connecting).await {
             Ok(Ok(stream)) => {
                 let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");

@@ -17,7 +17,7 @@ use super::connect::Connector;
 use super::iam::{Iam, IamError};
 use super::tls::RootsError;
 use crate::config::secret::{SecretError, SecretText};
-use crate::config::{Credentials, Limits, Secret, UpstreamTls};
+use crate::config::{Credentials, Limits, Renew, Secret};
 
 /// No `Authorization` can be made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -70,7 +70,7 @@ impl fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// From an upstream's `credentials`. IAM is believed by the system's roots: `tls.ca` is about the service alone.
+    /// From an upstream's `credentials`. IAM has a `tls` of its own: the service's is about the service alone.
     pub fn new(credentials: Option<&Credentials>, limits: &Limits) -> Result<Self, RootsError> {
         let by = match credentials {
             None => By::Nothing,
@@ -79,12 +79,18 @@ impl Authenticator {
                 By::Basic { username: username.clone(), password: password.clone() }
             }
             Some(Credentials::Bearer(token)) => By::Bearer(token.clone()),
-            Some(Credentials::Iam { apikey, url }) => {
-                let connector = Connector::to(url, &UpstreamTls::default(), limits.connect_timeout)?;
+            Some(Credentials::Iam { apikey, url, tls }) => {
+                let connector = Connector::to(url, tls, limits.connect_timeout)?;
                 By::Iam(Iam::new(connector, &url.path, apikey.clone(), limits.response_timeout))
             }
         };
         Ok(Self { by })
+    }
+
+    /// What has to follow its files, where IAM is reached over TLS.
+    #[must_use]
+    pub fn renewed(&self) -> Option<&dyn Renew> {
+        if let By::Iam(iam) = &self.by { iam.renewed() } else { None }
     }
 
     /// The header's value, marked sensitive; `None` without credentials. Waits only for IAM, and only when there is no

@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 use super::call::{Answer, BodyEnd, Bounds, CallError, call};
 use super::connect::Connector;
 use super::credentials::sensitive;
-use crate::config::Secret;
 use crate::config::secret::SecretError;
+use crate::config::{Renew, Secret};
 use crate::telemetry::{chain, events};
 
 /// Where the token call is if the configured URL has no path; the SDKs take it with and without.
@@ -135,6 +135,11 @@ impl fmt::Debug for Iam {
 }
 
 impl Iam {
+    /// What has to follow its files, if IAM is reached over TLS.
+    pub(super) fn renewed(&self) -> Option<&dyn Renew> {
+        self.shared.connector.renewed()
+    }
+
     /// `path` is the token call's (`""`: `/identity/token`); `within` bounds an exchange after its connection, and is
     /// itself bounded at 30 s.
     #[must_use]

@@ -1,52 +1,27 @@
-//! TLS towards a service: whom it believes, and what went wrong in words that an operator can act on.
+//! TLS towards a service: whom it believes, and what it shows of itself.
 //!
 //! Names are always checked and cannot be switched off: what goes over these connections are customers' data and the
 //! gate's own credentials. `tls.ca` stands in place of the system's roots, so that a private service can be pinned.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore, crypto};
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore, crypto};
 
-use crate::config::UpstreamTls;
+use super::connect::Offer;
+use super::pinned::Pinned;
+use crate::config::{PemFault, Renewed, UpstreamTls, pem};
 use crate::telemetry::{chain, events};
+use crate::wire::versions;
 
-/// The trusted roots could not be had. Said at start, before anything is sent.
+/// TLS cannot be set up. Said at start, before anything is sent.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
-    /// The file is not there, or may not be read.
-    #[error("tls.ca {} cannot be read", .file.display())]
-    Unreadable {
-        /// The file as configured.
-        file: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file has no `BEGIN CERTIFICATE`.
-    #[error("tls.ca {} holds no certificate in PEM", .file.display())]
-    Empty {
-        /// The file as configured.
-        file: PathBuf,
-    },
-    /// Something between the PEM lines is not what PEM says it is.
-    #[error("tls.ca {} is not well-formed PEM at certificate {nth}", .file.display())]
-    BadPem {
-        /// The file as configured.
-        file: PathBuf,
-        /// Which certificate, from 1.
-        nth: usize,
-    },
-    /// Well-formed PEM around something that is no certificate.
-    #[error("tls.ca {}: certificate {nth} is not a usable X.509 certificate", .file.display())]
-    BadCertificate {
-        /// The file as configured.
-        file: PathBuf,
-        /// Which certificate, from 1.
-        nth: usize,
-    },
+    /// A file of the configuration's.
+    #[error(transparent)]
+    File(#[from] PemFault),
     /// The machine has no roots of its own.
     #[error("no trusted roots were found on this system; set tls.ca or SSL_CERT_FILE")]
     NoSystemRoots,
@@ -56,90 +31,74 @@ pub enum RootsError {
         /// The host as configured.
         host: String,
     },
-    /// The library refused the settings; it does not with those that it is given here.
-    #[error("TLS cannot be set up")]
-    Setup(#[source] RustlsError),
 }
 
-/// What went wrong between the two ends of a TLS handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TlsFault {
-    /// No root that is trusted here has signed it.
-    #[error("certificate of an unknown issuer")]
-    UnknownIssuer,
-    /// It is for another host.
-    #[error("certificate for another name")]
-    WrongName,
-    /// It is over.
-    #[error("certificate has expired")]
-    Expired,
-    /// It has not begun.
-    #[error("certificate is not valid yet")]
-    NotYetValid,
-    /// Anything else about the certificate.
-    #[error("certificate is not acceptable")]
-    BadCertificate,
-    /// No TLS version, cipher or application protocol in common.
-    #[error("nothing in common with the peer")]
-    NothingInCommon,
-    /// The peer ended the handshake with an alert.
-    #[error("refused by the peer")]
-    RefusedByPeer,
-    /// What came back is not TLS.
-    #[error("peer does not speak TLS")]
-    NotTls,
-    /// The connection ended before the handshake did.
-    #[error("closed during the handshake")]
-    Closed,
+/// What is needed for TLS towards one service. It follows its files.
+pub(super) type ClientTls = Renewed<Offers>;
+
+/// The same, for each of the protocols that may be offered (ALPN).
+pub(super) struct Offers {
+    http1: Arc<ClientConfig>,
+    either: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
 }
 
-impl TlsFault {
-    /// Sorts what the handshake returned. The library's own text is not kept: it can carry bytes of the peer.
-    pub(super) fn of(error: &io::Error) -> Self {
-        error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()).map_or(Self::Closed, Self::of_rustls)
+impl Offers {
+    fn of(config: &ClientConfig) -> Self {
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            Arc::new(config)
+        };
+        Self { http1: offering(&[b"http/1.1"]), either: offering(&[b"h2", b"http/1.1"]), http2: offering(&[b"h2"]) }
     }
 
-    fn of_rustls(error: &RustlsError) -> Self {
-        match error {
-            RustlsError::InvalidCertificate(what) => Self::of_certificate(what),
-            RustlsError::AlertReceived(
-                rustls::AlertDescription::HandshakeFailure
-                | rustls::AlertDescription::ProtocolVersion
-                | rustls::AlertDescription::NoApplicationProtocol,
-            )
-            | RustlsError::PeerIncompatible(_)
-            | RustlsError::NoApplicationProtocol => Self::NothingInCommon,
-            RustlsError::AlertReceived(_) => Self::RefusedByPeer,
-            RustlsError::NoCertificatesPresented => Self::BadCertificate,
-            _ => Self::NotTls,
-        }
-    }
-
-    fn of_certificate(error: &CertificateError) -> Self {
-        match error {
-            // A bad signature is another authority of the same name: a root that was renewed, or an impostor.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            _ => Self::BadCertificate,
-        }
+    pub(super) fn offering(&self, offer: Offer) -> Arc<ClientConfig> {
+        Arc::clone(match offer {
+            Offer::Http1 => &self.http1,
+            Offer::Either => &self.either,
+            Offer::Http2 => &self.http2,
+        })
     }
 }
 
-/// TLS 1.2 and 1.3 towards one service, HTTP/1.1 by ALPN, sessions resumed.
-pub(super) fn client_config(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, RootsError> {
-    let roots = match &tls.ca {
-        Some(file) => Arc::new(roots_of_file(file)?),
-        None => system_roots()?,
+/// Reads `tls.ca`, or else the system's roots, and what the gate shows of itself.
+pub(super) fn client_tls(tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
+    // Looked for once, and not with every change of a file.
+    let system = if tls.ca.is_none() { Some(system_roots()?) } else { None };
+    let (files, tls) = (tls.files(), tls.clone());
+    Ok(Renewed::new(files, move || client_config(&tls, system.as_ref()).map(|config| Offers::of(&config)))?)
+}
+
+/// The same, believing the certificates in these files and no others.
+pub(super) fn pinned_tls(believed: &[PathBuf], tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
+    let (believed, tls) = (believed.to_vec(), tls.clone());
+    let make = move || {
+        let mut config = client_config(&tls, Some(&Arc::new(RootCertStore::empty())))?;
+        config.dangerous().set_certificate_verifier(Pinned::to(&believed)?);
+        Ok(Offers::of(&config))
     };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(RootsError::Setup)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Renewed::new([], make)?)
+}
+
+/// Sessions are resumed. `believed` stands in place of `tls.ca`.
+fn client_config(tls: &UpstreamTls, believed: Option<&Arc<RootCertStore>>) -> Result<ClientConfig, PemFault> {
+    let roots = match (&tls.ca, believed) {
+        (_, Some(believed)) => Arc::clone(believed),
+        (Some(file), None) => Arc::new(pem::roots(file)?),
+        (None, None) => Arc::new(RootCertStore::empty()),
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_protocol_versions(versions(tls.min_version))
+        .map_err(PemFault::Setup)?
+        .with_root_certificates(roots);
+    Ok(match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let shown = SingleCertAndKey::from(identity.load()?);
+            builder.with_client_cert_resolver(Arc::new(shown))
+        }
+    })
 }
 
 /// The name that the certificate must carry: a DNS name or an address (IPv6 without brackets).
@@ -166,32 +125,21 @@ fn system_roots() -> Result<Arc<RootCertStore>, RootsError> {
     Ok(Arc::clone(ROOTS.get_or_init(|| Arc::new(roots))))
 }
 
-/// Every certificate of a PEM file, or the first thing wrong with it: an operator's own file is taken whole or not.
-fn roots_of_file(file: &Path) -> Result<RootCertStore, RootsError> {
-    let pem = std::fs::read(file).map_err(|source| RootsError::Unreadable { file: file.to_owned(), source })?;
-    let mut roots = RootCertStore::empty();
-    for (nth, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
-        let certificate = certificate.map_err(|error| match error {
-            PemError::NoItemsFound => RootsError::Empty { file: file.to_owned() },
-            _ => RootsError::BadPem { file: file.to_owned(), nth },
-        })?;
-        roots.add(certificate).map_err(|_| RootsError::BadCertificate { file: file.to_owned(), nth })?;
-    }
-    if roots.is_empty() {
-        return Err(RootsError::Empty { file: file.to_owned() });
-    }
-    Ok(roots)
-}
-
 #[cfg(test)]
 mod tests {
     //! What is said at start about a `tls.ca` that cannot be used.
 
-    use super::{RootsError, client_config, server_name};
-    use crate::config::UpstreamTls;
+    use std::path::Path;
+
+    use super::{Offer, RootsError, client_tls, server_name};
+    use crate::config::{PemFault, UpstreamTls};
 
     fn certificate() -> String {
         rcgen::generate_simple_self_signed(vec!["service.test".to_owned()]).unwrap().cert.pem()
+    }
+
+    fn believing(file: &Path) -> UpstreamTls {
+        UpstreamTls { ca: Some(file.to_owned()), ..UpstreamTls::default() }
     }
 
     /// Uses `pem` as `tls.ca`; the error's own text must name the file.
@@ -199,7 +147,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("corp.pem");
         std::fs::write(&file, pem).unwrap();
-        let error = client_config(&UpstreamTls { ca: Some(file.clone()) }).unwrap_err();
+        let error = client_tls(&believing(&file)).unwrap_err();
         assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
         error
     }
@@ -208,16 +156,16 @@ mod tests {
     fn a_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("none.pem");
-        let error = client_config(&UpstreamTls { ca: Some(file.clone()) }).unwrap_err();
-        assert!(matches!(error, RootsError::Unreadable { .. }));
-        assert_eq!(error.to_string(), format!("tls.ca {} cannot be read", file.display()));
+        let error = client_tls(&believing(&file)).unwrap_err();
+        assert!(matches!(error, RootsError::File(PemFault::Unreadable { .. })));
+        assert_eq!(error.to_string(), format!("{} cannot be read", file.display()));
     }
 
     #[test]
     fn a_file_without_certificates_is_refused() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         for pem in ["", "no PEM at all\n", key.as_str()] {
-            assert!(matches!(refused(pem), RootsError::Empty { .. }), "{pem}");
+            assert!(matches!(refused(pem), RootsError::File(PemFault::NoCertificate { .. })), "{pem}");
         }
     }
 
@@ -227,8 +175,11 @@ mod tests {
         let cut_off = good.replace("-----END CERTIFICATE-----", "");
         let no_base64 = good.replacen("MII", "M!I", 1);
         for bad in [cut_off, no_base64] {
-            assert!(matches!(refused(&bad), RootsError::BadPem { nth: 1, .. }), "{bad}");
-            assert!(matches!(refused(&format!("{good}{bad}")), RootsError::BadPem { nth: 2, .. }), "{bad}");
+            assert!(matches!(refused(&bad), RootsError::File(PemFault::BadPem { nth: 1, .. })), "{bad}");
+            assert!(
+                matches!(refused(&format!("{good}{bad}")), RootsError::File(PemFault::BadPem { nth: 2, .. })),
+                "{bad}"
+            );
         }
     }
 
@@ -236,7 +187,7 @@ mod tests {
     fn what_is_no_certificate_is_refused_whatever_the_lines_around_it_say() {
         let lie = "-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
         let error = refused(&format!("{}{lie}", certificate()));
-        assert!(matches!(error, RootsError::BadCertificate { nth: 2, .. }), "{error}");
+        assert!(matches!(error, RootsError::File(PemFault::BadCertificate { nth: 2, .. })), "{error}");
     }
 
     #[test]
@@ -244,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("corp.pem");
         std::fs::write(&file, format!("# corporate roots\n{}\n{}", certificate(), certificate())).unwrap();
-        assert_eq!(super::roots_of_file(&file).unwrap().len(), 2);
+        assert_eq!(crate::config::pem::roots(&file).unwrap().len(), 2);
     }
 
     #[test]
@@ -252,8 +203,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("corp.pem");
         std::fs::write(&file, certificate()).unwrap();
-        let config = client_config(&UpstreamTls { ca: Some(file) }).unwrap();
-        assert_eq!(config.alpn_protocols, [b"http/1.1"]);
+        let config = client_tls(&believing(&file)).unwrap();
+        assert_eq!(config.current().offering(Offer::Http1).alpn_protocols, [b"http/1.1"]);
     }
 
     #[test]

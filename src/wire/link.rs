@@ -21,6 +21,8 @@ pub struct Link<S> {
     output: Vec<u8>,
     /// How much of `output` has been written.
     written: usize,
+    /// May the stream hold something back that was written to it, as TLS does while its socket takes nothing?
+    held_back: bool,
     /// Has anything been written since this was last asked?
     pub moved: bool,
 }
@@ -35,7 +37,7 @@ impl<S> std::fmt::Debug for Link<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// A connection of which nothing has been read.
     pub fn new(stream: S) -> Self {
-        Self { stream, input: Buffer::default(), output: Vec::new(), written: 0, moved: false }
+        Self { stream, input: Buffer::default(), output: Vec::new(), written: 0, held_back: false, moved: false }
     }
 
     /// The socket.
@@ -54,16 +56,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         &mut self.output
     }
 
-    /// Is all written that was to be?
+    /// Has all left that was to be written?
     #[must_use]
     pub const fn is_flushed(&self) -> bool {
+        self.is_written() && !self.held_back
+    }
+
+    const fn is_written(&self) -> bool {
         self.written == self.output.len()
     }
 
     /// Forgets what was to be written.
     pub fn discard_output(&mut self) {
         self.output.clear();
-        self.written = 0;
+        (self.written, self.held_back) = (0, false);
     }
 
     /// Nothing will be said for a while: memory is given back.
@@ -87,10 +93,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Writes what was appended to the output, to its end.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.is_flushed() {
+        while !self.is_written() {
             ready!(self.poll_send(cx, &[]))?;
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.held_back = false;
+        Poll::Ready(Ok(()))
     }
 
     /// Writes what was appended to the output and then of `data` what the socket takes, in one go. Gives how much of
@@ -107,11 +115,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if sent == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        self.moved = true;
+        (self.moved, self.held_back) = (true, true);
         let taken = sent.saturating_sub(before.len());
         self.written += sent - taken;
-        if self.is_flushed() {
-            self.discard_output();
+        if self.is_written() {
+            self.output.clear();
+            self.written = 0;
             if self.output.capacity() > OUTPUT_KEPT {
                 self.output = Vec::new();
             }

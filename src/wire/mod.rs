@@ -13,6 +13,7 @@ mod outgoing;
 mod peer;
 mod socket_file;
 mod stream;
+mod tls;
 mod watch;
 
 pub use self::body::{Body, Outcome, Piece};
@@ -23,4 +24,5 @@ pub use self::opened::{Listener, Opened};
 pub use self::outgoing::Outgoing;
 pub use self::peer::Peer;
 pub use self::stream::{Begun, Stream};
+pub use self::tls::{Agreed, ServerTls, TlsFault, versions};
 pub use self::watch::Watch;

@@ -18,7 +18,7 @@ enum Typed {
     Key(KeyArgs),
 }
 
-async fn typed(line: &[&str], input: &'static str) -> Answer {
+pub(crate) async fn typed(line: &[&str], input: &'static str) -> Answer {
     let typed = Typed::try_parse_from(line).unwrap();
     let run = move || match typed {
         Typed::Erase(args) => cli::erase(&args, &mut input.as_bytes()),

@@ -12,4 +12,5 @@ mod guarded;
 mod health;
 mod life;
 mod schema;
+mod tls;
 mod world;

@@ -86,7 +86,7 @@ impl World {
             Address::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         let drain = CancellationToken::new();
-        let serving = spawn(serve(listener, Arc::new(state), drain.clone()));
+        let serving = spawn(serve(listener, None, Arc::new(state), drain.clone()));
         let work = spawn(async move { eraser.run().await });
         Self {
             address,

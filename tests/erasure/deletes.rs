@@ -111,7 +111,7 @@ async fn a_refused_token_of_iam_is_replaced_once_before_the_target_is_blocked() 
     iam.will([token("old"), token("new")]);
     let key = folder.path().join("key");
     std::fs::write(&key, "k").unwrap();
-    let credentials = Credentials::Iam { apikey: Secret::file(key), url: iam.url.clone() };
+    let credentials = Credentials::Iam { apikey: Secret::file(key), url: iam.url.clone(), tls: Box::default() };
     let (world, one, _two) = pair(Plan::default(), |upstream| upstream.credentials = Some(credentials.clone())).await;
     one.will_say(&[401, 200, 401, 401]);
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::upstream::Wire;
+
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -34,6 +36,8 @@ pub(crate) fn request(line: &str, lines: &[&str], body: &str) -> String {
 /// One connection.
 pub(crate) struct Client {
     pub(crate) socket: TcpStream,
+    /// The same, or TLS over it.
+    wire: Box<dyn Wire>,
     /// What has come and was not yet taken.
     read: Vec<u8>,
 }
@@ -58,16 +62,22 @@ impl Client {
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        Self { socket, read: Vec::new() }
+        let wire = Box::new(socket.try_clone().unwrap());
+        Self::over(socket, wire)
+    }
+
+    /// A connection that is spoken over something that is made of its socket.
+    pub(crate) fn over(socket: TcpStream, wire: Box<dyn Wire>) -> Self {
+        Self { socket, wire, read: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.socket.write_all(bytes.as_ref()).unwrap();
+        self.wire.write_all(bytes.as_ref()).and_then(|()| self.wire.flush()).unwrap();
     }
 
     /// For what the gate may not want to read any more.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.socket.write_all(bytes.as_ref())
+        self.wire.write_all(bytes.as_ref())
     }
 
     /// Sends a request, and reads its answer.
@@ -194,6 +204,16 @@ impl Client {
         std::mem::take(&mut self.read)
     }
 
+    /// What comes before the connection's end, and whether that was said: over TLS, one that was cut is not.
+    #[track_caller]
+    pub(crate) fn to_its_end(&mut self) -> (Vec<u8>, bool) {
+        let mut came = std::mem::take(&mut self.read);
+        let ended = self.wire.read_to_end(&mut came);
+        let timeout = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        assert!(!ended.as_ref().is_err_and(timeout), "the connection has not ended");
+        (came, ended.is_ok())
+    }
+
     /// What comes until the gate has nothing more to say: all that was sent has been answered by then.
     #[track_caller]
     pub(crate) fn rest_within_a_moment(&mut self) -> Vec<u8> {
@@ -209,7 +229,7 @@ impl Client {
     #[track_caller]
     fn more(&mut self) -> bool {
         let mut buffer = [0; 64 * 1024];
-        match self.socket.read(&mut buffer) {
+        match self.wire.read(&mut buffer) {
             Ok(0) => false,
             Ok(length) => {
                 self.read.extend_from_slice(&buffer[..length]);

@@ -6,6 +6,7 @@
 
 mod answers;
 mod authority;
+mod certificates;
 mod client;
 mod codec_answers;
 mod codec_bodies;
@@ -41,6 +42,10 @@ mod proxy_protocol;
 mod refusals;
 mod reload;
 mod tls;
+mod tls_in;
+mod tls_in_names;
+mod tls_in_peers;
+mod tls_in_renewal;
 mod tunnels;
 mod uploads;
 mod upstream;

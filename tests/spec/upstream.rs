@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
+
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
 use crate::client::{PATIENCE, eventually, find, latin1, values};
 
@@ -53,8 +55,31 @@ pub(crate) enum Reply {
 }
 
 /// A stream of either kind.
-pub(crate) trait Wire: Read + Write + Send {}
-impl<T: Read + Write + Send> Wire for T {}
+pub(crate) trait Wire: Read + Write + Send {
+    /// Says that nothing more will come.
+    fn say_end(&mut self);
+}
+
+impl Wire for TcpStream {
+    fn say_end(&mut self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Wire for StreamOwned<ServerConnection, TcpStream> {
+    fn say_end(&mut self) {
+        self.conn.send_close_notify();
+        self.flush().unwrap();
+        self.sock.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Wire for StreamOwned<ClientConnection, TcpStream> {
+    fn say_end(&mut self) {
+        self.conn.send_close_notify();
+        self.flush().unwrap();
+    }
+}
 
 #[derive(Default)]
 struct Shared {
@@ -288,6 +313,11 @@ impl Connection {
     /// The gate may have left already, which is what some of the tests are about.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
         drop(self.wire.write_all(bytes.as_ref()).and_then(|()| self.wire.flush()));
+    }
+
+    /// Ends the connection in order, over TLS too.
+    pub(crate) fn say_end(&mut self) {
+        self.wire.say_end();
     }
 
     /// Waits until the gate has closed the connection.

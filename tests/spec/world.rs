@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) scheme: &'static str,
     pub(crate) route: &'static str,
     pub(crate) engine: &'static str,
+    pub(crate) workers: usize,
 }
 
 impl Default for Plan {
@@ -47,6 +48,7 @@ impl Default for Plan {
             scheme: "http",
             route: "{ path = \"/api\" }",
             engine: "memory",
+            workers: 1,
         }
     }
 }
@@ -155,7 +157,7 @@ impl World {
 }
 
 pub(crate) fn text(plan: &Plan, address: SocketAddr) -> String {
-    let Plan { profile, policy, limits, listen, upstream, base, scheme, route, engine } = plan;
+    let Plan { profile, policy, limits, listen, upstream, base, scheme, route, engine, workers } = plan;
     let authority = if *scheme == "https" { format!("localhost:{}", address.port()) } else { address.to_string() };
     format!(
         r#"
@@ -163,7 +165,7 @@ pub(crate) fn text(plan: &Plan, address: SocketAddr) -> String {
         address = "127.0.0.1:0"
         {listen}
         [process]
-        workers = 1
+        workers = {workers}
         [log]
         access = false
         [admin]

@@ -80,7 +80,7 @@ async fn a_secret_that_cannot_be_used_blocks() {
 async fn nothing_prints_the_secret() {
     let (_folder, secret) = kept(CANARY);
     let (_broken_folder, broken) = kept(&format!("{CANARY}\n{CANARY}"));
-    let iam = Credentials::Iam { apikey: secret.clone(), url: url(false, "127.0.0.1", 1) };
+    let iam = Credentials::Iam { apikey: secret.clone(), url: url(false, "127.0.0.1", 1), tls: Box::default() };
     let basic = Credentials::Basic { username: "u".to_owned(), password: secret.clone() };
     let mut printed = String::new();
     for credentials in [Credentials::ApiKey(secret.clone()), basic, Credentials::Bearer(secret), iam] {

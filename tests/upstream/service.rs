@@ -104,7 +104,7 @@ impl Authority {
     }
 
     pub(crate) fn connector(&self, url: &BaseUrl) -> Connector {
-        Connector::to(url, &UpstreamTls { ca: Some(self.ca()) }, LONG).unwrap()
+        Connector::to(url, &UpstreamTls { ca: Some(self.ca()), ..UpstreamTls::default() }, LONG).unwrap()
     }
 
     /// A server's configuration with a certificate for `names`, changed as the test needs it.

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use forgetgate::config::{BaseUrl, UpstreamTls};
-use forgetgate::upstream::{Bounds, ConnectError, Connector, RootsError, Stage, TlsFault, call};
-use forgetgate::wire::Stream;
+use forgetgate::upstream::{Bounds, ConnectError, Connector, RootsError, Stage, call};
+use forgetgate::wire::{Stream, TlsFault};
 use http::Request;
 use http_body_util::Full;
 use rcgen::date_time_ymd;
@@ -169,7 +169,8 @@ async fn a_peer_that_hangs_up_in_the_handshake_is_no_timeout() {
 async fn a_peer_that_never_answers_the_handshake_costs_no_more_than_connect_timeout() {
     let (listener, url) = listen(true, "localhost").await;
     let authority = Authority::new();
-    let connector = Connector::to(&url, &UpstreamTls { ca: Some(authority.ca()) }, SHORT).unwrap();
+    let connector =
+        Connector::to(&url, &UpstreamTls { ca: Some(authority.ca()), ..UpstreamTls::default() }, SHORT).unwrap();
     #[expect(clippy::disallowed_methods, reason = "the test measures real time")]
     let began = Instant::now();
     assert_eq!(connector.connect().await.unwrap_err(), ConnectError::Timeout(Stage::Tls));
@@ -187,6 +188,11 @@ async fn the_stream_says_that_it_is_tls() {
 #[test]
 fn a_host_that_no_certificate_could_name_is_refused_at_start() {
     let authority = Authority::new();
-    let error = Connector::to(&url(true, "no name", 443), &UpstreamTls { ca: Some(authority.ca()) }, LONG).unwrap_err();
+    let error = Connector::to(
+        &url(true, "no name", 443),
+        &UpstreamTls { ca: Some(authority.ca()), ..UpstreamTls::default() },
+        LONG,
+    )
+    .unwrap_err();
     assert!(matches!(error, RootsError::BadName { .. }), "{error}");
 }

@@ -5,7 +5,6 @@ use crate::config::{Authorize, Config, format_duration};
 
 pub(super) fn authority(config: &Config) -> String {
     let erasure = &config.erasure;
-    let listeners: Vec<String> = config.listen.iter().map(|listen| listen.address.to_string()).collect();
     let data_path = match &erasure.authorize {
         Authorize::Home => {
             let how = "A caller whose delete the addressed upstream answers with 2xx, to the caller's own credentials:";
@@ -18,9 +17,7 @@ pub(super) fn authority(config: &Config) -> String {
                 " ",
             )
         }
-        Authorize::Open => {
-            paragraph(&format!("At every upstream: anyone who reaches {}.", listeners.join(" or ")), " ")
-        }
+        Authorize::Open => paragraph(&format!("At every upstream: anyone who reaches {}.", reached(config)), " "),
     };
     let admin = match &config.admin.token {
         Some(token) => format!("with its token (in {})", token.source()),
@@ -34,6 +31,16 @@ pub(super) fn authority(config: &Config) -> String {
         format_duration(erasure.barrier_timeout),
     );
     format!("{data_path}{}{}", paragraph(&admin, " "), paragraph(&bounds, " "))
+}
+
+/// The listeners, each with what it asks for.
+fn reached(config: &Config) -> String {
+    let listeners = config.listen.iter().map(|listen| {
+        let certificate = listen.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+        let asked = certificate.map(|ca| format!(" with a certificate signed by one in {}", ca.display()));
+        format!("{}{}", listen.address, asked.unwrap_or_default())
+    });
+    listeners.collect::<Vec<_>>().join(" or ")
 }
 
 /// One row for each group: where authority can be proved, and where it then reaches.

@@ -2,7 +2,8 @@
 
 use super::table::{paragraph, table};
 use crate::config::{
-    Address, Config, Engine, IpRange, Limits, Listen, ListenMode, Others, Upstream, format_duration, format_size,
+    Address, Config, Engine, IpRange, Limits, Listen, ListenMode, ListenTls, Others, TlsVersion, Upstream,
+    format_duration, format_size,
 };
 use crate::domain::profile::Profile;
 
@@ -20,13 +21,21 @@ pub(super) fn gate(config: &Config) -> String {
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
     let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
     let lines = config.listen.iter().map(|listen| ("listens at", listener(listen))).chain([
-        ("admin at", format!("{} ({token})", admin.address)),
+        ("admin at", format!("{}{} ({token})", admin.address, over_tls(admin.tls.as_ref()))),
         ("workers", workers),
         ("store", store_at),
         ("its key", store.key_file.display().to_string()),
         ("its cache", cache),
     ]);
     lines.map(|(what, value)| format!(" {what:<12}{value}\n")).collect()
+}
+
+/// What is shown and asked for at a listener.
+fn over_tls(tls: Option<&ListenTls>) -> String {
+    let Some(tls) = tls else { return String::new() };
+    let shown: Vec<_> = tls.identities.iter().map(|identity| identity.cert.display().to_string()).collect();
+    let asked = tls.client_ca.as_ref().map(|ca| format!(", for certificates signed by {}", ca.display()));
+    format!(" over TLS {} and newer with {}{}", tls.min_version.as_str(), shown.join(", "), asked.unwrap_or_default())
 }
 
 fn listener(listen: &Listen) -> String {
@@ -38,7 +47,8 @@ fn listener(listen: &Listen) -> String {
         [] => ", each connection with a PROXY header, which is believed".to_owned(),
         from => format!(", each connection with a PROXY header, from {}", listed(from)),
     });
-    format!("{}{mode}{}{}", listen.address, proxies.unwrap_or_default(), by_mode(listen))
+    let tls = over_tls(listen.tls.as_ref());
+    format!("{}{mode}{tls}{}{}", listen.address, proxies.unwrap_or_default(), by_mode(listen))
 }
 
 /// What a mode other than the usual makes of it.
@@ -105,6 +115,8 @@ fn remarks(upstream: &Upstream) -> String {
         upstream.held_labels_before.then(|| "labelled before the gate".to_owned()),
         upstream.version.as_ref().map(|version| format!("version {version}")),
         upstream.tls.ca.as_ref().map(|path| format!("roots in {}", path.display())),
+        upstream.tls.identity.as_ref().map(|identity| format!("shows {}", identity.cert.display())),
+        (upstream.tls.min_version > TlsVersion::V1_2).then(|| "TLS 1.3 only".to_owned()),
         (!instance.is_empty()).then(|| instance.join(" ")),
     ];
     said.into_iter().flatten().map(|one| format!(", {one}")).collect()

@@ -102,6 +102,35 @@ fn anyone_who_reaches_an_open_gate_is_named() {
     assert!(text.contains("At every upstream: anyone who reaches 127.0.0.1:8080."), "{text}");
 }
 
+/// P10: what is shown and asked for at the listeners is said, also where it is the only guard.
+#[test]
+fn tls_and_what_it_asks_for_is_said() {
+    let tls = "tls = { cert = \"gate.pem\", key = \"gate.key\", client_ca = \"gate.pem\" }";
+    let text = TWO_GROUPS.replace("127.0.0.1:8080\"", &format!("0.0.0.0:8443\"\n{tls}"));
+    let (folder, path) = written(&format!("[erasure]\nauthorize = \"open\"\n{text}"));
+    let made = rcgen::generate_simple_self_signed(vec!["gate.test".to_owned()]).unwrap();
+    for (name, content) in [("gate.pem", made.cert.pem()), ("gate.key", made.signing_key.serialize_pem())] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let (text, code) = check(&path, false);
+
+    assert_eq!(code, GOOD, "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let at = folder.path().join("gate.pem");
+    let listens = format!(
+        "listens at 0.0.0.0:8443 over TLS 1.2 and newer with {0}, for certificates signed by {0}",
+        at.display()
+    );
+    assert!(words.contains(&listens), "{text}");
+    let open = format!("anyone who reaches 0.0.0.0:8443 with a certificate signed by one in {}.", at.display());
+    assert!(words.contains(&open), "{text}");
+    assert!(words.contains("names a key file that every user of this machine can read"), "{text}");
+
+    let json: serde_json::Value = serde_json::from_str(&check(&path, true).0).unwrap();
+    assert_eq!(json["config"]["listen"][0]["tls"]["client_ca"], at.display().to_string());
+    assert_eq!(json["config"]["listen"][0]["tls"]["min_version"], "1.2");
+}
+
 /// P7: a secret is shown by its place only.
 #[test]
 fn no_secret_is_printed() {

@@ -5,7 +5,8 @@ use super::super::{Address, Admin, Authorize, Erasure, Listen};
 use super::route::same;
 use super::upstream::Draft;
 
-/// No address is listened at twice, and `authorize = "open"` stays on this machine.
+/// No address is listened at twice, and `authorize = "open"` stays on this machine, or among those who can show a
+/// certificate.
 pub(super) fn listeners(root: &Table<'_>, listen: &[Listen], admin: &Admin, erasure: &Erasure) {
     let mut seen: Vec<&Address> = Vec::new();
     let every = listen.iter().map(|listener| ("listen", &listener.address));
@@ -15,12 +16,16 @@ pub(super) fn listeners(root: &Table<'_>, listen: &[Listen], admin: &Admin, eras
         }
         seen.push(address);
     }
-    let outside = listen.iter().find(|listener| !listener.address.is_loopback());
+    let outside = listen.iter().find(|listener| !listener.address.is_loopback() && !listener.asks_for_certificates());
     if let (Authorize::Open, Some(listener)) = (&erasure.authorize, outside) {
         let what = format!("\"open\" lets anyone who reaches {} erase anyone's data", listener.address);
         let place = root.get("erasure").and_then(|value| value.table("[erasure]"));
         let place = place.map_or_else(|| root.place_of("erasure"), |table| table.place_of("authorize"));
-        root.report.fault(&place, what, "authorize = \"home\" or \"token\", or listeners on loopback only");
+        root.report.fault(
+            &place,
+            what,
+            "authorize = \"home\" or \"token\", listeners on loopback only, or tls.client_ca",
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::file::{Table, Value};
 use super::super::{BaseUrl, Credentials};
 use super::outside::{Outside, Unreadable};
+use super::tls;
 
 const FORM: &str = "{ apikey = SECRET }, { iam = { apikey = SECRET } }, { basic = { username = \"…\", password = SECRET } } \
     or { bearer = SECRET }, each SECRET being { file = \"…\" } or { env = \"…\" }";
@@ -48,10 +49,14 @@ fn with_iam(table: &Table<'_>, outside: &Outside<'_>) -> Option<Credentials> {
         }
         None => BaseUrl::parse(IAM_HOST).ok(),
     };
+    let tls = tls::upstream(table, outside);
+    if table.has("tls") && url.as_ref().is_some_and(|url| !url.tls) {
+        table.report.fault(&table.place_of("tls"), "is read by nobody: the url is plain http", "https, or no `tls`");
+    }
     table.close();
     let apikey = outside.secret(&apikey?, Unreadable::IsWarning)?;
     let url = url.map(|url| if url.path.is_empty() { BaseUrl { path: IAM_PATH.to_owned(), ..url } } else { url })?;
-    Some(Credentials::Iam { apikey, url })
+    Some(Credentials::Iam { apikey, url, tls: Box::new(tls) })
 }
 
 fn with_basic(table: &Table<'_>, outside: &Outside<'_>) -> Option<Credentials> {

@@ -5,10 +5,10 @@ use std::num::NonZeroUsize;
 use tracing_subscriber::EnvFilter;
 
 use super::super::file::{Table, Value};
-use super::super::{Admin, Listen, ListenMode, Log, LogFormat};
+use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat};
 use super::interception::interception;
 use super::outside::{Outside, Unreadable};
-use super::{proxies, sockets};
+use super::{proxies, sockets, tls};
 
 const ADDRESS_FORM: &str = "an IP address and a port (\"127.0.0.1:8080\"), or \"unix:\" and an absolute path";
 pub(super) const LISTEN_FORM: &str = "[[listen]] with address = \"127.0.0.1:8080\"";
@@ -25,12 +25,16 @@ fn listener(table: &Table<'_>, outside: &Outside<'_>) -> Option<Listen> {
     let address = table.need("address", ADDRESS_FORM).and_then(|value| sockets::address(&value, ADDRESS_FORM));
     let mode = table.get("mode").and_then(|value| value.choice(&MODES, &[])).unwrap_or_default();
     let interception = interception(table, mode, address.as_ref(), outside);
-    table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
+    let tls = tls::listen(table, outside);
+    if tls.is_some() && mode == ListenMode::Transparent {
+        let what = "is for callers who mean the gate, and whoever is redirected here means a service";
+        table.report.fault(&table.place_of("tls"), what, "`ca`, which opens TLS that is meant for services");
+    }
     let proxy_protocol = table.get("proxy_protocol").and_then(|value| proxies::believed(&value));
     let socket_mode = sockets::mode(table, address.as_ref());
     let http2 = table.get("http2").and_then(|value| value.flag()).unwrap_or(true);
     table.close();
-    address.map(|address| Listen { address, mode, socket_mode, proxy_protocol, http2, interception })
+    address.map(|address| Listen { address, mode, socket_mode, proxy_protocol, tls, http2, interception })
 }
 
 /// `None` is "auto".
@@ -89,8 +93,12 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
     admin.address = written.and_then(|value| sockets::address(&value, ADDRESS_FORM)).unwrap_or(admin.address);
     let token = table.get("token");
     admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
-    table.not_yet("tls", "leave it out, and keep the admin listener on loopback or a private network");
+    admin.tls = tls::listen(&table, outside);
     table.close();
+    if admin.tls.is_some() && matches!(admin.address, Address::Unix(_)) {
+        let what = "is no use on a Unix socket, which only this machine reaches";
+        table.report.fault(&table.place_of("tls"), what, "an IP address and a port, or no `tls`");
+    }
     if token.is_none() && !admin.address.is_loopback() {
         let what = "is missing: the admin API is not on loopback, and whoever reaches it can erase";
         table.report.fault(&table.place_of("token"), what, "token = { file = \"…\" }, or an address on loopback");

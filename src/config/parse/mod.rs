@@ -19,6 +19,7 @@ mod require;
 mod route;
 mod sockets;
 mod store;
+mod tls;
 mod upstream;
 
 #[cfg(test)]

@@ -52,17 +52,9 @@ impl<'a> Outside<'a> {
         self.base.join(path)
     }
 
-    /// A file of certificates in PEM.
-    pub(super) fn certificates(&self, value: &Value<'_>) -> Option<PathBuf> {
-        let path = self.path(value)?;
-        if self.open {
-            match std::fs::read_to_string(&path) {
-                Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {}
-                Ok(_) => value.fault("names a file without a certificate", "certificates in PEM"),
-                Err(error) => value.fault(format!("names a file that cannot be read: {error}"), "certificates in PEM"),
-            }
-        }
-        Some(path)
+    /// Are the files that are named opened?
+    pub(super) const fn opens(&self) -> bool {
+        self.open
     }
 
     /// A private key in PEM, which only its owner may read.
@@ -117,8 +109,7 @@ impl<'a> Outside<'a> {
 
 fn tell(report: &Report<'_>, place: &Place, outcome: Result<(), SecretError>, unreadable: Unreadable) {
     let Err(error) = outcome else { return };
-    let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-    let what = format!("{error}{cause}");
+    let what = chain_of(&error);
     match unreadable {
         Unreadable::IsFault => report.fault(place, what, "a secret that can be read"),
         Unreadable::IsWarning => {
@@ -126,6 +117,12 @@ fn tell(report: &Report<'_>, place: &Place, outcome: Result<(), SecretError>, un
             report.warning(place, what, effect);
         }
     }
+}
+
+/// An error and what is behind it.
+pub(super) fn chain_of(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{error}{cause}")
 }
 
 fn variable(value: &Value<'_>) -> Option<String> {

@@ -11,6 +11,7 @@ use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
 use super::route::route;
+use super::tls;
 use crate::domain::policy::Policy;
 use crate::domain::profile::Profile;
 
@@ -87,7 +88,7 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         group: table.get("group").and_then(|value| word(&value)).map_or_else(|| "default".into(), String::from),
         flags,
         version: table.get("version").and_then(|value| word(&value)).map(String::from),
-        tls: tls(&table, outside),
+        tls: tls::upstream(&table, outside),
         http2: http2(&table),
         instance: instance(&table),
         policy_table,
@@ -192,17 +193,6 @@ fn passes_to<'a>(table: &Table<'a>) -> Vec<(Value<'a>, Arc<str>)> {
     let form = "a list of upstreams' names";
     let entries = table.get("passes_to").map_or_else(Vec::new, |value| value.list(form));
     entries.into_iter().filter_map(|entry| entry.text(form).map(Arc::from).map(|name| (entry, name))).collect()
-}
-
-fn tls(table: &Table<'_>, outside: &Outside<'_>) -> UpstreamTls {
-    let Some(tls) = table.get("tls").and_then(|value| value.table("tls = { ca = \"corp.pem\" }")) else {
-        return UpstreamTls::default();
-    };
-    let ca = tls.get("ca").and_then(|value| outside.certificates(&value));
-    tls.not_yet("cert", "leave it out: only `ca` is read");
-    tls.not_yet("key", "leave it out: only `ca` is read");
-    tls.close();
-    UpstreamTls { ca }
 }
 
 /// Keys of later versions. A value that says what this version does anyway is taken.

@@ -26,7 +26,7 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[admin]\naddress = \"127.0.0.1:9\"", Used),
     ("[admin]\naddress = \"unix:/run/admin.sock\"", Used),
     ("[admin]\ntoken = { file = \"token\" }", Used),
-    ("[admin]\ntls = { cert = \"a\", key = \"b\" }", NotYet),
+    ("[admin]\ntls = { cert = \"a\", key = \"b\" }", Used),
     ("[store]\nengine = \"memory\"", Used),
     ("[store]\nengine = \"postgres\"", NotYet),
     ("[store]\npath = \"elsewhere\"", Used),
@@ -78,7 +78,7 @@ const LISTENER: &[(&str, Fate)] = &[
     ("mode = \"forward\"\nca = { cert = \"ca.pem\", key = \"ca.key\" }", Used),
     ("mode = \"transparent\"\nothers = \"tunnel\"", Used),
     ("mode = \"forward\"\nothers = \"tunnel\"\ntunnel_ports = [443, 8443]", Used),
-    ("tls = { cert = \"gate.pem\", key = \"gate.key\", client_ca = \"clients.pem\" }", NotYet),
+    ("tls = { cert = \"gate.pem\", key = \"gate.key\", client_ca = \"clients.pem\" }", Used),
     ("proxy_protocol = false", AsToday),
     ("proxy_protocol = true", Used),
     ("proxy_protocol = { from = [\"10.0.0.0/8\"] }", Used),
@@ -164,7 +164,7 @@ fn no_key_of_an_upstream_is_ignored() {
     let over_tls = LEAST.replace("http:", "https:");
     let with_ca = read(&format!("{over_tls}tls = {{ ca = \"corp.pem\" }}\n")).unwrap().config;
     assert!(format!("{:?}", with_ca.upstreams[0].tls).contains("/etc/forgetgate/corp.pem"));
-    for fragment in ["tls = { cert = \"client.pem\" }", "tls = { key = \"client.key\" }"] {
-        check(fragment, &format!("{over_tls}{fragment}\n"), &NotYet);
+    for fragment in ["tls = { cert = \"client.pem\", key = \"client.key\" }", "tls = { min_version = \"1.3\" }"] {
+        check(fragment, &format!("{over_tls}{fragment}\n"), &Used);
     }
 }

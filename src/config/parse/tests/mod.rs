@@ -3,6 +3,7 @@
 mod faults;
 mod known;
 mod listeners;
+mod tls;
 mod upstreams;
 mod whole;
 

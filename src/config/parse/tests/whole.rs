@@ -212,7 +212,7 @@ fn secrets_that_cannot_be_read_are_told_from_each_other() {
     let ca = "tls.ca = \"token\"\n";
     write(&around("", ca).replace("http:", "https:"));
     let faults = load(&path).unwrap_err();
-    assert!(faults[0].what.contains("without a certificate"), "{faults:?}");
+    assert!(faults[0].what.contains("holds no certificate in PEM"), "{faults:?}");
 }
 
 #[test]

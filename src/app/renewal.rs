@@ -1,0 +1,82 @@
+//! Certificates are looked at every second: what has changed counts for the handshakes that come, and ends no connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::{PemFault, Renew};
+use crate::listen::Listening;
+use crate::telemetry::{Registry, chain, events};
+use crate::upstream::Site;
+use crate::wire::ServerTls;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Everything that has to follow its files.
+pub(super) struct Renewal {
+    servers: Vec<(String, Arc<ServerTls>)>,
+    sites: Vec<Arc<Site>>,
+}
+
+impl Renewal {
+    /// What is shown to callers, and what the upstreams are reached with.
+    pub(super) fn of(listening: &Listening, admin: Option<&Arc<ServerTls>>, sites: &[Arc<Site>]) -> Self {
+        let admin = admin.map(|tls| ("admin".to_owned(), Arc::clone(tls)));
+        Self { servers: listening.tls().chain(admin).collect(), sites: sites.to_vec() }
+    }
+
+    /// Looks again and again. Dropped, it stops.
+    pub(super) async fn run(self, registry: Arc<Registry>) {
+        if self.is_idle() {
+            return;
+        }
+        let (this, mut tick) = (Arc::new(self), interval(EVERY));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let (this, registry) = (Arc::clone(&this), Arc::clone(&registry));
+            // File systems may take their time, and others run here.
+            if tokio::task::spawn_blocking(move || this.look(&registry)).await.is_err() {
+                events::TaskPanicked { task: "renewal of certificates" }.emit();
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.servers.is_empty() && self.followers().next().is_none()
+    }
+
+    fn look(&self, registry: &Registry) {
+        for (place, tls) in &self.servers {
+            tell(place, tls.look(), registry);
+        }
+        for (site, renewed) in self.followers() {
+            if let outcome @ Some(_) = renewed.look() {
+                tell(&format!("upstream {}", site.upstream.name), outcome, registry);
+            }
+        }
+    }
+
+    fn followers(&self) -> impl Iterator<Item = (&Site, &dyn Renew)> {
+        self.sites.iter().flat_map(|site| {
+            let renewed = [site.connector.renewed(), site.authenticator.renewed()];
+            renewed.into_iter().flatten().map(|renewed| (&**site, renewed))
+        })
+    }
+}
+
+fn tell(place: &str, outcome: Option<Result<(), PemFault>>, registry: &Registry) {
+    match outcome {
+        None => {}
+        Some(Ok(())) => {
+            registry.certificates_changed(true);
+            events::CertificatesRenewed { place }.emit();
+        }
+        Some(Err(fault)) => {
+            registry.certificates_changed(false);
+            events::CertificatesRefused { place, error: &chain(&fault) }.emit();
+        }
+    }
+}

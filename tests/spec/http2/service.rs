@@ -18,7 +18,6 @@ use crate::client::eventually;
 /// A request as it arrived.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pub(crate) connection: usize,
     pub(crate) head: Parts,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: HeaderMap,
@@ -47,7 +46,6 @@ pub(crate) struct Service {
 
 /// One stream, nothing of which has been read behind its head.
 pub(crate) struct Exchange {
-    pub(crate) connection: usize,
     pub(crate) request: Request<RecvStream>,
     pub(crate) respond: SendResponse<Bytes>,
     shared: Arc<Shared>,
@@ -57,8 +55,7 @@ impl Exchange {
     /// Reads the request to its end.
     pub(crate) async fn read(self) -> (Arc<Seen>, SendResponse<Bytes>) {
         let (head, mut frames) = self.request.into_parts();
-        let mut seen =
-            Seen { connection: self.connection, head, body: Vec::new(), trailers: HeaderMap::new(), cut: None };
+        let mut seen = Seen { head, body: Vec::new(), trailers: HeaderMap::new(), cut: None };
         while let Some(data) = frames.data().await {
             match data {
                 Ok(data) => {
@@ -137,12 +134,12 @@ impl Service {
                 loop {
                     let (socket, _) = listener.accept().await.unwrap();
                     socket.set_nodelay(true).unwrap();
-                    let number = serving.connections.fetch_add(1, Ordering::SeqCst);
+                    serving.connections.fetch_add(1, Ordering::SeqCst);
                     let (builder, wrap, handle) = (builder.clone(), wrap.clone(), handle.clone());
                     let shared = Arc::clone(&serving);
                     spawn_local(async move {
                         let Some(stream) = wrap(socket).await else { return };
-                        serve(builder, stream, number, shared, handle).await;
+                        serve(builder, stream, shared, handle).await;
                     });
                 }
             });
@@ -170,7 +167,7 @@ impl Service {
     }
 }
 
-async fn serve<S, F, R>(builder: Builder, stream: S, number: usize, shared: Arc<Shared>, handle: F)
+async fn serve<S, F, R>(builder: Builder, stream: S, shared: Arc<Shared>, handle: F)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Exchange) -> R,
@@ -178,7 +175,7 @@ where
 {
     let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        let exchange = Exchange { connection: number, request, respond, shared: Arc::clone(&shared) };
+        let exchange = Exchange { request, respond, shared: Arc::clone(&shared) };
         spawn_local(handle(exchange));
     }
 }

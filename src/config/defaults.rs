@@ -97,6 +97,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             body_stall_timeout: Duration::from_secs(60),
+            body_rate_min: 16,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),

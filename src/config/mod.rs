@@ -156,7 +156,7 @@ pub struct Erasure {
     pub open_websockets: OpenWebsockets,
 }
 
-/// `[limits]`
+/// `[limits]`. What happens at each is said by the table in README.md.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Client connections at once.
@@ -173,8 +173,11 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// A connection on which nothing is going on.
     pub idle_timeout: Duration,
-    /// A body of which nothing comes or goes.
+    /// A body of which too little comes or goes.
     pub body_stall_timeout: Duration,
+    /// Bytes a second that a caller must send of a body that is waited for, or take of an answer that waits, on average over
+    /// `body_stall_timeout`.
+    pub body_rate_min: u64,
     /// TCP connect and TLS handshake to an upstream.
     pub connect_timeout: Duration,
     /// From the end of a request to the head of its answer.

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{Method, Version};
 
@@ -43,25 +44,31 @@ enum NoHead {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: Stream, serving: Serving) {
-    let watch = Rc::clone(&serving.watch);
-    let mut requests = pin!(requests(socket, serving));
-    poll_fn(|cx| {
-        watch.woken_by(cx.waker());
-        if watch.is_ending() {
-            return Poll::Ready(());
-        }
-        // How a connection ended is in its requests' log lines.
-        requests.as_mut().poll(cx)
-    })
-    .await;
+    let mut link = Link::new(socket);
+    {
+        let mut requests = pin!(requests(&mut link, &serving));
+        poll_fn(|cx| {
+            serving.watch.woken_by(cx.waker());
+            if serving.watch.is_ending() {
+                return Poll::Ready(());
+            }
+            // How a connection ended is in its requests' log lines.
+            requests.as_mut().poll(cx)
+        })
+        .await;
+    }
+    if let (true, Some(socket)) = (serving.watch.has_stalled(), link.stream().socket()) {
+        // The kernel would go on and offer what it has of the answer, for as long as the caller likes.
+        socket.set_linger(Some(Duration::ZERO)).ok();
+    }
 }
 
-async fn requests(socket: Stream, serving: Serving) {
-    let (mut link, mut head) = (Link::new(socket), Head::default());
+async fn requests(link: &mut Link<Stream>, serving: &Serving) {
+    let mut head = Head::default();
+    serving.watch.fresh();
     let sending = loop {
-        serving.watch.idle();
         let mut looked_at = 0;
-        match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, &mut looked_at, cx)).await {
+        match poll_fn(|cx| poll_head(link, &mut head, serving, &mut looked_at, cx)).await {
             Ok(()) => {}
             Err(NoHead::Closed) | Err(NoHead::Fault(Fault::Http2)) => return,
             Err(fault) => {
@@ -69,19 +76,20 @@ async fn requests(socket: Stream, serving: Serving) {
                 let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
                 let answer = proxy::refuse_head(&serving.gate, fault);
                 let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
-                write(&mut link, &serving, &answer, hop).await;
+                write(link, serving, &answer, hop).await;
                 break true;
             }
         }
         serving.watch.request();
         // Boxed, so that a connection on which nothing is going on stays small.
-        match Box::pin(request(&mut link, &head, &serving)).await {
+        match Box::pin(request(link, &head, serving)).await {
             // A stop may have come meanwhile.
             Onward::Keep if !serving.watch.is_draining() => {
                 link.slim();
                 if head.bytes > HEAD_KEPT {
                     head = Head::default();
                 }
+                serving.watch.idle();
             }
             Onward::Keep | Onward::Close => break !link.input.is_empty(),
             Onward::CloseSending => break true,
@@ -90,7 +98,7 @@ async fn requests(socket: Stream, serving: Serving) {
     if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {
         serving.watch.linger();
         let mut thrown_away = 0;
-        poll_fn(|cx| poll_linger(&mut link, &mut thrown_away, cx)).await;
+        poll_fn(|cx| poll_linger(link, &mut thrown_away, cx)).await;
     }
 }
 

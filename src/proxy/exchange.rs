@@ -177,9 +177,11 @@ impl Exchange {
         Poll::Pending
     }
 
-    /// A body that moves may take its time.
+    /// A body that moves may take its time; and while it is the caller who is waited for, the service is not late: that
+    /// wait has a clock of its own.
     fn gave_more_time(&mut self, caller: &Caller<'_>) -> bool {
-        let moved = self.sent == Sent::Part && self.bytes_in != self.bytes_in_before;
+        let moved = self.bytes_in != self.bytes_in_before || caller.watch.is_body_waiting();
+        let moved = moved && self.sent == Sent::Part;
         self.bytes_in_before = self.bytes_in;
         if moved {
             caller.watch.due_at(Instant::now() + self.gate.limits().body_stall_timeout);

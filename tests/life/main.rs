@@ -13,6 +13,7 @@ mod kill;
 mod limits;
 mod memory;
 mod races;
+mod slow;
 mod store;
 mod stragglers;
 mod support;

@@ -54,7 +54,10 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -177,6 +180,11 @@ impl Client {
             }
             assert!(self.more(), "the connection ended before {wanted:?} came: {:?}", latin1(&self.read));
         }
+    }
+
+    /// How much has come of what follows; it is taken.
+    pub(crate) fn taken(&mut self) -> usize {
+        std::mem::take(&mut self.read).len()
     }
 
     /// Waits until the gate has closed the connection, and gives what came before.

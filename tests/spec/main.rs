@@ -28,6 +28,7 @@ mod in_query;
 mod invisible;
 mod labels;
 mod limits;
+mod limits_clocks;
 mod listeners;
 mod log_queries;
 mod matrix;

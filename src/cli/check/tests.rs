@@ -132,3 +132,13 @@ fn the_same_is_said_to_programs() {
     assert_eq!((code, json["good"].as_bool()), (REFUSED, Some(false)));
     assert_eq!(json["faults"][0]["line"], 1);
 }
+
+/// P12: every limit that an operator can set stands in the document, with its default.
+#[test]
+fn the_table_of_limits_is_whole_and_right() {
+    let readme = include_str!("../../../README.md");
+    for (key, default) in crate::config::Limits::default().rows() {
+        let row = format!("| `{key}` | {default} |");
+        assert!(readme.contains(&row), "README.md has no row that begins {row:?}");
+    }
+}

@@ -32,6 +32,7 @@ pub(super) fn limits(root: &Table<'_>) -> Limits {
         header_timeout: time("header_timeout", d.header_timeout, HOUR),
         idle_timeout: time("idle_timeout", d.idle_timeout, DAY),
         body_stall_timeout: time("body_stall_timeout", d.body_stall_timeout, DAY),
+        body_rate_min: count(table, "body_rate_min", d.body_rate_min, &(0..=1 << 20)),
         connect_timeout: time("connect_timeout", d.connect_timeout, HOUR),
         response_timeout: time("response_timeout", d.response_timeout, DAY),
         drain_timeout: time("drain_timeout", d.drain_timeout, HOUR),

@@ -42,6 +42,8 @@ enum Command {
     Index(cli::IndexArgs),
     /// The store's key
     Key(cli::KeyArgs),
+    /// The gate's own certificate authority, for listeners in transparent and forward mode
+    Ca(cli::CaArgs),
     /// The built-in profiles, or one as a table
     Profiles {
         /// Which one
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         Command::Erasures(args) => cli::erasures(&args).print(),
         Command::Index(args) => cli::index(&args).print(),
         Command::Key(args) => cli::key(&args).print(),
+        Command::Ca(args) => cli::ca(&args).print(),
         Command::Profiles { name, json } => match cli::profiles::print(name.as_deref(), json) {
             Ok(text) => {
                 print(&text);

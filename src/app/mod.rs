@@ -25,7 +25,7 @@ use crate::admin::{self, Readiness, State};
 use crate::barrier::Barrier;
 use crate::config::{Address, Config, Listen, OpenWebsockets};
 use crate::erasure::{self, Eraser};
-use crate::listen::{self, Bound, Listening};
+use crate::listen::{self, Bound, CaError, Listening};
 use crate::proxy::{Routes, Shared};
 use crate::store::{self, OpenError, Opened, StoreError};
 use crate::telemetry::{AccessLog, AccessWriter, Registry, clock, events};
@@ -71,12 +71,16 @@ pub enum StartError {
 impl StartError {
     /// Is the configuration to blame?
     #[must_use]
-    pub const fn is_config(&self) -> bool {
-        matches!(
-            self,
-            Self::Sites(SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
-                | Self::Unclaimed { .. }
-        )
+    pub fn is_config(&self) -> bool {
+        match self {
+            Self::Sites(error) => {
+                matches!(error, SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+            }
+            // What the file names beside the address.
+            Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<CaError>()),
+            Self::Unclaimed { .. } => true,
+            Self::Store(_) | Self::StoreUse(_) | Self::Thread(_) | Self::Panicked => false,
+        }
     }
 }
 

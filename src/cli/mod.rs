@@ -1,6 +1,7 @@
 //! The commands: each makes the text of its answer; printing it is up to `main`.
 
 mod answer;
+mod ca;
 pub mod check;
 mod client;
 mod erase;
@@ -12,6 +13,7 @@ mod recipients;
 pub mod run;
 
 pub use self::answer::Answer;
+pub use self::ca::{CaAction, CaArgs, ca};
 pub use self::client::GateArgs;
 pub use self::erase::{EraseArgs, erase};
 pub use self::erasures::{ErasuresArgs, erasures};

@@ -86,13 +86,17 @@ fn listener(listen: &Listen) -> Value {
         Some([]) => json!(true),
         Some(from) => json!({ "from": from.iter().map(ToString::to_string).collect::<Vec<_>>() }),
     };
-    match &listen.address {
+    let mut all = match &listen.address {
         Address::Tcp(address) => json!({ "address": address.to_string(), "proxy_protocol": proxies }),
         unix @ Address::Unix(_) => {
             let mode = format!("{:04o}", listen.socket_mode);
             json!({ "address": unix.to_string(), "socket_mode": mode, "proxy_protocol": proxies })
         }
+    };
+    if let (Some(all), Some(further)) = (all.as_object_mut(), listen.describe_mode().as_object_mut()) {
+        all.append(further);
     }
+    all
 }
 
 fn log(log: &Log) -> Value {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::IpRange;
+use serde_json::{Value, json};
 
 /// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,66 @@ pub enum ListenMode {
     Transparent,
     /// They take the gate for their HTTP proxy.
     Forward,
+}
+
+impl ListenMode {
+    /// The word that the file has for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reverse => "reverse",
+            Self::Transparent => "transparent",
+            Self::Forward => "forward",
+        }
+    }
+}
+
+/// `listen.others`: what becomes of TLS to a host that no upstream names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Others {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is passed on as it is: nothing in it is seen.
+    Tunnel,
+}
+
+impl Others {
+    /// The word that the file has for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Tunnel => "tunnel",
+        }
+    }
+}
+
+/// `listen.ca`: the authority that issues certificates for the hosts that upstreams name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaFiles {
+    /// Its certificate in PEM, and those above it if it is not a root.
+    pub cert: PathBuf,
+    /// Its private key in PEM; a file that others can read is refused.
+    pub key: PathBuf,
+}
+
+/// What only listeners have whose callers mean another host than the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interception {
+    /// Without it TLS to a host that an upstream names is refused.
+    pub ca: Option<CaFiles>,
+    /// All other hosts.
+    pub others: Others,
+    /// The ports to which a forward listener makes tunnels.
+    pub tunnel_ports: Vec<u16>,
+}
+
+impl Default for Interception {
+    /// No authority, nothing to other hosts; tunnels, where they are allowed, to HTTPS's own port.
+    fn default() -> Self {
+        Self { ca: None, others: Others::Refuse, tunnel_ports: vec![443] }
+    }
 }
 
 /// `proxy_protocol` of a listener.
@@ -55,4 +116,23 @@ pub struct Listen {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Is HTTP/2 spoken: with TLS where it is negotiated, without by prior knowledge?
     pub http2: bool,
+    /// How TLS is treated that is meant for another host than the gate.
+    pub interception: Interception,
+}
+
+impl Listen {
+    /// Its mode and what hangs on that, for people and programs, with the file's own key names.
+    pub(super) fn describe_mode(&self) -> Value {
+        let mut all = json!({ "mode": self.mode.word() });
+        if let (Some(all), false) = (all.as_object_mut(), self.mode == ListenMode::Reverse) {
+            let Interception { ca, others, tunnel_ports } = &self.interception;
+            let files = |ca: &CaFiles| json!({ "cert": ca.cert.to_string_lossy(), "key": ca.key.to_string_lossy() });
+            all.insert("ca".to_owned(), ca.as_ref().map_or(Value::Null, files));
+            all.insert("others".to_owned(), json!(others.word()));
+            if self.mode == ListenMode::Forward {
+                all.insert("tunnel_ports".to_owned(), json!(tunnel_ports));
+            }
+        }
+        all
+    }
 }

@@ -8,6 +8,7 @@ mod defaults;
 mod describe;
 mod fault;
 mod file;
+mod host;
 mod ip_range;
 mod listen;
 mod load;
@@ -24,8 +25,9 @@ use std::time::Duration;
 
 pub use self::changed::Files;
 pub use self::fault::{Fault, Warning};
+pub use self::host::{Authority, canonical_host};
 pub use self::ip_range::{IpRange, NoRange};
-pub use self::listen::{Address, Listen, ListenMode, ProxyProtocol};
+pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::load;
 pub use self::parse::parse;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
@@ -206,7 +208,7 @@ pub struct BaseUrl {
 pub struct Route {
     /// Path prefix, matched on whole segments and stripped; begins with a slash and has none at its end (`""` for `/`).
     pub path: Option<String>,
-    /// Lower-case host names.
+    /// Host names and addresses, each in its one spelling (see [`canonical_host`]).
     pub hosts: Vec<String>,
 }
 

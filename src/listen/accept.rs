@@ -28,16 +28,23 @@ impl Bound {
     /// Opens the place that is configured, or takes it from what was open already.
     ///
     /// # Errors
-    /// The system's: taken, not ours, not allowed.
+    /// The system's: taken, not ours, not allowed; or a [`super::CaError`] in it, of the listener's authority.
     pub fn to(listen: &Listen, inherited: &mut Inherited) -> std::io::Result<Self> {
+        let door = Arc::new(Door::of(listen).map_err(std::io::Error::other)?);
         let opened = Opened::at(&listen.address, listen.socket_mode, inherited)?;
-        Ok(Self { opened, door: Arc::new(Door { listen: listen.clone() }) })
+        Ok(Self { opened, door })
     }
 
     /// Where it listens; the port is real, also if 0 was asked for.
     #[must_use]
     pub const fn address(&self) -> &Address {
         &self.opened.address
+    }
+
+    /// The hosts for which clients will not believe the certificates that are shown here, and why.
+    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<(&'h str, String)> {
+        let Some(interceptor) = &self.door.interceptor else { return Vec::new() };
+        hosts.filter_map(|host| Some((host, interceptor.objection(host)?))).collect()
     }
 }
 

@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::connection::{Serving, serve};
-use super::proxy_header;
-use crate::config::Listen;
+use super::intercept::{CaError, Interceptor};
+use super::{proxy_header, redirected};
+use crate::config::{Listen, ListenMode};
 use crate::wire::{Stream, Watch};
 
 /// What is spoken at one listener.
@@ -14,11 +15,22 @@ use crate::wire::{Stream, Watch};
 pub(super) struct Door {
     /// As configured.
     pub(super) listen: Listen,
+    /// What opens TLS that is meant for others.
+    pub(super) interceptor: Option<Interceptor>,
+}
+
+impl Door {
+    /// Reads what the listener needs.
+    pub(super) fn of(listen: &Listen) -> Result<Self, CaError> {
+        let interceptor = listen.interception.ca.as_ref().map(Interceptor::load).transpose()?;
+        Ok(Self { listen: listen.clone(), interceptor })
+    }
 }
 
 /// Serves a connection from its first byte to its last.
-pub(super) async fn arrive(mut stream: Stream, door: &Door, mut serving: Serving) {
-    if let Some(protocol) = &door.listen.proxy_protocol {
+pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
+    serving.peer.mode = serving.door.listen.mode;
+    if let Some(protocol) = &serving.door.listen.proxy_protocol {
         let within = serving.gate.limits().header_timeout;
         let header = Box::pin(proxy_header::take(&mut stream, &mut serving.peer, protocol, within));
         match unless_ended(&serving.watch, header).await {
@@ -27,7 +39,10 @@ pub(super) async fn arrive(mut stream: Stream, door: &Door, mut serving: Serving
             None => return,
         }
     }
-    serve(stream, serving).await;
+    match (serving.door.listen.mode, stream) {
+        (ListenMode::Transparent, Stream::Tcp(socket)) => redirected::arrived(socket, serving).await,
+        (_, stream) => serve(stream, serving).await,
+    }
 }
 
 /// What `work` gives, or nothing once the connection is to end: before HTTP nobody waits for it.

@@ -4,11 +4,14 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Method, Version};
 
+use super::arrival::Door;
+use super::forward;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
 use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
@@ -30,6 +33,8 @@ pub(super) struct Serving {
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
+    /// Where it came in.
+    pub(super) door: Arc<Door>,
 }
 
 /// What came instead of a request.
@@ -44,31 +49,31 @@ enum NoHead {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: Stream, serving: Serving) {
-    let mut link = Link::new(socket);
-    {
-        let mut requests = pin!(requests(&mut link, &serving));
-        poll_fn(|cx| {
-            serving.watch.woken_by(cx.waker());
-            if serving.watch.is_ending() {
-                return Poll::Ready(());
-            }
-            // How a connection ended is in its requests' log lines.
-            requests.as_mut().poll(cx)
-        })
-        .await;
-    }
-    if let (true, Some(socket)) = (serving.watch.has_stalled(), link.stream().socket()) {
-        // The kernel would go on and offer what it has of the answer, for as long as the caller likes.
-        socket.set_linger(Some(Duration::ZERO)).ok();
-    }
+    let watch = Rc::clone(&serving.watch);
+    watched(&watch, requests(Link::new(socket), serving)).await;
 }
 
-async fn requests(link: &mut Link<Stream>, serving: &Serving) {
+/// Goes on with a connection until its watch ends it.
+pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
+    let mut step = pin!(step);
+    poll_fn(|cx| {
+        watch.woken_by(cx.waker());
+        if watch.is_ending() {
+            return Poll::Ready(());
+        }
+        // How a connection ended is in its requests' log lines.
+        step.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// Handles requests, one after the other.
+pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
     let mut head = Head::default();
     serving.watch.fresh();
     let sending = loop {
         let mut looked_at = 0;
-        match poll_fn(|cx| poll_head(link, &mut head, serving, &mut looked_at, cx)).await {
+        match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, &mut looked_at, cx)).await {
             Ok(()) => {}
             Err(NoHead::Closed) | Err(NoHead::Fault(Fault::Http2)) => return,
             Err(fault) => {
@@ -76,13 +81,15 @@ async fn requests(link: &mut Link<Stream>, serving: &Serving) {
                 let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
                 let answer = proxy::refuse_head(&serving.gate, fault);
                 let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
-                write(link, serving, &answer, hop).await;
-                break true;
+                return finish(link, &answer, hop, &serving).await;
             }
         }
         serving.watch.request();
+        if forward::is_asked(&head, &serving) {
+            return Box::pin(forward::connect(link, &head, serving)).await;
+        }
         // Boxed, so that a connection on which nothing is going on stays small.
-        match Box::pin(request(link, &head, serving)).await {
+        match Box::pin(request(&mut link, &head, &serving)).await {
             // A stop may have come meanwhile.
             Onward::Keep if !serving.watch.is_draining() => {
                 link.slim();
@@ -95,17 +102,43 @@ async fn requests(link: &mut Link<Stream>, serving: &Serving) {
             Onward::CloseSending => break true,
         }
     };
+    end(link, sending, &serving).await;
+}
+
+/// Writes a connection's last answer to a client that may still be sending.
+pub(super) async fn finish(mut link: Link<Stream>, answer: &OwnAnswer, hop: Hop, serving: &Serving) {
+    write(&mut link, serving, answer, hop).await;
+    end(link, true, serving).await;
+}
+
+async fn end(mut link: Link<Stream>, sending: bool, serving: &Serving) {
     if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {
         serving.watch.linger();
         let mut thrown_away = 0;
-        poll_fn(|cx| poll_linger(link, &mut thrown_away, cx)).await;
+        poll_fn(|cx| poll_linger(&mut link, &mut thrown_away, cx)).await;
+    }
+}
+
+/// A connection while a request is handled on it. One that has stalled is reset: the kernel would go on and offer what it
+/// has of the answer, for as long as the caller likes.
+struct Handling<'l> {
+    link: &'l mut Link<Stream>,
+    watch: &'l Watch,
+}
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        if let (true, Some(socket)) = (self.watch.has_stalled(), self.link.stream().socket()) {
+            socket.set_linger(Some(Duration::ZERO)).ok();
+        }
     }
 }
 
 /// Handles one request.
 async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
-    let mut caller = Caller { link, watch: &serving.watch, peer: &serving.peer };
+    let handling = Handling { link, watch: &serving.watch };
+    let mut caller = Caller { link: &mut *handling.link, watch: &serving.watch, peer: &serving.peer };
     let answer = match proxy::handle(&serving.gate, head, &mut caller, hop).await {
         Handled::Passed(onward) => return onward,
         Handled::Own(answer) => answer,
@@ -175,7 +208,7 @@ fn poll_linger(link: &mut Link<Stream>, thrown_away: &mut usize, cx: &mut Contex
 
 async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
     let delete = DeleteCall {
-        site: std::sync::Arc::clone(&call.destination.site),
+        site: Arc::clone(&call.destination.site),
         api: call.api,
         path: call.path.clone(),
         query: call.query.clone(),

@@ -2,10 +2,17 @@
 //! or erasure, and the end is in order.
 
 mod accept;
+mod addresses;
 mod arrival;
 mod connection;
+mod forward;
+mod hello;
+mod intercept;
+mod original;
 mod proxy_header;
+mod redirected;
 mod socket;
+mod tunnel;
 mod worker;
 
 use std::io::Result;
@@ -17,10 +24,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use self::accept::Bound;
+pub use self::intercept::{CaError, MadeCa, SecretPem, make_ca};
 use self::worker::{Making, Order};
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
-use crate::telemetry::Registry;
+use crate::telemetry::{Registry, events};
 
 /// The workers and the acceptors of a gate that runs.
 #[derive(Debug)]
@@ -40,6 +48,9 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
         let (shared, counters, eraser) = (Arc::clone(shared), registry.worker(number), eraser.clone());
         workers.push((orders, worker::start(Making { number, shared, counters, eraser }, received)?));
     }
+    for each in &bound {
+        warn_of_disbelief(each, shared);
+    }
     let (stop, stopped) = watch::channel(false);
     let room = accept::Room::new(shared.limits.connections_max);
     let dealer = accept::Dealer::new(workers.iter().map(|(orders, _)| orders.clone()).collect());
@@ -47,6 +58,15 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
         tokio::spawn(accept::accept(each, room.clone(), Arc::clone(&dealer), stopped.clone()));
     }
     Ok(Listening { workers, stop })
+}
+
+/// A listener's authority may be for other hosts than those that the upstreams name today, or its time may be over.
+fn warn_of_disbelief(bound: &Bound, shared: &Shared) {
+    for (host, why) in bound.disbelieved(shared.routes.hosts()) {
+        let address = bound.address();
+        let what = format!("at {address} TLS to {host} will fail, since clients do not believe its ca about it: {why}");
+        events::Warned { what: &what }.emit();
+    }
 }
 
 impl Listening {

@@ -22,7 +22,7 @@ impl Socket {
             Stream::Tcp(socket) => socket.into_std().ok().map(Self::Tcp),
             Stream::Unix(socket) => socket.into_std().ok().map(Self::Unix),
             // Nobody accepts these.
-            Stream::Tls(_) | Stream::Memory(_) => None,
+            Stream::Tls(_) | Stream::Memory(_) | Stream::Begun(_) => None,
         }
     }
 

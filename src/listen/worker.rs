@@ -127,13 +127,13 @@ impl Worker {
         let number = self.next;
         self.next += 1;
         self.connections.borrow_mut().insert(number, Rc::clone(&watch));
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer };
+        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer, door };
         let connections = Rc::clone(&self.connections);
         let counters = Arc::clone(self.gate.counters());
         counters.connection_opened();
         let open = Open { number, connections, counters, _permit: permit };
         spawn_local(async move {
-            arrive(stream, &door, serving).await;
+            arrive(stream, serving).await;
             drop(open);
         });
     }

@@ -47,6 +47,8 @@ pub(super) struct NewHead<'a> {
     /// The caller, where the upstream is told of it.
     pub(super) forwarded: Option<&'a Peer>,
     pub(super) authorization: Option<&'a [u8]>,
+    /// A comment behind `Via`: which gate this is. Only where callers mean another host than the gate.
+    pub(super) instance: Option<&'a str>,
     pub(super) request_id: &'a RequestId,
 }
 
@@ -99,7 +101,10 @@ impl NewHead<'_> {
         if let Some(authorization) = self.authorization {
             line(out, b"Authorization", authorization);
         }
-        line(out, b"Via", OUR_VIA.as_bytes());
+        match self.instance {
+            Some(comment) => line(out, b"Via", [OUR_VIA, comment].join(" ").as_bytes()),
+            None => line(out, b"Via", OUR_VIA.as_bytes()),
+        }
         line(out, b"Traceparent", &traceparent);
         if !written.request_id {
             line(out, b"X-Request-Id", self.request_id.as_str().as_bytes());
@@ -140,7 +145,12 @@ impl NewHead<'_> {
                 (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => line(out, name, value),
             },
             Kind::Authorization if self.authorization.is_some() => {}
-            Kind::MethodOverride | Kind::TraceState | Kind::Forwarding | Kind::Authorization => line(out, name, value),
+            Kind::ProxyAuthorization if self.instance.is_some() => {}
+            Kind::MethodOverride
+            | Kind::TraceState
+            | Kind::Forwarding
+            | Kind::Authorization
+            | Kind::ProxyAuthorization => line(out, name, value),
         }
     }
 
@@ -213,6 +223,7 @@ fn is_kept_from_trailers(governed: &Governed, name: &[u8]) -> bool {
             | Kind::Trailer
             | Kind::Upgrade
             | Kind::Authorization
+            | Kind::ProxyAuthorization
             | Kind::KeepAlive
             | Kind::Expect
             | Kind::Dropped

@@ -66,6 +66,13 @@ impl Entry {
         }
     }
 
+    /// It is no request, but a connection to this host.
+    pub(super) fn crosses_to(&mut self, host: &str) {
+        if self.log.is_some() {
+            self.record.call = Some(Arc::from(host));
+        }
+    }
+
     /// The request's name: the caller's own, if it is sound, or a new one. Only a UUID is logged.
     pub(super) fn request_id(&mut self, sent: Option<&[u8]>) -> RequestId {
         if let Some(sent) = sent.and_then(RequestId::sound) {

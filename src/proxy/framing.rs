@@ -92,7 +92,10 @@ fn check_host(head: &Head, kinds: &Kinds) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::PathAmbiguous, "The request target is of a scheme that is not HTTP's"));
     }
     let Some(authority) = head.uri.authority() else { return Ok(()) };
-    let same = authority.as_str().as_bytes().eq_ignore_ascii_case(host);
+    // The scheme's own port may be written out in one of them.
+    let own_port = if head.uri.scheme() == Some(&Scheme::HTTPS) { ":443" } else { ":80" };
+    let target = authority.as_str().strip_suffix(own_port).unwrap_or(authority.as_str());
+    let same = target.as_bytes().eq_ignore_ascii_case(host.strip_suffix(own_port.as_bytes()).unwrap_or(host));
     if !same || authority.as_str().contains('@') {
         return Err(ambiguous("The request target and the Host line name different hosts"));
     }

@@ -109,7 +109,10 @@ impl Gate {
     }
 
     /// Is there room for one more?
-    pub(super) fn admit(&self) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// The refusal `overloaded`, when there is not.
+    pub fn admit(&self) -> Result<(), Refusal> {
         let share = (self.shared.limits.in_flight_max / self.shared.workers).max(1);
         if self.in_flight.get() > share { Err(Code::Overloaded.into()) } else { Ok(()) }
     }
@@ -127,7 +130,9 @@ impl Gate {
         self.shared.closes_websockets
     }
 
-    pub(super) fn routes(&self) -> &Routes {
+    /// The routes.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
         &self.shared.routes
     }
 

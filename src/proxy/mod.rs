@@ -4,6 +4,7 @@
 //! durable; and only what was judged and recorded can be forwarded, because `forward` takes nothing else.
 
 mod apply;
+mod blind;
 mod caller;
 mod derive;
 mod entry;
@@ -14,6 +15,7 @@ mod framing;
 mod gate;
 mod gather;
 mod in_query;
+mod meant;
 mod names;
 mod record;
 mod remains;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method, Version};
 
 use self::apply::{Moved, NewHead, Orders};
+pub use self::blind::Crossing;
 pub use self::caller::Caller;
 use self::caller::Inbound;
 use self::entry::Entry;
@@ -154,7 +157,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let Telling { head, inbound, request_id, entry, shape } = telling;
     let (length, kinds) = framing::check(head, gate.head_bounds())?;
     *inbound = Inbound::new(length.body(), length != BodyLength::None && expects(head, &kinds));
-    let routed = gate.routes().find(head)?;
+    let routed = gate.routes().find(head, caller.peer)?;
     let destination = Arc::clone(routed.destination);
     let profile = &destination.site.upstream.profile;
     *shape = profile.error;
@@ -174,7 +177,8 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let rebuild =
         Rebuild { destination: &destination, target: &target, gathered: &gathered, asked: &asked, kinds: &kinds, head };
     if target.found.classes.erase() {
-        let hop = NextHop { length: BodyLength::None, caller, request_id, authorization: None };
+        let instance = gate.routes().via_of(caller.peer);
+        let hop = NextHop { length: BodyLength::None, caller, instance, request_id, authorization: None };
         let mut lines = Vec::new();
         rebuild.lines(&permit, &hop, Said::default(), &mut lines);
         lines.extend_from_slice(b"\r\n");
@@ -185,7 +189,8 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let recorded = record::record(gate, permit, place).await?;
     let site = &destination.site;
     let authorization = if site.upstream.inject { Box::pin(gate::authorization(site)).await? } else { None };
-    let hop = NextHop { length, caller, request_id, authorization };
+    let instance = gate.routes().via_of(caller.peer);
+    let hop = NextHop { length, caller, instance, request_id, authorization };
     let head = rebuild.whole(recorded.permit(), &hop);
     Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, accept, destination, recorded })
 }
@@ -240,6 +245,8 @@ async fn judge(
 struct NextHop<'a, 'c> {
     length: BodyLength,
     caller: &'a Caller<'c>,
+    /// Which gate this is, where a circle could come about.
+    instance: Option<&'a str>,
     request_id: &'a RequestId,
     /// What `inject` puts on it.
     authorization: Option<HeaderValue>,
@@ -313,6 +320,7 @@ impl Rebuild<'_> {
             host: site.connector.authority().as_bytes(),
             forwarded: site.upstream.forwarded.then_some(hop.caller.peer),
             authorization: hop.authorization.as_ref().map(HeaderValue::as_bytes),
+            instance: hop.instance,
             request_id: hop.request_id,
         };
         head.write(out);

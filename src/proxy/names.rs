@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Dropped,
     /// Passes, unless the gate has its own.
     Authorization,
+    /// Goes where the gate is the caller's proxy: it may be for that.
+    ProxyAuthorization,
     /// Written anew, if it says `trailers`.
     Te,
     /// Written anew.
@@ -54,6 +56,7 @@ pub(super) fn kind(name: &[u8]) -> Kind {
         b"host" => Kind::Host,
         b"connection" => Kind::Connection,
         b"authorization" => Kind::Authorization,
+        b"proxy-authorization" => Kind::ProxyAuthorization,
         b"keep-alive" | b"proxy-connection" => Kind::KeepAlive,
         b"expect" => Kind::Expect,
         b"http2-settings" | b"forgetgate-authorization" | b"x-original-url" | b"x-rewrite-url" => Kind::Dropped,

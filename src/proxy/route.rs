@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::meant::{self, Instance};
 use super::names::Governed;
+use crate::config::{ListenMode, canonical_host};
 use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
 use crate::upstream::Site;
+use crate::wire::Peer;
 
 /// An upstream as the proxy sees it.
 #[derive(Debug)]
@@ -23,6 +26,9 @@ pub struct Routes {
     destinations: Vec<Arc<Destination>>,
     /// Does any route look at the host?
     by_host: bool,
+    /// The hosts of all upstreams and where these are, retired ones included: what goes there is never passed on unseen.
+    governed: Vec<Box<str>>,
+    instance: Instance,
 }
 
 /// A request's upstream, and what is left of the path behind the route's prefix.
@@ -49,17 +55,48 @@ impl Routes {
             (std::cmp::Reverse(route.path.as_ref().map_or(0, String::len)), route.hosts.is_empty())
         });
         let by_host = destinations.iter().any(|each| !each.site.upstream.route.hosts.is_empty());
-        Self { destinations, by_host }
+        let hosts_of = |site: &Arc<Site>| {
+            let upstream = &site.upstream;
+            let at = canonical_host(&upstream.url.host).map(|host| host.into_owned().into_boxed_str());
+            upstream.route.hosts.iter().map(|host| host.as_str().into()).chain(at).collect::<Vec<_>>()
+        };
+        let governed = sites.iter().flat_map(hosts_of).collect();
+        Self { destinations, by_host, governed, instance: Instance::new() }
     }
 
-    pub(super) fn find(&self, head: &Head) -> Result<Routed<'_>, Refusal> {
+    /// Is there an upstream for this host, in its one spelling?
+    #[must_use]
+    pub fn leads_to(&self, host: &str) -> bool {
+        self.destinations.iter().any(|each| is_host(&each.site.upstream.route.hosts, host))
+    }
+
+    /// May what goes to this host not be passed on unseen (P9)? Also where the upstreams themselves are.
+    #[must_use]
+    pub fn governs(&self, host: &str) -> bool {
+        self.governed.iter().any(|each| **each == *host)
+    }
+
+    /// The hosts for which there is an upstream.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.destinations.iter().flat_map(|each| each.site.upstream.route.hosts.iter().map(String::as_str))
+    }
+
+    /// What `Via` says of the gate on a request of this caller's.
+    pub(super) fn via_of(&self, peer: &Peer) -> Option<&str> {
+        (peer.mode != ListenMode::Reverse).then(|| self.instance.comment())
+    }
+
+    pub(super) fn find(&self, head: &Head, peer: &Peer) -> Result<Routed<'_>, Refusal> {
         let path = head.uri.path();
-        let host = if self.by_host { host_of(head) } else { None };
+        let means_another = peer.mode != ListenMode::Reverse;
+        let host = if self.by_host || means_another { meant::host(head, peer, &self.instance)? } else { None };
         self.destinations
             .iter()
             .find_map(|destination| {
                 let route = &destination.site.upstream.route;
-                let on_host = route.hosts.is_empty() || host.is_some_and(|host| is_host(&route.hosts, host));
+                // Who means another host than the gate never meant a path of the gate's.
+                let on_host = (route.hosts.is_empty() && !means_another)
+                    || host.as_deref().is_some_and(|host| is_host(&route.hosts, host));
                 let prefix = route.path.as_deref().unwrap_or("");
                 (on_host && is_below(path, prefix)).then_some(Routed { destination, prefix_len: prefix.len() })
             })
@@ -67,16 +104,8 @@ impl Routes {
     }
 }
 
-fn host_of(head: &Head) -> Option<&str> {
-    let authority = std::str::from_utf8(head.lines.first("host")?).ok()?;
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
-        _ => Some(authority),
-    }
-}
-
 fn is_host(hosts: &[String], host: &str) -> bool {
-    hosts.iter().any(|each| each.eq_ignore_ascii_case(host))
+    hosts.iter().any(|each| each == host)
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {

@@ -261,6 +261,7 @@ pub struct WorkerCounters {
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
     closed: Counter,
+    tunnels: Counter,
     turned_away: Row<{ TurnedAway::ALL.len() }>,
     pulse: Counter,
 }
@@ -273,6 +274,7 @@ impl WorkerCounters {
             unrouted: Row::default(),
             opened: Counter::default(),
             closed: Counter::default(),
+            tunnels: Counter::default(),
             turned_away: Row::default(),
             pulse: Counter::default(),
         }
@@ -297,6 +299,15 @@ impl WorkerCounters {
     /// A caller's connection has ended.
     pub fn connection_closed(&self) {
         self.closed.bump();
+    }
+
+    /// A connection is passed on unseen.
+    pub fn tunnel_opened(&self) {
+        self.tunnels.bump();
+    }
+
+    pub(super) fn tunnels(&self) -> u64 {
+        self.tunnels.read()
     }
 
     /// A connection was closed before anything was asked over it.

@@ -108,6 +108,8 @@ pub struct GateFigures {
     pub connections_opened: u64,
     /// Callers' connections open at this moment.
     pub connections_open: u64,
+    /// Connections that were passed on unseen since the start.
+    pub tunnels: u64,
     /// Connections of which no request was read, by the place of the reason in [`TurnedAway::ALL`].
     pub turned_away: [u64; TurnedAway::ALL.len()],
     /// Refused before an upstream was known, by the place of the code in [`Code::ALL`].

@@ -138,6 +138,11 @@ impl Scrape {
         page.gauge("forgetgate_connections_open", "Connections from callers that are open", |family| {
             family.encode_gauge(&gate.connections_open)
         })?;
+        page.counter(
+            "forgetgate_tunnels_opened",
+            "Connections passed on unseen to hosts that no upstream names",
+            |family| sample(family, &[], gate.tunnels),
+        )?;
         page.counter("forgetgate_connections_turned_away", "Connections of which no request was read", |family| {
             let counts = TurnedAway::ALL.into_iter().zip(gate.turned_away);
             counts.into_iter().try_for_each(|(why, count)| sample(family, &[("code", why.as_str())], count))

@@ -88,6 +88,7 @@ impl Registry {
             let (opened, open) = worker.connections();
             sums.connections_opened += opened;
             sums.connections_open += open;
+            sums.tunnels += worker.tunnels();
             worker.turned_away_to(&mut sums.turned_away);
             worker.unrouted_to(&mut sums.unrouted);
         }

@@ -9,11 +9,13 @@ pub enum TurnedAway {
     ProxyTimeout,
     /// It comes from where no PROXY header is believed.
     ProxyUntrusted,
+    /// It was redirected, and the system does not know where it was going.
+    Undirected,
 }
 
 impl TurnedAway {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::ProxyHeader, Self::ProxyTimeout, Self::ProxyUntrusted];
+    pub const ALL: [Self; 4] = [Self::ProxyHeader, Self::ProxyTimeout, Self::ProxyUntrusted, Self::Undirected];
 
     /// As it is written in metrics.
     #[must_use]
@@ -22,6 +24,7 @@ impl TurnedAway {
             Self::ProxyHeader => "proxy_header",
             Self::ProxyTimeout => "proxy_timeout",
             Self::ProxyUntrusted => "proxy_untrusted",
+            Self::Undirected => "undirected",
         }
     }
 }

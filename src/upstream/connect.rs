@@ -153,6 +153,14 @@ impl To {
     }
 }
 
+/// A connection to the first of these addresses that answers, ready for its first byte.
+///
+/// # Errors
+/// Why the last did not.
+pub async fn dial(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, ConnectError> {
+    first_of(addresses, Instant::now() + within).await
+}
+
 /// The first address that answers, or why the last did not.
 async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectError> {
     let mut last = ConnectError::Resolve;

@@ -14,7 +14,7 @@ mod tls;
 mod turn;
 
 pub use self::call::{Answer, BodyEnd, Bounds, CallError, Fault, call};
-pub use self::connect::{ConnectError, Connector, Stage};
+pub use self::connect::{ConnectError, Connector, Stage, dial};
 pub use self::credentials::{Authenticator, CredentialsError};
 pub use self::iam::{Iam, IamError};
 pub use self::pool::{Pool, Taken};

@@ -43,6 +43,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         &self.stream
     }
 
+    /// The socket again, with what was read from it and not used: that is read from it first. What was still to be
+    /// written is forgotten.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.input.data().to_vec())
+    }
+
     /// What will be written before anything else: append to it.
     pub const fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output

@@ -21,5 +21,5 @@ pub use self::link::Link;
 pub use self::opened::{Listener, Opened};
 pub use self::outgoing::Outgoing;
 pub use self::peer::Peer;
-pub use self::stream::Stream;
+pub use self::stream::{Begun, Stream};
 pub use self::watch::Watch;

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::config::ListenMode;
+
 /// The caller of a connection. It is the same for all of its requests.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
@@ -9,10 +11,15 @@ pub struct Peer {
     pub ip: Option<IpAddr>,
     /// Did it speak TLS?
     pub secure: bool,
-    /// The name that it asked for in the TLS handshake, in lower case.
+    /// The name that it asked for in the TLS handshake, in lower case. Where it asked for none and the gate showed a
+    /// certificate for the host that it meant, that host.
     pub server_name: Option<Box<str>>,
     /// Whom it meant to reach, before its connection was redirected to the gate.
     pub meant: Option<SocketAddr>,
+    /// How callers reach the listener that it came in at.
+    pub mode: ListenMode,
+    /// The host to which it asked for a tunnel (CONNECT), in its one spelling: this is what goes on in it.
+    pub tunnel: Option<Box<str>>,
 }
 
 impl Peer {

@@ -22,9 +22,32 @@ pub enum Stream {
     Tls(Box<TlsStream<Self>>),
     /// One stream of a connection that carries many (HTTP/2), as an HTTP/1.1 connection of its own.
     Memory(DuplexStream),
+    /// Any of these, of which some has been read already.
+    Begun(Box<Begun>),
+}
+
+/// A stream of which some has been read: that is read again first.
+pub struct Begun {
+    read: Vec<u8>,
+    /// How much of `read` has been read again.
+    given: usize,
+    rest: Stream,
+}
+
+// Its bytes may be a customer's: they are never shown.
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begun").field("rest", &self.rest).finish_non_exhaustive()
+    }
 }
 
 impl Stream {
+    /// A stream from which `read` has been read: whoever reads it now reads that first.
+    #[must_use]
+    pub fn begun(read: Vec<u8>, rest: Self) -> Self {
+        if read.is_empty() { rest } else { Self::Begun(Box::new(Begun { read, given: 0, rest })) }
+    }
+
     /// The socket below, if there is one for it alone.
     #[must_use]
     pub fn socket(&self) -> Option<SockRef<'_>> {
@@ -33,7 +56,24 @@ impl Stream {
             Self::Unix(socket) => Some(SockRef::from(socket)),
             Self::Tls(stream) => stream.get_ref().0.socket(),
             Self::Memory(_) => None,
+            Self::Begun(begun) => begun.rest.socket(),
         }
+    }
+}
+
+impl Begun {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let left = self.read.get(self.given..).unwrap_or_default();
+        if left.is_empty() {
+            return Pin::new(&mut self.rest).poll_read(cx, buf);
+        }
+        let now = left.len().min(buf.remaining());
+        buf.put_slice(left.get(..now).unwrap_or_default());
+        self.given += now;
+        if self.given == self.read.len() {
+            (self.read, self.given) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -44,6 +84,7 @@ impl AsyncRead for Stream {
             Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Memory(pipe) => Pin::new(pipe).poll_read(cx, buf),
+            Self::Begun(begun) => begun.poll_read(cx, buf),
         }
     }
 }
@@ -55,6 +96,7 @@ impl AsyncWrite for Stream {
             Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Memory(pipe) => Pin::new(pipe).poll_write(cx, buf),
+            Self::Begun(begun) => Pin::new(&mut begun.rest).poll_write(cx, buf),
         }
     }
 
@@ -68,6 +110,7 @@ impl AsyncWrite for Stream {
             Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Memory(pipe) => Pin::new(pipe).poll_write_vectored(cx, bufs),
+            Self::Begun(begun) => Pin::new(&mut begun.rest).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -77,6 +120,7 @@ impl AsyncWrite for Stream {
             Self::Unix(socket) => socket.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
             Self::Memory(pipe) => pipe.is_write_vectored(),
+            Self::Begun(begun) => begun.rest.is_write_vectored(),
         }
     }
 
@@ -86,6 +130,7 @@ impl AsyncWrite for Stream {
             Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Self::Memory(pipe) => Pin::new(pipe).poll_flush(cx),
+            Self::Begun(begun) => Pin::new(&mut begun.rest).poll_flush(cx),
         }
     }
 
@@ -95,6 +140,26 @@ impl AsyncWrite for Stream {
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Memory(pipe) => Pin::new(pipe).poll_shutdown(cx),
+            Self::Begun(begun) => Pin::new(&mut begun.rest).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::Stream;
+
+    #[tokio::test]
+    async fn what_was_read_is_read_again_first_and_nothing_is_lost() {
+        let (ours, mut theirs) = duplex(64);
+        let mut stream = Stream::begun(b"first ".to_vec(), Stream::Memory(ours));
+        theirs.write_all(b"then").await.unwrap();
+        drop(theirs);
+        let (mut piece, mut rest) = ([0; 2], Vec::new());
+        stream.read_exact(&mut piece).await.unwrap();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!((&piece, &*rest), (b"fi", &b"rst then"[..]));
     }
 }

@@ -98,9 +98,9 @@ impl Watch {
     /// it was waited for.
     pub fn head_began(&self) {
         match self.phase.get() {
-            Phase::Idle => self.enter(Phase::Head),
+            Phase::Arriving | Phase::Idle => self.enter(Phase::Head),
             Phase::Fresh => self.phase.set(Phase::Head),
-            Phase::Arriving | Phase::Head | Phase::Request | Phase::Tunnel | Phase::Lingering => {}
+            Phase::Head | Phase::Request | Phase::Tunnel | Phase::Lingering => {}
         }
     }
 

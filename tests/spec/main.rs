@@ -23,6 +23,8 @@ mod codec_wire;
 mod derive;
 mod disconnects;
 mod faults;
+mod forward;
+mod forward_tls;
 mod framing;
 mod in_query;
 mod invisible;

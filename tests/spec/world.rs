@@ -161,7 +161,6 @@ fn text(plan: &Plan, address: SocketAddr) -> String {
         r#"
         [[listen]]
         address = "127.0.0.1:0"
-        mode = "reverse"
         {listen}
         [process]
         workers = 1

@@ -1,7 +1,9 @@
 //! What a good file means: the gate, its upstreams, its bounds, and what their services cannot do.
 
 use super::table::{paragraph, table};
-use crate::config::{Address, Config, Engine, IpRange, Limits, Listen, Upstream, format_duration, format_size};
+use crate::config::{
+    Address, Config, Engine, IpRange, Limits, Listen, ListenMode, Others, Upstream, format_duration, format_size,
+};
 use crate::domain::profile::Profile;
 
 pub(super) fn gate(config: &Config) -> String {
@@ -36,7 +38,30 @@ fn listener(listen: &Listen) -> String {
         [] => ", each connection with a PROXY header, which is believed".to_owned(),
         from => format!(", each connection with a PROXY header, from {}", listed(from)),
     });
-    format!("{}{mode}{}", listen.address, proxies.unwrap_or_default())
+    format!("{}{mode}{}{}", listen.address, proxies.unwrap_or_default(), by_mode(listen))
+}
+
+/// What a mode other than the usual makes of it.
+fn by_mode(listen: &Listen) -> String {
+    let Listen { mode, interception, .. } = listen;
+    let how = match mode {
+        ListenMode::Reverse => return String::new(),
+        ListenMode::Transparent => "what the system redirects there",
+        ListenMode::Forward => "as an HTTP proxy",
+    };
+    let tls = match &interception.ca {
+        Some(ca) => format!("TLS to named hosts is opened with {}", ca.cert.display()),
+        None => "TLS to named hosts is refused, since there is no ca".to_owned(),
+    };
+    let others = match (interception.others, mode) {
+        (Others::Refuse, _) => "other hosts are refused".to_owned(),
+        (Others::Tunnel, ListenMode::Forward) => {
+            let ports: Vec<String> = interception.tunnel_ports.iter().map(u16::to_string).collect();
+            format!("TLS to other hosts passes unseen (ports {})", ports.join(", "))
+        }
+        (Others::Tunnel, _) => "TLS to other hosts passes unseen".to_owned(),
+    };
+    format!(", {how}: {tls}; {others}")
 }
 
 fn listed(ranges: &[IpRange]) -> String {

@@ -45,7 +45,7 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn a_bad_file_is_refused_with_every_place_and_reason() {
     let (_folder, path) =
-        written("[log]\nformat = \"xml\"\n[[listen]]\naddress = \"127.0.0.1:1\"\n mode = \"forward\"\n");
+        written("[log]\nformat = \"xml\"\n[[listen]]\naddress = \"127.0.0.1:1\"\n mode = \"froward\"\n");
 
     let (text, code) = check(&path, false);
 
@@ -54,7 +54,7 @@ fn a_bad_file_is_refused_with_every_place_and_reason() {
     assert_eq!(code, REFUSED);
     assert!(lines[0].starts_with(&format!("{file}:1:1: upstream: is missing — ")), "{text}");
     assert!(lines[1].starts_with(&format!("{file}:2:1: log.format: \"xml\" is none of its values — ")), "{text}");
-    assert!(lines[2].starts_with(&format!("{file}:5:2: listen[1].mode: \"forward\" is not yet")), "{text}");
+    assert!(lines[2].starts_with(&format!("{file}:5:2: listen[1].mode: \"froward\" is none")), "{text}");
     assert_eq!(lines[4], format!("{file}: refused, 3 faults"));
 }
 

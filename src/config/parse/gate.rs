@@ -6,29 +6,31 @@ use tracing_subscriber::EnvFilter;
 
 use super::super::file::{Table, Value};
 use super::super::{Admin, Listen, ListenMode, Log, LogFormat};
+use super::interception::interception;
 use super::outside::{Outside, Unreadable};
 use super::{proxies, sockets};
 
 const ADDRESS_FORM: &str = "an IP address and a port (\"127.0.0.1:8080\"), or \"unix:\" and an absolute path";
 pub(super) const LISTEN_FORM: &str = "[[listen]] with address = \"127.0.0.1:8080\"";
+const MODES: [(&str, ListenMode); 3] =
+    [("reverse", ListenMode::Reverse), ("transparent", ListenMode::Transparent), ("forward", ListenMode::Forward)];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-pub(super) fn listen(root: &Table<'_>) -> Vec<Listen> {
+pub(super) fn listen(root: &Table<'_>, outside: &Outside<'_>) -> Vec<Listen> {
     let entries = root.need("listen", LISTEN_FORM).map_or_else(Vec::new, |value| value.list(LISTEN_FORM));
-    entries.iter().filter_map(|entry| listener(&entry.table(LISTEN_FORM)?)).collect()
+    entries.iter().filter_map(|entry| listener(&entry.table(LISTEN_FORM)?, outside)).collect()
 }
 
-fn listener(table: &Table<'_>) -> Option<Listen> {
+fn listener(table: &Table<'_>, outside: &Outside<'_>) -> Option<Listen> {
     let address = table.need("address", ADDRESS_FORM).and_then(|value| sockets::address(&value, ADDRESS_FORM));
-    if let Some(mode) = table.get("mode") {
-        mode.choice(&[("reverse", ListenMode::Reverse)], &["transparent", "forward"]);
-    }
+    let mode = table.get("mode").and_then(|value| value.choice(&MODES, &[])).unwrap_or_default();
+    let interception = interception(table, mode, address.as_ref(), outside);
     table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
     let proxy_protocol = table.get("proxy_protocol").and_then(|value| proxies::believed(&value));
     let socket_mode = sockets::mode(table, address.as_ref());
     off_for_now(table, "http2", &["off"]);
     table.close();
-    address.map(|address| Listen { address, mode: ListenMode::Reverse, socket_mode, proxy_protocol, http2: false })
+    address.map(|address| Listen { address, mode, socket_mode, proxy_protocol, http2: false, interception })
 }
 
 /// A switch of a later version: off is what this one does.

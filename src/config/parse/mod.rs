@@ -9,6 +9,7 @@ mod credentials;
 mod derive;
 mod erasure;
 mod gate;
+mod interception;
 mod limits;
 mod outside;
 mod policy;
@@ -81,7 +82,7 @@ fn with_syntax(text: &str, broken: &[toml::de::Error], faults: Vec<Fault>) -> Ve
 }
 
 fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
-    let listen = gate::listen(root);
+    let listen = gate::listen(root, outside);
     let workers = gate::process(root);
     let log = gate::log(root);
     let admin = gate::admin(root, outside);
@@ -95,6 +96,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     across::listeners(root, &listen, &admin, &erasure);
     proxies::check(root, &listen, &erasure);
     across::upstreams(&drafts);
+    interception::hosts_are_named(root, &listen, &drafts);
     across::authority(&drafts, &erasure);
     policy::derive_is_used(root, &common, &drafts);
     require::check(&drafts);

@@ -1,6 +1,9 @@
 //! What the file points to outside itself: paths relative to its folder, secrets, certificates.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use super::super::Secret;
 use super::super::file::{Place, Report, Value};
@@ -57,6 +60,26 @@ impl<'a> Outside<'a> {
                 Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {}
                 Ok(_) => value.fault("names a file without a certificate", "certificates in PEM"),
                 Err(error) => value.fault(format!("names a file that cannot be read: {error}"), "certificates in PEM"),
+            }
+        }
+        Some(path)
+    }
+
+    /// A private key in PEM, which only its owner may read.
+    pub(super) fn private_key(&self, value: &Value<'_>) -> Option<PathBuf> {
+        let form = "a private key in PEM with mode 0600";
+        let path = self.path(value)?;
+        if self.open {
+            match std::fs::metadata(&path)
+                .and_then(|found| Ok((found, Zeroizing::new(std::fs::read_to_string(&path)?))))
+            {
+                Ok((found, _)) if found.mode() & 0o077 != 0 => {
+                    let mode = found.mode() & 0o7777;
+                    value.fault(format!("names a file that others than its owner can read (mode {mode:04o})"), form);
+                }
+                Ok((_, text)) if text.contains("PRIVATE KEY-----") => {}
+                Ok(_) => value.fault("names a file without a private key", form),
+                Err(error) => value.fault(format!("names a file that cannot be read: {error}"), form),
             }
         }
         Some(path)

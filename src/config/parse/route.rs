@@ -2,11 +2,12 @@
 
 use super::super::Route;
 use super::super::file::{Table, Value};
-use super::super::url::{is_host_name, plain_path};
+use super::super::host::canonical_host;
+use super::super::url::plain_path;
 
 const FORM: &str = "{ path = \"/assistant/api\" }, { hosts = [\"gateway.watsonplatform.net\"] }, or both";
 const PATH_FORM: &str = "a slash and whole segments, such as \"/assistant/api\", or \"/\" for everything";
-const HOST_FORM: &str = "a host name without a port";
+const HOST_FORM: &str = "a host name or an IP address, without a port";
 
 pub(super) fn route(value: &Value<'_>) -> Option<Route> {
     let table = value.table(FORM)?;
@@ -47,13 +48,10 @@ fn names(value: &Value<'_>) -> Vec<String> {
         let Some(text) = entry.text(HOST_FORM) else {
             continue;
         };
-        let name = text.to_ascii_lowercase();
-        if !is_host_name(text) {
-            entry.fault("is no host name", HOST_FORM);
-        } else if names.contains(&name) {
-            entry.fault("stands in the list twice", "each host name once");
-        } else {
-            names.push(name);
+        match canonical_host(text).map(std::borrow::Cow::into_owned) {
+            None => entry.fault("is no host name", HOST_FORM),
+            Some(name) if names.contains(&name) => entry.fault("stands in the list twice", "each host name once"),
+            Some(name) => names.push(name),
         }
     }
     names

@@ -61,7 +61,7 @@ pub struct AccessRecord {
     pub upstream: Option<u16>,
     /// Written as it is if it is one of HTTP's own; others are written as `other`, since they are the caller's words.
     pub method: Method,
-    /// The call as the profile names it (a template), never the path itself.
+    /// The call as the profile names it (a template), never the path itself; of a tunnel its host.
     pub call: Option<Arc<str>>,
     /// What the caller got; 0 if it left before there was one.
     pub status: u16,

@@ -73,8 +73,11 @@ const SECTIONS: &[(&str, Fate)] = &[
 /// Further keys of `[[listen]]`.
 const LISTENER: &[(&str, Fate)] = &[
     ("mode = \"reverse\"", AsToday),
-    ("mode = \"transparent\"", NotYet),
-    ("mode = \"forward\"", NotYet),
+    ("mode = \"transparent\"", Used),
+    ("mode = \"forward\"", Used),
+    ("mode = \"forward\"\nca = { cert = \"ca.pem\", key = \"ca.key\" }", Used),
+    ("mode = \"transparent\"\nothers = \"tunnel\"", Used),
+    ("mode = \"forward\"\nothers = \"tunnel\"\ntunnel_ports = [443, 8443]", Used),
     ("tls = { cert = \"gate.pem\", key = \"gate.key\", client_ca = \"clients.pem\" }", NotYet),
     ("proxy_protocol = false", AsToday),
     ("proxy_protocol = true", Used),

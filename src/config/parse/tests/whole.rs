@@ -10,7 +10,7 @@ use crate::domain::policy::{DeriveFrom, Missing, OptOut};
 const TEN_FAULTS: &str = r#"
 [[listen]]
 address = "localhost"
-mode = "transparent"
+mode = "transparant"
 [log]
 format = "xml"
 [store]

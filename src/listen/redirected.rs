@@ -1,0 +1,92 @@
+//! A transparent listener: its callers mean a service, and the system brings them here without their knowing.
+//!
+//! Plain HTTP is routed by the host of each request, TLS by the name in its first message; where a connection goes from
+//! here is the upstream's own address, never one that the caller claims. Only what passes unseen goes where it was going.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::net::TcpStream;
+
+use super::connection::{Serving, requests, watched};
+use super::hello::{self, HANDSHAKE, Hello};
+use super::tunnel::{self, NO_AUTHORITY, NO_UPSTREAM};
+use super::{addresses, original};
+use crate::config::{Others, canonical_host};
+use crate::domain::refusal::{Code, Refusal};
+use crate::proxy::Crossing;
+use crate::telemetry::TurnedAway;
+use crate::wire::{Link, Stream};
+
+const STRAIGHT: Refusal = Refusal::new(
+    Code::UpstreamUnknown,
+    "This port takes connections that the system redirects to it, and this one came straight",
+);
+const CIRCLE: Refusal =
+    Refusal::new(Code::HeaderAmbiguous, "The gate's own connection was redirected back to it: it runs in a circle");
+
+/// Serves a connection from its first byte to its last.
+pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
+    match original::meant(&socket) {
+        Ok(meant) => serving.peer.meant = meant,
+        Err(_) => return serving.gate.counters().turned_away(TurnedAway::Undirected),
+    }
+    let from = socket.peer_addr().ok();
+    let mut link = Link::new(Stream::Tcp(socket));
+    let watch = Rc::clone(&serving.watch);
+    // A client that waits for its service to speak first waits for nothing: this clock ends it.
+    watch.head_began();
+    watched(&watch, async move {
+        match hello::first_byte(&mut link).await {
+            None => {}
+            Some(HANDSHAKE) => Box::pin(over_tls(link, from, serving)).await,
+            Some(_) => requests(link, serving).await,
+        }
+    })
+    .await;
+}
+
+async fn over_tls(mut link: Link<Stream>, from: Option<SocketAddr>, serving: Serving) {
+    let Some(hello) = hello::read(&mut link).await else { return };
+    let host = hello.name.clone().or_else(|| address_of(serving.peer.meant)).unwrap_or_default();
+    match towards(&hello, &host, from, &serving) {
+        Ok(Towards::Upstream) => tunnel::opened(link, &host, serving).await,
+        Ok(Towards::Others(meant)) => {
+            let crossing = Crossing::to(&serving.gate, &host);
+            match tunnel::dial(&[meant], &serving).await {
+                Ok(service) => tunnel::pass(link, service, crossing, &serving).await,
+                Err(refusal) => tunnel::turn_away(link, crossing, refusal).await,
+            }
+        }
+        Err(refusal) => tunnel::turn_away(link, Crossing::to(&serving.gate, &host), refusal).await,
+    }
+}
+
+/// Where a TLS connection goes.
+enum Towards {
+    /// It is opened, and its requests are judged.
+    Upstream,
+    /// It is passed on unseen, to where it was going.
+    Others(SocketAddr),
+}
+
+fn towards(hello: &Hello, host: &str, from: Option<SocketAddr>, serving: &Serving) -> Result<Towards, Refusal> {
+    let meant = serving.peer.meant.ok_or(STRAIGHT)?;
+    let (routes, door) = (serving.gate.routes(), &serving.door);
+    if routes.leads_to(host) {
+        return if door.interceptor.is_some() { Ok(Towards::Upstream) } else { Err(NO_AUTHORITY) };
+    }
+    // One that names nobody could mean a service behind the gate as well as any other (P9).
+    if door.listen.interception.others == Others::Refuse || hello.name.is_none() || routes.governs(host) {
+        return Err(NO_UPSTREAM);
+    }
+    if from.is_some_and(addresses::is_our_end) {
+        return Err(CIRCLE);
+    }
+    tunnel::permits(&[meant], serving)?;
+    Ok(Towards::Others(meant))
+}
+
+fn address_of(meant: Option<SocketAddr>) -> Option<String> {
+    canonical_host(&meant?.ip().to_string()).map(std::borrow::Cow::into_owned)
+}

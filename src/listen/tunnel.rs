@@ -1,0 +1,81 @@
+//! What goes on behind a CONNECT or a redirected TLS handshake: it is opened for a host that an upstream names, passed on
+//! unseen for others where the operator lets it, or turned away.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+use super::addresses::{OurEnd, is_forbidden};
+use super::connection::{Serving, requests};
+use super::hello::UNRECOGNISED_NAME;
+use crate::config::canonical_host;
+use crate::domain::refusal::{Code, Refusal};
+use crate::proxy::{Caller, Crossing};
+use crate::upstream::{self, ConnectError};
+use crate::wire::{Link, Stream};
+
+pub(super) const NO_UPSTREAM: Refusal =
+    Refusal::new(Code::UpstreamUnknown, "No upstream names this host, and the gate does not let it pass unseen");
+pub(super) const NO_AUTHORITY: Refusal =
+    Refusal::new(Code::UpstreamUnknown, "This listener has no authority (ca) with which to open TLS to this host");
+const OUT_OF_REACH: Refusal = Refusal::new(
+    Code::UpstreamUnknown,
+    "The gate makes no tunnels to this machine, its link, a group or a machine's metadata",
+);
+
+/// Opens TLS as this host, for which there is an upstream, and serves the requests in it. What has been read of the
+/// handshake is still in `link`.
+pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving) {
+    let (stream, read) = link.into_parts();
+    let opened = match &serving.door.interceptor {
+        Some(interceptor) => interceptor.accept(Stream::begun(read, stream), host).await,
+        None => None,
+    };
+    // What went wrong, a client that does not believe in the authority knows better.
+    let Some(stream) = opened else { return };
+    serving.peer.secure = true;
+    serving.peer.server_name = Some(host.into());
+    Box::pin(requests(Link::new(stream), serving)).await;
+}
+
+/// May a tunnel lead to these addresses? All of them have to be harmless: which one is connected to is not known yet.
+pub(super) fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
+    let governed = |address: &SocketAddr| {
+        canonical_host(&address.ip().to_string()).is_none_or(|host| serving.gate.routes().governs(&host))
+    };
+    if addresses.iter().any(|address| is_forbidden(address.ip())) {
+        return Err(OUT_OF_REACH);
+    }
+    if addresses.iter().any(governed) { Err(NO_UPSTREAM) } else { Ok(()) }
+}
+
+/// A connection to one of these addresses, which were permitted.
+pub(super) async fn dial(addresses: &[SocketAddr], serving: &Serving) -> Result<TcpStream, Refusal> {
+    serving.gate.admit()?;
+    upstream::dial(addresses, serving.gate.limits().connect_timeout).await.map_err(|error| match error {
+        ConnectError::Timeout(_) => {
+            Refusal::new(Code::UpstreamTimeout, "The host to which a tunnel was asked for does not answer in time")
+        }
+        _ => Refusal::new(Code::UpstreamUnreachable, "The host to which a tunnel was asked for cannot be reached"),
+    })
+}
+
+/// Passes a connection on unseen, to its end.
+pub(super) async fn pass(mut link: Link<Stream>, service: TcpStream, crossing: Crossing, serving: &Serving) {
+    let _ours = OurEnd::of(&service);
+    let mut service = Link::new(Stream::Tcp(service));
+    let mut caller = Caller { link: &mut link, watch: &serving.watch, peer: &serving.peer };
+    crossing.pass(&serving.gate, &mut caller, &mut service).await;
+}
+
+/// Refuses a TLS handshake of which nothing has been answered: there is no certificate for this name.
+pub(super) async fn turn_away(mut link: Link<Stream>, crossing: Crossing, refusal: Refusal) {
+    // It is counted and logged; no HTTP is spoken yet in which to say it.
+    drop(crossing.refuse(refusal));
+    link.output().extend_from_slice(UNRECOGNISED_NAME);
+    if poll_fn(|cx| link.poll_flush(cx)).await.is_ok() {
+        // The client knows already.
+        drop(poll_fn(|cx| link.poll_shutdown(cx)).await);
+    }
+}

@@ -1,0 +1,170 @@
+//! The gate as a process of another user's, and curl as the client that knows nothing of it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::namespace::{Network, PATIENCE, eventually, said};
+
+/// The user that the gate runs as: nobody.
+pub(crate) const USER: u32 = 65534;
+
+/// Hosts that the upstream names: one name, and the addresses that a client without names calls.
+pub(crate) const HOST: &str = "gateway.test";
+pub(crate) const ADDRESSES: [&str; 2] = ["10.77.0.1", "fd77::1"];
+
+/// What a gate is made of. Tests change what they are about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) user: u32,
+    /// Further lines of each `[[listen]]`.
+    pub(crate) listen: &'static str,
+    pub(crate) addresses: &'static [&'static str],
+    /// A further host of the upstream's.
+    pub(crate) host: &'static str,
+    /// Lines of `[limits]`.
+    pub(crate) limits: &'static str,
+    /// Is an authority made, and given to the listeners?
+    pub(crate) ca: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        let addresses = &["127.0.0.1:15001", "[::1]:15001"];
+        Self { user: USER, listen: "", addresses, host: "also.test", limits: "", ca: false }
+    }
+}
+
+/// A gate that runs.
+pub(crate) struct Gate {
+    process: Child,
+    log: PathBuf,
+    /// The authority that clients are to believe in.
+    pub(crate) ca: PathBuf,
+}
+
+impl Gate {
+    #[track_caller]
+    pub(crate) fn start(network: &Network, plan: Plan) -> Self {
+        let folder = network.folder.join("gate");
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::chown(&folder, Some(plan.user), None).unwrap();
+        // The build's folder may be closed to other users.
+        let program = network.folder.join("forgetgate");
+        std::fs::copy(env!("CARGO_BIN_EXE_forgetgate"), &program).unwrap();
+        let config = folder.join("config.toml");
+        std::fs::write(&config, text(plan)).unwrap();
+        let command = |log: Stdio, errors: Stdio| {
+            let mut command = Command::new(&program);
+            command.uid(plan.user).gid(plan.user).current_dir(&folder).stdin(Stdio::null()).stdout(log).stderr(errors);
+            command
+        };
+        if plan.ca {
+            let made = command(Stdio::piped(), Stdio::piped()).args(["ca", "init"]).output().unwrap();
+            assert!(made.status.success(), "{}", said(&made));
+        }
+        let log = network.folder.join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        let process = command(file.try_clone().unwrap().into(), file.into()).arg("run").spawn().unwrap();
+        let ca = folder.join("var/forgetgate-ca.pem");
+        let mut gate = Self { process, log, ca };
+        eventually("the gate is ready", || {
+            assert!(gate.process.try_wait().unwrap().is_none(), "{}", gate.log());
+            ask("127.0.0.1:8081", "GET /readyz HTTP/1.0\r\n\r\n").is_some_and(|said| said.starts_with("HTTP/1.0 200"))
+        });
+        gate
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// One of its figures.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let page = ask("127.0.0.1:8081", "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+            .unwrap_or_else(|| panic!("{name}: {page}"));
+        line.parse().unwrap()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        if std::thread::panicking() {
+            let log = self.log();
+            // The harness shows it with the failure.
+            std::io::stdout().write_all(log.as_bytes()).ok();
+        }
+    }
+}
+
+fn text(plan: Plan) -> String {
+    let Plan { listen, addresses, host, limits, ca, .. } = plan;
+    let ca = if ca { "ca = { cert = \"var/forgetgate-ca.pem\", key = \"var/forgetgate-ca.key\" }" } else { "" };
+    let listeners: String = addresses
+        .iter()
+        .map(|address| format!("[[listen]]\naddress = \"{address}\"\nmode = \"transparent\"\n{listen}\n{ca}\n"))
+        .collect();
+    let [v4, v6] = ADDRESSES;
+    format!(
+        r#"
+        {listeners}
+        [process]
+        workers = 2
+        [store]
+        path = "index"
+        key = {{ file = "index.key" }}
+        [limits]
+        {limits}
+        [[upstream]]
+        name = "service"
+        profile = "watson-assistant"
+        url = "http://10.77.2.2/base"
+        route = {{ hosts = ["{HOST}", "{v4}", "{v6}", "{host}"] }}
+        policy = {{ missing = "derive", derive = [{{ header = "X-User-Id" }}] }}
+        "#
+    )
+}
+
+/// Sends bytes to an address, and gives all that comes back. `None` where nobody is.
+pub(crate) fn ask(address: &str, bytes: &str) -> Option<String> {
+    let mut socket = TcpStream::connect(address).ok()?;
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(bytes.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    // A reset behind an answer is no matter.
+    socket.read_to_end(&mut answer).ok();
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// What curl says: its exit code, the status, and the body behind it.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) exit: i32,
+    pub(crate) status: String,
+    pub(crate) text: String,
+}
+
+/// A call of a legacy client: curl with these words, to which every name of the tests has an address.
+pub(crate) fn curl(v6: bool, words: &[&str]) -> Said {
+    let address = if v6 { "[fd77::1]" } else { "10.77.0.1" };
+    let other = if v6 { "[fd77:2::3]" } else { "10.77.2.3" };
+    let mut command = Command::new("curl");
+    command.args(["-sS", "-i", "--max-time", "25", "--noproxy", "*", "-w", "\n%{http_code}"]);
+    for port in [80, 443] {
+        command.args(["--resolve", &format!("{HOST}:{port}:{address}")]);
+        command.args(["--resolve", &format!("unknown.test:{port}:{address}")]);
+        command.args(["--resolve", &format!("{}:{port}:{other}", crate::service::OTHER)]);
+    }
+    let output = command.args(words).output().expect("curl can be run");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let status = text.rsplit('\n').next().unwrap_or_default().to_owned();
+    Said { exit: output.status.code().unwrap(), status, text: text + &String::from_utf8_lossy(&output.stderr) }
+}

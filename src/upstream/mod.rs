@@ -4,6 +4,7 @@
 //! gate's own deletes and for IAM; an [`Authenticator`] makes the `Authorization` of such calls. Callers' requests go
 //! through connections that a worker keeps, made by the same [`Connector`].
 
+mod addresses;
 mod call;
 mod connect;
 mod credentials;

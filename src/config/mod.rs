@@ -182,6 +182,13 @@ pub struct Limits {
     pub body_rate_min: u64,
     /// TCP connect and TLS handshake to an upstream.
     pub connect_timeout: Duration,
+    /// Exchanges with one upstream at once, and so connections to it.
+    pub upstream_connections_max: usize,
+    /// How long an idle connection to a service is kept. Shorter than what servers commonly allow (Node: 5 s), so that the
+    /// gate closes first and no request meets a connection that is being closed.
+    pub upstream_idle_timeout: Duration,
+    /// A connection to a service that is older is not used again, so that a name that leads elsewhere by now is followed.
+    pub upstream_connection_age: Duration,
     /// From the end of a request to the head of its answer.
     pub response_timeout: Duration,
     /// From SIGTERM to the hard end.

@@ -71,7 +71,8 @@ impl Gate {
     /// A worker's gate; to be made on its thread.
     #[must_use]
     pub fn new(shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
-        let pools = shared.sites.iter().map(|site| Pool::new(site.connector.clone())).collect();
+        let pools = shared.sites.iter();
+        let pools = pools.map(|site| Pool::new(site.connector.clone(), &shared.limits, shared.workers)).collect();
         let (unix_now, began) = (Cell::new(clock::unix_now()), Cell::new(Instant::now()));
         Rc::new(Self { shared, pools, counters, in_flight: Rc::default(), unix_now, began })
     }
@@ -81,7 +82,10 @@ impl Gate {
         self.unix_now.set(clock::unix_now());
         self.counters.pulse();
         let now = Instant::now();
-        self.pools.iter().for_each(|pool| pool.prune(now));
+        for (index, pool) in self.pools.iter().enumerate() {
+            pool.prune(now);
+            self.counters.upstream(index).resting(pool.resting());
+        }
     }
 
     /// How many requests are in flight on this worker?

@@ -14,13 +14,14 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
+use super::places::Places;
 use super::turn::{self, Look};
-use super::{ConnectError, Connector};
+use super::{ConnectError, Connector, NoPlace, Place};
+use crate::config::Limits;
 use crate::wire::{Link, Stream};
 
-/// How long an idle connection is believed to be alive at the other end. Shorter than what servers commonly allow (Node:
-/// 5 s), so that the gate closes first and no request meets a connection that is being closed.
-const IDLE_MAX: Duration = Duration::from_secs(4);
+/// A service that says for how long it keeps an idle connection is left so much earlier.
+const AHEAD_OF_SERVICE: Duration = Duration::from_secs(1);
 
 /// Idle connections a worker keeps to one upstream; beyond it the oldest are closed.
 const IDLE_CONNECTIONS_MAX: usize = 256;
@@ -29,6 +30,10 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 struct Idle {
     link: Link<Stream>,
     since: Instant,
+    /// When it was opened.
+    opened: Instant,
+    /// For how long it is believed to be alive at the other end.
+    idle_max: Duration,
     put_back: Look,
 }
 
@@ -37,6 +42,9 @@ struct Idle {
 pub struct Pool {
     connector: Connector,
     idle: RefCell<Vec<Idle>>,
+    places: Places,
+    idle_max: Duration,
+    age_max: Duration,
 }
 
 /// A connection that is taken out of the pool for one exchange. Dropped, it is closed.
@@ -46,13 +54,35 @@ pub struct Taken {
     pub link: Link<Stream>,
     /// Was it used before? Then it may have died in the meantime.
     pub reused: bool,
+    /// When it was opened.
+    pub opened: Instant,
 }
 
 impl Pool {
-    /// An empty pool.
+    /// An empty pool, of one of so many workers that share the bounds.
     #[must_use]
-    pub const fn new(connector: Connector) -> Self {
-        Self { connector, idle: RefCell::new(Vec::new()) }
+    pub fn new(connector: Connector, limits: &Limits, workers: usize) -> Self {
+        Self {
+            connector,
+            idle: RefCell::new(Vec::new()),
+            places: Places::new(limits.upstream_connections_max / workers.max(1), limits.connect_timeout),
+            idle_max: limits.upstream_idle_timeout,
+            age_max: limits.upstream_connection_age,
+        }
+    }
+
+    /// A place for one exchange, if one is free; to be held for as long as it has a connection.
+    #[must_use]
+    pub fn free_place(&self) -> Option<Place> {
+        self.places.free()
+    }
+
+    /// The next place that comes free.
+    ///
+    /// # Errors
+    /// [`NoPlace`] after `connect_timeout`.
+    pub async fn next_place(&self) -> Result<Place, NoPlace> {
+        self.places.wait().await
     }
 
     /// An idle connection, if one is alive. `now` saves a look at the clock.
@@ -62,13 +92,13 @@ impl Pool {
         loop {
             // Rather one that was looked at since it came back than the very last.
             let at = idle.iter().rposition(|each| turn::has_looked_since(each.put_back, now));
-            let Idle { mut link, since, .. } = match at {
+            let Idle { mut link, since, opened, idle_max, .. } = match at {
                 Some(at) => idle.remove(at),
                 None => idle.pop()?,
             };
-            let fresh = now.saturating_duration_since(since) <= IDLE_MAX;
+            let fresh = now.saturating_duration_since(since) <= idle_max;
             if fresh && is_quiet(&mut link) && (at.is_some() || is_silent(&link)) {
-                return Some(Taken { link, reused: true });
+                return Some(Taken { link, reused: true, opened });
             }
         }
     }
@@ -78,13 +108,20 @@ impl Pool {
     /// # Errors
     /// [`ConnectError`] when it cannot be made in time.
     pub async fn connect(&self) -> Result<Taken, ConnectError> {
-        Ok(Taken { link: Link::new(self.connector.connect().await?), reused: false })
+        let link = Link::new(self.connector.connect().await?);
+        Ok(Taken { link, reused: false, opened: Instant::now() })
     }
 
-    /// Gives a connection back after an exchange that ended on both sides.
-    pub fn put_back(&self, mut link: Link<Stream>, now: Instant) {
+    /// Gives a connection back after an exchange that ended on both sides. `kept` is for how long the service says that it
+    /// keeps it.
+    pub fn put_back(&self, mut link: Link<Stream>, opened: Instant, kept: Option<Duration>, now: Instant) {
         // What a service sends unasked is no answer to the next request.
         if !link.input.is_empty() || !link.is_flushed() {
+            return;
+        }
+        let idle_max = kept.map_or(self.idle_max, |kept| self.idle_max.min(kept.saturating_sub(AHEAD_OF_SERVICE)));
+        // One that is old goes, so that a name that leads elsewhere by now is followed.
+        if idle_max.is_zero() || now.saturating_duration_since(opened) > self.age_max {
             return;
         }
         link.park();
@@ -92,14 +129,20 @@ impl Pool {
         if idle.len() == IDLE_CONNECTIONS_MAX {
             idle.remove(0);
         }
-        idle.push(Idle { link, since: now, put_back: turn::last() });
+        idle.push(Idle { link, since: now, opened, idle_max, put_back: turn::last() });
+    }
+
+    /// How many of the service's addresses have lately taken no connection.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.connector.resting()
     }
 
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
         self.idle
             .borrow_mut()
-            .retain_mut(|idle| now.duration_since(idle.since) <= IDLE_MAX && is_quiet(&mut idle.link));
+            .retain_mut(|idle| now.saturating_duration_since(idle.since) <= idle.idle_max && is_quiet(&mut idle.link));
     }
 }
 

@@ -37,6 +37,7 @@ mod matrix;
 mod no_way_round;
 mod observe;
 mod opt_out;
+mod pool;
 mod proxy_protocol;
 mod refusals;
 mod tls;

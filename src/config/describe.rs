@@ -90,10 +90,12 @@ fn listener(listen: &Listen) -> Value {
         Some(from) => json!({ "from": from.iter().map(ToString::to_string).collect::<Vec<_>>() }),
     };
     let mut all = match &listen.address {
-        Address::Tcp(address) => json!({ "address": address.to_string(), "proxy_protocol": proxies }),
+        Address::Tcp(address) => {
+            json!({ "address": address.to_string(), "proxy_protocol": proxies, "http2": listen.http2 })
+        }
         unix @ Address::Unix(_) => {
             let mode = format!("{:04o}", listen.socket_mode);
-            json!({ "address": unix.to_string(), "socket_mode": mode, "proxy_protocol": proxies })
+            json!({ "address": unix.to_string(), "socket_mode": mode, "proxy_protocol": proxies, "http2": listen.http2 })
         }
     };
     if let (Some(all), Some(further)) = (all.as_object_mut(), listen.describe_mode().as_object_mut()) {
@@ -164,6 +166,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "passes_to": upstream.passes_to.iter().map(|name| &**name).collect::<Vec<_>>(),
         "erase": "label",
         "tls": { "ca": upstream.tls.ca.as_ref().map(|path| path.to_string_lossy()) },
+        "http2": upstream.http2.as_str(),
         "plan": upstream.plan,
         "region": upstream.region,
         "created": upstream.created,

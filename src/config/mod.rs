@@ -249,6 +249,30 @@ pub struct UpstreamTls {
     pub ca: Option<PathBuf>,
 }
 
+/// `http2` of an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http2 {
+    /// Over TLS, if the service chooses it (ALPN); never without TLS.
+    #[default]
+    Auto,
+    /// Always, unasked.
+    PriorKnowledge,
+    /// Never.
+    Off,
+}
+
+impl Http2 {
+    /// As the file writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::PriorKnowledge => "prior-knowledge",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// `erase` of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EraseBy {
@@ -288,6 +312,8 @@ pub struct Upstream {
     pub erase: EraseBy,
     /// TLS towards it.
     pub tls: UpstreamTls,
+    /// Is HTTP/2 spoken to it?
+    pub http2: Http2,
     /// IBM's plan, region and date of creation, for `require`.
     pub plan: Option<String>,
     /// See `plan`.

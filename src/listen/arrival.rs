@@ -2,13 +2,15 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 
-use super::connection::{Serving, serve};
+use super::connection::{Serving, requests, serve, watched};
+use super::http2;
 use super::intercept::{CaError, Interceptor};
 use super::{proxy_header, redirected};
 use crate::config::{Listen, ListenMode};
-use crate::wire::{Stream, Watch};
+use crate::wire::{Link, Stream, Watch};
 
 /// What is spoken at one listener.
 #[derive(Debug)]
@@ -41,12 +43,24 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
     }
     match (serving.door.listen.mode, stream) {
         (ListenMode::Transparent, Stream::Tcp(socket)) => redirected::arrived(socket, serving).await,
-        (_, stream) => serve(stream, serving).await,
+        // A proxy is spoken to in HTTP/1.1.
+        (ListenMode::Forward, stream) => serve(stream, serving).await,
+        (ListenMode::Reverse | ListenMode::Transparent, stream) => speak(Link::new(stream), serving).await,
+    }
+}
+
+/// Serves the requests of a connection on which nothing was agreed, in the HTTP that it begins with.
+pub(super) async fn speak(link: Link<Stream>, serving: Serving) {
+    if serving.door.listen.http2 {
+        http2::sniff(link, serving).await;
+    } else {
+        let watch = Rc::clone(&serving.watch);
+        watched(&watch, requests(link, serving)).await;
     }
 }
 
 /// What `work` gives, or nothing once the connection is to end: before HTTP nobody waits for it.
-async fn unless_ended<T>(watch: &Watch, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_ended<T>(watch: &Watch, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());

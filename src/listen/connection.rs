@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::{Method, Version};
 
 use super::arrival::Door;
+use super::books::Books;
 use super::forward;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
@@ -33,6 +34,7 @@ pub(super) struct Serving {
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
+    pub(super) books: Books,
     /// Where it came in.
     pub(super) door: Arc<Door>,
 }
@@ -53,6 +55,12 @@ pub(super) async fn serve(socket: Stream, serving: Serving) {
     watched(&watch, requests(Link::new(socket), serving)).await;
 }
 
+/// Serves one request that is already on its way, and nothing behind it.
+pub(super) async fn serve_one(socket: Stream, serving: Serving) {
+    let watch = Rc::clone(&serving.watch);
+    watched(&watch, one_request(Link::new(socket), serving)).await;
+}
+
 /// Goes on with a connection until its watch ends it.
 pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
     let mut step = pin!(step);
@@ -67,24 +75,44 @@ pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
     .await;
 }
 
+/// Reads a head. What came instead of one has been answered, where it can be.
+async fn next_head(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) -> Result<(), Onward> {
+    let mut looked_at = 0;
+    let fault = match poll_fn(|cx| poll_head(link, head, serving, &mut looked_at, cx)).await {
+        Ok(()) => {
+            serving.watch.request();
+            return Ok(());
+        }
+        Err(NoHead::Closed | NoHead::Fault(Fault::Http2)) => return Err(Onward::Close),
+        Err(NoHead::Fault(fault)) => Some(fault),
+        Err(NoHead::TooLarge) => None,
+    };
+    serving.watch.request();
+    let answer = proxy::refuse_head(&serving.gate, fault);
+    let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
+    write(link, serving, &answer, hop).await;
+    Err(Onward::CloseSending)
+}
+
+async fn one_request(mut link: Link<Stream>, serving: Serving) {
+    let mut head = Head::default();
+    // It is no idle connection, which a stop would end at once.
+    serving.watch.head_began();
+    if next_head(&mut link, &mut head, &serving).await.is_ok() {
+        request(&mut link, &head, &serving).await;
+    }
+}
+
 /// Handles requests, one after the other.
 pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
     let mut head = Head::default();
     serving.watch.fresh();
     let sending = loop {
-        let mut looked_at = 0;
-        match poll_fn(|cx| poll_head(&mut link, &mut head, &serving, &mut looked_at, cx)).await {
+        match next_head(&mut link, &mut head, &serving).await {
             Ok(()) => {}
-            Err(NoHead::Closed) | Err(NoHead::Fault(Fault::Http2)) => return,
-            Err(fault) => {
-                serving.watch.request();
-                let fault = if let NoHead::Fault(fault) = fault { Some(fault) } else { None };
-                let answer = proxy::refuse_head(&serving.gate, fault);
-                let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
-                return finish(link, &answer, hop, &serving).await;
-            }
+            Err(Onward::CloseSending) => break true,
+            Err(Onward::Close | Onward::Keep) => return,
         }
-        serving.watch.request();
         if forward::is_asked(&head, &serving) {
             return Box::pin(forward::connect(link, &head, serving)).await;
         }

@@ -4,9 +4,11 @@
 mod accept;
 mod addresses;
 mod arrival;
+mod books;
 mod connection;
 mod forward;
 mod hello;
+mod http2;
 mod intercept;
 mod original;
 mod proxy_header;

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
-use super::connection::{Serving, requests, watched};
+use super::arrival::{speak, unless_ended};
+use super::connection::{Serving, watched};
 use super::hello::{self, HANDSHAKE, Hello};
 use super::tunnel::{self, NO_AUTHORITY, NO_UPSTREAM};
 use super::{addresses, original};
@@ -36,14 +37,11 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
     let watch = Rc::clone(&serving.watch);
     // A client that waits for its service to speak first waits for nothing: this clock ends it.
     watch.head_began();
-    watched(&watch, async move {
-        match hello::first_byte(&mut link).await {
-            None => {}
-            Some(HANDSHAKE) => Box::pin(over_tls(link, from, serving)).await,
-            Some(_) => requests(link, serving).await,
-        }
-    })
-    .await;
+    match unless_ended(&watch, hello::first_byte(&mut link)).await.flatten() {
+        None => {}
+        Some(HANDSHAKE) => watched(&watch, Box::pin(over_tls(link, from, serving))).await,
+        Some(_) => speak(link, serving).await,
+    }
 }
 
 async fn over_tls(mut link: Link<Stream>, from: Option<SocketAddr>, serving: Serving) {

@@ -1,8 +1,6 @@
 //! A worker is a thread: one current-thread runtime, its own upstream connections, its own counters. A request never
 //! leaves it, so nothing on its way needs a lock that another worker could hold.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +13,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::arrival::{Door, arrive};
+use super::books::{Books, Entered};
 use super::connection::Serving;
 use super::socket::Socket;
 use crate::erasure::Eraser;
@@ -66,17 +65,15 @@ pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> i
     })
 }
 
-/// A connection in the worker's books: it leaves them however its task ends.
+/// A connection that counts, until its task ends, however it does.
 struct Open {
-    number: u64,
-    connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
     counters: Arc<WorkerCounters>,
+    _entered: Entered,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.connections.borrow_mut().remove(&self.number);
         self.counters.connection_closed();
     }
 }
@@ -84,19 +81,16 @@ impl Drop for Open {
 struct Worker {
     gate: Rc<Gate>,
     eraser: Eraser,
-    now: Rc<Cell<Instant>>,
-    connections: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
-    next: u64,
+    books: Books,
 }
 
 impl Worker {
     fn new(making: Making) -> Self {
         let gate = Gate::new(making.shared, making.counters);
-        let now = Rc::new(Cell::new(Instant::now()));
-        Self { gate, eraser: making.eraser, now, connections: Rc::default(), next: 0 }
+        Self { gate, eraser: making.eraser, books: Books::new() }
     }
 
-    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    async fn run(self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -112,26 +106,21 @@ impl Worker {
     }
 
     fn look(&self) {
-        self.now.set(Instant::now());
+        self.books.set_now(Instant::now());
         self.gate.tick();
-        for connection in self.connections.borrow().values() {
-            connection.look(self.gate.limits());
-        }
+        self.books.each(|connection| connection.look(self.gate.limits()));
     }
 
-    fn serve(&mut self, handed: Handed) {
+    fn serve(&self, handed: Handed) {
         let Handed { socket, peer, door, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(stream) = socket.into_stream() else { return };
-        let watch = Watch::new(&self.now);
-        let number = self.next;
-        self.next += 1;
-        self.connections.borrow_mut().insert(number, Rc::clone(&watch));
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer, door };
-        let connections = Rc::clone(&self.connections);
+        let (watch, entered) = self.books.enter();
+        let books = self.books.clone();
+        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer, books, door };
         let counters = Arc::clone(self.gate.counters());
         counters.connection_opened();
-        let open = Open { number, connections, counters, _permit: permit };
+        let open = Open { counters, _entered: entered, _permit: permit };
         spawn_local(async move {
             arrive(stream, serving).await;
             drop(open);
@@ -140,11 +129,9 @@ impl Worker {
 
     /// No new requests; what is on its way is finished. The hard end is the caller's: it drops what is left.
     async fn drain(self, until: Instant) {
-        for connection in self.connections.borrow().values() {
-            connection.drain();
-        }
+        self.books.each(Watch::drain);
         let mut look = interval(DRAIN_LOOK);
-        while Instant::now() < until && !(self.connections.borrow().is_empty() && self.gate.in_flight() == 0) {
+        while Instant::now() < until && !(self.books.is_empty() && self.gate.in_flight() == 0) {
             look.tick().await;
             self.look();
         }

@@ -5,12 +5,12 @@ use std::io::Write as _;
 
 use http::header::HeaderName;
 
-use super::framing::{BodyLength, Kinds, decimal};
+use super::framing::{BodyLength, Kinds};
 use super::gather::{Gathered, nominations};
 use super::names::{Governed, Kind, Role, kind};
 use super::trace::{self, RequestId};
 use crate::domain::decide::{LabelLine, OptOutLine};
-use crate::domain::http1::{Line, Lines};
+use crate::domain::http1::{Line, Lines, decimal};
 use crate::wire::Peer;
 
 /// `Via` of everything that the gate passes on.

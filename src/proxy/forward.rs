@@ -17,7 +17,7 @@ use super::tunnel::Tunnel;
 use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind};
-use crate::upstream::{ConnectError, NoPlace};
+use crate::upstream::{ConnectError, NoPlace, Wanted};
 use crate::wire::{Body, Outgoing};
 
 /// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
@@ -37,6 +37,7 @@ pub(super) async fn forward(
     request_id: &RequestId,
 ) -> Result<Onward, Failed> {
     let pool = gate.pool(beginning.destination.index);
+    let wanted = if beginning.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
     let mut exchange = Exchange::new(gate, beginning);
     exchange.place = pool.free_place();
     if exchange.place.is_none() {
@@ -45,11 +46,11 @@ pub(super) async fn forward(
             Err(error) => return Err(crowded(error, exchange)),
         }
     }
-    let mut idle = pool.idle(gate.now());
+    let mut idle = pool.idle(wanted, gate.now());
     loop {
         let taken = match idle.take() {
             Some(taken) => taken,
-            None => match Box::pin(pool.connect()).await {
+            None => match Box::pin(pool.connect(wanted)).await {
                 Ok(taken) => taken,
                 Err(error) => return Err(unreachable(&error, exchange)),
             },
@@ -185,13 +186,20 @@ fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
         ConnectError::Tls(_) => (FailureKind::Tls, Code::UpstreamUnreachable),
         ConnectError::Resolve => (FailureKind::Resolve, Code::UpstreamUnreachable),
         ConnectError::Refused | ConnectError::System(_) => (FailureKind::Connect, Code::UpstreamUnreachable),
+        ConnectError::NotHttp2 | ConnectError::NoWebSocket => (FailureKind::Protocol, Code::UpstreamUnreachable),
+    };
+    let refusal = match error {
+        ConnectError::NoWebSocket => {
+            Refusal::new(code, "The service behind the gate speaks HTTP/2 only, and takes no WebSocket over it")
+        }
+        _ => code.into(),
     };
     let close = !exchange.inbound.has_come();
     let entry = exchange.give_up();
     if let Some(entry) = &entry {
         count(entry, Some(kind));
     }
-    Failed { refusal: code.into(), entry, close }
+    Failed { refusal, entry, close }
 }
 
 fn count(entry: &Entry, failure: Option<FailureKind>) {

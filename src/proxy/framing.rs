@@ -7,7 +7,7 @@ use http::{Method, Version};
 use smallvec::SmallVec;
 
 use super::names::{Kind, kind};
-use crate::domain::http1::{AnswerHead, Fault, Head, Lines};
+use crate::domain::http1::{Fault, Head, Lines, decimal};
 use crate::domain::refusal::{Code, Refusal};
 use crate::wire::Body;
 
@@ -139,36 +139,6 @@ fn body_length(head: &Head, kinds: &Kinds) -> Result<BodyLength, Refusal> {
     }
 }
 
-/// The body behind an answer's head (RFC 9112 §6.3). `None` where it is not framed in the one way that all read alike.
-pub(super) fn answer_body(head: &AnswerHead, method: &Method) -> Option<Body> {
-    let mut codings = head.lines.all("transfer-encoding");
-    let mut lengths = head.lines.all("content-length");
-    let coding = codings.next();
-    if coding.is_some_and(|coding| !is_just_chunked(coding)) || codings.next().is_some() {
-        return None;
-    }
-    let length = match lengths.next() {
-        None => None,
-        Some(first) => Some(decimal(first).filter(|_| lengths.all(|other| other == first))?),
-    };
-    if *method == Method::HEAD || matches!(head.status, 204 | 304) {
-        return Some(Body::Ended);
-    }
-    match (coding, length) {
-        (Some(_), _) if head.version == Version::HTTP_10 => None,
-        // Where both are there the coding frames the body, and the length is wrong.
-        (Some(_), _) => Some(Body::chunked()),
-        (None, Some(length)) => Some(Body::Length(length)),
-        (None, None) => Some(Body::ToEnd),
-    }
-}
-
 fn is_just_chunked(value: &[u8]) -> bool {
     value.eq_ignore_ascii_case(b"chunked")
-}
-
-/// A number in decimal digits and nothing else.
-pub(super) fn decimal(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::apply;
 use super::caller::{Caller, READ_AHEAD};
-use super::framing;
 use super::gather::has_token;
 use crate::domain::http1::AnswerHead;
 use crate::telemetry::EndReason;
@@ -82,7 +81,7 @@ impl Service {
                 101 => return Poll::Ready(Err(Broken::Switched)),
                 100..200 => {}
                 _ => {
-                    self.body = framing::answer_body(&self.head, method).ok_or(Broken::Unsound)?;
+                    self.body = Body::of_answer(&self.head, method).ok_or(Broken::Unsound)?;
                     let closes = self.head.lines.all("connection").any(|value| has_token(value, "close"));
                     self.reusable =
                         self.head.version == Version::HTTP_11 && !closes && !matches!(self.body, Body::ToEnd);

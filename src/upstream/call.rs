@@ -18,6 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{ConnectError, Connector};
+use super::http2;
+use crate::config::Http2;
 
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -95,6 +97,9 @@ impl CallError {
 /// Sends `request` on a new connection and reads its answer. Of the URI only path and query count; `Host` and the
 /// framing are written here, anything that the caller put there is replaced. Dropping the future closes the connection.
 pub async fn call(connector: &Connector, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, CallError> {
+    if connector.http2() == Http2::PriorKnowledge {
+        return http2::exchange(connector, request, bounds).await;
+    }
     let stream = connector.connect().await.map_err(CallError::Connect)?;
     let deadline = Instant::now() + bounds.within;
     let (mut sender, connection) = http1::Builder::new()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -17,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::addresses::{Addresses, first_of};
 use super::tls::{self, RootsError, TlsFault};
-use crate::config::{BaseUrl, Upstream, UpstreamTls};
+use crate::config::{BaseUrl, Http2, Upstream, UpstreamTls};
 use crate::wire::Stream;
 
 /// A connection that is silent for this long is asked whether it still lives. Below the 350 s after which cloud
@@ -37,6 +38,9 @@ pub enum Stage {
     /// In the TLS handshake.
     #[error("TLS handshake")]
     Tls,
+    /// Waiting for the settings of HTTP/2.
+    #[error("beginning of HTTP/2")]
+    Http2,
 }
 
 /// No connection. Nothing of any request has been sent.
@@ -57,6 +61,12 @@ pub enum ConnectError {
     /// The socket is open, the handshake failed.
     #[error("TLS: {0}")]
     Tls(TlsFault),
+    /// What the service says is not the beginning of HTTP/2.
+    #[error("service does not speak HTTP/2")]
+    NotHttp2,
+    /// The service speaks nothing but HTTP/2, and takes no WebSocket in it.
+    #[error("service takes no WebSocket over HTTP/2")]
+    NoWebSocket,
 }
 
 impl ConnectError {
@@ -81,11 +91,45 @@ struct To {
     authority: HeaderValue,
     within: Duration,
     tls: Option<Tls>,
+    http2: Http2,
+}
+
+/// What a connection may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// HTTP/1.1 and nothing else.
+    Http1,
+    /// Whichever of the two the service chooses.
+    Either,
+    /// HTTP/2 and nothing else.
+    Http2,
 }
 
 struct Tls {
     name: ServerName<'static>,
     connector: TlsConnector,
+    either: TlsConnector,
+    http2: TlsConnector,
+}
+
+impl Tls {
+    fn new(name: ServerName<'static>, config: &Arc<ClientConfig>) -> Self {
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = ClientConfig::clone(config);
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        let (either, http2) = (offering(&[b"h2", b"http/1.1"]), offering(&[b"h2"]));
+        Self { name, connector: TlsConnector::from(Arc::clone(config)), either, http2 }
+    }
+
+    const fn offering(&self, offer: Offer) -> &TlsConnector {
+        match offer {
+            Offer::Http1 => &self.connector,
+            Offer::Either => &self.either,
+            Offer::Http2 => &self.http2,
+        }
+    }
 }
 
 impl std::fmt::Debug for Tls {
@@ -97,24 +141,24 @@ impl std::fmt::Debug for Tls {
 impl Connector {
     /// A connector to an upstream. Reads `tls.ca`, or the system's roots if the URL is https and there is none.
     pub fn new(upstream: &Upstream, connect_timeout: Duration) -> Result<Self, RootsError> {
-        Self::to(&upstream.url, &upstream.tls, connect_timeout)
+        Self::speaking(upstream.http2, &upstream.url, &upstream.tls, connect_timeout)
     }
 
     /// A connector to a bare URL (its path is the caller's business).
     pub fn to(url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
+        Self::speaking(Http2::Off, url, tls, connect_timeout)
+    }
+
+    fn speaking(http2: Http2, url: &BaseUrl, tls: &UpstreamTls, connect_timeout: Duration) -> Result<Self, RootsError> {
         let bad_name = |_| RootsError::BadName { host: url.host.clone() };
-        let tls = if url.tls {
-            let connector = TlsConnector::from(tls::client_config(tls)?);
-            Some(Tls { name: tls::server_name(&url.host)?, connector })
-        } else {
-            None
-        };
+        let tls = if url.tls { Some(Tls::new(tls::server_name(&url.host)?, &tls::client_config(tls)?)) } else { None };
         Ok(Self {
             to: Arc::new(To {
                 addresses: Addresses::new(&url.host, url.port),
                 authority: HeaderValue::from_str(&url.authority).map_err(bad_name)?,
                 within: connect_timeout,
                 tls,
+                http2,
             }),
         })
     }
@@ -131,15 +175,41 @@ impl Connector {
         self.to.addresses.resting()
     }
 
-    /// A new connection, ready for the first byte of a request; within `connect_timeout`, all stages together.
+    /// Is HTTP/2 spoken to the service?
+    #[must_use]
+    pub fn http2(&self) -> Http2 {
+        self.to.http2
+    }
+
+    /// Does it speak TLS?
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.to.tls.is_some()
+    }
+
+    /// How long a connection may take.
+    pub(super) fn within(&self) -> Duration {
+        self.to.within
+    }
+
+    /// A new connection, ready for the first byte of a request of HTTP/1.1; within `connect_timeout`, all stages together.
     pub async fn connect(&self) -> Result<Stream, ConnectError> {
+        Ok(self.offering(Offer::Http1).await?.0)
+    }
+
+    /// A new connection, and whether HTTP/2 was chosen for it.
+    pub(super) async fn offering(&self, offer: Offer) -> Result<(Stream, bool), ConnectError> {
         let deadline = Instant::now() + self.to.within;
         let socket = self.to.socket(deadline).await?;
         let Some(tls) = &self.to.tls else {
-            return Ok(Stream::Tcp(socket));
+            return Ok((Stream::Tcp(socket), offer == Offer::Http2));
         };
-        match timeout_at(deadline, tls.connector.connect(tls.name.clone(), Stream::Tcp(socket))).await {
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
+        let connecting = tls.offering(offer).connect(tls.name.clone(), Stream::Tcp(socket));
+        match timeout_at(deadline, connecting).await {
+            Ok(Ok(stream)) => {
+                let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                Ok((Stream::Tls(Box::new(stream.into())), chosen || offer == Offer::Http2))
+            }
             Ok(Err(error)) => Err(ConnectError::Tls(TlsFault::of(&error))),
             Err(_) => Err(ConnectError::Timeout(Stage::Tls)),
         }

@@ -8,12 +8,14 @@ use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
+use super::http2::{Connections, Wanted};
 use super::places::Places;
 use super::turn::{self, Look};
 use super::{ConnectError, Connector, NoPlace, Place};
@@ -40,8 +42,8 @@ struct Idle {
 /// Connections to one upstream.
 #[derive(Debug)]
 pub struct Pool {
-    connector: Connector,
     idle: RefCell<Vec<Idle>>,
+    http2: Rc<Connections>,
     places: Places,
     idle_max: Duration,
     age_max: Duration,
@@ -63,8 +65,8 @@ impl Pool {
     #[must_use]
     pub fn new(connector: Connector, limits: &Limits, workers: usize) -> Self {
         Self {
-            connector,
             idle: RefCell::new(Vec::new()),
+            http2: Connections::new(connector),
             places: Places::new(limits.upstream_connections_max / workers.max(1), limits.connect_timeout),
             idle_max: limits.upstream_idle_timeout,
             age_max: limits.upstream_connection_age,
@@ -85,9 +87,12 @@ impl Pool {
         self.places.wait().await
     }
 
-    /// An idle connection, if one is alive. `now` saves a look at the clock.
+    /// A connection that is there already, if one is alive and has room. `now` saves a look at the clock.
     #[must_use]
-    pub fn idle(&self, now: Instant) -> Option<Taken> {
+    pub fn idle(&self, wanted: Wanted, now: Instant) -> Option<Taken> {
+        if let Some(link) = self.http2.stream(wanted) {
+            return Some(Taken { link, reused: false, opened: now });
+        }
         let mut idle = self.idle.borrow_mut();
         loop {
             // Rather one that was looked at since it came back than the very last.
@@ -107,16 +112,16 @@ impl Pool {
     ///
     /// # Errors
     /// [`ConnectError`] when it cannot be made in time.
-    pub async fn connect(&self) -> Result<Taken, ConnectError> {
-        let link = Link::new(self.connector.connect().await?);
+    pub async fn connect(&self, wanted: Wanted) -> Result<Taken, ConnectError> {
+        let link = self.http2.connect(wanted).await?;
         Ok(Taken { link, reused: false, opened: Instant::now() })
     }
 
     /// Gives a connection back after an exchange that ended on both sides. `kept` is for how long the service says that it
     /// keeps it.
     pub fn put_back(&self, mut link: Link<Stream>, opened: Instant, kept: Option<Duration>, now: Instant) {
-        // What a service sends unasked is no answer to the next request.
-        if !link.input.is_empty() || !link.is_flushed() {
+        // A stream carries one exchange, and what a service sends unasked is no answer to the next request.
+        if matches!(link.stream(), Stream::Memory(_)) || !link.input.is_empty() || !link.is_flushed() {
             return;
         }
         let idle_max = kept.map_or(self.idle_max, |kept| self.idle_max.min(kept.saturating_sub(AHEAD_OF_SERVICE)));
@@ -135,11 +140,12 @@ impl Pool {
     /// How many of the service's addresses have lately taken no connection.
     #[must_use]
     pub fn resting(&self) -> usize {
-        self.connector.resting()
+        self.http2.resting()
     }
 
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
+        self.http2.prune(now, self.idle_max, self.age_max);
         self.idle
             .borrow_mut()
             .retain_mut(|idle| now.saturating_duration_since(idle.since) <= idle.idle_max && is_quiet(&mut idle.link));

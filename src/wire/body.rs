@@ -1,7 +1,9 @@
 //! Where a body is in the bytes that come, and where it ends (RFC 9112 §6.3).
 
+use http::{Method, Version};
+
 use super::Buffer;
-use crate::domain::http1::{Chunks, Lines, Malformed, Next};
+use crate::domain::http1::{AnswerHead, Chunks, Lines, Malformed, Next, decimal};
 
 /// How a body is framed, and how far it has come.
 #[derive(Debug)]
@@ -31,6 +33,31 @@ pub enum Piece {
 pub type Outcome = Result<Piece, Malformed>;
 
 impl Body {
+    /// The body behind an answer's head (RFC 9112 §6.3). `None` where it is not framed in the one way that all read alike.
+    #[must_use]
+    pub fn of_answer(head: &AnswerHead, method: &Method) -> Option<Self> {
+        let mut codings = head.lines.all("transfer-encoding");
+        let mut lengths = head.lines.all("content-length");
+        let coding = codings.next();
+        if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) || codings.next().is_some() {
+            return None;
+        }
+        let length = match lengths.next() {
+            None => None,
+            Some(first) => Some(decimal(first).filter(|_| lengths.all(|other| other == first))?),
+        };
+        if *method == Method::HEAD || matches!(head.status, 204 | 304) {
+            return Some(Self::Ended);
+        }
+        match (coding, length) {
+            (Some(_), _) if head.version == Version::HTTP_10 => None,
+            // Where both are there the coding frames the body, and the length is wrong.
+            (Some(_), _) => Some(Self::chunked()),
+            (None, Some(length)) => Some(Self::Length(length)),
+            (None, None) => Some(Self::ToEnd),
+        }
+    }
+
     /// A chunked body that has not begun.
     #[must_use]
     pub fn chunked() -> Self {

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -127,6 +127,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         self.output.extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
+    }
+
+    /// Is nobody there any more who would read what is written? Known of a pipe only.
+    pub fn is_unheard(&mut self) -> bool {
+        let written = Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(Waker::noop()), &[]);
+        matches!(written, Poll::Ready(Err(_)))
     }
 
     /// Says that nothing more will be written.

@@ -5,6 +5,7 @@
 
 mod body;
 mod buffer;
+pub mod http2;
 mod inherited;
 mod link;
 mod opened;

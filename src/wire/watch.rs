@@ -84,9 +84,11 @@ impl Watch {
         self.moved();
     }
 
-    /// A first request is waited for.
+    /// A first request is waited for, unless it has begun.
     pub fn fresh(&self) {
-        self.enter(Phase::Fresh);
+        if self.phase.get() != Phase::Head {
+            self.enter(Phase::Fresh);
+        }
     }
 
     /// Nothing is going on.
@@ -237,7 +239,8 @@ impl Watch {
         }
     }
 
-    fn wake(&self) {
+    /// Lets the connection's task look again.
+    pub fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }

@@ -81,6 +81,7 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         passes_to: Vec::new(),
         erase: EraseBy::default(),
         tls: UpstreamTls::default(),
+        http2: forgetgate::config::Http2::default(),
         plan: None,
         region: None,
         created: None,

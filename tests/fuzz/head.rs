@@ -106,5 +106,16 @@ fn unchunk(bytes: &[u8], step: usize) -> Unchunked {
 }
 
 fn chunks(bytes: &[u8], step: usize) {
-    assert!(unchunk(bytes, bytes.len().max(1)) == unchunk(bytes, step), "pieces are read differently");
+    let whole = unchunk(bytes, bytes.len().max(1));
+    assert!(whole == unchunk(bytes, step), "pieces are read differently");
+    let Some((data, true, _)) = whole else { return };
+    let mut written = Vec::new();
+    for piece in data.chunks(step) {
+        written.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        written.extend_from_slice(piece);
+        written.extend_from_slice(b"\r\n");
+    }
+    written.extend_from_slice(b"0\r\n\r\n");
+    let bytes = written.len();
+    assert!(unchunk(&written, 1) == Some((data, true, bytes)), "what was written is read as something else");
 }

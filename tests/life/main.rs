@@ -9,6 +9,7 @@
 mod activation;
 mod canary;
 mod durable;
+mod floods;
 mod kill;
 mod limits;
 mod memory;

@@ -123,19 +123,19 @@ fn figure(gate: &Gate, name: &str) -> u64 {
 }
 
 /// What the gate takes when it has nothing to do, and the most that it took while something was done.
-struct Watched<'a> {
+pub(crate) struct Watched<'a> {
     gate: &'a Gate,
     idle: u64,
 }
 
 impl<'a> Watched<'a> {
-    fn begin(gate: &'a Gate) -> Self {
+    pub(crate) fn begin(gate: &'a Gate) -> Self {
         // The peak is counted anew from here.
         fs::write(format!("/proc/{}/clear_refs", gate.id()), "5").unwrap();
         Self { gate, idle: figure(gate, "VmRSS:") }
     }
 
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         let peak = figure(self.gate, "VmHWM:").saturating_sub(self.idle);
         assert!(peak <= BOUND, "the gate took {peak} bytes more than when it was idle");
     }

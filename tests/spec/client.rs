@@ -187,6 +187,14 @@ impl Client {
         std::mem::take(&mut self.read).len()
     }
 
+    /// Reads on, and moves all that has come and was not used. `false` when the connection has ended.
+    #[track_caller]
+    pub(crate) fn read_into(&mut self, taken: &mut Vec<u8>) -> bool {
+        let more = self.more();
+        taken.append(&mut self.read);
+        more
+    }
+
     /// Waits until the gate has closed the connection, and gives what came before.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Where one request ends and the next begins: nobody behind the gate may see it otherwise (P9, RFC 9112 §6).
 
 use crate::client::{Client, request};
-use crate::world::{LABEL, MESSAGE, PLAIN, World};
+use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
 /// A labelled request with these lines before its body.
 fn framed(lines: &[&str], body: &str) -> String {
@@ -90,7 +90,7 @@ fn p9_what_is_no_http_is_answered_400_and_goes_nowhere() {
 /// Prior knowledge of HTTP/2 on a listener that does not speak it: nothing would be an answer that such a client reads.
 #[test]
 fn p9_the_preface_of_http_2_ends_the_connection() {
-    let world = World::start();
+    let world = World::of(Plan { listen: "http2 = false".to_owned(), ..Plan::default() });
     let mut client = world.client();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     assert_eq!(client.rest(), b"");

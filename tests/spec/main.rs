@@ -26,6 +26,7 @@ mod faults;
 mod forward;
 mod forward_tls;
 mod framing;
+mod http2;
 mod in_query;
 mod invisible;
 mod labels;

@@ -5,22 +5,22 @@ use crate::client::request;
 use crate::world::{LABEL, MESSAGE, World};
 
 /// What the service may see.
-enum Outcome {
+pub(crate) enum Outcome {
     /// A refusal, and nothing at all at the service.
     Refused(&'static str),
     /// Alice's label and the opt-out, each exactly once, and no spelling of either besides.
     Clean,
 }
 
-struct Row {
-    case: &'static str,
-    lines: &'static [&'static str],
-    outcome: Outcome,
+pub(crate) struct Row {
+    pub(crate) case: &'static str,
+    pub(crate) lines: &'static [&'static str],
+    pub(crate) outcome: Outcome,
 }
 
 const EVIL: &str = "X-Watson-Metadata: customer_id=mallory";
 
-const ROWS: [Row; 16] = [
+pub(crate) const ROWS: [Row; 16] = [
     Row { case: "missing label", lines: &[], outcome: Outcome::Refused("label_missing") },
     Row {
         case: "malformed label",

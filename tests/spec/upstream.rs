@@ -273,6 +273,13 @@ impl Connection {
         Some(length)
     }
 
+    /// Reads on, and moves all that has come and was not used; `None` when the connection has ended.
+    pub(crate) fn take_into(&mut self, taken: &mut Vec<u8>) -> Option<()> {
+        self.more()?;
+        taken.append(&mut self.read);
+        Some(())
+    }
+
     /// Are these the last bytes that came?
     pub(crate) fn bytes_end_with(&self, end: &[u8]) -> bool {
         self.read.ends_with(end)

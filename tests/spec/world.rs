@@ -154,7 +154,7 @@ impl World {
     }
 }
 
-fn text(plan: &Plan, address: SocketAddr) -> String {
+pub(crate) fn text(plan: &Plan, address: SocketAddr) -> String {
     let Plan { profile, policy, limits, listen, upstream, base, scheme, route, engine } = plan;
     let authority = if *scheme == "https" { format!("localhost:{}", address.port()) } else { address.to_string() };
     format!(

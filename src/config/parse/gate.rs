@@ -28,20 +28,9 @@ fn listener(table: &Table<'_>, outside: &Outside<'_>) -> Option<Listen> {
     table.not_yet("tls", "leave it out: callers reach the gate over loopback or a private network");
     let proxy_protocol = table.get("proxy_protocol").and_then(|value| proxies::believed(&value));
     let socket_mode = sockets::mode(table, address.as_ref());
-    off_for_now(table, "http2", &["off"]);
+    let http2 = table.get("http2").and_then(|value| value.flag()).unwrap_or(true);
     table.close();
-    address.map(|address| Listen { address, mode, socket_mode, proxy_protocol, http2: false, interception })
-}
-
-/// A switch of a later version: off is what this one does.
-pub(super) fn off_for_now(table: &Table<'_>, key: &'static str, words_for_off: &[&str]) {
-    let Some(value) = table.get(key) else { return };
-    if value.is_text() && !words_for_off.is_empty() {
-        let words: Vec<_> = words_for_off.iter().map(|word| (*word, ())).collect();
-        value.choice(&words, &["auto", "prior-knowledge"]);
-    } else if value.flag() == Some(true) {
-        value.fault("true is not yet supported", "false, or leave it out");
-    }
+    address.map(|address| Listen { address, mode, socket_mode, proxy_protocol, http2, interception })
 }
 
 /// `None` is "auto".

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, Credentials, EraseBy, Route, Upstream, UpstreamTls};
+use super::super::{BaseUrl, Credentials, EraseBy, Http2, Route, Upstream, UpstreamTls};
 use super::credentials::{credentials, url};
-use super::gate::off_for_now;
 use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
@@ -31,6 +30,7 @@ pub(super) struct Draft<'a> {
     flags: Flags,
     version: Option<String>,
     tls: UpstreamTls,
+    http2: Http2,
     pub(super) instance: Instance,
 }
 
@@ -88,6 +88,7 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         flags,
         version: table.get("version").and_then(|value| word(&value)).map(String::from),
         tls: tls(&table, outside),
+        http2: http2(&table),
         instance: instance(&table),
         policy_table,
         table,
@@ -144,6 +145,7 @@ impl Draft<'_> {
             passes_to: self.passes_to.into_iter().map(|(_, name)| name).collect(),
             erase: EraseBy::Label,
             tls: self.tls,
+            http2: self.http2,
             plan,
             region,
             created: created.map(|date| date.to_string()),
@@ -212,7 +214,11 @@ fn later(table: &Table<'_>) {
         value.choice(&[("label", ())], &["ticket"]);
     }
     table.not_yet("ticket", "leave it out: erase = \"label\"");
-    off_for_now(table, "http2", &["off"]);
+}
+
+fn http2(table: &Table<'_>) -> Http2 {
+    let words = [("auto", Http2::Auto), ("prior-knowledge", Http2::PriorKnowledge), ("off", Http2::Off)];
+    table.get("http2").and_then(|value| value.choice(&words, &[])).unwrap_or_default()
 }
 
 fn instance(table: &Table<'_>) -> Instance {

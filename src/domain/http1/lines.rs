@@ -4,6 +4,13 @@ use std::fmt;
 
 use super::LINES_MAX;
 
+/// A number in decimal digits and nothing else, as `Content-Length` has it.
+#[must_use]
+pub fn decimal(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// Header lines in the order in which they came. Its memory is used again for the next head.
 #[derive(Clone, Default)]
 pub struct Lines {

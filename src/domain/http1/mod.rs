@@ -12,7 +12,7 @@ mod tests;
 
 pub use self::chunks::{Chunks, Malformed, Next};
 pub use self::head::{AnswerHead, Fault, Head};
-pub use self::lines::{Line, Lines};
+pub use self::lines::{Line, Lines, decimal};
 
 /// Header lines that a head may have; the operator's own bound may be lower.
 pub const LINES_MAX: usize = 256;

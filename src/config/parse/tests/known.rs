@@ -82,9 +82,8 @@ const LISTENER: &[(&str, Fate)] = &[
     ("proxy_protocol = false", AsToday),
     ("proxy_protocol = true", Used),
     ("proxy_protocol = { from = [\"10.0.0.0/8\"] }", Used),
-    ("http2 = false", AsToday),
-    ("http2 = \"off\"", AsToday),
-    ("http2 = true", NotYet),
+    ("http2 = false", Used),
+    ("http2 = true", AsToday),
 ];
 
 /// Keys of `[[upstream]]`.
@@ -108,10 +107,9 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("erase = \"label\"", AsToday),
     ("erase = \"ticket\"", NotYet),
     ("ticket = { to = \"gdprcreq@us.ibm.com\" }", NotYet),
-    ("http2 = \"auto\"", NotYet),
-    ("http2 = \"prior-knowledge\"", NotYet),
-    ("http2 = \"off\"", AsToday),
-    ("http2 = false", AsToday),
+    ("http2 = \"auto\"", AsToday),
+    ("http2 = \"prior-knowledge\"", Used),
+    ("http2 = \"off\"", Used),
     ("plan = \"premium\"", Used),
     ("region = \"us-east\"", Used),
     ("created = \"2019-05-02\"", Used),

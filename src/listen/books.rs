@@ -1,0 +1,56 @@
+//! A worker's books: every connection, and every stream of one that carries many, with what is known of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use crate::wire::Watch;
+
+/// Who has a clock on this worker. Clones are the same books.
+#[derive(Clone, Debug)]
+pub(super) struct Books {
+    now: Rc<Cell<Instant>>,
+    watches: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
+    next: Rc<Cell<u64>>,
+}
+
+/// An entry: it leaves the books when this is dropped.
+#[derive(Debug)]
+pub(super) struct Entered {
+    number: u64,
+    watches: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.watches.borrow_mut().remove(&self.number);
+    }
+}
+
+impl Books {
+    pub(super) fn new() -> Self {
+        Self { now: Rc::new(Cell::new(Instant::now())), watches: Rc::default(), next: Rc::default() }
+    }
+
+    /// One more.
+    pub(super) fn enter(&self) -> (Rc<Watch>, Entered) {
+        let watch = Watch::new(&self.now);
+        let number = self.next.replace(self.next.get() + 1);
+        self.watches.borrow_mut().insert(number, Rc::clone(&watch));
+        (watch, Entered { number, watches: Rc::clone(&self.watches) })
+    }
+
+    pub(super) fn set_now(&self, now: Instant) {
+        self.now.set(now);
+    }
+
+    pub(super) fn each(&self, mut act: impl FnMut(&Watch)) {
+        self.watches.borrow().values().for_each(|watch| act(watch));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.watches.borrow().is_empty()
+    }
+}

@@ -1,0 +1,261 @@
+//! One exchange over a stream: the request comes out of a pipe as HTTP/1.1, and the answer goes back into it.
+//!
+//! A request that the service refused before it looked at it (RFC 9113 §8.7) is sent again over another connection, as
+//! long as all that was sent of it is still there. Nothing else is ever sent twice.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use h2::client::ResponseFuture;
+use h2::{Error, Reason};
+use http::Method;
+use tokio::io::DuplexStream;
+use tokio::task::spawn_local;
+use tokio::time::{Sleep, sleep};
+
+use super::connection::Slot;
+use super::head::{self, Outgoing};
+use super::kept::Kept;
+use super::{Connections, Wanted};
+use crate::domain::http1::Head;
+use crate::wire::http2::{Broken, Cut, FromFrames, IntoFrames, PIPE, Pipe};
+use crate::wire::{Body, Link, Stream};
+
+/// How often a request may be refused unread.
+const REFUSED_MAX: usize = 3;
+/// A request's head: the gate has written it, and knows its bounds.
+const HEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How often it is asked whether anybody still listens behind a tunnel whose one way has ended.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Begins an exchange; gives the end of the pipe that the exchange takes for its connection.
+pub(super) fn start(connections: &Rc<Connections>, slot: Slot) -> Link<Stream> {
+    let (near, far) = tokio::io::duplex(PIPE);
+    spawn_local(carry(Rc::clone(connections), slot, far));
+    Link::new(Stream::Memory(near))
+}
+
+async fn carry(connections: Rc<Connections>, mut slot: Slot, pipe: DuplexStream) {
+    let mut pipe = Link::new(pipe);
+    let mut head = Head::default();
+    if !poll_fn(|cx| poll_head(&mut pipe, &mut head, cx)).await {
+        return;
+    }
+    let (mut body, mut kept) = (None, Kept::default());
+    for _ in 0..REFUSED_MAX {
+        let Some(mut carried) = Carried::begin(&slot, &connections, &head, body.take(), kept) else { return };
+        match poll_fn(|cx| carried.poll(&mut pipe, cx)).await {
+            End::Refused if carried.kept.is_whole() => {}
+            End::Refused | End::Over => return,
+            End::Cancel => return carried.cancel(),
+        }
+        let wanted = if carried.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
+        (body, kept) = carried.leave();
+        slot.retire();
+        match connections.another_slot(wanted).await {
+            Some(another) => slot = another,
+            None => return,
+        }
+    }
+}
+
+/// `false` if there was none.
+fn poll_head(pipe: &mut Pipe, head: &mut Head, cx: &mut Context<'_>) -> Poll<bool> {
+    loop {
+        match ready!(pipe.poll_fill(cx, HEAD_BYTES_MAX)) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Poll::Ready(false),
+        }
+        match head.read(pipe.input.data()) {
+            Ok(true) => {
+                pipe.input.consume(head.bytes);
+                return Poll::Ready(true);
+            }
+            Ok(false) => {}
+            Err(_) => return Poll::Ready(false),
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// There is nothing more to be done, whether or not it went well: the pipe's end says it.
+    Over,
+    /// Nobody waits for the answer any more.
+    Cancel,
+    /// The service has not looked at the request.
+    Refused,
+}
+
+/// How the request goes on.
+enum Upload {
+    Body(IntoFrames),
+    /// Nothing goes before the tunnel is open.
+    Waiting(IntoFrames),
+    /// All of it was sent, or the service takes no more.
+    Done(Option<IntoFrames>),
+}
+
+struct Carried {
+    method: Method,
+    accept: Option<String>,
+    upload: Upload,
+    /// What was sent on another stream and goes first.
+    again: VecDeque<Bytes>,
+    kept: Kept,
+    answer: Option<ResponseFuture>,
+    download: Option<FromFrames>,
+    /// When it is next asked whether anybody listens.
+    look: Option<Pin<Box<Sleep>>>,
+}
+
+impl Carried {
+    /// Opens a stream. `None` if there is no such request; a connection that has died says so in its answer.
+    fn begin(slot: &Slot, connections: &Connections, head: &Head, body: Option<Body>, kept: Kept) -> Option<Self> {
+        let Outgoing { request, body: whole, accept } = head::request(head, &connections.connector)?;
+        let body = body.unwrap_or(whole);
+        let again = VecDeque::from(kept.pieces());
+        let bodiless = matches!(body, Body::Length(0)) && again.is_empty();
+        let mut carried = Self {
+            method: head.method.clone(),
+            accept,
+            upload: Upload::Done(None),
+            again,
+            kept,
+            answer: None,
+            download: None,
+            look: None,
+        };
+        // Where it cannot be sent, nothing was.
+        if let Ok((answer, frames)) = slot.sender().send_request(request, bodiless) {
+            let frames = IntoFrames::new(frames, body);
+            carried.answer = Some(answer);
+            carried.upload = match (&carried.accept, bodiless) {
+                (Some(_), _) => Upload::Waiting(frames),
+                (None, true) => Upload::Done(Some(frames)),
+                (None, false) => Upload::Body(frames),
+            };
+        }
+        Some(carried)
+    }
+
+    fn poll(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<End> {
+        if self.answer.is_none() && self.download.is_none() && self.kept.is_whole() {
+            return Poll::Ready(End::Refused);
+        }
+        if let Poll::Ready(end) = self.poll_upload(pipe, cx) {
+            return Poll::Ready(end);
+        }
+        if let Some(answer) = &mut self.answer {
+            match ready!(Pin::new(answer).poll(cx)) {
+                Ok(answer) => {
+                    self.kept.forget();
+                    self.answer = None;
+                    let accept = self.accept.as_deref();
+                    let Some(body) = head::answer(answer, &self.method, accept, pipe.output()) else {
+                        return Poll::Ready(End::Cancel);
+                    };
+                    self.answered(body);
+                    // The other way may begin.
+                    cx.waker().wake_by_ref();
+                }
+                Err(error) => return Poll::Ready(if is_unread(&error) { End::Refused } else { End::Over }),
+            }
+        }
+        self.poll_download(pipe, cx)
+    }
+
+    fn answered(&mut self, body: Option<FromFrames>) {
+        self.download = body;
+        self.upload = match std::mem::replace(&mut self.upload, Upload::Done(None)) {
+            Upload::Waiting(frames) => Upload::Body(frames),
+            upload => upload,
+        };
+    }
+
+    /// Ready when nobody is there any more for whom it could go on.
+    fn poll_upload(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<End> {
+        if let Upload::Body(frames) = &mut self.upload {
+            while let Some(piece) = self.again.front_mut() {
+                match ready!(frames.poll_again(piece, cx)) {
+                    Ok(sent) => piece.advance(sent),
+                    Err(_) => break,
+                }
+                if piece.is_empty() {
+                    self.again.pop_front();
+                }
+            }
+            let kept = &mut self.kept;
+            match ready!(frames.poll(pipe, cx, |piece| kept.keep(piece))) {
+                Err(Broken::Sender) => return Poll::Ready(End::Cancel),
+                // It may have answered all the same.
+                Ok(()) | Err(Broken::Reader) => {}
+            }
+            if let Upload::Body(frames) = std::mem::replace(&mut self.upload, Upload::Done(None)) {
+                self.upload = Upload::Done(Some(frames));
+            }
+        }
+        self.poll_unheard(pipe, cx)
+    }
+
+    /// Ready when the exchange has let go of the pipe.
+    fn poll_unheard(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<End> {
+        let tunnel = self.accept.is_some() && self.answer.is_none();
+        if !tunnel {
+            // Nothing comes there but its end.
+            return pipe.poll_fill(cx, PIPE).map(|_| End::Cancel);
+        }
+        loop {
+            if pipe.is_unheard() {
+                return Poll::Ready(End::Cancel);
+            }
+            let look = self.look.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+            ready!(look.as_mut().poll(cx));
+            self.look = None;
+        }
+    }
+
+    fn poll_download(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<End> {
+        let passed = match &mut self.download {
+            Some(body) => ready!(body.poll(pipe, cx)),
+            None => ready!(pipe.poll_flush(cx)).map_err(|_| Cut::Reader),
+        };
+        match passed {
+            // Nothing more of the request is wanted either, or the exchange goes on to its end with what it has.
+            Ok(()) if matches!(self.upload, Upload::Done(_)) || self.download.is_none() => Poll::Ready(End::Over),
+            Ok(()) => Poll::Pending,
+            Err(Cut::Reader | Cut::Malformed) => Poll::Ready(End::Cancel),
+            Err(Cut::Sender) => Poll::Ready(End::Over),
+        }
+    }
+
+    /// What is needed to begin again.
+    fn leave(self) -> (Option<Body>, Kept) {
+        let body = match self.upload {
+            Upload::Body(frames) | Upload::Waiting(frames) | Upload::Done(Some(frames)) => Some(frames.into_body()),
+            Upload::Done(None) => None,
+        };
+        (body, self.kept)
+    }
+
+    fn cancel(self) {
+        match self.upload {
+            Upload::Body(mut frames) | Upload::Waiting(mut frames) | Upload::Done(Some(mut frames)) => {
+                frames.reset(Reason::CANCEL);
+            }
+            Upload::Done(None) => {}
+        }
+    }
+}
+
+/// Has the service said that it did not look at the request? By refusing the stream, or by a goodbye that leaves it out.
+pub(super) fn is_unread(error: &Error) -> bool {
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    error.is_remote() && (refused || error.is_go_away())
+}

@@ -1,0 +1,38 @@
+//! HTTP/2 on either side of the gate, as far as both have it in common: a stream's body in its frames, and the same body
+//! as HTTP/1.1 in a pipe.
+//!
+//! Each stream is an HTTP/1.1 connection of its own in memory, so that there is one reading of a message, whatever it
+//! came in. Capacity is given back to the sender only for what the pipe has taken, and data is taken out of the pipe only
+//! where the reader has room for it: a stream costs a pipe and a frame or two, however fast or slow its ends are.
+
+mod from_frames;
+mod into_frames;
+mod lines;
+
+pub use self::from_frames::{Cut, FromFrames};
+pub use self::into_frames::{Broken, IntoFrames};
+pub use self::lines::{has_blank_ends, header_map, is_for_one_hop, write_lines};
+
+use std::time::Duration;
+
+/// One end of a stream's pipe.
+pub type Pipe = super::Link<tokio::io::DuplexStream>;
+
+/// What a pipe holds each way: a frame of the common size.
+pub const PIPE: usize = 16 * 1024;
+/// What is read ahead out of a pipe.
+pub const PIPE_AHEAD: usize = 16 * 1024;
+
+/// What a peer may send on one stream before some of it has been taken: one that stands still holds no more than this.
+pub const STREAM_WINDOW: u32 = 64 * 1024;
+/// The same for all streams of a connection. Many streams that stand still have to come together before the others feel it,
+/// and a connection never holds more.
+pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What of a stream's data may wait to be written to the socket.
+pub const SEND_BUFFER: usize = 16 * 1024;
+/// Streams that may be open on one connection.
+pub const STREAMS_MAX: u32 = 128;
+/// Messages against the protocol that a peer is forgiven, each of which costs it a stream, before the connection ends.
+pub const ERRORS_MAX: usize = 64;
+/// How long a stream that was reset is remembered, for frames that were on their way.
+pub const RESET_MEMORY: Duration = Duration::from_secs(1);

@@ -1,0 +1,14 @@
+//! HTTP/2 on either side of the gate: what holds over HTTP/1.1 holds here, in all four combinations.
+
+mod authority;
+mod caller;
+mod combinations;
+mod frames;
+mod limits;
+mod matrix;
+mod negotiated;
+mod raw;
+mod service;
+mod services;
+mod websocket;
+mod world;

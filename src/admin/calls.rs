@@ -118,11 +118,6 @@ pub(super) async fn confirm(state: &State, at: &Parameters, body: &Bytes) -> Res
     ))
 }
 
-pub(super) fn no_reload() -> Problem {
-    let detail = "this version reads its configuration only at start: restart the gate";
-    Problem::new(StatusCode::NOT_IMPLEMENTED, "reload_unsupported", detail)
-}
-
 fn decision(body: &[u8]) -> Result<DecisionBody, Problem> {
     if body.is_empty() { Ok(DecisionBody::default()) } else { parse(body, DecisionBody::FORM) }
 }

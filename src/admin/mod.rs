@@ -7,6 +7,7 @@ mod body;
 mod calls;
 mod guard;
 mod health;
+mod in_force;
 mod listener;
 mod metrics;
 mod openapi;
@@ -21,9 +22,9 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::health::{Awaited, Readiness};
+pub use self::in_force::{Applied, Ask, InForce, RefusedFile, Reloaded, Standing};
 pub use self::listener::Listener;
 pub use self::server::serve;
-use crate::config::Config;
 use crate::erasure::Eraser;
 use crate::store::Index;
 use crate::telemetry::Registry;
@@ -37,7 +38,7 @@ pub struct State {
     /// All counters.
     pub registry: Arc<Registry>,
     /// The configuration in force: shown without secrets, and asked for the token.
-    pub config: Arc<Config>,
+    pub config: Arc<InForce>,
     /// What is still missing.
     pub readiness: Readiness,
 }

@@ -74,7 +74,7 @@ fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     let (status, schema) = route.gives;
     let kind = if route.call == Call::Metrics { "application/openmetrics-text" } else { "application/json" };
-    if status < 300 && !matches!(route.call, Call::Receipt | Call::Reload) {
+    if status < 300 && route.call != Call::Receipt {
         responses.insert(status.to_string(), json!({ "description": schema, "content": content(kind, schema) }));
     }
     if route.call == Call::Submit {

@@ -10,7 +10,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::erasure;
 
@@ -23,13 +23,15 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
-    header: Option<(HeaderName, Cow<'static, str>)>,
+    header: Option<Box<(HeaderName, Cow<'static, str>)>>,
+    /// A further member, for programs.
+    member: Option<Box<(&'static str, Value)>>,
 }
 
 impl Problem {
     /// A problem with its sentence, which has no full stop and nothing of the request.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), header: None }
+        Self { status, code, detail: detail.into(), header: None, member: None }
     }
 
     /// 400.
@@ -41,33 +43,42 @@ impl Problem {
     pub(super) fn method_not_allowed(allow: String) -> Self {
         let detail = "this path does not take this method; the header Allow names those that it does";
         let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
-        Self { header: Some((ALLOW, allow.into())), ..problem }
+        Self { header: Some(Box::new((ALLOW, allow.into()))), ..problem }
     }
 
     /// 401.
     pub(super) fn unauthorised() -> Self {
         let detail = "this call needs the header Authorization: Bearer with the token that admin.token names";
         let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorised", detail);
-        Self { header: Some((WWW_AUTHENTICATE, "Bearer realm=\"forgetgate\"".into())), ..problem }
+        Self { header: Some(Box::new((WWW_AUTHENTICATE, "Bearer realm=\"forgetgate\"".into()))), ..problem }
     }
 
     /// 503, to be tried again.
     pub(super) fn unavailable(code: &'static str, detail: &'static str) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-        Self { header: Some((RETRY_AFTER, "1".into())), ..problem }
+        Self { header: Some(Box::new((RETRY_AFTER, "1".into()))), ..problem }
+    }
+
+    /// With a further member.
+    pub(super) fn with(self, name: &'static str, value: Value) -> Self {
+        Self { member: Some(Box::new((name, value))), ..self }
     }
 
     /// As it goes out.
     pub(super) fn answer(self) -> Answer {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "code": self.code,
             "detail": self.detail,
         });
+        if let (Some(members), Some(member)) = (body.as_object_mut(), self.member) {
+            let (name, value) = *member;
+            members.insert(name.to_owned(), value);
+        }
         let mut answer = text(self.status, "application/problem+json", body.to_string());
-        if let Some((name, value)) = self.header
+        if let Some((name, value)) = self.header.map(|header| *header)
             && let Ok(value) = HeaderValue::from_str(&value)
         {
             answer.headers_mut().insert(name, value);

@@ -20,7 +20,8 @@ pub(super) async fn answer(state: &State, refusals: &Refusals, request: Request<
 }
 
 async fn judged(state: &State, refusals: &Refusals, request: Request<Incoming>) -> Result<Answer, Problem> {
-    let admin = &state.config.admin;
+    let config = state.config.config();
+    let admin = &config.admin;
     let from_here = guard::check_origin(admin, request.method(), request.headers());
     from_here.map_err(|refused| refusals.told("-", refused))?;
     let (route, parameters) = routes::find(request.method(), request.uri().path())?;
@@ -47,7 +48,7 @@ async fn call(state: &State, route: &Route, at: &Parameters, request: Request<In
         Call::OpenApi => Ok(json_answer(StatusCode::OK, &openapi::description())),
         Call::Upstreams => Ok(json_answer(StatusCode::OK, &upstreams::upstreams(state))),
         Call::Config => Ok(json_answer(StatusCode::OK, &state.config.describe())),
-        Call::Reload => Err(calls::no_reload()),
+        Call::Reload => state.config.reload().await,
         Call::List => calls::list(state, request.uri().query()).await,
         Call::Show => calls::show(state, at).await,
         Call::Receipt => calls::receipt(state, at).await,

@@ -161,10 +161,10 @@ pub(super) static ROUTES: [Route; 18] = [
     post(
         "/api/v1/config/reload",
         Call::Reload,
-        "Read the configuration again (not done by this version: 501)",
+        "Read the configuration's file again; with a fault in it (422) the one in force stays",
         None,
-        (200, "Config"),
-        &[501],
+        (200, "Reload"),
+        &[422, 501, 503],
     ),
 ];
 

@@ -3,36 +3,32 @@
 //! Store and keys first; then the upstreams, whose numbers the store gives; then the barrier with the fences of
 //! unfinished erasures; and only then a listener.
 
+mod access;
+mod changes;
 mod ended;
+mod parts;
+mod reload;
 mod sites;
 pub mod supervisor;
+mod turn;
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use self::ended::EndedMark;
+use self::parts::{Parts, Told};
+use self::reload::Reloads;
 pub use self::sites::SitesError;
-use crate::admin::{self, Readiness, State};
-use crate::barrier::Barrier;
-use crate::config::{Address, Config, Listen, OpenWebsockets};
-use crate::erasure::{self, Eraser};
-use crate::listen::{self, Bound, CaError, Listening};
-use crate::proxy::{Routes, Shared};
-use crate::store::{self, OpenError, Opened, StoreError};
-use crate::telemetry::{AccessLog, AccessWriter, Registry, clock, events};
+use crate::admin::InForce;
+use crate::config::{Address, Config, Source};
+use crate::listen::CaError;
+use crate::store::{self, OpenError, StoreError};
+use crate::telemetry::{Registry, events};
 use crate::wire::Inherited;
-
-/// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
-const LOST_MARGIN: Duration = Duration::from_secs(2);
 
 /// Why the gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -87,59 +83,64 @@ impl StartError {
 /// A gate that runs. Stop it with [`Running::stop`]; dropping it cuts everything.
 #[derive(Debug)]
 pub struct Running {
-    /// Where callers come in over TCP, in the order of the configuration; the ports are real.
+    /// Where callers come in over TCP, in the order of the configuration that it was started with; the ports are real.
     pub addresses: Vec<SocketAddr>,
-    /// Where callers come in, Unix sockets included.
+    /// The same, Unix sockets included.
     pub listeners: Vec<Address>,
     /// Where the admin API is.
     pub admin: Address,
     /// Threads that serve.
     pub workers: usize,
     registry: Arc<Registry>,
-    stop: Option<oneshot::Sender<Duration>>,
+    in_force: Arc<InForce>,
+    stop: Option<oneshot::Sender<()>>,
     ended: watch::Receiver<Option<bool>>,
     thread: Option<JoinHandle<()>>,
-    drain_timeout: Duration,
 }
 
-/// Starts a gate and comes back when its listeners are open. Blocking: not to be called on a runtime.
+/// Starts a gate and comes back when its listeners are open. Its configuration stays as it is. Blocking: not to be called
+/// on a runtime.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    start_with(config, Inherited::default())
+    begin(config, None, Inherited::default())
 }
 
-/// The same, with sockets that were open before: listeners that are configured for their addresses take them.
+/// The same for a configuration that `source` was last read as: it is read again when its files change, and when it is
+/// asked for. Listeners that are configured for the addresses of sockets that were open before take those.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub fn start_with(config: Config, inherited: Inherited) -> Result<Running, StartError> {
+pub fn start_from(source: Source, config: Config, inherited: Inherited) -> Result<Running, StartError> {
+    begin(config, Some(source), inherited)
+}
+
+fn begin(config: Config, source: Option<Source>, inherited: Inherited) -> Result<Running, StartError> {
     let opened = store::open(&config.store)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let (built, told) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel();
     let (end, ended) = watch::channel(None);
-    let drain_timeout = config.limits.drain_timeout;
     let control = move || {
         runtime.block_on(async move {
-            match Parts::build(config, opened, inherited).await {
+            let (reloads, in_force) = Reloads::new(source, &config);
+            match Parts::build(config, opened, in_force, inherited).await {
                 Err(error) => drop(built.send(Err(error))),
-                Ok(parts) => {
-                    drop(built.send(Ok((parts.listeners.clone(), parts.admin.clone(), Arc::clone(&parts.registry)))));
-                    // A sender that is dropped means: at once.
-                    let limit = stopped.await.unwrap_or(Duration::ZERO);
+                Ok(mut parts) => {
+                    drop(built.send(Ok(parts.told())));
+                    let limit = reloads.serve(&mut parts, stopped).await;
                     end.send_replace(Some(parts.take_down(limit).await));
                 }
             }
         });
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(control).map_err(StartError::Thread)?;
-    let (listeners, admin, registry) = told.recv().map_err(|_| StartError::Panicked)??;
-    let workers = registry.pulses().len();
+    let told = told.recv().map_err(|_| StartError::Panicked)??;
+    let Told { listeners, admin, workers, registry, in_force } = told;
     let addresses = listeners.iter().filter_map(tcp).collect();
     let (stop, thread) = (Some(stop), Some(thread));
-    Ok(Running { addresses, listeners, admin, workers, registry, stop, ended, thread, drain_timeout })
+    Ok(Running { addresses, listeners, admin, workers, registry, in_force, stop, ended, thread })
 }
 
 const fn tcp(address: &Address) -> Option<SocketAddr> {
@@ -150,6 +151,11 @@ const fn tcp(address: &Address) -> Option<SocketAddr> {
 }
 
 impl Running {
+    /// Has the configuration's file read again, soon.
+    pub fn reload(&self) {
+        self.in_force.ask();
+    }
+
     /// Requests that are being handled at this moment.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
@@ -161,186 +167,11 @@ impl Running {
     pub fn stop(mut self) -> bool {
         if let Some(stop) = self.stop.take() {
             // If nobody listens any more it has ended already.
-            stop.send(self.drain_timeout).ok();
+            stop.send(()).ok();
         }
         let joined = self.thread.take().is_none_or(|thread| thread.join().is_ok());
         joined && *self.ended.borrow() == Some(true)
     }
-}
-
-/// What there is before a listener is open.
-struct Core {
-    registry: Arc<Registry>,
-    writer: Option<AccessWriter>,
-    barrier: Arc<Barrier>,
-    lost_until: Option<Instant>,
-    eraser: Eraser,
-    shared: Arc<Shared>,
-}
-
-impl Core {
-    async fn build(config: &Config, opened: &Opened, cut_before: bool) -> Result<Self, StartError> {
-        let sites = sites::build(config, opened).await?;
-        let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
-        let names: Vec<Arc<str>> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
-        let registry = Registry::new(&names, workers);
-        let (access_log, writer) = access_log(config, &names, &registry)?;
-        let limits = config.limits.clone();
-        let lost_until = cut_before.then(|| Instant::now() + limits.response_timeout + LOST_MARGIN);
-        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
-        let eraser = Eraser::new(erasure::Parts {
-            barrier: Arc::clone(&barrier),
-            index: Arc::clone(&opened.index),
-            jobs: Arc::clone(&opened.jobs),
-            keys: Arc::clone(&opened.keys),
-            sites: sites.clone(),
-            erasure: config.erasure.clone(),
-            response_timeout: limits.response_timeout,
-            lease: config.store.lease,
-            clock: Arc::new(clock::unix_now),
-            registry: Arc::clone(&registry),
-            runtime: runtime::Handle::current(),
-            cut_before,
-        });
-        eraser.restore().await?;
-        let shared = Arc::new(Shared {
-            routes: Routes::new(&sites),
-            sites,
-            barrier: Arc::clone(&barrier),
-            index: Arc::clone(&opened.index),
-            keys: Arc::clone(&opened.keys),
-            limits,
-            barrier_timeout: config.erasure.barrier_timeout,
-            closes_websockets: config.erasure.open_websockets == OpenWebsockets::Close,
-            workers,
-            access_log,
-        });
-        Ok(Self { registry, writer, barrier, lost_until, eraser, shared })
-    }
-}
-
-/// What has to be taken down again.
-struct Parts {
-    listeners: Vec<Address>,
-    admin: Address,
-    registry: Arc<Registry>,
-    listening: Listening,
-    writer: Option<AccessWriter>,
-    work: tokio::task::JoinHandle<()>,
-    admin_serving: tokio::task::JoinHandle<()>,
-    admin_drain: CancellationToken,
-    state: Arc<State>,
-    mark: EndedMark,
-    barrier: Arc<Barrier>,
-    /// Until when something may arrive at an upstream that the run before this one had on its way.
-    lost_until: Option<Instant>,
-    opened: Opened,
-}
-
-impl Parts {
-    async fn build(config: Config, opened: Opened, inherited: Inherited) -> Result<Self, StartError> {
-        let mark = EndedMark::of(&config.store);
-        // A store that knows no upstream has never served.
-        let cut_before = mark.take() && !opened.index.upstreams().await?.is_empty();
-        let built = Self::assemble(config, opened, mark.clone(), (cut_before, inherited)).await;
-        if built.is_err() && !cut_before {
-            // Nothing was let in, so there is nothing that the next start should reckon with.
-            mark.set();
-        }
-        built
-    }
-
-    async fn assemble(
-        config: Config,
-        opened: Opened,
-        mark: EndedMark,
-        (cut_before, inherited): (bool, Inherited),
-    ) -> Result<Self, StartError> {
-        let core = Core::build(&config, &opened, cut_before).await?;
-        let Core { registry, writer, barrier, lost_until, eraser, shared } = core;
-        let readiness = Readiness::new();
-        let awaited = readiness.awaits("listeners");
-        let (bound, admin_listener) = listeners(&config, inherited)?;
-        let admin = admin_listener.local_address().clone();
-        let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
-        let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
-        drop(awaited);
-        let (index, config) = (Arc::clone(&opened.index), Arc::new(config));
-        let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
-        let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
-        let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
-        let work = tokio::spawn(async move { eraser.run().await });
-        tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), admin_drain.clone()));
-        Ok(Self {
-            listeners,
-            admin,
-            registry,
-            listening,
-            writer,
-            work,
-            admin_serving,
-            admin_drain,
-            state,
-            mark,
-            barrier,
-            lost_until,
-            opened,
-        })
-    }
-
-    async fn take_down(self, limit: Duration) -> bool {
-        self.state.readiness.drain();
-        let whole = self.listening.drain(limit).await;
-        self.work.abort();
-        self.admin_drain.cancel();
-        // The admin API ends by itself; it bounds its own calls.
-        self.admin_serving.await.ok();
-        drop(self.state);
-        if let Some(writer) = self.writer {
-            writer.finish();
-        }
-        drop(self.opened);
-        // The next run must reckon with what this one still reckons with.
-        let nothing_is_late =
-            !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
-        if whole && nothing_is_late {
-            self.mark.set();
-        }
-        whole
-    }
-}
-
-fn access_log(
-    config: &Config,
-    names: &[Arc<str>],
-    registry: &Arc<Registry>,
-) -> Result<(Option<AccessLog>, Option<AccessWriter>), StartError> {
-    if !config.log.access {
-        return Ok((None, None));
-    }
-    let (log, writer) = AccessLog::start(names.into(), Arc::clone(registry)).map_err(StartError::Thread)?;
-    Ok((log.is_shown().then_some(log), Some(writer)))
-}
-
-/// Opens every place, or none.
-fn listeners(config: &Config, mut inherited: Inherited) -> Result<(Vec<Bound>, admin::Listener), StartError> {
-    let failed = |address: &Address| {
-        let address = address.to_string();
-        move |source| StartError::Listen { address, source }
-    };
-    let mut bind = |listen: &Listen| Bound::to(listen, &mut inherited).map_err(failed(&listen.address));
-    let bound = config.listen.iter().map(&mut bind).collect::<Result<Vec<_>, _>>()?;
-    let address = &config.admin.address;
-    let admin = admin::Listener::bind(address, &mut inherited).map_err(failed(address))?;
-    match inherited.left().next() {
-        Some(address) => Err(StartError::Unclaimed { address: address.to_string() }),
-        None => Ok((bound, admin)),
-    }
-}
-
-/// The CPUs that this process may use: its affinity and its control group's quota.
-fn available() -> Option<NonZeroUsize> {
-    std::thread::available_parallelism().ok()
 }
 
 /// Says that a gate runs.

@@ -1,8 +1,9 @@
 //! From configured upstreams to sites: their numbers in the store, the keys of their aliases, what reaches them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{BaseUrl, Config, Upstream};
+use crate::config::{BaseUrl, Config, Files, Limits, Upstream};
 use crate::domain::alias::AliasKey;
 use crate::store::{KnownUpstream, Opened, StoreError};
 use crate::upstream::{Authenticator, Connector, RootsError, Site};
@@ -46,24 +47,121 @@ pub enum SitesError {
     Store(#[from] StoreError),
 }
 
-/// Makes all sites, retired ones included.
-pub(super) async fn build(config: &Config, opened: &Opened) -> Result<Vec<Arc<Site>>, SitesError> {
-    for known in opened.index.upstreams().await? {
-        check(config, &known)?;
+impl SitesError {
+    /// The upstream that it is about.
+    pub(super) fn upstream(&self) -> Option<&str> {
+        match self {
+            Self::Dropped { name } | Self::Repointed { name, .. } | Self::Roots { name, .. } => Some(name),
+            Self::Store(_) => None,
+        }
     }
+
+    /// The key that it is about, beneath that of its upstream; `None` where there is no upstream.
+    pub(super) const fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Dropped { .. } | Self::Store(_) => None,
+            Self::Repointed { .. } => Some("url"),
+            Self::Roots { .. } => Some("tls.ca"),
+        }
+    }
+}
+
+/// One upstream at run time, and what else a later configuration must know to take it over.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    pub(super) site: Arc<Site>,
+    /// A digest of the files that its connector was made from.
+    files: [u8; 32],
+    connect_timeout: Duration,
+    response_timeout: Duration,
+}
+
+impl Made {
+    /// Is it the same instance as one at this URL?
+    pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
+        identity(&self.site.upstream.url) == identity(url)
+    }
+}
+
+/// An upstream before the store has given its number.
+#[derive(Debug)]
+pub(super) struct Draft {
+    upstream: Arc<Upstream>,
+    connector: Connector,
+    authenticator: Authenticator,
+    files: [u8; 32],
+    connect_timeout: Duration,
+    response_timeout: Duration,
+}
+
+/// Makes all sites, retired ones included.
+pub(super) async fn build(config: &Config, opened: &Opened) -> Result<Vec<Made>, SitesError> {
+    let misfit = misfits(config, &opened.index.upstreams().await?).into_iter().next();
+    misfit.map_or(Ok(()), Err)?;
     let mut sites = Vec::with_capacity(config.upstreams.len());
     for upstream in &config.upstreams {
-        let number = opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await?;
-        let roots = |source| SitesError::Roots { name: upstream.name.to_string(), source };
-        sites.push(Arc::new(Site {
-            number,
-            upstream: Arc::clone(upstream),
-            aliases: AliasKey::new(&opened.keys.alias_key(&upstream.name), EPOCH),
-            connector: Connector::new(upstream, config.limits.connect_timeout).map_err(roots)?,
-            authenticator: Authenticator::new(upstream.credentials.as_ref(), &config.limits).map_err(roots)?,
-        }));
+        let draft = draft(upstream, &config.limits, None)?;
+        sites.push(draft.finish(opened, None).await?);
     }
     Ok(sites)
+}
+
+/// What reaches an upstream: as before where nothing about it has changed, so that connections, TLS sessions and tokens
+/// are kept. Reads files.
+pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&Made>) -> Result<Draft, SitesError> {
+    let roots = |source| SitesError::Roots { name: upstream.name.to_string(), source };
+    // Looked at before they are read: what changes in between is another digest the next time.
+    let files = Files::new(upstream.tls.files().cloned()).digest();
+    let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
+    let reached = before.filter(|made| {
+        let was = &made.site.upstream;
+        (&was.url, &was.tls, was.http2) == (&upstream.url, &upstream.tls, upstream.http2)
+            && (made.files, made.connect_timeout) == (files, connect_timeout)
+    });
+    let connector = match reached {
+        Some(made) => made.site.connector.clone(),
+        None => Connector::new(upstream, connect_timeout).map_err(roots)?,
+    };
+    let authenticated = before.filter(|made| {
+        made.site.upstream.credentials == upstream.credentials
+            && (made.connect_timeout, made.response_timeout) == (connect_timeout, response_timeout)
+    });
+    let authenticator = match authenticated {
+        Some(made) => made.site.authenticator.clone(),
+        None => Authenticator::new(upstream.credentials.as_ref(), limits).map_err(roots)?,
+    };
+    Ok(Draft { upstream: Arc::clone(upstream), connector, authenticator, files, connect_timeout, response_timeout })
+}
+
+impl Draft {
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.upstream.name
+    }
+
+    /// Asks the store for the number, and tells it the address, unless both are known.
+    pub(super) async fn finish(self, opened: &Opened, before: Option<&Made>) -> Result<Made, StoreError> {
+        let Self { upstream, connector, authenticator, files, connect_timeout, response_timeout } = self;
+        let known = before.filter(|made| made.is_at(&upstream.url));
+        let number = match known {
+            Some(made) => made.site.number,
+            None => opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await?,
+        };
+        let aliases = AliasKey::new(&opened.keys.alias_key(&upstream.name), EPOCH);
+        let recordings = known.map_or_else(Arc::default, |made| Arc::clone(&made.site.recordings));
+        let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, recordings });
+        Ok(Made { site, files, connect_timeout, response_timeout })
+    }
+}
+
+/// Tells the store where an upstream is after all. Where it cannot be told, a later start says what it believes.
+pub(super) async fn take_back(opened: &Opened, made: &Made) {
+    let upstream = &made.site.upstream;
+    opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await.ok();
+}
+
+/// What does not fit what the index holds.
+pub(super) fn misfits(config: &Config, known: &[KnownUpstream]) -> Vec<SitesError> {
+    known.iter().filter_map(|known| check(config, known).err()).collect()
 }
 
 fn check(config: &Config, known: &KnownUpstream) -> Result<(), SitesError> {

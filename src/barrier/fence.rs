@@ -115,7 +115,7 @@ impl Fence {
         match timeout_at(now + limit, quiet).await {
             Ok(Some(until)) if until > Instant::now() => Drain::NotDrained { until },
             Ok(_) => Drain::Clean,
-            Err(_elapsed) => Drain::NotDrained { until: Instant::now() + self.barrier.straggle },
+            Err(_elapsed) => Drain::NotDrained { until: Instant::now() + self.barrier.straggle() },
         }
     }
 

@@ -12,6 +12,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -42,7 +43,8 @@ impl Shard {
 pub struct Barrier {
     shards: Box<[Mutex<Shard>; SHARDS]>,
     lease_s: u64,
-    straggle: Duration,
+    /// In milliseconds.
+    straggle: AtomicU64,
 }
 
 impl fmt::Debug for Barrier {
@@ -67,7 +69,18 @@ impl Barrier {
     pub fn new(cache_entries: usize, lease: Duration, straggle: Duration) -> Arc<Self> {
         let shard = |_| Mutex::new(Shard { people: TagMap::default(), known: Known::new(cache_entries / SHARDS) });
         let shards = Box::new(std::array::from_fn(shard));
-        Arc::new(Self { shards, lease_s: lease.as_secs(), straggle })
+        let barrier = Arc::new(Self { shards, lease_s: lease.as_secs(), straggle: AtomicU64::new(0) });
+        barrier.set_straggle(straggle);
+        barrier
+    }
+
+    /// For exchanges that are cut from now on.
+    pub fn set_straggle(&self, straggle: Duration) {
+        self.straggle.store(u64::try_from(straggle.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn straggle(&self) -> Duration {
+        Duration::from_millis(self.straggle.load(Relaxed))
     }
 
     /// One atomic step: the request is counted as on its way, unless a fence keeps it out.
@@ -211,7 +224,7 @@ impl Drop for Passage {
             Stage::Recorded => flight.on_the_way -= 1,
             Stage::Forwarded => {
                 flight.on_the_way -= 1;
-                let until = Instant::now() + self.barrier.straggle;
+                let until = Instant::now() + self.barrier.straggle();
                 flight.stragglers_until = flight.stragglers_until.max(Some(until));
             }
         }

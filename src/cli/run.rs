@@ -1,14 +1,14 @@
-//! `forgetgate run`: the gate itself, until SIGTERM or SIGINT.
+//! `forgetgate run`: the gate itself, until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Running, StartError, supervisor};
-use crate::config::{self, Engine};
+use crate::config::{Engine, Source};
 use crate::telemetry::{self, chain, events};
 use crate::wire::Inherited;
 
@@ -17,7 +17,13 @@ const CONFIG_REFUSED: u8 = 3;
 
 /// Runs a gate from a configuration file.
 pub fn run(path: &Path) -> ExitCode {
-    let loaded = match config::load(path) {
+    // First of all: before it is listened for, a SIGHUP ends the process.
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&StartError::Thread(error)),
+    };
+    let (source, loaded) = Source::read(path);
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(faults) => {
             for fault in faults {
@@ -44,12 +50,12 @@ pub fn run(path: &Path) -> ExitCode {
         events::Warned { what: "store.engine is memory: what is recorded is gone when the gate stops" }.emit();
     }
     let upstreams = loaded.config.upstreams.len() as u64;
-    match app::start_with(loaded.config, inherited) {
+    match app::start_from(source, loaded.config, inherited) {
         Ok(running) => {
             events::Started { version: env!("CARGO_PKG_VERSION"), workers: running.workers as u64, upstreams }.emit();
             app::announce(&running);
             supervisor::ready();
-            until_signal(running)
+            until_stopped(running, signals)
         }
         Err(error) if error.is_config() => {
             say(&format!("{}: {}", path.display(), chain(&error)));
@@ -59,17 +65,41 @@ pub fn run(path: &Path) -> ExitCode {
     }
 }
 
-fn until_signal(running: Running) -> ExitCode {
-    let waited = runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
-        runtime.block_on(async {
-            let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-            tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
-            io::Result::Ok(())
-        })
-    });
-    if let Err(error) = waited {
-        return failed(&StartError::Thread(error));
+/// The signals that a gate knows.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let within = runtime.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hang_up = signal(SignalKind::hangup())?;
+        drop(within);
+        Ok(Self { runtime, terminate, interrupt, hang_up })
     }
+
+    /// Waits for one that ends the gate; the other has it read its configuration again.
+    fn until_stop(self, running: &Running) {
+        let Self { runtime, mut terminate, mut interrupt, mut hang_up } = self;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    _ = hang_up.recv() => running.reload(),
+                }
+            }
+        });
+    }
+}
+
+fn until_stopped(running: Running, signals: Signals) -> ExitCode {
+    signals.until_stop(&running);
     supervisor::stopping();
     events::Draining { in_flight: running.in_flight() }.emit();
     let whole = running.stop();

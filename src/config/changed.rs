@@ -34,6 +34,23 @@ impl Files {
         Self { files: paths.into_iter().map(seen).collect() }
     }
 
+    /// Which they are.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// A digest of what they were when they were last looked at, names included.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut all = Sha256::new();
+        for (path, seen) in &self.files {
+            all.update(path.as_os_str().as_encoded_bytes());
+            all.update([0, u8::from(seen.digest.is_some())]);
+            all.update(seen.digest.unwrap_or_default());
+        }
+        all.finalize().into()
+    }
+
     /// Has the content of any changed since the last time this was asked? Blocks for as long as the file system does.
     pub fn have_changed(&mut self) -> bool {
         let mut changed = false;

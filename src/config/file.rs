@@ -62,6 +62,29 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Line and column of a dotted key, such as `upstream[2].url`; of the nearest table around it if it is not written.
+pub(super) fn place_of(text: &str, key: &str) -> (usize, usize) {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let (mut table, mut offset) = (Some(document.get_ref()), 0);
+    for segment in key.split('.') {
+        let (name, number) = match segment.strip_suffix(']').and_then(|segment| segment.split_once('[')) {
+            Some((name, number)) => (name, number.parse::<usize>().ok()),
+            None => (segment, None),
+        };
+        let Some((key, value)) = table.and_then(|table| table.get_key_value(name)) else { break };
+        offset = key.span().start;
+        let mut value = value.get_ref();
+        if let Some(number) = number {
+            let entry = value.as_array().and_then(|entries| entries.get(number.saturating_sub(1)));
+            let Some(entry) = entry else { break };
+            (offset, value) = (entry.span().start, entry.get_ref());
+        }
+        table = value.as_table();
+    }
+    let Place { line, column, .. } = Report::new(text).place(offset, String::new());
+    (line, column)
+}
+
 /// One table. It remembers which keys were asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Table<'a> {
@@ -239,5 +262,25 @@ fn article(kind: &str) -> String {
         "integer" => "a whole number".to_owned(),
         "array" => "a list".to_owned(),
         other => format!("a {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_of;
+
+    #[test]
+    fn a_key_is_found_again_by_its_name() {
+        let text = "[store]\npath = \"x\"\n[[upstream]]\nname = \"a\"\n[[upstream]]\n  url = \"b\"\n";
+        for (key, place) in [
+            ("store.path", (2, 1)),
+            ("store.lease", (1, 2)),
+            ("upstream[1].name", (4, 1)),
+            ("upstream[2].url", (6, 3)),
+            ("upstream[2].tls.ca", (5, 1)),
+            ("log.level", (1, 1)),
+        ] {
+            assert_eq!(place_of(text, key), place, "{key}");
+        }
     }
 }

@@ -104,7 +104,7 @@ impl ProxyProtocol {
 }
 
 /// One `[[listen]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Where.
     pub address: Address,
@@ -121,6 +121,11 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// The files that are read with the configuration, and only then.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.interception.ca.iter().flat_map(|CaFiles { cert, key }| [cert, key])
+    }
+
     /// Its mode and what hangs on that, for people and programs, with the file's own key names.
     pub(super) fn describe_mode(&self) -> Value {
         let mut all = json!({ "mode": self.mode.word() });

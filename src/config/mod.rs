@@ -16,6 +16,7 @@ mod nearest;
 mod parse;
 mod quantity;
 pub mod secret;
+mod source;
 mod url;
 
 use std::num::NonZeroUsize;
@@ -32,6 +33,7 @@ pub use self::load::load;
 pub use self::parse::parse;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};
+pub use self::source::Source;
 pub use self::url::UrlFault;
 use crate::domain::policy::Policy;
 use crate::domain::profile::Profile;
@@ -53,6 +55,8 @@ pub struct Config {
     pub erasure: Erasure,
     /// Bounds on everything.
     pub limits: Limits,
+    /// The folder of the operator's own profiles.
+    pub profiles_dir: Option<PathBuf>,
     /// The services, in the order of the file; at least one.
     pub upstreams: Vec<Arc<Upstream>>,
 }
@@ -64,6 +68,18 @@ pub struct Loaded {
     pub config: Config,
     /// What its operator should know all the same, in the order of the file.
     pub warnings: Vec<Warning>,
+    /// The file itself.
+    text: Arc<str>,
+}
+
+impl Loaded {
+    /// A fault that shows only beside what is running, at the place where `key` stands in the file, such as
+    /// `upstream[2].url`, or where the nearest table stands that could hold it.
+    #[must_use]
+    pub fn fault(&self, key: &str, what: impl Into<String>, right: impl Into<String>) -> Fault {
+        let (line, column) = file::place_of(&self.text, key);
+        Fault { line, column, key: key.to_owned(), what: what.into(), right: right.into() }
+    }
 }
 
 /// How log lines look.
@@ -220,7 +236,7 @@ pub struct Route {
 }
 
 /// What the gate's own calls authenticate with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     /// `Authorization: Basic` with user name `apikey`.
     ApiKey(Secret),
@@ -270,6 +286,15 @@ impl Http2 {
             Self::PriorKnowledge => "prior-knowledge",
             Self::Off => "off",
         }
+    }
+}
+
+impl UpstreamTls {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        // Written so that a further key is not forgotten here.
+        let Self { ca } = self;
+        ca.iter()
     }
 }
 

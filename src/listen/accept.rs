@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::arrival::Door;
+use super::room::Room;
 use super::socket::Socket;
 use super::worker::{Handed, Order};
 use crate::config::{Address, Listen};
@@ -21,7 +23,7 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Bound {
     opened: Opened,
-    door: Arc<Door>,
+    pub(super) door: Arc<Door>,
 }
 
 impl Bound {
@@ -39,22 +41,6 @@ impl Bound {
     #[must_use]
     pub const fn address(&self) -> &Address {
         &self.opened.address
-    }
-
-    /// The hosts for which clients will not believe the certificates that are shown here, and why.
-    pub(super) fn disbelieved<'h>(&self, hosts: impl Iterator<Item = &'h str>) -> Vec<(&'h str, String)> {
-        let Some(interceptor) = &self.door.interceptor else { return Vec::new() };
-        hosts.filter_map(|host| Some((host, interceptor.objection(host)?))).collect()
-    }
-}
-
-/// How many connections there may be.
-#[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
-
-impl Room {
-    pub(super) fn new(connections_max: usize) -> Self {
-        Self(Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))))
     }
 }
 
@@ -79,9 +65,48 @@ impl Dealer {
     }
 }
 
+/// An acceptor as those who started it see it. Dropped, it stops.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    /// Its number: no other ever has it.
+    pub(super) number: u64,
+    /// What is spoken there, for those who come from now on.
+    door: Arc<ArcSwap<Door>>,
+    _going: watch::Sender<()>,
+}
+
+impl Acceptor {
+    /// Begins to accept. To be called within the runtime that accepts.
+    pub(super) fn start(number: u64, bound: Bound, room: &Room, dealer: &Arc<Dealer>) -> Self {
+        let door = Arc::new(ArcSwap::new(Arc::clone(&bound.door)));
+        let (going, stopped) = watch::channel(());
+        let accepting = Accepting { number, door: Arc::clone(&door), room: room.clone(), dealer: Arc::clone(dealer) };
+        tokio::spawn(accept(bound.opened, accepting, stopped));
+        Self { number, door, _going: going }
+    }
+
+    /// The same socket under another configuration.
+    pub(super) fn speak(&self, door: Arc<Door>) {
+        self.door.store(door);
+    }
+
+    /// What is spoken there now.
+    pub(super) fn door(&self) -> Arc<Door> {
+        self.door.load_full()
+    }
+}
+
+/// What an acceptor works with.
+struct Accepting {
+    number: u64,
+    door: Arc<ArcSwap<Door>>,
+    room: Room,
+    dealer: Arc<Dealer>,
+}
+
 /// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers.
-pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut stopped: watch::Receiver<bool>) {
-    let Bound { opened, door } = bound;
+async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiver<()>) {
+    let Accepting { number, door, room, dealer } = accepting;
     let address = opened.address.to_string();
     let failed = |error: &std::io::Error| events::AcceptFailed { address: &address, error: &error.to_string() }.emit();
     let listener = match opened.listen() {
@@ -90,21 +115,21 @@ pub(super) async fn accept(bound: Bound, room: Room, dealer: Arc<Dealer>, mut st
     };
     loop {
         let next = async {
-            // The semaphore is never closed.
-            let permit = Arc::clone(&room.0).acquire_owned().await.ok()?;
+            let permit = room.take().await?;
             Some((listener.accept().await, permit))
         };
         let accepted = tokio::select! {
             biased;
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            // Nothing is ever sent: an error is the end of the sender.
+            _ = stopped.changed() => return,
             accepted = next => accepted,
         };
         let Some((accepted, permit)) = accepted else { return };
         match accepted {
             Ok((stream, from)) => {
                 if let Some(socket) = Socket::of(stream) {
-                    let peer = from.map_or_else(Peer::default, Peer::at);
-                    dealer.deal(Handed { socket, peer, door: Arc::clone(&door), permit });
+                    let (door, peer) = (door.load_full(), from.map_or_else(Peer::default, Peer::at));
+                    dealer.deal(Handed { socket, peer, door, listener: number, permit });
                 }
             }
             Err(error) => {

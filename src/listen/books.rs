@@ -12,15 +12,20 @@ use crate::wire::Watch;
 #[derive(Clone, Debug)]
 pub(super) struct Books {
     now: Rc<Cell<Instant>>,
-    watches: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
+    watches: Watches,
     next: Rc<Cell<u64>>,
+    /// The listener whose connections are entered.
+    listener: u64,
 }
+
+/// Each with the number of the listener that it came in by.
+type Watches = Rc<RefCell<HashMap<u64, (u64, Rc<Watch>)>>>;
 
 /// An entry: it leaves the books when this is dropped.
 #[derive(Debug)]
 pub(super) struct Entered {
     number: u64,
-    watches: Rc<RefCell<HashMap<u64, Rc<Watch>>>>,
+    watches: Watches,
 }
 
 impl Drop for Entered {
@@ -31,14 +36,19 @@ impl Drop for Entered {
 
 impl Books {
     pub(super) fn new() -> Self {
-        Self { now: Rc::new(Cell::new(Instant::now())), watches: Rc::default(), next: Rc::default() }
+        Self { now: Rc::new(Cell::new(Instant::now())), watches: Rc::default(), next: Rc::default(), listener: 0 }
+    }
+
+    /// The same books, for what comes in by this listener.
+    pub(super) fn of(&self, listener: u64) -> Self {
+        Self { listener, ..self.clone() }
     }
 
     /// One more.
     pub(super) fn enter(&self) -> (Rc<Watch>, Entered) {
         let watch = Watch::new(&self.now);
         let number = self.next.replace(self.next.get() + 1);
-        self.watches.borrow_mut().insert(number, Rc::clone(&watch));
+        self.watches.borrow_mut().insert(number, (self.listener, Rc::clone(&watch)));
         (watch, Entered { number, watches: Rc::clone(&self.watches) })
     }
 
@@ -46,8 +56,8 @@ impl Books {
         self.now.set(now);
     }
 
-    pub(super) fn each(&self, mut act: impl FnMut(&Watch)) {
-        self.watches.borrow().values().for_each(|watch| act(watch));
+    pub(super) fn each(&self, mut act: impl FnMut(u64, &Watch)) {
+        self.watches.borrow().values().for_each(|(listener, watch)| act(*listener, watch));
     }
 
     pub(super) fn is_empty(&self) -> bool {

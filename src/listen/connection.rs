@@ -12,6 +12,7 @@ use http::{Method, Version};
 
 use super::arrival::Door;
 use super::books::Books;
+use super::current::Current;
 use super::forward;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
@@ -30,13 +31,20 @@ const HEAD_KEPT: usize = 4 * 1024;
 /// What a connection needs.
 #[derive(Clone, Debug)]
 pub(super) struct Serving {
-    pub(super) gate: Rc<Gate>,
+    pub(super) current: Current,
     pub(super) eraser: Eraser,
     pub(super) watch: Rc<Watch>,
     pub(super) peer: Peer,
     pub(super) books: Books,
     /// Where it came in.
     pub(super) door: Arc<Door>,
+}
+
+impl Serving {
+    /// The gate in force, for what begins now.
+    pub(super) fn gate(&self) -> Rc<Gate> {
+        self.current.gate()
+    }
 }
 
 /// What came instead of a request.
@@ -88,7 +96,7 @@ async fn next_head(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) 
         Err(NoHead::TooLarge) => None,
     };
     serving.watch.request();
-    let answer = proxy::refuse_head(&serving.gate, fault);
+    let answer = proxy::refuse_head(&serving.gate(), fault);
     let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
     write(link, serving, &answer, hop).await;
     Err(Onward::CloseSending)
@@ -167,7 +175,8 @@ async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onw
     let hop = Hop::of(head, serving.watch.is_draining());
     let handling = Handling { link, watch: &serving.watch };
     let mut caller = Caller { link: &mut *handling.link, watch: &serving.watch, peer: &serving.peer };
-    let answer = match proxy::handle(&serving.gate, head, &mut caller, hop).await {
+    let gate = serving.gate();
+    let answer = match proxy::handle(&gate, head, &mut caller, hop).await {
         Handled::Passed(onward) => return onward,
         Handled::Own(answer) => answer,
         Handled::Erase(call) => Box::pin(erase(&serving.eraser, *call)).await,
@@ -190,7 +199,7 @@ fn poll_head(
     looked_at: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), NoHead>> {
-    let bytes_max = serving.gate.limits().header_bytes_max + ABOVE_OUR_BOUND;
+    let bytes_max = serving.gate().limits().header_bytes_max + ABOVE_OUR_BOUND;
     loop {
         // A head ends with a line: while none does, a slow one is not read again and again from its beginning.
         let news = link.input.data().get(*looked_at..).unwrap_or_default();

@@ -39,8 +39,10 @@ pub(super) fn is_asked(head: &Head, serving: &Serving) -> bool {
 /// Answers a CONNECT, and serves what goes on in its tunnel.
 pub(super) async fn connect(link: Link<Stream>, head: &Head, serving: Serving) {
     match asked(head) {
-        Err(refusal) => refuse(link, head, Crossing::to(&serving.gate, ""), refusal, &serving).await,
-        Ok((host, port)) if serving.gate.routes().leads_to(&host) => to_upstream(link, head, host, port, serving).await,
+        Err(refusal) => refuse(link, head, Crossing::to(&serving.gate(), ""), refusal, &serving).await,
+        Ok((host, port)) if serving.gate().routes().leads_to(&host) => {
+            to_upstream(link, head, host, port, serving).await
+        }
         Ok((host, port)) => to_others(link, head, &host, port, &serving).await,
     }
 }
@@ -73,7 +75,7 @@ fn asked(head: &Head) -> Result<(String, u16), Refusal> {
 async fn to_upstream(mut link: Link<Stream>, head: &Head, host: String, port: u16, mut serving: Serving) {
     let has_authority = serving.door.interceptor.is_some();
     if port == HTTPS && !has_authority {
-        let crossing = Crossing::to(&serving.gate, &host);
+        let crossing = Crossing::to(&serving.gate(), &host);
         return refuse(link, head, crossing, NO_AUTHORITY, &serving).await;
     }
     if !grant(&mut link, &serving).await {
@@ -89,11 +91,11 @@ async fn to_upstream(mut link: Link<Stream>, head: &Head, host: String, port: u1
         _ if !has_authority => NO_AUTHORITY,
         _ => return tunnel::opened(link, &host, serving).await,
     };
-    tunnel::turn_away(link, Crossing::to(&serving.gate, &host), refusal).await;
+    tunnel::turn_away(link, Crossing::to(&serving.gate(), &host), refusal).await;
 }
 
 async fn to_others(mut link: Link<Stream>, head: &Head, host: &str, port: u16, serving: &Serving) {
-    let crossing = Crossing::to(&serving.gate, host);
+    let crossing = Crossing::to(&serving.gate(), host);
     let service = match resolve(host, port, serving).await {
         Ok(addresses) => tunnel::dial(&addresses, serving).await,
         Err(refusal) => Err(refusal),
@@ -120,13 +122,13 @@ async fn to_others(mut link: Link<Stream>, head: &Head, host: &str, port: u16, s
 /// The addresses of a host to which a tunnel may lead.
 async fn resolve(host: &str, port: u16, serving: &Serving) -> Result<Vec<SocketAddr>, Refusal> {
     let interception = &serving.door.listen.interception;
-    if interception.others == Others::Refuse || serving.gate.routes().governs(host) {
+    if interception.others == Others::Refuse || serving.gate().routes().governs(host) {
         return Err(NO_UPSTREAM);
     }
     if !interception.tunnel_ports.contains(&port) {
         return Err(Refusal::new(Code::UpstreamUnknown, "The gate makes no tunnels to this port"));
     }
-    let within = serving.gate.limits().connect_timeout;
+    let within = serving.gate().limits().connect_timeout;
     let unknown = Refusal::new(Code::UpstreamUnreachable, "The host to which a tunnel was asked for is not found");
     let found = timeout(within, tokio::net::lookup_host((host, port))).await.map_err(|_| unknown)?;
     let addresses: Vec<SocketAddr> = found.map_err(|_| unknown)?.collect();

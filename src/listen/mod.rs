@@ -6,6 +6,7 @@ mod addresses;
 mod arrival;
 mod books;
 mod connection;
+mod current;
 mod forward;
 mod hello;
 mod http2;
@@ -13,6 +14,7 @@ mod intercept;
 mod original;
 mod proxy_header;
 mod redirected;
+mod room;
 mod socket;
 mod tunnel;
 mod worker;
@@ -22,21 +24,46 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 
 pub use self::accept::Bound;
+use self::accept::{Acceptor, Dealer};
+use self::arrival::Door;
 pub use self::intercept::{CaError, MadeCa, SecretPem, make_ca};
-use self::worker::{Making, Order};
+use self::room::Size;
+use self::worker::{Making, Order, Reload};
+use crate::config::Listen;
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
 use crate::telemetry::{Registry, events};
+use crate::wire::Inherited;
+
+/// How long a worker may take to turn to a new configuration: it does so between two steps of its requests.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The workers and the acceptors of a gate that runs.
 #[derive(Debug)]
 pub struct Listening {
     workers: Vec<(mpsc::UnboundedSender<Order>, JoinHandle<()>)>,
-    stop: watch::Sender<bool>,
+    acceptors: Vec<Acceptor>,
+    dealer: Arc<Dealer>,
+    size: Size,
+    /// The number of the next acceptor.
+    next: u64,
+}
+
+/// The listeners of the next configuration, all of them ready.
+#[derive(Debug)]
+pub struct Prepared(Vec<Place>);
+
+/// Where one of them comes from.
+#[derive(Debug)]
+enum Place {
+    /// It is accepted on already; what is spoken there may be new.
+    Open(u64, Arc<Door>),
+    /// It is bound and not yet accepted on.
+    Bound(Bound),
 }
 
 /// Starts the workers, then accepts on what is bound. To be called within the runtime that accepts.
@@ -50,38 +77,97 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
         let (shared, counters, eraser) = (Arc::clone(shared), registry.worker(number), eraser.clone());
         workers.push((orders, worker::start(Making { number, shared, counters, eraser }, received)?));
     }
-    for each in &bound {
-        warn_of_disbelief(each, shared);
-    }
-    let (stop, stopped) = watch::channel(false);
-    let room = accept::Room::new(shared.limits.connections_max);
-    let dealer = accept::Dealer::new(workers.iter().map(|(orders, _)| orders.clone()).collect());
-    for each in bound {
-        tokio::spawn(accept::accept(each, room.clone(), Arc::clone(&dealer), stopped.clone()));
-    }
-    Ok(Listening { workers, stop })
+    let dealer = Dealer::new(workers.iter().map(|(orders, _)| orders.clone()).collect());
+    let size = Size::new(shared.limits.connections_max);
+    let mut listening = Listening { workers, acceptors: Vec::new(), dealer, size, next: 0 };
+    bound.iter().for_each(|bound| warn_of_disbelief(&bound.door, shared));
+    listening.acceptors = bound.into_iter().map(|bound| listening.accept(bound)).collect();
+    Ok(listening)
 }
 
 /// A listener's authority may be for other hosts than those that the upstreams name today, or its time may be over.
-fn warn_of_disbelief(bound: &Bound, shared: &Shared) {
-    for (host, why) in bound.disbelieved(shared.routes.hosts()) {
-        let address = bound.address();
+fn warn_of_disbelief(door: &Door, shared: &Shared) {
+    for (host, why) in door.disbelieved(shared.routes.hosts()) {
+        let address = &door.listen.address;
         let what = format!("at {address} TLS to {host} will fail, since clients do not believe its ca about it: {why}");
         events::Warned { what: &what }.emit();
     }
 }
 
+/// What is spoken at an open place from now on: as before, where nothing about it has changed.
+fn again(acceptor: &Acceptor, listen: &Listen) -> Result<Place> {
+    let door = acceptor.door();
+    let door = if door.is_of(listen) { door } else { Arc::new(Door::of(listen).map_err(std::io::Error::other)?) };
+    Ok(Place::Open(acceptor.number, door))
+}
+
 impl Listening {
+    fn accept(&mut self, bound: Bound) -> Acceptor {
+        self.next += 1;
+        Acceptor::start(self.next, bound, self.size.room(), &self.dealer)
+    }
+
+    /// Makes the listeners of a new configuration ready, and changes nothing: those whose address is listened at already
+    /// keep their socket, the others are bound.
+    ///
+    /// # Errors
+    /// Each that cannot be had, by its place among the listeners: the system's errors, or a [`CaError`] in one.
+    pub fn prepare(&self, listens: &[Listen]) -> std::result::Result<Prepared, Vec<(usize, std::io::Error)>> {
+        let (mut places, mut failed) = (Vec::new(), Vec::new());
+        let mut open: Vec<&Acceptor> = self.acceptors.iter().collect();
+        for (nth, listen) in listens.iter().enumerate() {
+            let at = open.iter().position(|acceptor| acceptor.door().listen.address == listen.address);
+            let place = match at.map(|at| open.remove(at)) {
+                Some(acceptor) => again(acceptor, listen),
+                None => Bound::to(listen, &mut Inherited::default()).map(Place::Bound),
+            };
+            match place {
+                Ok(place) => places.push(place),
+                Err(error) => failed.push((nth, error)),
+            }
+        }
+        if failed.is_empty() { Ok(Prepared(places)) } else { Err(failed) }
+    }
+
+    /// Turns to a new configuration: what begins from now on is served under it. When this returns all workers have turned.
+    pub async fn reload(&mut self, prepared: Prepared, shared: &Arc<Shared>, registry: &Registry) {
+        self.size.resize(shared.limits.connections_max).await;
+        let mut before = std::mem::take(&mut self.acceptors);
+        for place in prepared.0 {
+            let acceptor = match place {
+                Place::Bound(bound) => Some(self.accept(bound)),
+                Place::Open(number, door) => {
+                    let at = before.iter().position(|acceptor| acceptor.number == number);
+                    at.map(|at| before.remove(at)).inspect(|acceptor| acceptor.speak(door))
+                }
+            };
+            self.acceptors.extend(acceptor);
+        }
+        let closed: Arc<[u64]> = before.iter().map(|acceptor| acceptor.number).collect();
+        drop(before);
+        self.acceptors.iter().for_each(|acceptor| warn_of_disbelief(&acceptor.door(), shared));
+        let (done, mut all_done) = mpsc::channel(1);
+        for (number, (orders, _)) in self.workers.iter().enumerate() {
+            let (shared, counters) = (Arc::clone(shared), registry.worker(number));
+            let reload = Reload { shared, counters, closed: Arc::clone(&closed), _done: done.clone() };
+            // A worker that is gone serves nobody.
+            drop(orders.send(Order::Reload(reload)));
+        }
+        drop(done);
+        // One that is late turns all the same.
+        timeout(TURN_WITHIN, all_done.recv()).await.ok();
+    }
+
     /// Stops accepting and lets what is on its way finish, at most for `limit`. Gives `false` if something was cut.
     pub async fn drain(self, limit: Duration) -> bool {
-        self.stop.send_replace(true);
+        drop(self.acceptors);
         let until = Instant::now() + limit;
         for (orders, _) in &self.workers {
             // A worker that is gone has nothing to finish.
             drop(orders.send(Order::Drain(until)));
         }
-        let joined =
-            tokio::task::spawn_blocking(move || self.workers.into_iter().all(|(_, thread)| thread.join().is_ok()));
+        let workers = self.workers;
+        let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|(_, thread)| thread.join().is_ok()));
         joined.await.unwrap_or(false) && Instant::now() < until
     }
 }

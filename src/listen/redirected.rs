@@ -30,7 +30,7 @@ const CIRCLE: Refusal =
 pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
     match original::meant(&socket) {
         Ok(meant) => serving.peer.meant = meant,
-        Err(_) => return serving.gate.counters().turned_away(TurnedAway::Undirected),
+        Err(_) => return serving.gate().counters().turned_away(TurnedAway::Undirected),
     }
     let from = socket.peer_addr().ok();
     let mut link = Link::new(Stream::Tcp(socket));
@@ -50,13 +50,13 @@ async fn over_tls(mut link: Link<Stream>, from: Option<SocketAddr>, serving: Ser
     match towards(&hello, &host, from, &serving) {
         Ok(Towards::Upstream) => tunnel::opened(link, &host, serving).await,
         Ok(Towards::Others(meant)) => {
-            let crossing = Crossing::to(&serving.gate, &host);
+            let crossing = Crossing::to(&serving.gate(), &host);
             match tunnel::dial(&[meant], &serving).await {
                 Ok(service) => tunnel::pass(link, service, crossing, &serving).await,
                 Err(refusal) => tunnel::turn_away(link, crossing, refusal).await,
             }
         }
-        Err(refusal) => tunnel::turn_away(link, Crossing::to(&serving.gate, &host), refusal).await,
+        Err(refusal) => tunnel::turn_away(link, Crossing::to(&serving.gate(), &host), refusal).await,
     }
 }
 
@@ -70,7 +70,8 @@ enum Towards {
 
 fn towards(hello: &Hello, host: &str, from: Option<SocketAddr>, serving: &Serving) -> Result<Towards, Refusal> {
     let meant = serving.peer.meant.ok_or(STRAIGHT)?;
-    let (routes, door) = (serving.gate.routes(), &serving.door);
+    let (gate, door) = (serving.gate(), &serving.door);
+    let routes = gate.routes();
     if routes.leads_to(host) {
         return if door.interceptor.is_some() { Ok(Towards::Upstream) } else { Err(NO_AUTHORITY) };
     }

@@ -42,7 +42,7 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
 /// May a tunnel lead to these addresses? All of them have to be harmless: which one is connected to is not known yet.
 pub(super) fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
     let governed = |address: &SocketAddr| {
-        canonical_host(&address.ip().to_string()).is_none_or(|host| serving.gate.routes().governs(&host))
+        canonical_host(&address.ip().to_string()).is_none_or(|host| serving.gate().routes().governs(&host))
     };
     if addresses.iter().any(|address| is_forbidden(address.ip())) {
         return Err(OUT_OF_REACH);
@@ -52,8 +52,8 @@ pub(super) fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(),
 
 /// A connection to one of these addresses, which were permitted.
 pub(super) async fn dial(addresses: &[SocketAddr], serving: &Serving) -> Result<TcpStream, Refusal> {
-    serving.gate.admit()?;
-    upstream::dial(addresses, serving.gate.limits().connect_timeout).await.map_err(|error| match error {
+    serving.gate().admit()?;
+    upstream::dial(addresses, serving.gate().limits().connect_timeout).await.map_err(|error| match error {
         ConnectError::Timeout(_) => {
             Refusal::new(Code::UpstreamTimeout, "The host to which a tunnel was asked for does not answer in time")
         }
@@ -66,7 +66,7 @@ pub(super) async fn pass(mut link: Link<Stream>, service: TcpStream, crossing: C
     let _ours = OurEnd::of(&service);
     let mut service = Link::new(Stream::Tcp(service));
     let mut caller = Caller { link: &mut link, watch: &serving.watch, peer: &serving.peer };
-    crossing.pass(&serving.gate, &mut caller, &mut service).await;
+    crossing.pass(&serving.gate(), &mut caller, &mut service).await;
 }
 
 /// Refuses a TLS handshake of which nothing has been answered: there is no certificate for this name.

@@ -2,7 +2,7 @@
 //! leaves it, so nothing on its way needs a lock that another worker could hold.
 
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,12 +15,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::arrival::{Door, arrive};
 use super::books::{Books, Entered};
 use super::connection::Serving;
+use super::current::Current;
 use super::socket::Socket;
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
 use crate::upstream::looked;
-use crate::wire::{Peer, Watch};
+use crate::wire::Peer;
 
 /// How often a worker looks at its clock and its connections.
 const TICK: Duration = Duration::from_millis(200);
@@ -35,14 +36,33 @@ pub(super) struct Handed {
     pub(super) peer: Peer,
     /// What is spoken where it came in.
     pub(super) door: Arc<Door>,
+    /// The number of the listener.
+    pub(super) listener: u64,
     pub(super) permit: OwnedSemaphorePermit,
 }
+
+/// A new configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Reload {
+    pub(super) shared: Arc<Shared>,
+    pub(super) counters: Arc<WorkerCounters>,
+    /// Numbers of the listeners that are no more: their connections end with what is being handled on them.
+    pub(super) closed: Arc<[u64]>,
+    /// Dropped once it is in force.
+    pub(super) _done: mpsc::Sender<Never>,
+}
+
+/// Nothing is ever sent: that all senders are gone is what is heard.
+#[derive(Debug)]
+pub(super) enum Never {}
 
 /// What a worker is told.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Serve this.
     Serve(Handed),
+    /// Serve what comes from now on under this configuration.
+    Reload(Reload),
     /// Finish what is being handled, at most until then, and end.
     Drain(Instant),
 }
@@ -79,24 +99,27 @@ impl Drop for Open {
 }
 
 struct Worker {
-    gate: Rc<Gate>,
+    current: Current,
+    /// Gates of configurations before, under which requests are still being handled.
+    former: Vec<Weak<Gate>>,
     eraser: Eraser,
     books: Books,
 }
 
 impl Worker {
     fn new(making: Making) -> Self {
-        let gate = Gate::new(making.shared, making.counters);
-        Self { gate, eraser: making.eraser, books: Books::new() }
+        let current = Current::new(Gate::new(making.shared, making.counters));
+        Self { current, former: Vec::new(), eraser: making.eraser, books: Books::new() }
     }
 
-    async fn run(self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Serve(handed)) => self.serve(handed),
+                    Some(Order::Reload(reload)) => self.reload(reload),
                     Some(Order::Drain(until)) => return self.drain(until).await,
                     None => return,
                 },
@@ -105,20 +128,35 @@ impl Worker {
         }
     }
 
-    fn look(&self) {
+    fn look(&mut self) {
         self.books.set_now(Instant::now());
-        self.gate.tick();
-        self.books.each(|connection| connection.look(self.gate.limits()));
+        let gate = self.current.gate();
+        gate.tick();
+        // What was taken out of a former gate's pools comes back to them, and must not stay.
+        self.former.retain(|former| former.upgrade().inspect(|gate| gate.tick()).is_some());
+        self.books.each(|_, connection| connection.look(gate.limits()));
+    }
+
+    fn reload(&mut self, reload: Reload) {
+        let next = self.current.gate().next(reload.shared, reload.counters);
+        let former = self.current.replace(next);
+        self.former.push(Rc::downgrade(&former));
+        self.books.each(|listener, connection| {
+            if reload.closed.contains(&listener) {
+                connection.drain();
+            }
+        });
     }
 
     fn serve(&self, handed: Handed) {
-        let Handed { socket, peer, door, permit } = handed;
+        let Handed { socket, peer, door, listener, permit } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(stream) = socket.into_stream() else { return };
-        let (watch, entered) = self.books.enter();
-        let books = self.books.clone();
-        let serving = Serving { gate: Rc::clone(&self.gate), eraser: self.eraser.clone(), watch, peer, books, door };
-        let counters = Arc::clone(self.gate.counters());
+        let books = self.books.of(listener);
+        let (watch, entered) = books.enter();
+        let (current, eraser) = (self.current.clone(), self.eraser.clone());
+        let serving = Serving { current, eraser, watch, peer, books, door };
+        let counters = Arc::clone(self.current.gate().counters());
         counters.connection_opened();
         let open = Open { counters, _entered: entered, _permit: permit };
         spawn_local(async move {
@@ -128,10 +166,10 @@ impl Worker {
     }
 
     /// No new requests; what is on its way is finished. The hard end is the caller's: it drops what is left.
-    async fn drain(self, until: Instant) {
-        self.books.each(Watch::drain);
+    async fn drain(mut self, until: Instant) {
+        self.books.each(|_, connection| connection.drain());
         let mut look = interval(DRAIN_LOOK);
-        while Instant::now() < until && !(self.books.is_empty() && self.gate.in_flight() == 0) {
+        while Instant::now() < until && !(self.books.is_empty() && self.current.gate().in_flight() == 0) {
             look.tick().await;
             self.look();
         }

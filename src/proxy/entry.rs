@@ -52,9 +52,9 @@ impl Entry {
     }
 
     /// The request's upstream is known.
-    pub(super) fn routed(&mut self, index: usize) {
-        self.record.upstream = u16::try_from(index).ok();
-        let counters = self.counters.upstream(index);
+    pub(super) fn routed(&mut self, slot: usize) {
+        self.record.upstream = u16::try_from(slot).ok();
+        let counters = self.counters.upstream(slot);
         counters.request();
         counters.request_began();
     }
@@ -110,7 +110,7 @@ impl Entry {
 
     /// The counters of the request's upstream, once it is known.
     pub(super) fn upstream(&self) -> Option<&UpstreamCounters> {
-        self.record.upstream.map(|index| self.counters.upstream(usize::from(index)))
+        self.record.upstream.map(|slot| self.counters.upstream(usize::from(slot)))
     }
 
     /// The gate answers itself.

@@ -321,7 +321,7 @@ impl Exchange {
         }
         Remains {
             gate: Rc::clone(&self.gate),
-            index: self.destination.index,
+            slot: self.destination.slot,
             method: std::mem::take(&mut self.method),
             passages: std::mem::take(&mut self.passages),
             service,

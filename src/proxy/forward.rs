@@ -36,7 +36,7 @@ pub(super) async fn forward(
     hop: Hop,
     request_id: &RequestId,
 ) -> Result<Onward, Failed> {
-    let pool = gate.pool(beginning.destination.index);
+    let pool = gate.pool(beginning.destination.slot);
     let wanted = if beginning.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
     let mut exchange = Exchange::new(gate, beginning);
     exchange.place = pool.free_place();

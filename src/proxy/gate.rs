@@ -31,13 +31,15 @@ const DRAINED_BYTES_MAX: u64 = 64 * 1024;
 /// How long that may take.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What all workers share. One pointer; a new configuration is a new one.
+/// What all workers share. One pointer; a new configuration is a new one, and a request keeps the one that it began with.
 #[derive(Debug)]
 pub struct Shared {
     /// From a request to its upstream.
     pub routes: Routes,
     /// The upstreams, in the order of the configuration.
     pub sites: Vec<Arc<Site>>,
+    /// The slot of each in the registry: names its counters and its connections.
+    pub slots: Vec<usize>,
     /// Who is on the way for whom.
     pub barrier: Arc<Barrier>,
     /// Which upstream holds whose data.
@@ -56,12 +58,19 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
 }
 
-/// One worker's part of the proxy.
+/// One worker's part of the proxy, under one configuration.
 #[derive(Debug)]
 pub struct Gate {
     shared: Arc<Shared>,
-    pools: Vec<Pool>,
+    /// By slot; none where a slot's upstream is not configured.
+    pools: Vec<Option<Rc<Pool>>>,
     counters: Arc<WorkerCounters>,
+    worker: Rc<OfWorker>,
+}
+
+/// What stays a worker's own whatever the configuration.
+#[derive(Debug)]
+struct OfWorker {
     in_flight: Rc<Cell<usize>>,
     unix_now: Cell<UnixSeconds>,
     began: Cell<Instant>,
@@ -71,18 +80,35 @@ impl Gate {
     /// A worker's gate; to be made on its thread.
     #[must_use]
     pub fn new(shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
-        let pools = shared.sites.iter();
-        let pools = pools.map(|site| Pool::new(site.connector.clone(), &shared.limits, shared.workers)).collect();
         let (unix_now, began) = (Cell::new(clock::unix_now()), Cell::new(Instant::now()));
-        Rc::new(Self { shared, pools, counters, in_flight: Rc::default(), unix_now, began })
+        let worker = Rc::new(OfWorker { in_flight: Rc::default(), unix_now, began });
+        let pools = pools(&shared, |_, _| None);
+        Rc::new(Self { shared, pools, counters, worker })
+    }
+
+    /// The same worker's gate under the next configuration. Connections to upstreams that are reached as before stay; the
+    /// idle ones to others are closed.
+    #[must_use]
+    pub fn next(&self, shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
+        let pools = pools(&shared, |slot, site| {
+            let before = self.shared.site(slot)?;
+            self.pools.get(slot)?.as_ref().filter(|_| before.connector.is_same(&site.connector))
+        });
+        let is_kept = |slot: usize, pool: &Rc<Pool>| {
+            pools.get(slot).and_then(Option::as_ref).is_some_and(|kept| Rc::ptr_eq(kept, pool))
+        };
+        let all = self.pools.iter().enumerate().filter_map(|(slot, pool)| Some((slot, pool.as_ref()?)));
+        all.filter(|(slot, pool)| !is_kept(*slot, pool)).for_each(|(_, pool)| pool.clear());
+        Rc::new(Self { shared, pools, counters, worker: Rc::clone(&self.worker) })
     }
 
     /// To be called a few times a second: moves the clock that needs no system call, closes what has been idle.
     pub fn tick(&self) {
-        self.unix_now.set(clock::unix_now());
+        self.worker.unix_now.set(clock::unix_now());
         self.counters.pulse();
         let now = Instant::now();
         for (index, pool) in self.pools.iter().enumerate() {
+            let Some(pool) = pool else { continue };
             pool.prune(now);
             self.counters.upstream(index).resting(pool.resting());
         }
@@ -91,7 +117,7 @@ impl Gate {
     /// How many requests are in flight on this worker?
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight.get()
+        self.worker.in_flight.get()
     }
 
     /// The counters of this worker.
@@ -108,8 +134,8 @@ impl Gate {
 
     pub(super) fn entry(&self, method: &Method) -> Entry {
         let now = Instant::now();
-        self.began.set(now);
-        Entry::begin(&self.counters, self.shared.access_log.as_ref(), method, now, &self.in_flight)
+        self.worker.began.set(now);
+        Entry::begin(&self.counters, self.shared.access_log.as_ref(), method, now, &self.worker.in_flight)
     }
 
     /// Is there room for one more?
@@ -118,7 +144,7 @@ impl Gate {
     /// The refusal `overloaded`, when there is not.
     pub fn admit(&self) -> Result<(), Refusal> {
         let share = (self.shared.limits.in_flight_max / self.shared.workers).max(1);
-        if self.in_flight.get() > share { Err(Code::Overloaded.into()) } else { Ok(()) }
+        if self.worker.in_flight.get() > share { Err(Code::Overloaded.into()) } else { Ok(()) }
     }
 
     pub(super) fn head_bounds(&self) -> HeadBounds {
@@ -140,8 +166,9 @@ impl Gate {
         &self.shared.routes
     }
 
-    pub(super) fn pool(&self, index: usize) -> &Pool {
-        self.pools.get(index).expect("an index is a place in the configuration, and each has its pool")
+    pub(super) fn pool(&self, slot: usize) -> &Pool {
+        let pool = self.pools.get(slot).and_then(Option::as_ref);
+        pool.expect("a slot that a route leads to is an upstream's, and each has its pool")
     }
 
     pub(super) fn barrier(&self) -> &Arc<Barrier> {
@@ -161,13 +188,36 @@ impl Gate {
     }
 
     pub(super) fn unix_now(&self) -> UnixSeconds {
-        self.unix_now.get()
+        self.worker.unix_now.get()
     }
 
     /// When the youngest request began: near enough to now for what is measured in seconds.
     pub(super) fn now(&self) -> Instant {
-        self.began.get()
+        self.worker.began.get()
     }
+}
+
+impl Shared {
+    /// The upstream that has this slot.
+    fn site(&self, slot: usize) -> Option<&Arc<Site>> {
+        self.slots.iter().zip(&self.sites).find(|(its, _)| **its == slot).map(|(_, site)| site)
+    }
+}
+
+/// A pool for each upstream: the one that there is already, or a new one.
+fn pools<'a>(shared: &Shared, there_is: impl Fn(usize, &Site) -> Option<&'a Rc<Pool>>) -> Vec<Option<Rc<Pool>>> {
+    let mut pools = Vec::new();
+    for (slot, site) in shared.slots.iter().zip(&shared.sites) {
+        if pools.len() <= *slot {
+            pools.resize_with(slot + 1, || None);
+        }
+        let new = || Rc::new(Pool::new(site.connector.clone(), &shared.limits, shared.workers));
+        let pool = there_is(*slot, site).map_or_else(new, Rc::clone);
+        if let Some(place) = pools.get_mut(*slot) {
+            *place = Some(pool);
+        }
+    }
+    pools
 }
 
 /// Reads a small body that a refusal leaves behind. `false` if the connection cannot go on.

@@ -14,7 +14,7 @@ use crate::domain::refusal::{Code, Refusal};
 use crate::wire::Peer;
 
 /// This gate among all that call themselves `forgetgate`: in a chain of two, each takes the other for another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Instance {
     /// In brackets, as a comment of `Via` is written (RFC 9110 §7.6.3).
     comment: String,

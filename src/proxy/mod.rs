@@ -161,7 +161,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let destination = Arc::clone(routed.destination);
     let profile = &destination.site.upstream.profile;
     *shape = profile.error;
-    entry.routed(destination.index);
+    entry.routed(destination.slot);
     gate.admit()?;
     let gathered = gather::gather(head, &kinds, &destination.governed)?;
     let target = Target::of(head, routed.prefix_len, profile, &gathered)?;

@@ -47,7 +47,7 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
             Ok(entered) => entered,
             Err(fenced) => Box::pin(wait_and_enter(gate, &keys, fenced)).await?,
         };
-        let counters = gate.counters().upstream(place.destination.index);
+        let counters = gate.counters().upstream(place.destination.slot);
         for ((label, key), Entered { mut passage, known }) in permit.labels().iter().zip(&keys).zip(entered) {
             if known {
                 counters.known_pair();
@@ -96,6 +96,10 @@ async fn make_durable(gate: &Gate, label: &Label, key: PairKey, place: Place<'_>
         wire: None,
         api: place.api,
         seen: gate.unix_now(),
+    };
+    // Of an upstream that has moved, or is gone, since the request began nothing may be recorded any more.
+    let Some(_recording) = place.destination.site.recordings.begin() else {
+        return Err(Code::StoreUnavailable.into());
     };
     match timeout(gate.barrier_timeout(), gate.index().record(placement)).await {
         Ok(Ok(())) => Ok(()),

@@ -17,7 +17,7 @@ use crate::upstream::Place;
 #[derive(Debug)]
 pub(super) struct Remains {
     pub(super) gate: Rc<Gate>,
-    pub(super) index: usize,
+    pub(super) slot: usize,
     pub(super) method: Method,
     pub(super) passages: Passages,
     pub(super) service: Option<Service>,
@@ -34,7 +34,7 @@ impl Remains {
         }
         if let Some(service) = self.service.filter(|service| service.reusable) {
             let (opened, kept) = (service.opened, service.kept());
-            self.gate.pool(self.index).put_back(service.link, opened, kept, Instant::now());
+            self.gate.pool(self.slot).put_back(service.link, opened, kept, Instant::now());
         }
         // The next one finds the connection.
         drop(self.place);

@@ -15,8 +15,8 @@ use crate::wire::Peer;
 pub struct Destination {
     /// The upstream.
     pub site: Arc<Site>,
-    /// Its place in the configuration: names its counters and its connections.
-    pub index: usize,
+    /// Its slot in the registry: names its counters and its connections.
+    pub slot: usize,
     pub(super) governed: Governed,
 }
 
@@ -40,15 +40,25 @@ pub(super) struct Routed<'a> {
 }
 
 impl Routes {
-    /// Takes the upstreams in the order of the configuration. Retired ones get no traffic.
+    /// Takes the upstreams in the order of the configuration, and their slots. Retired ones get no traffic.
     #[must_use]
-    pub fn new(sites: &[Arc<Site>]) -> Self {
-        let destination = |(index, site): (usize, &Arc<Site>)| {
+    pub fn new(sites: &[Arc<Site>], slots: &[usize]) -> Self {
+        Self::of(sites, slots, Instance::new())
+    }
+
+    /// The same gate's routes under another configuration: it still knows its own requests when they come in again.
+    #[must_use]
+    pub fn next(&self, sites: &[Arc<Site>], slots: &[usize]) -> Self {
+        Self::of(sites, slots, self.instance.clone())
+    }
+
+    fn of(sites: &[Arc<Site>], slots: &[usize], instance: Instance) -> Self {
+        let destination = |(site, slot): (&Arc<Site>, &usize)| {
             let governed = Governed::of(&site.upstream.profile);
-            Arc::new(Destination { site: Arc::clone(site), index, governed })
+            Arc::new(Destination { site: Arc::clone(site), slot: *slot, governed })
         };
-        let mut destinations: Vec<_> =
-            sites.iter().enumerate().filter(|(_, site)| !site.upstream.retired).map(destination).collect();
+        let in_use = sites.iter().zip(slots).filter(|(site, _)| !site.upstream.retired);
+        let mut destinations: Vec<_> = in_use.map(destination).collect();
         // A longer prefix first; on a tie the one that also looks at the host. The sort is stable: then the file's order.
         destinations.sort_by_key(|each| {
             let route = &each.site.upstream.route;
@@ -61,7 +71,7 @@ impl Routes {
             upstream.route.hosts.iter().map(|host| host.as_str().into()).chain(at).collect::<Vec<_>>()
         };
         let governed = sites.iter().flat_map(hosts_of).collect();
-        Self { destinations, by_host, governed, instance: Instance::new() }
+        Self { destinations, by_host, governed, instance }
     }
 
     /// Is there an upstream for this host, in its one spelling?

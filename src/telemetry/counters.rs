@@ -3,6 +3,7 @@
 //! Every counter only grows; what is in flight is the difference of two. All are relaxed: a figure may be a moment old,
 //! but none is lost.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
@@ -260,12 +261,19 @@ impl UpstreamCounters {
     }
 }
 
-/// What one worker counts.
+/// What one worker counts, for the upstreams of one configuration and of those before it. What is counted hangs behind
+/// it: a configuration with more upstreams has another of these over the same counters.
 #[derive(Debug)]
-#[repr(align(128))]
 pub struct WorkerCounters {
-    upstreams: Box<[UpstreamCounters]>,
-    /// For an index that no upstream has: counted nowhere that is shown, and no panic on the way of a request.
+    upstreams: Box<[Arc<UpstreamCounters>]>,
+    of_worker: Arc<OfWorker>,
+}
+
+/// What belongs to no upstream.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct OfWorker {
+    /// For a slot that no upstream has: counted nowhere that is shown, and no panic on the way of a request.
     stray: UpstreamCounters,
     unrouted: Row<{ Code::ALL.len() }>,
     opened: Counter,
@@ -277,74 +285,72 @@ pub struct WorkerCounters {
 
 impl WorkerCounters {
     pub(super) fn new(upstreams: usize) -> Self {
-        Self {
-            upstreams: (0..upstreams).map(|_| UpstreamCounters::default()).collect(),
-            stray: UpstreamCounters::default(),
-            unrouted: Row::default(),
-            opened: Counter::default(),
-            closed: Counter::default(),
-            tunnels: Counter::default(),
-            turned_away: Row::default(),
-            pulse: Counter::default(),
-        }
+        Self { upstreams: (0..upstreams).map(|_| Arc::default()).collect(), of_worker: Arc::default() }
     }
 
-    /// The counters of one upstream, by its place in the configuration.
+    /// The same counters, and new ones up to so many upstreams.
+    pub(super) fn grown(&self, upstreams: usize) -> Self {
+        let new = (self.upstreams.len()..upstreams).map(|_| Arc::default());
+        let all = self.upstreams.iter().map(Arc::clone).chain(new).collect();
+        Self { upstreams: all, of_worker: Arc::clone(&self.of_worker) }
+    }
+
+    /// The counters of one upstream, by its slot.
     #[must_use]
-    pub fn upstream(&self, index: usize) -> &UpstreamCounters {
-        self.upstreams.get(index).unwrap_or(&self.stray)
+    pub fn upstream(&self, slot: usize) -> &UpstreamCounters {
+        self.upstreams.get(slot).map_or(&self.of_worker.stray, |counters| counters)
     }
 
     /// Refused before any upstream was known.
     pub fn unrouted(&self, code: Code) {
-        self.unrouted.bump(code as usize);
+        self.of_worker.unrouted.bump(code as usize);
     }
 
     /// A caller's connection was accepted.
     pub fn connection_opened(&self) {
-        self.opened.bump();
+        self.of_worker.opened.bump();
     }
 
     /// A caller's connection has ended.
     pub fn connection_closed(&self) {
-        self.closed.bump();
+        self.of_worker.closed.bump();
     }
 
     /// A connection is passed on unseen.
     pub fn tunnel_opened(&self) {
-        self.tunnels.bump();
+        self.of_worker.tunnels.bump();
     }
 
     pub(super) fn tunnels(&self) -> u64 {
-        self.tunnels.read()
+        self.of_worker.tunnels.read()
     }
 
     /// A connection was closed before anything was asked over it.
     pub fn turned_away(&self, why: TurnedAway) {
-        self.turned_away.bump(why as usize);
+        self.of_worker.turned_away.bump(why as usize);
     }
 
     /// The worker is alive.
     pub fn pulse(&self) {
-        self.pulse.bump();
+        self.of_worker.pulse.bump();
     }
 
     pub(super) fn pulses(&self) -> u64 {
-        self.pulse.read()
+        self.of_worker.pulse.read()
     }
 
     pub(super) fn turned_away_to(&self, sums: &mut [u64; TurnedAway::ALL.len()]) {
-        self.turned_away.add_to(sums);
+        self.of_worker.turned_away.add_to(sums);
     }
 
     pub(super) fn unrouted_to(&self, sums: &mut [u64; Code::ALL.len()]) {
-        self.unrouted.add_to(sums);
+        self.of_worker.unrouted.add_to(sums);
     }
 
     /// How many connections were opened, and how many are open.
     pub(super) fn connections(&self) -> (u64, u64) {
-        let closed = self.closed.read();
-        let opened = self.opened.read();
+        let closed = self.of_worker.closed.read();
+        let opened = self.of_worker.opened.read();
         (opened, opened.saturating_sub(closed))
     }
 }

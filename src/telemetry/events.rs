@@ -50,6 +50,13 @@ events! {
     }
     /// Everything that readiness waits for is there.
     Ready info "ready" {}
+    /// A configuration was read again and is in force.
+    ConfigApplied<'a> info "configuration reloaded" {
+        /// How many keys have changed.
+        changed: u64,
+        /// Which, as far as they fit.
+        keys: &'a str,
+    }
     /// A configuration was refused; the one before it stays in force.
     ConfigRefused<'a> error "configuration refused" {
         /// How many faults.

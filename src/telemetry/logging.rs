@@ -14,6 +14,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{Log, LogFormat};
@@ -48,15 +49,27 @@ pub fn init(log: &Log) -> Result<LogGuard, LoggingError> {
     let look = Look { format: log.format, ansi: io::stderr().is_terminal() };
     // Asked before there is a log: what passes a filter is worked out anew for each, and the last one should be alone.
     let shows_access = lets_access_pass(filter(log)?);
+    let (chosen, handle) = reload::Layer::new(filter(log)?);
     tracing_subscriber::registry()
-        .with(lines(look, io::stderr).with_filter(filter(log)?.and(filter_fn(may_be_written))))
+        .with(lines(look, io::stderr).with_filter(chosen.and(filter_fn(may_be_written))))
         .try_init()
         .map_err(LoggingError::Twice)?;
-    if shows_access {
-        // Logging is set up once, so there is no other look.
-        ACCESS_LOOK.set(look).ok();
-    }
+    // Logging is set up once, so there is no other.
+    SET_UP.set(SetUp { look, handle, shows_access: AtomicBool::new(shows_access) }).ok();
     Ok(LogGuard(()))
+}
+
+/// From now on `log.level` is this; all else of `[log]` stays as it was set up. Nothing where logging is not set up.
+///
+/// # Errors
+/// When the filter cannot be read; then the one before it holds.
+pub fn change(log: &Log) -> Result<(), LoggingError> {
+    let Some(set_up) = SET_UP.get() else { return Ok(()) };
+    let new = filter(log)?;
+    set_up.shows_access.store(lets_access_pass(filter(log)?), Relaxed);
+    // It fails only where the subscriber is gone, and that lives as long as the process.
+    set_up.handle.reload(new).ok();
+    Ok(())
 }
 
 /// How lines look.
@@ -67,15 +80,23 @@ pub(super) struct Look {
     pub(super) ansi: bool,
 }
 
-/// How access lines look in this process's log, once it is set up and if its filter lets them pass.
-static ACCESS_LOOK: OnceLock<Look> = OnceLock::new();
+/// This process's log.
+struct SetUp {
+    look: Look,
+    handle: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
+    /// Does the filter let access lines pass?
+    shows_access: AtomicBool,
+}
+
+/// There from when logging is set up.
+static SET_UP: OnceLock<SetUp> = OnceLock::new();
 
 /// How access lines are to look; `None` if nobody wants them.
 pub(super) fn access_look() -> Option<Look> {
-    ACCESS_LOOK.get().copied()
+    SET_UP.get().filter(|set_up| set_up.shows_access.load(Relaxed)).map(|set_up| set_up.look)
 }
 
-/// Does the filter let access lines pass? It never changes, so it is asked once: by an event with the line's target,
+/// Does the filter let access lines pass? It seldom changes, so it is asked once: by an event with the line's target,
 /// level and fields, which goes nowhere. (`tracing::enabled!` is no help: where a filter is put on one layer it may say
 /// yes to what that filter stops.)
 fn lets_access_pass(filter: EnvFilter) -> bool {

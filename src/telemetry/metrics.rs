@@ -1,6 +1,6 @@
 //! The metrics as Prometheus reads them: OpenMetrics text, made by prometheus-client from the summed counters.
 //!
-//! Labels are `upstream`, `code` and `class`, all from closed sets or the configuration. There is no way to give another.
+//! Labels are `upstream`, `code`, `class` and `result`, all from closed sets or the configuration. There is no way to give another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -84,6 +84,7 @@ impl Collector for Scrape {
         self.upstreams(&mut page)?;
         self.gate(&mut page)?;
         self.erasures(&mut page)?;
+        self.reloads(&mut page)?;
         for gauge in &self.gauges {
             page.gauge(gauge.name, gauge.help, |sample| sample.encode_gauge(&gauge.value))?;
         }
@@ -155,6 +156,22 @@ impl Scrape {
         })?;
         page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {
             sample(family, &[], gate.access_lines_dropped)
+        })
+    }
+
+    fn reloads(&self, page: &mut Page<'_>) -> fmt::Result {
+        let reloads = self.registry.reloads();
+        page.counter("forgetgate_config_reloads", "Reloads of the configuration, by how they ended", |family| {
+            reloads.results().into_iter().try_for_each(|(word, count)| sample(family, &[("result", word)], count))
+        })?;
+        let (last, differs) = (reloads.last_applied(), u64::from(reloads.differs()));
+        page.gauge(
+            "forgetgate_config_last_applied_timestamp_seconds",
+            "When the configuration in force came into force",
+            |family| family.encode_gauge(&last),
+        )?;
+        page.gauge("forgetgate_config_file_differs", "1 if the file's content is not what is in force", |family| {
+            family.encode_gauge(&differs)
         })
     }
 

@@ -13,6 +13,7 @@ mod figures;
 mod logging;
 mod metrics;
 mod registry;
+mod reloads;
 mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
@@ -20,9 +21,10 @@ pub use self::clock::{from_rfc3339, rfc3339, unix_now};
 pub use self::counters::{FailureKind, UpstreamCounters, WorkerCounters};
 pub use self::erasures::{AttemptOutcome, ErasureCounters, Standing, TargetEnd};
 pub use self::figures::{GateFigures, LastError, UpstreamFigures};
-pub use self::logging::{LogGuard, LoggingError, init as init_logging};
+pub use self::logging::{LogGuard, LoggingError, change as change_logging, init as init_logging};
 pub use self::metrics::{CONTENT_TYPE as METRICS_TYPE, Gauge};
 pub use self::registry::Registry;
+pub use self::reloads::ReloadCounters;
 pub use self::turned_away::TurnedAway;
 
 /// An error with all that is behind it on one line, outermost first.

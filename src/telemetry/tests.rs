@@ -117,7 +117,7 @@ fn the_page_is_whole_and_has_no_labels_but_those_of_closed_sets() {
             assert!(line.starts_with("forgetgate_"), "{line}");
             let labels = line.split_once('{').map_or("", |(_, labels)| labels);
             for label in labels.split("\",").filter_map(|pair| pair.split_once("=\"")) {
-                assert!(["upstream", "code", "class"].contains(&label.0), "{line}");
+                assert!(["upstream", "code", "class", "result"].contains(&label.0), "{line}");
             }
         }
     }

@@ -163,6 +163,12 @@ impl Connector {
         })
     }
 
+    /// Is it a clone of the other?
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.to, &other.to)
+    }
+
     /// The `Host` of requests that go over its connections.
     #[must_use]
     pub fn authority(&self) -> &HeaderValue {

@@ -143,6 +143,12 @@ impl Pool {
         self.http2.resting()
     }
 
+    /// Closes all that is idle; what is busy carries nothing further.
+    pub fn clear(&self) {
+        self.idle.borrow_mut().clear();
+        self.http2.forget();
+    }
+
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
         self.http2.prune(now, self.idle_max, self.age_max);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use forgetgate::admin::{Listener, Readiness, State, serve};
+use forgetgate::admin::{InForce, Listener, Readiness, Standing, State, serve};
 use forgetgate::barrier::Barrier;
 use forgetgate::config::{self, Address, Config};
 use forgetgate::domain::alias::AliasKey;
@@ -77,7 +77,7 @@ impl World {
             eraser: eraser.clone(),
             index,
             registry: Arc::clone(&registry),
-            config: Arc::clone(&config),
+            config: Arc::new(InForce::new(Arc::clone(&config), Standing::default()).0),
             readiness: readiness.clone(),
         };
         let listener = Listener::bind(&config.admin.address, &mut Inherited::default()).unwrap();
@@ -199,7 +199,15 @@ async fn sites(config: &Config, store: &Opened) -> Vec<Arc<Site>> {
         let aliases = AliasKey::new(&store.keys.alias_key(&upstream.name), 1);
         let connector = Connector::new(upstream, config.limits.connect_timeout).unwrap();
         let authenticator = Authenticator::new(upstream.credentials.as_ref(), &config.limits).unwrap();
-        sites.push(Arc::new(Site { number, upstream: Arc::clone(upstream), aliases, connector, authenticator }));
+        let recordings = Arc::default();
+        sites.push(Arc::new(Site {
+            number,
+            upstream: Arc::clone(upstream),
+            aliases,
+            connector,
+            authenticator,
+            recordings,
+        }));
     }
     sites
 }

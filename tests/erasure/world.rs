@@ -80,6 +80,7 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         held_labels_before: false,
         passes_to: Vec::new(),
         erase: EraseBy::default(),
+        http2: forgetgate::config::Http2::default(),
         tls: UpstreamTls::default(),
         http2: forgetgate::config::Http2::default(),
         plan: None,
@@ -346,7 +347,15 @@ async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<Site>> {
         let aliases = AliasKey::new(&store.keys.alias_key(&upstream.name), 1);
         let connector = Connector::new(&upstream, limits().connect_timeout).unwrap();
         let authenticator = Authenticator::new(upstream.credentials.as_ref(), &limits()).unwrap();
-        sites.push(Arc::new(Site { number, upstream: Arc::new(upstream), aliases, connector, authenticator }));
+        let recordings = Arc::default();
+        sites.push(Arc::new(Site {
+            number,
+            upstream: Arc::new(upstream),
+            aliases,
+            connector,
+            authenticator,
+            recordings,
+        }));
     }
     sites
 }

@@ -41,6 +41,7 @@ mod opt_out;
 mod pool;
 mod proxy_protocol;
 mod refusals;
+mod reload;
 mod tls;
 mod tunnels;
 mod uploads;

@@ -26,7 +26,7 @@ pub fn check(path: &Path, json: bool) -> (String, u8) {
     match (config::load(path), json) {
         (Ok(loaded), false) => (good(path, &loaded), GOOD),
         (Err(faults), false) => (refused(path, &faults), REFUSED),
-        (Ok(Loaded { config, warnings }), true) => {
+        (Ok(Loaded { config, warnings, .. }), true) => {
             let warnings: Vec<Value> = warnings.iter().map(warning_json).collect();
             let config = config.describe();
             (lines_of(&json!({ "good": true, "faults": [], "warnings": warnings, "config": config })), GOOD)
@@ -43,7 +43,7 @@ fn refused(path: &Path, faults: &[Fault]) -> String {
     format!("{places}\n{}: refused, {}\n", path.display(), counted(faults.len(), "fault"))
 }
 
-fn good(path: &Path, Loaded { config, warnings }: &Loaded) -> String {
+fn good(path: &Path, Loaded { config, warnings, .. }: &Loaded) -> String {
     let warned: String = warnings.iter().map(|warning| format!("{}:{warning}\n", path.display())).collect();
     let sections = [
         section("Warnings", &warned),

@@ -61,7 +61,7 @@ fn read(text: &str, outside: &Outside<'_>) -> Result<Loaded, Vec<Fault>> {
     let (faults, warnings) = report.into_parts();
     let faults = with_syntax(text, &broken, faults);
     match config {
-        Some(config) if faults.is_empty() => Ok(Loaded { config, warnings }),
+        Some(config) if faults.is_empty() => Ok(Loaded { config, warnings, text: text.into() }),
         _ => Err(faults),
     }
 }
@@ -90,7 +90,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     let common = policy::common(root);
     let erasure = erasure::erasure(root, outside);
     let limits = limits::limits(root);
-    let profiles = profiles::profiles(root, outside);
+    let (profiles, profiles_dir) = profiles::profiles(root, outside);
     let drafts = upstream::upstreams(root, &common, &profiles, outside);
     root.close();
     across::listeners(root, &listen, &admin, &erasure);
@@ -101,5 +101,5 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     policy::derive_is_used(root, &common, &drafts);
     require::check(&drafts);
     let upstreams = drafts.into_iter().map(|draft| draft.finish().map(Arc::new)).collect::<Option<Vec<_>>>()?;
-    Some(Config { listen, workers, log, admin, store, erasure, limits, upstreams })
+    Some(Config { listen, workers, log, admin, store, erasure, limits, profiles_dir, upstreams })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::file::{Table, Value};
 use super::super::nearest::nearest;
+use super::super::source::is_profile;
 use super::outside::Outside;
 use crate::domain::profile::{Profile, ProfileFault, built_in, built_in_names};
 
@@ -19,12 +20,13 @@ pub(super) struct Profiles {
     broken: Vec<String>,
 }
 
-pub(super) fn profiles(root: &Table<'_>, outside: &Outside<'_>) -> Profiles {
+/// All of them, and the folder that some are in.
+pub(super) fn profiles(root: &Table<'_>, outside: &Outside<'_>) -> (Profiles, Option<PathBuf>) {
     let mut profiles = Profiles::default();
-    if let Some(value) = root.get("profiles_dir")
-        && let Some(folder) = outside.path(&value)
-    {
-        profiles.read_folder(&value, &folder);
+    let written = root.get("profiles_dir");
+    let folder = written.as_ref().and_then(|value| outside.path(value));
+    if let (Some(value), Some(folder)) = (&written, &folder) {
+        profiles.read_folder(value, folder);
     }
     let form = "[[profile]], in the form of the built-in ones";
     for entry in root.get("profile").map_or_else(Vec::new, |value| value.list(form)) {
@@ -32,7 +34,7 @@ pub(super) fn profiles(root: &Table<'_>, outside: &Outside<'_>) -> Profiles {
             profiles.read_entry(&entry, &table);
         }
     }
-    profiles
+    (profiles, folder)
 }
 
 impl Profiles {
@@ -76,7 +78,7 @@ impl Profiles {
                 return;
             }
         };
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        paths.retain(|path| is_profile(path));
         paths.sort();
         for path in paths {
             self.read_file(value, &path);

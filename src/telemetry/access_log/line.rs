@@ -42,15 +42,12 @@ impl Layout {
     pub(super) fn new(look: Look, names: &[Arc<str>]) -> Self {
         let key = |name: &str| look.separator().to_owned() + &look.key(name);
         let word = |name: &str| key(name) + "\"";
-        let method = look.key("method") + "\"";
-        let upstream =
-            |name| [look.level(), &look.key("upstream"), &look.string(name), look.separator(), &method].concat();
         Self {
             look,
             second: None,
             begin: String::new(),
-            upstreams: names.iter().map(|name| upstream(name)).collect(),
-            nowhere: look.level().to_owned() + &method,
+            upstreams: words_of(look, names),
+            nowhere: look.level().to_owned() + &look.method(),
             call: key("call"),
             status: key("status"),
             refusal: word("refusal"),
@@ -61,6 +58,16 @@ impl Layout {
             request_id: key("request_id") + look.quote(),
             ends: [look.quote().to_owned() + look.end(), look.end().to_owned()],
         }
+    }
+
+    /// Has an upstream of this slot been named?
+    pub(super) fn knows(&self, slot: u16) -> bool {
+        usize::from(slot) < self.upstreams.len()
+    }
+
+    /// From now on these are the upstreams.
+    pub(super) fn rename(&mut self, names: &[Arc<str>]) {
+        self.upstreams = words_of(self.look, names);
     }
 
     /// Puts one line, its end included, at the end of `line`. `unix_us` is when it ended, in microseconds since 1970.
@@ -116,6 +123,13 @@ impl Layout {
     }
 }
 
+/// From behind the time to the method, for each upstream.
+fn words_of(look: Look, names: &[Arc<str>]) -> Box<[String]> {
+    let method = look.method();
+    let words = |name| [look.level(), &look.key("upstream"), &look.string(name), look.separator(), &method].concat();
+    names.iter().map(|name| words(name)).collect()
+}
+
 /// Bytes that stand for themselves between quotes, whatever the look.
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
@@ -164,6 +178,11 @@ impl Look {
             LogFormat::Text if self.ansi => format!("\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m"),
             LogFormat::Text => format!("{name}="),
         }
+    }
+
+    /// Before the method's name.
+    fn method(self) -> String {
+        self.key("method") + "\""
     }
 
     /// Between two fields.

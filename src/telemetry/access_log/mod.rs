@@ -38,18 +38,17 @@ struct Queue {
 }
 
 impl AccessLog {
-    /// Starts the writer, after [`init`](super::init_logging). `names` are the upstreams' names in the order of the
-    /// configuration. Keep an `Option<AccessLog>`, `None` with `log.access = false` or if it is not
+    /// Starts the writer, after [`init`](super::init_logging). The registry knows the upstreams' names by their slots. Keep an `Option<AccessLog>`, `None` with `log.access = false` or if it is not
     /// [shown](Self::is_shown): then a request costs nothing here.
     ///
     /// # Errors
     /// When the system gives no thread.
-    #[expect(clippy::needless_pass_by_value, reason = "the names are shared, whether they are kept or only read here")]
-    pub fn start(names: Arc<[Arc<str>]>, registry: Arc<Registry>) -> io::Result<(Self, AccessWriter)> {
+    #[expect(clippy::needless_pass_by_value, reason = "the registry is shared, whether it is kept or only read here")]
+    pub fn start(registry: Arc<Registry>) -> io::Result<(Self, AccessWriter)> {
         let Some(look) = access_look() else {
             return Ok((Self(None), AccessWriter(None)));
         };
-        let (queue, writer) = queued(&names, registry, look, io::stderr());
+        let (queue, writer) = queued(&registry.names(), Arc::clone(&registry), look, io::stderr());
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
         Ok((Self(Some(Arc::clone(&queue))), AccessWriter(Some((queue, thread)))))
     }
@@ -59,6 +58,12 @@ impl AccessLog {
     #[must_use]
     pub const fn is_shown(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Does the filter in force (`log.level`, `RUST_LOG`) let access lines pass?
+    #[must_use]
+    pub fn is_wanted() -> bool {
+        access_look().is_some()
     }
 
     /// Hands over the record of a request that has ended just now. It never waits: a full queue drops the line, and the

@@ -57,7 +57,7 @@ impl EndReason {
 /// What is known of a request when it has ended.
 #[derive(Clone, Debug)]
 pub struct AccessRecord {
-    /// Place of the upstream in the configuration; `None` where no route matched.
+    /// The upstream's slot in the registry; `None` where no route matched.
     pub upstream: Option<u16>,
     /// Written as it is if it is one of HTTP's own; others are written as `other`, since they are the caller's words.
     pub method: Method,

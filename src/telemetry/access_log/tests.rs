@@ -221,7 +221,7 @@ fn lines_show_when_each_request_ended_and_not_when_the_batch_was_written() {
 fn where_there_is_no_log_nobody_writes_and_nothing_waits() {
     let names = names(&["assistant-eu"]);
     let registry = Registry::new(&names, 1);
-    let (log, writer) = AccessLog::start(Arc::clone(&names), Arc::clone(&registry)).unwrap();
+    let (log, writer) = AccessLog::start(Arc::clone(&registry)).unwrap();
     assert!(!log.is_shown());
     for _ in 0..WAITING_MAX + 5 {
         log.record(record());

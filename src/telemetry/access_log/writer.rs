@@ -72,6 +72,9 @@ impl<W: Write> Writer<W> {
         let mut next = first.map_or_else(|| self.waiting.try_recv(), |record| Ok(Message::Line(record)));
         while let Ok(Message::Line(record)) = next {
             taken = Taken::Some;
+            if record.upstream.is_some_and(|slot| !self.layout.knows(slot)) {
+                self.layout.rename(&self.registry.names());
+            }
             let (layout, ended) = (&mut self.layout, self.anchor.unix_us(record.ended_at));
             self.batch.add(|lines| layout.write(&record, ended, lines));
             next = self.waiting.try_recv();

@@ -165,6 +165,11 @@ impl Connections {
         attempt.done.notify_waiters();
     }
 
+    /// Puts nothing further on any connection: those without a stream are closed, the others when theirs have ended.
+    pub(super) fn forget(&self) {
+        self.open.borrow_mut().clear();
+    }
+
     /// How many of the service's addresses have lately taken no connection.
     pub(super) fn resting(&self) -> usize {
         self.connector.resting()

@@ -1,0 +1,230 @@
+//! What a gate that runs is made of, in the order in which it is built, and its end.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use super::access::Access;
+use super::ended::EndedMark;
+use super::sites::{self, Made};
+use super::supervisor;
+use crate::admin::{self, InForce, Readiness, State};
+use crate::barrier::Barrier;
+use crate::config::{Address, Config, Listen, OpenWebsockets};
+use crate::erasure::{self, Eraser};
+use crate::listen::{self, Bound, Listening};
+use crate::proxy::{Routes, Shared};
+use crate::store::Opened;
+use crate::telemetry::{Registry, clock};
+use crate::wire::Inherited;
+
+/// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
+const LOST_MARGIN: Duration = Duration::from_secs(2);
+
+/// What there is before a listener is open.
+struct Core {
+    registry: Arc<Registry>,
+    access: Access,
+    made: Vec<Made>,
+    barrier: Arc<Barrier>,
+    lost_until: Option<Instant>,
+    eraser: Eraser,
+    shared: Arc<Shared>,
+}
+
+impl Core {
+    async fn build(config: &Config, opened: &Opened, cut_before: bool) -> Result<Self, StartError> {
+        let made = sites::build(config, opened).await?;
+        let sites: Vec<_> = made.iter().map(|made| Arc::clone(&made.site)).collect();
+        let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
+        let registry = Registry::new(&[], workers);
+        let slots = registry.configure(&names(config));
+        let mut access = Access::default();
+        let access_log = access.log(&config.log, &registry).map_err(StartError::Thread)?;
+        let limits = config.limits.clone();
+        let lost_until = cut_before.then(|| Instant::now() + limits.response_timeout + LOST_MARGIN);
+        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
+        let eraser = Eraser::new(erasure::Parts {
+            barrier: Arc::clone(&barrier),
+            index: Arc::clone(&opened.index),
+            jobs: Arc::clone(&opened.jobs),
+            keys: Arc::clone(&opened.keys),
+            sites: sites.clone(),
+            erasure: config.erasure.clone(),
+            response_timeout: limits.response_timeout,
+            lease: config.store.lease,
+            clock: Arc::new(clock::unix_now),
+            registry: Arc::clone(&registry),
+            runtime: runtime::Handle::current(),
+            cut_before,
+        });
+        eraser.restore().await?;
+        let shared = Arc::new(Shared {
+            routes: Routes::new(&sites, &slots),
+            sites,
+            slots,
+            barrier: Arc::clone(&barrier),
+            index: Arc::clone(&opened.index),
+            keys: Arc::clone(&opened.keys),
+            limits,
+            barrier_timeout: config.erasure.barrier_timeout,
+            closes_websockets: config.erasure.open_websockets == OpenWebsockets::Close,
+            workers,
+            access_log,
+        });
+        Ok(Self { registry, access, made, barrier, lost_until, eraser, shared })
+    }
+}
+
+/// What those are told who started it.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) listeners: Vec<Address>,
+    pub(super) admin: Address,
+    pub(super) workers: usize,
+    pub(super) registry: Arc<Registry>,
+    pub(super) in_force: Arc<InForce>,
+}
+
+/// A gate that runs: what a reload changes, and what has to be taken down again.
+pub(super) struct Parts {
+    listeners: Vec<Address>,
+    admin: Address,
+    pub(super) registry: Arc<Registry>,
+    pub(super) listening: Listening,
+    pub(super) access: Access,
+    pub(super) made: Vec<Made>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) eraser: Eraser,
+    work: tokio::task::JoinHandle<()>,
+    admin_serving: tokio::task::JoinHandle<()>,
+    admin_drain: CancellationToken,
+    pub(super) state: Arc<State>,
+    mark: EndedMark,
+    pub(super) barrier: Arc<Barrier>,
+    /// Until when something may arrive at an upstream that the run before this one had on its way.
+    lost_until: Option<Instant>,
+    pub(super) opened: Opened,
+}
+
+impl Parts {
+    pub(super) async fn build(
+        config: Config,
+        opened: Opened,
+        in_force: InForce,
+        inherited: Inherited,
+    ) -> Result<Self, StartError> {
+        let mark = EndedMark::of(&config.store);
+        // A store that knows no upstream has never served.
+        let cut_before = mark.take() && !opened.index.upstreams().await?.is_empty();
+        let built = Self::assemble(config, opened, in_force, (mark.clone(), cut_before, inherited)).await;
+        if built.is_err() && !cut_before {
+            // Nothing was let in, so there is nothing that the next start should reckon with.
+            mark.set();
+        }
+        built
+    }
+
+    async fn assemble(
+        config: Config,
+        opened: Opened,
+        in_force: InForce,
+        (mark, cut_before, inherited): (EndedMark, bool, Inherited),
+    ) -> Result<Self, StartError> {
+        let core = Core::build(&config, &opened, cut_before).await?;
+        let Core { registry, access, made, barrier, lost_until, eraser, shared } = core;
+        let readiness = Readiness::new();
+        let awaited = readiness.awaits("listeners");
+        let (bound, admin_listener) = listeners(&config, inherited)?;
+        let admin = admin_listener.local_address().clone();
+        let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
+        let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
+        drop(awaited);
+        let (index, config) = (Arc::clone(&opened.index), Arc::new(in_force));
+        let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
+        let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
+        let admin_serving = tokio::spawn(admin::serve(admin_listener, Arc::clone(&state), admin_drain.clone()));
+        let worker = eraser.clone();
+        let work = tokio::spawn(async move { worker.run().await });
+        tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), admin_drain.clone()));
+        registry.reloads().began();
+        Ok(Self {
+            listeners,
+            admin,
+            registry,
+            listening,
+            access,
+            made,
+            shared,
+            eraser,
+            work,
+            admin_serving,
+            admin_drain,
+            state,
+            mark,
+            barrier,
+            lost_until,
+            opened,
+        })
+    }
+
+    pub(super) fn told(&self) -> Told {
+        Told {
+            listeners: self.listeners.clone(),
+            admin: self.admin.clone(),
+            workers: self.shared.workers,
+            registry: Arc::clone(&self.registry),
+            in_force: Arc::clone(&self.state.config),
+        }
+    }
+
+    pub(super) async fn take_down(self, limit: Duration) -> bool {
+        self.state.readiness.drain();
+        let whole = self.listening.drain(limit).await;
+        self.work.abort();
+        self.admin_drain.cancel();
+        // The admin API ends by itself; it bounds its own calls.
+        self.admin_serving.await.ok();
+        drop(self.state);
+        self.access.finish();
+        drop(self.opened);
+        // The next run must reckon with what this one still reckons with.
+        let nothing_is_late =
+            !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
+        if whole && nothing_is_late {
+            self.mark.set();
+        }
+        whole
+    }
+}
+
+/// The upstreams' names, in the order of the configuration.
+pub(super) fn names(config: &Config) -> Vec<Arc<str>> {
+    config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect()
+}
+
+/// Opens every place, or none.
+fn listeners(config: &Config, mut inherited: Inherited) -> Result<(Vec<Bound>, admin::Listener), StartError> {
+    let failed = |address: &Address| {
+        let address = address.to_string();
+        move |source| StartError::Listen { address, source }
+    };
+    let mut bind = |listen: &Listen| Bound::to(listen, &mut inherited).map_err(failed(&listen.address));
+    let bound = config.listen.iter().map(&mut bind).collect::<Result<Vec<_>, _>>()?;
+    let address = &config.admin.address;
+    let admin = admin::Listener::bind(address, &mut inherited).map_err(failed(address))?;
+    match inherited.left().next() {
+        Some(address) => Err(StartError::Unclaimed { address: address.to_string() }),
+        None => Ok((bound, admin)),
+    }
+}
+
+/// The CPUs that this process may use: its affinity and its control group's quota.
+fn available() -> Option<NonZeroUsize> {
+    std::thread::available_parallelism().ok()
+}

@@ -1,0 +1,170 @@
+//! From one configuration to the next while requests are on their way: everything is made ready first, and only when
+//! nothing can fail any more is anything changed.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::changes;
+use super::parts::{Parts, names};
+use super::sites::{self, Draft, Made, SitesError};
+use crate::config::{Config, Fault, Loaded, OpenWebsockets};
+use crate::listen::{CaError, Prepared};
+use crate::proxy::Shared;
+use crate::telemetry::{chain, change_logging, events};
+use crate::upstream::Closed;
+
+impl Parts {
+    /// Turns to another configuration, and gives what has changed.
+    ///
+    /// # Errors
+    /// Everything that is in the way, each with its place in the file; nothing has changed then.
+    pub(super) async fn turn(&mut self, loaded: &Loaded) -> Result<Vec<String>, Vec<Fault>> {
+        let before = self.state.config.config();
+        let mut faults = changes::need_restart(&before, loaded);
+        faults.extend(self.misfits(loaded).await);
+        let drafts = self.drafts(&loaded.config).await;
+        let (drafts, failed) = parted(drafts);
+        faults.extend(failed.iter().map(|error| fault_of(error, loaded)));
+        let prepared = self.listening.prepare(&loaded.config.listen);
+        let prepared = match prepared {
+            Ok(prepared) if faults.is_empty() => prepared,
+            Ok(_) => return Err(faults),
+            Err(failed) => {
+                faults.extend(failed.into_iter().map(|(nth, error)| fault_of_listener(nth, &error, loaded)));
+                faults.sort();
+                return Err(faults);
+            }
+        };
+        let left = self.leave(&loaded.config).await;
+        // Looked at once more: now nothing can come to those that are left.
+        let faults = self.misfits(loaded).await;
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let made = self.finish(drafts, loaded).await?;
+        left.into_iter().for_each(Closed::keep);
+        let changed = changes::between(&before, &loaded.config);
+        self.put_in_force(&loaded.config, made, prepared).await;
+        Ok(changed)
+    }
+
+    /// From upstreams that move, or that go, nothing more is recorded where they were.
+    async fn leave(&self, config: &Config) -> Vec<Closed> {
+        let stays = |made: &Made| {
+            let of_its_name = config.upstreams.iter().find(|upstream| upstream.name == made.site.upstream.name);
+            of_its_name.is_some_and(|upstream| made.is_at(&upstream.url))
+        };
+        let mut left = Vec::new();
+        for made in self.made.iter().filter(|made| !stays(made)) {
+            left.push(made.site.recordings.close().await);
+        }
+        left
+    }
+
+    async fn misfits(&self, loaded: &Loaded) -> Vec<Fault> {
+        match self.opened.index.upstreams().await {
+            Ok(known) => sites::misfits(&loaded.config, &known).iter().map(|error| fault_of(error, loaded)).collect(),
+            Err(error) => vec![fault_of(&error.into(), loaded)],
+        }
+    }
+
+    /// Reads the files that upstreams name: not on this thread, which accepts connections.
+    async fn drafts(&self, config: &Config) -> Vec<Result<Draft, SitesError>> {
+        let (upstreams, limits, before) = (config.upstreams.clone(), config.limits.clone(), self.made.clone());
+        let drafting = spawn_blocking(move || {
+            let of = |name: &str| before.iter().find(|made| *made.site.upstream.name == *name);
+            upstreams.iter().map(|upstream| sites::draft(upstream, &limits, of(&upstream.name))).collect()
+        });
+        drafting.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
+    }
+
+    /// The store learns new upstreams, and new addresses of those without data. What fails half-way is taken back: a start
+    /// from the old file would find another address otherwise.
+    async fn finish(&self, drafts: Vec<Draft>, loaded: &Loaded) -> Result<Vec<Made>, Vec<Fault>> {
+        let mut made = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let before = self.made.iter().find(|made| made.site.upstream.name == *draft.name());
+            match draft.finish(&self.opened, before).await {
+                Ok(one) => made.push(one),
+                Err(error) => {
+                    for before in &self.made {
+                        sites::take_back(&self.opened, before).await;
+                    }
+                    return Err(vec![fault_of(&error.into(), loaded)]);
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// From here on nothing fails. The eraser is first: it knows an upstream before anything is recorded there.
+    async fn put_in_force(&mut self, config: &Config, made: Vec<Made>, prepared: Prepared) {
+        let sites: Vec<_> = made.iter().map(|made| Arc::clone(&made.site)).collect();
+        self.made = made;
+        if let Err(error) = change_logging(&config.log) {
+            events::Warned { what: &chain(&error) }.emit();
+        }
+        let slots = self.registry.configure(&names(config));
+        let access_log = self.access.log(&config.log, &self.registry).unwrap_or_else(|error| {
+            events::Warned { what: &format!("no access log: the system gives no thread: {error}") }.emit();
+            None
+        });
+        self.eraser.reconfigure(sites.clone(), config.erasure.clone(), config.limits.response_timeout);
+        self.barrier.set_straggle(config.limits.response_timeout);
+        self.shared = Arc::new(Shared {
+            routes: self.shared.routes.next(&sites, &slots),
+            sites,
+            slots,
+            barrier: Arc::clone(&self.barrier),
+            index: Arc::clone(&self.opened.index),
+            keys: Arc::clone(&self.opened.keys),
+            limits: config.limits.clone(),
+            barrier_timeout: config.erasure.barrier_timeout,
+            closes_websockets: config.erasure.open_websockets == OpenWebsockets::Close,
+            workers: self.shared.workers,
+            access_log,
+        });
+        self.state.config.replace(Arc::new(config.clone()));
+        self.listening.reload(prepared, &self.shared, &self.registry).await;
+    }
+}
+
+fn parted<T, E>(results: Vec<Result<T, E>>) -> (Vec<T>, Vec<E>) {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => good.push(value),
+            Err(error) => bad.push(error),
+        }
+    }
+    (good, bad)
+}
+
+fn fault_of_listener(nth: usize, error: &std::io::Error, loaded: &Loaded) -> Fault {
+    let said = chain(error);
+    if error.get_ref().is_some_and(|inner| inner.is::<CaError>()) {
+        let right = "an authority's certificate and its key, as `forgetgate ca init` makes them";
+        return loaded.fault(&format!("listen[{}].ca", nth + 1), said, right);
+    }
+    let what = format!("cannot be listened at: {said}");
+    loaded.fault(&format!("listen[{}].address", nth + 1), what, "an address that is free and ours")
+}
+
+/// At the place in the file that it is about.
+fn fault_of(error: &SitesError, loaded: &Loaded) -> Fault {
+    let name = error.upstream();
+    let at = loaded.config.upstreams.iter().position(|upstream| Some(&*upstream.name) == name);
+    let key = match (at, error.key()) {
+        (Some(at), Some(key)) => format!("upstream[{}].{key}", at + 1),
+        _ => "upstream".to_owned(),
+    };
+    let right = match error {
+        SitesError::Dropped { .. } => "all upstreams that hold data, retired ones included",
+        SitesError::Repointed { .. } => "the URL as it was; a new name for what is at the new one",
+        SitesError::Roots { .. } => "certificates in PEM, of a name that can be checked",
+        SitesError::Store(_) => "the same file, once the store can be used again",
+    };
+    loaded.fault(&key, chain(error), right)
+}

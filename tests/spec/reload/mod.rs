@@ -1,0 +1,8 @@
+//! P11 and P8: a configuration that is read again changes all that it says, at once and for whoever comes then, or, with
+//! a fault in it, nothing.
+
+mod erasures;
+mod load;
+mod refused;
+mod taken;
+mod world;

@@ -82,7 +82,6 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         erase: EraseBy::default(),
         http2: forgetgate::config::Http2::default(),
         tls: UpstreamTls::default(),
-        http2: forgetgate::config::Http2::default(),
         plan: None,
         region: None,
         created: None,

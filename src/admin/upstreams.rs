@@ -16,6 +16,7 @@ fn upstream(figures: &UpstreamFigures) -> Value {
         "name": &*figures.name,
         "requests": figures.requests,
         "in_flight": figures.in_flight,
+        "addresses_resting": figures.addresses_resting,
         "labelled": figures.labelled,
         "refused": counts(&Code::ALL.map(Code::as_str), &figures.refused),
         "would_refuse": counts(&Code::ALL.map(Code::as_str), &figures.would_refuse),

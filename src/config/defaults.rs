@@ -97,7 +97,11 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             body_stall_timeout: Duration::from_secs(60),
+            body_rate_min: 16,
             connect_timeout: Duration::from_secs(5),
+            upstream_connections_max: 1_024,
+            upstream_idle_timeout: Duration::from_secs(4),
+            upstream_connection_age: Duration::from_secs(300),
             response_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),
         }

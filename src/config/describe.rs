@@ -32,7 +32,7 @@ impl Config {
 impl Limits {
     /// Every limit: its key, and its value as the file would write it.
     #[must_use]
-    pub fn rows(&self) -> [(&'static str, String); 11] {
+    pub fn rows(&self) -> [(&'static str, String); 15] {
         let bytes = |size: usize| format_size(u64::try_from(size).unwrap_or(u64::MAX));
         [
             ("connections_max", self.connections_max.to_string()),
@@ -43,7 +43,11 @@ impl Limits {
             ("header_timeout", format_duration(self.header_timeout)),
             ("idle_timeout", format_duration(self.idle_timeout)),
             ("body_stall_timeout", format_duration(self.body_stall_timeout)),
+            ("body_rate_min", self.body_rate_min.to_string()),
             ("connect_timeout", format_duration(self.connect_timeout)),
+            ("upstream_connections_max", self.upstream_connections_max.to_string()),
+            ("upstream_idle_timeout", format_duration(self.upstream_idle_timeout)),
+            ("upstream_connection_age", format_duration(self.upstream_connection_age)),
             ("response_timeout", format_duration(self.response_timeout)),
             ("drain_timeout", format_duration(self.drain_timeout)),
         ]

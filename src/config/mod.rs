@@ -182,7 +182,7 @@ pub struct Erasure {
     pub open_websockets: OpenWebsockets,
 }
 
-/// `[limits]`
+/// `[limits]`. What happens at each is said by the table in README.md.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Client connections at once.
@@ -199,10 +199,20 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// A connection on which nothing is going on.
     pub idle_timeout: Duration,
-    /// A body of which nothing comes or goes.
+    /// A body of which too little comes or goes.
     pub body_stall_timeout: Duration,
+    /// Bytes a second that a caller must send of a body that is waited for, or take of an answer that waits, on average over
+    /// `body_stall_timeout`.
+    pub body_rate_min: u64,
     /// TCP connect and TLS handshake to an upstream.
     pub connect_timeout: Duration,
+    /// Exchanges with one upstream at once, and so connections to it.
+    pub upstream_connections_max: usize,
+    /// How long an idle connection to a service is kept. Shorter than what servers commonly allow (Node: 5 s), so that the
+    /// gate closes first and no request meets a connection that is being closed.
+    pub upstream_idle_timeout: Duration,
+    /// A connection to a service that is older is not used again, so that a name that leads elsewhere by now is followed.
+    pub upstream_connection_age: Duration,
     /// From the end of a request to the head of its answer.
     pub response_timeout: Duration,
     /// From SIGTERM to the hard end.

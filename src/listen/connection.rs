@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{Method, Version};
 
@@ -113,8 +114,8 @@ async fn one_request(mut link: Link<Stream>, serving: Serving) {
 /// Handles requests, one after the other.
 pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
     let mut head = Head::default();
+    serving.watch.fresh();
     let sending = loop {
-        serving.watch.idle();
         match next_head(&mut link, &mut head, &serving).await {
             Ok(()) => {}
             Err(Onward::CloseSending) => break true,
@@ -131,6 +132,7 @@ pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
                 if head.bytes > HEAD_KEPT {
                     head = Head::default();
                 }
+                serving.watch.idle();
             }
             Onward::Keep | Onward::Close => break !link.input.is_empty(),
             Onward::CloseSending => break true,
@@ -155,10 +157,26 @@ async fn end(mut link: Link<Stream>, sending: bool, serving: &Serving) {
     }
 }
 
+/// A connection while a request is handled on it. One that has stalled is reset: the kernel would go on and offer what it
+/// has of the answer, for as long as the caller likes.
+struct Handling<'l> {
+    link: &'l mut Link<Stream>,
+    watch: &'l Watch,
+}
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        if let (true, Some(socket)) = (self.watch.has_stalled(), self.link.stream().socket()) {
+            socket.set_linger(Some(Duration::ZERO)).ok();
+        }
+    }
+}
+
 /// Handles one request.
 async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
-    let mut caller = Caller { link, watch: &serving.watch, peer: &serving.peer };
+    let handling = Handling { link, watch: &serving.watch };
+    let mut caller = Caller { link: &mut *handling.link, watch: &serving.watch, peer: &serving.peer };
     let gate = serving.gate();
     let answer = match proxy::handle(&gate, head, &mut caller, hop).await {
         Handled::Passed(onward) => return onward,

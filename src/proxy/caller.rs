@@ -54,23 +54,23 @@ impl Caller<'_> {
     /// Writes what is to be written.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = self.link.poll_flush(cx);
-        self.wrote(polled.is_pending());
+        if polled.is_pending() {
+            self.watch.body_waits(true);
+        } else {
+            self.watch.moved();
+        }
         polled
     }
 
     /// See [`Link::poll_gather`].
     pub(super) fn poll_gather(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let polled = self.link.poll_gather(cx, data);
-        self.wrote(polled.is_pending());
-        polled
-    }
-
-    fn wrote(&self, waits: bool) {
-        if waits {
-            self.watch.body_waits(true);
-        } else {
-            self.watch.moved();
+        match &polled {
+            Poll::Ready(Ok(taken)) => self.watch.carried(*taken),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.watch.body_waits(true),
         }
+        polled
     }
 }
 
@@ -106,8 +106,8 @@ impl Inbound {
         let polled = caller.link.poll_fill(cx, READ_AHEAD);
         caller.watch.body_waits(polled.is_pending());
         match ready!(polled) {
-            Ok(1..) => {
-                caller.watch.moved();
+            Ok(bytes @ 1..) => {
+                caller.watch.carried(bytes);
                 Poll::Ready(Ok(()))
             }
             Ok(0) | Err(_) => Poll::Ready(Err(Lost::Gone)),

@@ -18,7 +18,7 @@ use super::remains::Remains;
 use super::route::Destination;
 use super::service::{Broken, Service};
 use crate::telemetry::EndReason;
-use crate::upstream::Taken;
+use crate::upstream::{Place, Taken};
 use crate::wire::{Outgoing, Piece};
 
 /// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
@@ -66,6 +66,8 @@ pub(super) struct Exchange {
     /// The request's line in the log. `None` only at the end.
     pub(super) entry: Option<Entry>,
     pub(super) service: Option<Service>,
+    /// Among those that the upstream has at once.
+    pub(super) place: Option<Place>,
     /// The request's head, until it is written.
     head: Vec<u8>,
     head_length: usize,
@@ -104,6 +106,7 @@ impl Exchange {
             passages,
             entry: Some(entry),
             service: None,
+            place: None,
             head_length: head.len(),
             head,
             reused: false,
@@ -117,11 +120,11 @@ impl Exchange {
 
     /// Takes a connection. From here on the service may see the request.
     pub(super) fn begin(&mut self, taken: Taken, caller: &Caller<'_>) {
-        let Taken { mut link, reused } = taken;
+        let Taken { mut link, reused, opened } = taken;
         link.moved = false;
         *link.output() = std::mem::take(&mut self.head);
         self.reused = reused;
-        self.service = Some(Service::new(link, self.accept.clone()));
+        self.service = Some(Service::new(link, opened, self.accept.clone()));
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
         caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
@@ -177,9 +180,11 @@ impl Exchange {
         Poll::Pending
     }
 
-    /// A body that moves may take its time.
+    /// A body that moves may take its time; and while it is the caller who is waited for, the service is not late: that
+    /// wait has a clock of its own.
     fn gave_more_time(&mut self, caller: &Caller<'_>) -> bool {
-        let moved = self.sent == Sent::Part && self.bytes_in != self.bytes_in_before;
+        let moved = self.bytes_in != self.bytes_in_before || caller.watch.is_body_waiting();
+        let moved = moved && self.sent == Sent::Part;
         self.bytes_in_before = self.bytes_in;
         if moved {
             caller.watch.due_at(Instant::now() + self.gate.limits().body_stall_timeout);
@@ -320,6 +325,7 @@ impl Exchange {
             method: std::mem::take(&mut self.method),
             passages: std::mem::take(&mut self.passages),
             service,
+            place: self.place.take(),
             entry,
         }
     }

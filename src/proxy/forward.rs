@@ -17,7 +17,7 @@ use super::tunnel::Tunnel;
 use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind};
-use crate::upstream::{ConnectError, Wanted};
+use crate::upstream::{ConnectError, NoPlace, Wanted};
 use crate::wire::{Body, Outgoing};
 
 /// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
@@ -39,6 +39,13 @@ pub(super) async fn forward(
     let pool = gate.pool(beginning.destination.slot);
     let wanted = if beginning.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
     let mut exchange = Exchange::new(gate, beginning);
+    exchange.place = pool.free_place();
+    if exchange.place.is_none() {
+        match Box::pin(pool.next_place()).await {
+            Ok(place) => exchange.place = Some(place),
+            Err(error) => return Err(crowded(error, exchange)),
+        }
+    }
     let mut idle = pool.idle(wanted, gate.now());
     loop {
         let taken = match idle.take() {
@@ -166,6 +173,12 @@ fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
         }
     }
     Failed { refusal, entry, close }
+}
+
+/// Nothing was sent, and nothing is known to be wrong with the service.
+fn crowded(_: NoPlace, exchange: Exchange) -> Failed {
+    let close = !exchange.inbound.has_come();
+    Failed { refusal: Code::Overloaded.into(), entry: exchange.give_up(), close }
 }
 
 fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {

@@ -107,7 +107,11 @@ impl Gate {
         self.worker.unix_now.set(clock::unix_now());
         self.counters.pulse();
         let now = Instant::now();
-        self.pools.iter().flatten().for_each(|pool| pool.prune(now));
+        for (index, pool) in self.pools.iter().enumerate() {
+            let Some(pool) = pool else { continue };
+            pool.prune(now);
+            self.counters.upstream(index).resting(pool.resting());
+        }
     }
 
     /// How many requests are in flight on this worker?
@@ -207,7 +211,8 @@ fn pools<'a>(shared: &Shared, there_is: impl Fn(usize, &Site) -> Option<&'a Rc<P
         if pools.len() <= *slot {
             pools.resize_with(slot + 1, || None);
         }
-        let pool = there_is(*slot, site).map_or_else(|| Rc::new(Pool::new(site.connector.clone())), Rc::clone);
+        let new = || Rc::new(Pool::new(site.connector.clone(), &shared.limits, shared.workers));
+        let pool = there_is(*slot, site).map_or_else(new, Rc::clone);
         if let Some(place) = pools.get_mut(*slot) {
             *place = Some(pool);
         }

@@ -11,6 +11,7 @@ use super::Gate;
 use super::entry::Entry;
 use super::forward::Passages;
 use super::service::Service;
+use crate::upstream::Place;
 
 /// An exchange whose request was sent whole.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Remains {
     pub(super) method: Method,
     pub(super) passages: Passages,
     pub(super) service: Option<Service>,
+    pub(super) place: Option<Place>,
     /// It is in flight as long as this is held.
     pub(super) entry: Option<Entry>,
 }
@@ -31,8 +33,11 @@ impl Remains {
             passage.ended();
         }
         if let Some(service) = self.service.filter(|service| service.reusable) {
-            self.gate.pool(self.slot).put_back(service.link, Instant::now());
+            let (opened, kept) = (service.opened, service.kept());
+            self.gate.pool(self.slot).put_back(service.link, opened, kept, Instant::now());
         }
+        // The next one finds the connection.
+        drop(self.place);
         drop(self.entry);
     }
 

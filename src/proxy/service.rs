@@ -1,8 +1,10 @@
 //! The service's side of one exchange: its connection, the head of its answer, and how much of the answer has come.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::{Method, Version};
+use tokio::time::Instant;
 
 use super::apply;
 use super::caller::{Caller, READ_AHEAD};
@@ -26,6 +28,8 @@ pub(super) enum Broken {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) link: Link<Stream>,
+    /// When the connection was made.
+    pub(super) opened: Instant,
     pub(super) head: AnswerHead,
     pub(super) body: Body,
     /// How the answer is passed on.
@@ -38,9 +42,10 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(link: Link<Stream>, accept: Option<String>) -> Self {
+    pub(super) fn new(link: Link<Stream>, opened: Instant, accept: Option<String>) -> Self {
         Self {
             link,
+            opened,
             accept,
             head: AnswerHead::default(),
             body: Body::ToEnd,
@@ -84,6 +89,13 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// For how long the service says that it keeps an idle connection (`Keep-Alive: timeout=5`).
+    pub(super) fn kept(&self) -> Option<Duration> {
+        let value = std::str::from_utf8(self.head.lines.first("keep-alive")?).ok()?;
+        let seconds = value.split(',').find_map(|one| one.trim().strip_prefix("timeout="))?;
+        seconds.trim().parse().ok().map(Duration::from_secs)
     }
 
     /// Does the answer offer a WebSocket?

@@ -114,6 +114,8 @@ pub struct UpstreamCounters {
     would_refuse: Row<{ Code::ALL.len() }>,
     answered: Row<5>,
     failed: Row<{ FailureKind::ALL.len() }>,
+    /// Not a counter: how many addresses rest, as the worker last saw it.
+    resting: AtomicU64,
     /// Seconds since 1970, shifted by eight bits, and the number of the kind; 0 for none.
     last_failure: AtomicU64,
 }
@@ -196,6 +198,11 @@ impl UpstreamCounters {
         self.last_failure.store((clock::unix_now().0 << 8) | kind as u64, Relaxed);
     }
 
+    /// So many of its addresses have lately taken no connection.
+    pub fn resting(&self, addresses: usize) {
+        self.resting.store(addresses as u64, Relaxed);
+    }
+
     /// Bytes of bodies from the caller.
     pub fn bytes_in(&self, bytes: u64) {
         self.bytes_in.add(bytes);
@@ -243,6 +250,8 @@ impl UpstreamCounters {
         self.would_refuse.add_to(&mut sums.would_refuse);
         self.answered.add_to(&mut sums.answered);
         self.failed.add_to(&mut sums.failed);
+        // All workers see the same ones.
+        sums.addresses_resting = sums.addresses_resting.max(self.resting.load(Relaxed));
         sums.last_error = sums.last_error.max(self.last_error());
     }
 

@@ -63,6 +63,8 @@ pub struct UpstreamFigures {
     pub bytes_out: u64,
     /// In flight at this moment.
     pub in_flight: u64,
+    /// Of its addresses, those that have lately taken no connection.
+    pub addresses_resting: u64,
     /// Refused, by the place of the code in [`Code::ALL`].
     pub refused: [u64; Code::ALL.len()],
     /// What enforcing would have refused, likewise.
@@ -93,6 +95,7 @@ impl UpstreamFigures {
             bytes_in: 0,
             bytes_out: 0,
             in_flight: 0,
+            addresses_resting: 0,
             refused: [0; Code::ALL.len()],
             would_refuse: [0; Code::ALL.len()],
             answered: [0; 5],

@@ -125,6 +125,12 @@ impl Scrape {
         page.counter("forgetgate_upstream_failures", "Failures of upstreams, by kind", |family| {
             grid(family, &upstreams, "code", &kinds, |upstream| &upstream.failed)
         })?;
+        let resting = "Addresses of upstreams that have lately taken no connection";
+        page.gauge("forgetgate_upstream_addresses_resting", resting, |family| {
+            upstreams.iter().try_for_each(|upstream| {
+                family.encode_family(&[("upstream", &*upstream.name)])?.encode_gauge(&upstream.addresses_resting)
+            })
+        })?;
         page.gauge("forgetgate_requests_in_flight", "Requests in flight", |family| {
             upstreams.iter().try_for_each(|upstream| {
                 family.encode_family(&[("upstream", &*upstream.name)])?.encode_gauge(&upstream.in_flight)

@@ -1,7 +1,7 @@
 //! One connection to one service: name, socket, TLS, and one deadline around all three.
 //!
-//! The name is looked up for every connection, so that a service that moves is followed. Addresses are tried in turn,
-//! each with its fair share of the time that is left: a black hole at the first cannot use up the second's.
+//! The name is looked up for new connections, so that a service that moves is followed; see `addresses` for how, and for
+//! which of its addresses is tried first.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::addresses::{Addresses, first_of};
 use super::tls::{self, ClientTls, RootsError};
 use crate::config::{BaseUrl, Http2, Renew, Upstream, UpstreamTls};
 use crate::wire::{Stream, TlsFault};
@@ -69,7 +70,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    fn of(error: &io::Error) -> Self {
+    pub(super) fn of(error: &io::Error) -> Self {
         match (error.kind(), error.raw_os_error()) {
             (io::ErrorKind::TimedOut, _) => Self::Timeout(Stage::Connect),
             (io::ErrorKind::ConnectionRefused, _) | (_, None) => Self::Refused,
@@ -86,8 +87,7 @@ pub struct Connector {
 
 #[derive(Debug)]
 struct To {
-    host: String,
-    port: u16,
+    addresses: Addresses,
     authority: HeaderValue,
     within: Duration,
     tls: Option<Tls>,
@@ -151,8 +151,7 @@ impl Connector {
         let tls = config.map(|config| Ok::<_, RootsError>(Tls { name: name()?, config })).transpose()?;
         Ok(Self {
             to: Arc::new(To {
-                host: url.host.clone(),
-                port: url.port,
+                addresses: Addresses::new(&url.host, url.port),
                 authority: HeaderValue::from_str(&url.authority).map_err(bad_name)?,
                 within: connect_timeout,
                 tls,
@@ -177,6 +176,12 @@ impl Connector {
     #[must_use]
     pub fn renewed(&self) -> Option<&dyn Renew> {
         self.to.tls.as_ref().map(|tls| &tls.config as &dyn Renew)
+    }
+
+    /// How many of the service's addresses have lately taken no connection.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.to.addresses.resting()
     }
 
     /// Is HTTP/2 spoken to the service?
@@ -223,13 +228,9 @@ impl Connector {
 
 impl To {
     async fn socket(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
-        let lookup = tokio::net::lookup_host((self.host.as_str(), self.port));
-        let addresses: Vec<SocketAddr> = match timeout_at(deadline, lookup).await {
-            Ok(Ok(found)) => found.collect(),
-            Ok(Err(_)) => return Err(ConnectError::Resolve),
-            Err(_) => return Err(ConnectError::Timeout(Stage::Resolve)),
-        };
-        first_of(&addresses, deadline).await
+        let socket = self.addresses.connect(deadline).await?;
+        prepare(&socket).map_err(|error| ConnectError::of(&error))?;
+        Ok(socket)
     }
 }
 
@@ -238,26 +239,9 @@ impl To {
 /// # Errors
 /// Why the last did not.
 pub async fn dial(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, ConnectError> {
-    first_of(addresses, Instant::now() + within).await
-}
-
-/// The first address that answers, or why the last did not.
-async fn first_of(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, ConnectError> {
-    let mut last = ConnectError::Resolve;
-    for (nth, address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - nth).unwrap_or(u32::MAX);
-        let now = Instant::now();
-        let share = now + deadline.saturating_duration_since(now) / left;
-        last = match timeout_at(share, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => match prepare(&socket) {
-                Ok(()) => return Ok(socket),
-                Err(error) => ConnectError::of(&error),
-            },
-            Ok(Err(error)) => ConnectError::of(&error),
-            Err(_) => ConnectError::Timeout(Stage::Connect),
-        };
-    }
-    Err(last)
+    let socket = first_of(addresses, Instant::now() + within, |_, _| {}).await?;
+    prepare(&socket).map_err(|error| ConnectError::of(&error))?;
+    Ok(socket)
 }
 
 /// Small writes go out at once, and a peer that vanished is noticed.
@@ -265,59 +249,4 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
     SockRef::from(socket).set_tcp_keepalive(&keepalive)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-    use std::time::Duration;
-
-    use socket2::{Domain, Socket, Type};
-    use tokio::net::TcpListener;
-    use tokio::time::Instant;
-
-    use super::{ConnectError, Stage, first_of};
-
-    /// A listener whose queue is full drops what comes, as a black hole does.
-    fn black_hole() -> (SocketAddr, Vec<Socket>) {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut held = vec![listener];
-        for _ in 0..4 {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            // It is under way, or dropped; either fills the queue.
-            drop(socket.connect(&address));
-            held.push(socket);
-        }
-        (address.as_socket().unwrap(), held)
-    }
-
-    async fn refusing() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-    }
-
-    #[tokio::test]
-    async fn every_address_has_its_turn_and_its_share_of_the_time() {
-        let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let open_at = open.local_addr().unwrap();
-        let (silent, _held) = black_hole();
-        let deadline = Instant::now() + Duration::from_millis(900);
-        let socket = first_of(&[refusing().await, silent, open_at], deadline).await.unwrap();
-        assert_eq!(socket.peer_addr().unwrap(), open_at);
-        assert!(Instant::now() < deadline);
-    }
-
-    #[tokio::test]
-    async fn what_the_last_address_said_is_reported() {
-        let (silent, _held) = black_hole();
-        let deadline = || Instant::now() + Duration::from_millis(200);
-        let refused = first_of(&[silent, refusing().await], deadline()).await.unwrap_err();
-        assert_eq!(refused, ConnectError::Refused);
-        let timeout = first_of(&[refusing().await, silent], deadline()).await.unwrap_err();
-        assert_eq!(timeout, ConnectError::Timeout(Stage::Connect));
-        assert_eq!(first_of(&[], deadline()).await.unwrap_err(), ConnectError::Resolve);
-    }
 }

@@ -4,12 +4,14 @@
 //! gate's own deletes and for IAM; an [`Authenticator`] makes the `Authorization` of such calls. Callers' requests go
 //! through connections that a worker keeps, made by the same [`Connector`].
 
+mod addresses;
 mod call;
 mod connect;
 mod credentials;
 mod http2;
 mod iam;
 mod pinned;
+mod places;
 mod pool;
 mod recordings;
 mod site;
@@ -21,6 +23,7 @@ pub use self::connect::{ConnectError, Connector, Stage, dial};
 pub use self::credentials::{Authenticator, CredentialsError};
 pub use self::http2::Wanted;
 pub use self::iam::{Iam, IamError};
+pub use self::places::{NoPlace, Place};
 pub use self::pool::{Pool, Taken};
 pub use self::recordings::{Closed, Recording, Recordings};
 pub use self::site::Site;

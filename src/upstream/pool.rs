@@ -16,13 +16,14 @@ use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use super::http2::{Connections, Wanted};
+use super::places::Places;
 use super::turn::{self, Look};
-use super::{ConnectError, Connector};
+use super::{ConnectError, Connector, NoPlace, Place};
+use crate::config::Limits;
 use crate::wire::{Link, Stream};
 
-/// How long an idle connection is believed to be alive at the other end. Shorter than what servers commonly allow (Node:
-/// 5 s), so that the gate closes first and no request meets a connection that is being closed.
-const IDLE_MAX: Duration = Duration::from_secs(4);
+/// A service that says for how long it keeps an idle connection is left so much earlier.
+const AHEAD_OF_SERVICE: Duration = Duration::from_secs(1);
 
 /// Idle connections a worker keeps to one upstream; beyond it the oldest are closed.
 const IDLE_CONNECTIONS_MAX: usize = 256;
@@ -31,6 +32,10 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 struct Idle {
     link: Link<Stream>,
     since: Instant,
+    /// When it was opened.
+    opened: Instant,
+    /// For how long it is believed to be alive at the other end.
+    idle_max: Duration,
     put_back: Look,
 }
 
@@ -39,6 +44,9 @@ struct Idle {
 pub struct Pool {
     idle: RefCell<Vec<Idle>>,
     http2: Rc<Connections>,
+    places: Places,
+    idle_max: Duration,
+    age_max: Duration,
 }
 
 /// A connection that is taken out of the pool for one exchange. Dropped, it is closed.
@@ -48,32 +56,54 @@ pub struct Taken {
     pub link: Link<Stream>,
     /// Was it used before? Then it may have died in the meantime.
     pub reused: bool,
+    /// When it was opened.
+    pub opened: Instant,
 }
 
 impl Pool {
-    /// An empty pool.
+    /// An empty pool, of one of so many workers that share the bounds.
     #[must_use]
-    pub fn new(connector: Connector) -> Self {
-        Self { idle: RefCell::new(Vec::new()), http2: Connections::new(connector) }
+    pub fn new(connector: Connector, limits: &Limits, workers: usize) -> Self {
+        Self {
+            idle: RefCell::new(Vec::new()),
+            http2: Connections::new(connector),
+            places: Places::new(limits.upstream_connections_max / workers.max(1), limits.connect_timeout),
+            idle_max: limits.upstream_idle_timeout,
+            age_max: limits.upstream_connection_age,
+        }
+    }
+
+    /// A place for one exchange, if one is free; to be held for as long as it has a connection.
+    #[must_use]
+    pub fn free_place(&self) -> Option<Place> {
+        self.places.free()
+    }
+
+    /// The next place that comes free.
+    ///
+    /// # Errors
+    /// [`NoPlace`] after `connect_timeout`.
+    pub async fn next_place(&self) -> Result<Place, NoPlace> {
+        self.places.wait().await
     }
 
     /// A connection that is there already, if one is alive and has room. `now` saves a look at the clock.
     #[must_use]
     pub fn idle(&self, wanted: Wanted, now: Instant) -> Option<Taken> {
         if let Some(link) = self.http2.stream(wanted) {
-            return Some(Taken { link, reused: false });
+            return Some(Taken { link, reused: false, opened: now });
         }
         let mut idle = self.idle.borrow_mut();
         loop {
             // Rather one that was looked at since it came back than the very last.
             let at = idle.iter().rposition(|each| turn::has_looked_since(each.put_back, now));
-            let Idle { mut link, since, .. } = match at {
+            let Idle { mut link, since, opened, idle_max, .. } = match at {
                 Some(at) => idle.remove(at),
                 None => idle.pop()?,
             };
-            let fresh = now.saturating_duration_since(since) <= IDLE_MAX;
+            let fresh = now.saturating_duration_since(since) <= idle_max;
             if fresh && is_quiet(&mut link) && (at.is_some() || is_silent(&link)) {
-                return Some(Taken { link, reused: true });
+                return Some(Taken { link, reused: true, opened });
             }
         }
     }
@@ -83,13 +113,20 @@ impl Pool {
     /// # Errors
     /// [`ConnectError`] when it cannot be made in time.
     pub async fn connect(&self, wanted: Wanted) -> Result<Taken, ConnectError> {
-        Ok(Taken { link: self.http2.connect(wanted).await?, reused: false })
+        let link = self.http2.connect(wanted).await?;
+        Ok(Taken { link, reused: false, opened: Instant::now() })
     }
 
-    /// Gives a connection back after an exchange that ended on both sides.
-    pub fn put_back(&self, mut link: Link<Stream>, now: Instant) {
+    /// Gives a connection back after an exchange that ended on both sides. `kept` is for how long the service says that it
+    /// keeps it.
+    pub fn put_back(&self, mut link: Link<Stream>, opened: Instant, kept: Option<Duration>, now: Instant) {
         // A stream carries one exchange, and what a service sends unasked is no answer to the next request.
         if matches!(link.stream(), Stream::Memory(_)) || !link.input.is_empty() || !link.is_flushed() {
+            return;
+        }
+        let idle_max = kept.map_or(self.idle_max, |kept| self.idle_max.min(kept.saturating_sub(AHEAD_OF_SERVICE)));
+        // One that is old goes, so that a name that leads elsewhere by now is followed.
+        if idle_max.is_zero() || now.saturating_duration_since(opened) > self.age_max {
             return;
         }
         link.park();
@@ -97,7 +134,13 @@ impl Pool {
         if idle.len() == IDLE_CONNECTIONS_MAX {
             idle.remove(0);
         }
-        idle.push(Idle { link, since: now, put_back: turn::last() });
+        idle.push(Idle { link, since: now, opened, idle_max, put_back: turn::last() });
+    }
+
+    /// How many of the service's addresses have lately taken no connection.
+    #[must_use]
+    pub fn resting(&self) -> usize {
+        self.http2.resting()
     }
 
     /// Closes all that is idle; what is busy carries nothing further.
@@ -108,10 +151,10 @@ impl Pool {
 
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
-        self.http2.prune(now, IDLE_MAX);
+        self.http2.prune(now, self.idle_max, self.age_max);
         self.idle
             .borrow_mut()
-            .retain_mut(|idle| now.duration_since(idle.since) <= IDLE_MAX && is_quiet(&mut idle.link));
+            .retain_mut(|idle| now.saturating_duration_since(idle.since) <= idle.idle_max && is_quiet(&mut idle.link));
     }
 }
 

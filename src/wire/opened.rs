@@ -5,7 +5,7 @@ use std::net::{IpAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::PathBuf;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::socket_file::SocketFile;
@@ -14,6 +14,10 @@ use crate::config::Address;
 
 /// Connections that the kernel may keep waiting.
 const BACKLOG: i32 = 4096;
+
+/// Bytes of an answer that the kernel takes beyond what the caller's window lets out. Its own bound is some megabytes: a
+/// caller that reads slowly would cost that much, and would seem to stand still until most of it had been read.
+const NOT_SENT_MAX: u32 = 128 * 1024;
 
 /// An open place that nobody accepts at yet. Dropped, it is closed, and the file of a Unix socket that was made here is
 /// removed.
@@ -99,6 +103,8 @@ impl Listener {
             Kind::Tcp(listener) => {
                 let (socket, from) = listener.accept().await?;
                 socket.set_nodelay(true)?;
+                // A system that does not know it buffers more.
+                SockRef::from(&socket).set_tcp_notsent_lowat(NOT_SENT_MAX).ok();
                 Ok((Stream::Tcp(socket), Some(from.ip())))
             }
             Kind::Unix(listener) => listener.accept().await.map(|(socket, _)| (Stream::Unix(socket), None)),

@@ -15,9 +15,16 @@ use crate::config::Limits;
 /// data in it is reset, and the client never sees the answer (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(10);
 
+/// The same while the gate is to end: that the answer was written is all that is still waited for.
+const LINGER_DRAINING: Duration = Duration::from_millis(500);
+
 /// What a connection is busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// What comes before HTTP is going on, by clocks of its own.
+    Arriving,
+    /// Nothing of a first request has come.
+    Fresh,
     /// Nothing of a next request has come.
     Idle,
     /// A head has begun.
@@ -37,6 +44,8 @@ pub struct Watch {
     phase: Cell<Phase>,
     /// When something last came or went, or the phase began.
     moved: Cell<Instant>,
+    /// Bytes that the caller has sent or taken since then.
+    carried: Cell<u64>,
     /// Is a body waited for, or the peer's reading of one?
     body_waits: Cell<bool>,
     /// When the service behind the gate must have answered.
@@ -44,6 +53,7 @@ pub struct Watch {
     late: Cell<bool>,
     draining: Cell<bool>,
     closing: Cell<bool>,
+    stalled: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -53,13 +63,15 @@ impl Watch {
     pub fn new(now: &Rc<Cell<Instant>>) -> Rc<Self> {
         Rc::new(Self {
             now: Rc::clone(now),
-            phase: Cell::new(Phase::Idle),
+            phase: Cell::new(Phase::Arriving),
             moved: Cell::new(now.get()),
+            carried: Cell::new(0),
             body_waits: Cell::new(false),
             due: Cell::new(None),
             late: Cell::new(false),
             draining: Cell::new(false),
             closing: Cell::new(false),
+            stalled: Cell::new(false),
             waker: RefCell::new(None),
         })
     }
@@ -72,15 +84,25 @@ impl Watch {
         self.moved();
     }
 
+    /// A first request is waited for, unless it has begun.
+    pub fn fresh(&self) {
+        if self.phase.get() != Phase::Head {
+            self.enter(Phase::Fresh);
+        }
+    }
+
     /// Nothing is going on.
     pub fn idle(&self) {
         self.enter(Phase::Idle);
     }
 
-    /// The first byte of a head has come. It has so long from here, however its bytes are spread.
+    /// The first byte of a head has come. It has so long from here, however its bytes are spread; a first head from when
+    /// it was waited for.
     pub fn head_began(&self) {
-        if self.phase.get() == Phase::Idle {
-            self.enter(Phase::Head);
+        match self.phase.get() {
+            Phase::Arriving | Phase::Idle => self.enter(Phase::Head),
+            Phase::Fresh => self.phase.set(Phase::Head),
+            Phase::Head | Phase::Request | Phase::Tunnel | Phase::Lingering => {}
         }
     }
 
@@ -102,11 +124,23 @@ impl Watch {
     /// Something came or went.
     pub fn moved(&self) {
         self.moved.set(self.now.get());
+        self.carried.set(0);
+    }
+
+    /// The caller has sent or taken so many bytes of a body: enough of them and it has moved.
+    pub fn carried(&self, bytes: usize) {
+        self.carried.set(self.carried.get().saturating_add(bytes as u64));
     }
 
     /// Does a body wait for its sender or its reader?
     pub fn body_waits(&self, waits: bool) {
         self.body_waits.set(waits);
+    }
+
+    /// Is it the caller who is waited for?
+    #[must_use]
+    pub const fn is_body_waiting(&self) -> bool {
+        self.body_waits.get()
     }
 
     /// The service must have answered by then.
@@ -143,17 +177,25 @@ impl Watch {
             self.wake();
         }
         let limit = match self.phase.get() {
+            Phase::Lingering if self.draining.get() => LINGER_DRAINING,
             Phase::Lingering => LINGER,
-            Phase::Idle => limits.idle_timeout,
+            Phase::Arriving | Phase::Idle => limits.idle_timeout,
+            Phase::Fresh => limits.header_timeout.min(limits.idle_timeout),
             Phase::Tunnel => {
                 self.wake();
                 limits.idle_timeout
             }
             Phase::Head => limits.header_timeout,
-            Phase::Request if self.body_waits.get() => limits.body_stall_timeout,
-            Phase::Request => return,
+            Phase::Request => {
+                // As long as it is the service that is waited for, the caller's clock stands still.
+                if !self.body_waits.get() || self.carried.get() >= enough(limits) {
+                    self.moved();
+                }
+                limits.body_stall_timeout
+            }
         };
         if now.duration_since(self.moved.get()) > limit {
+            self.stalled.set(self.phase.get() == Phase::Request);
             self.end();
         }
     }
@@ -173,7 +215,14 @@ impl Watch {
     /// Is this the connection's end?
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        self.closing.get() || (self.draining.get() && self.phase.get() == Phase::Idle)
+        let waits = matches!(self.phase.get(), Phase::Arriving | Phase::Fresh | Phase::Idle);
+        self.closing.get() || (self.draining.get() && waits)
+    }
+
+    /// Did it end because a body stood still? What the caller has not read of an answer is not kept for it then.
+    #[must_use]
+    pub const fn has_stalled(&self) -> bool {
+        self.stalled.get()
     }
 
     /// Is there to be no further request?
@@ -196,4 +245,10 @@ impl Watch {
             waker.wake_by_ref();
         }
     }
+}
+
+/// Bytes of a body after which it has moved: what `body_rate_min` makes in `body_stall_timeout`, and at least one.
+fn enough(limits: &Limits) -> u64 {
+    let millis = u64::try_from(limits.body_stall_timeout.as_millis()).unwrap_or(u64::MAX);
+    (limits.body_rate_min.saturating_mul(millis) / 1000).max(1)
 }

@@ -111,6 +111,7 @@ pub(crate) fn limits() -> Limits {
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(5),
+        ..Limits::default()
     }
 }
 

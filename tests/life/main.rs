@@ -16,6 +16,7 @@ mod memory;
 mod mixed;
 mod races;
 mod reload;
+mod slow;
 mod store;
 mod stragglers;
 mod support;

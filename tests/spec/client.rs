@@ -58,7 +58,10 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+        Self::plain(TcpStream::connect(address).unwrap())
+    }
+
+    pub(crate) fn plain(socket: TcpStream) -> Self {
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -187,6 +190,11 @@ impl Client {
             }
             assert!(self.more(), "the connection ended before {wanted:?} came: {:?}", latin1(&self.read));
         }
+    }
+
+    /// How much has come of what follows; it is taken.
+    pub(crate) fn taken(&mut self) -> usize {
+        std::mem::take(&mut self.read).len()
     }
 
     /// Reads on, and moves all that has come and was not used. `false` when the connection has ended.

@@ -282,7 +282,7 @@ impl Connection {
         }
     }
 
-    fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
+    pub(crate) fn exactly(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.read.len() < length {
             self.more()?;
         }

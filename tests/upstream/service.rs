@@ -137,5 +137,6 @@ pub(crate) fn limits() -> Limits {
         connect_timeout: LONG,
         response_timeout: LONG,
         drain_timeout: LONG,
+        ..Limits::default()
     }
 }

@@ -32,7 +32,16 @@ pub(super) fn limits(root: &Table<'_>) -> Limits {
         header_timeout: time("header_timeout", d.header_timeout, HOUR),
         idle_timeout: time("idle_timeout", d.idle_timeout, DAY),
         body_stall_timeout: time("body_stall_timeout", d.body_stall_timeout, DAY),
+        body_rate_min: count(table, "body_rate_min", d.body_rate_min, &(0..=1 << 20)),
         connect_timeout: time("connect_timeout", d.connect_timeout, HOUR),
+        upstream_connections_max: count(
+            table,
+            "upstream_connections_max",
+            d.upstream_connections_max,
+            &(1..=1_000_000),
+        ),
+        upstream_idle_timeout: time("upstream_idle_timeout", d.upstream_idle_timeout, HOUR),
+        upstream_connection_age: time("upstream_connection_age", d.upstream_connection_age, DAY),
         response_timeout: time("response_timeout", d.response_timeout, DAY),
         drain_timeout: time("drain_timeout", d.drain_timeout, HOUR),
     };

@@ -23,6 +23,7 @@ enum Begins {
 
 /// Serves a connection in the HTTP that it begins with.
 pub(in crate::listen) async fn sniff(mut link: Link<Stream>, serving: Serving) {
+    serving.watch.fresh();
     match poll_fn(|cx| poll_begins(&mut link, &serving, cx)).await {
         Begins::Http1 => {
             let watch = Rc::clone(&serving.watch);

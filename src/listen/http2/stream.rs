@@ -137,7 +137,7 @@ impl Translation {
         loop {
             if let Some(download) = &mut self.download {
                 let watch = &self.watch;
-                let polled = download.poll(&mut self.pipe, cx, |_| watch.moved());
+                let polled = download.poll(&mut self.pipe, cx, |sent| watch.carried(sent.len()));
                 if polled.is_pending() && !self.pipe.input.is_empty() {
                     // It is the caller that is waited for, also when the gate has said all that it will.
                     self.watch.body_waits(true);

@@ -26,6 +26,7 @@ const HEADER_LIST_MAX: u32 = 128 * 1024;
 pub(super) struct Connection {
     sender: RefCell<SendRequest<Bytes>>,
     streams: Cell<usize>,
+    opened: Instant,
     /// When its last stream ended.
     since: Cell<Instant>,
     /// Has it ended, or is it to take nothing more?
@@ -111,6 +112,7 @@ impl Connection {
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
             streams: Cell::new(0),
+            opened: Instant::now(),
             since: Cell::new(Instant::now()),
             ended,
             _driver: AbortOnDropHandle::new(driver),
@@ -140,6 +142,11 @@ impl Connection {
             self.streams.set(self.streams.get() + 1);
             Slot(Rc::clone(self))
         })
+    }
+
+    /// Was it opened longer ago than this?
+    pub(super) fn is_old(&self, now: Instant, age_max: Duration) -> bool {
+        now.saturating_duration_since(self.opened) > age_max
     }
 
     /// Has it had no stream for longer than this?

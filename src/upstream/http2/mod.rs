@@ -170,9 +170,18 @@ impl Connections {
         self.open.borrow_mut().clear();
     }
 
-    /// Closes what has had no stream for so long, and forgets what the service has closed.
-    pub(super) fn prune(&self, now: Instant, idle_max: Duration) {
-        self.open.borrow_mut().retain(|connection| connection.is_alive() && !connection.is_older(now, idle_max));
+    /// How many of the service's addresses have lately taken no connection.
+    pub(super) fn resting(&self) -> usize {
+        self.connector.resting()
+    }
+
+    /// Closes what has had no stream for so long, and forgets what the service has closed. What is old takes no further
+    /// stream, so that a name that leads elsewhere by now is followed; those on it go on.
+    pub(super) fn prune(&self, now: Instant, idle_max: Duration, age_max: Duration) {
+        let stays = |connection: &Rc<Connection>| {
+            connection.is_alive() && !connection.is_older(now, idle_max) && !connection.is_old(now, age_max)
+        };
+        self.open.borrow_mut().retain(stays);
     }
 }
 

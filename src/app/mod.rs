@@ -80,7 +80,13 @@ impl StartError {
     pub fn is_config(&self) -> bool {
         match self {
             Self::Sites(error) => {
-                matches!(error, SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+                matches!(
+                    error,
+                    SitesError::Dropped { .. }
+                        | SitesError::Repointed { .. }
+                        | SitesError::Awaited { .. }
+                        | SitesError::Roots { .. }
+                )
             }
             // What the file names beside the address.
             Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<DoorError>()),

@@ -150,6 +150,8 @@ fn begin(config: Config, source: Option<Source>, inherited: Inherited) -> Result
                 }
             }
         });
+        // What still looks up a name, or reads a file, has nothing to finish.
+        runtime.shutdown_background();
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(control).map_err(StartError::Thread)?;
     let told = told.recv().map_err(|_| StartError::Panicked)??;

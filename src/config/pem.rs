@@ -22,7 +22,7 @@ use super::Identity;
 
 /// What is wrong with a file of certificates or keys. It names the file and quotes nothing of it.
 #[derive(Debug, thiserror::Error)]
-pub enum PemFault {
+pub enum Fault {
     /// The file is not there, or may not be read.
     #[error("{} cannot be read", .file.display())]
     Unreadable {
@@ -96,7 +96,7 @@ pub enum PemFault {
     Setup(#[source] RustlsError),
 }
 
-impl PemFault {
+impl Fault {
     /// Is it about the key, rather than about certificates?
     #[must_use]
     pub fn is_of_key(&self, identity: &Identity) -> bool {
@@ -114,7 +114,7 @@ impl Identity {
     ///
     /// # Errors
     /// The first thing that is wrong with either.
-    pub fn load(&self) -> Result<CertifiedKey, PemFault> {
+    pub fn load(&self) -> Result<CertifiedKey, Fault> {
         let chain = certificates(&self.cert)?;
         let unusable = || PemFault::BadCertificate { file: self.cert.clone(), nth: 1 };
         ParsedCertificate::try_from(chain.first().ok_or_else(unusable)?).map_err(|_| unusable())?;
@@ -123,9 +123,9 @@ impl Identity {
         match certified.keys_match() {
             Ok(()) => Ok(certified),
             Err(RustlsError::InconsistentKeys(_)) => {
-                Err(PemFault::Mismatch { cert: self.cert.clone(), key: self.key.clone() })
+                Err(Fault::Mismatch { cert: self.cert.clone(), key: self.key.clone() })
             }
-            Err(_) => Err(PemFault::BadCertificate { file: self.cert.clone(), nth: 1 }),
+            Err(_) => Err(Fault::BadCertificate { file: self.cert.clone(), nth: 1 }),
         }
     }
 
@@ -162,10 +162,10 @@ impl LastRead {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn roots(file: &Path) -> Result<RootCertStore, PemFault> {
+pub fn roots(file: &Path) -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
     for (nth, certificate) in (1..).zip(certificates(file)?) {
-        roots.add(certificate).map_err(|_| PemFault::BadCertificate { file: file.to_owned(), nth })?;
+        roots.add(certificate).map_err(|_| Fault::BadCertificate { file: file.to_owned(), nth })?;
     }
     Ok(roots)
 }
@@ -174,52 +174,52 @@ pub fn roots(file: &Path) -> Result<RootCertStore, PemFault> {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let pem = read(file)?;
     let mut certificates = Vec::new();
     for (nth, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
         certificates.push(certificate.map_err(|error| match error {
-            PemError::NoItemsFound => PemFault::NoCertificate { file: file.to_owned() },
-            _ => PemFault::BadPem { file: file.to_owned(), nth },
+            PemError::NoItemsFound => Fault::NoCertificate { file: file.to_owned() },
+            _ => Fault::BadPem { file: file.to_owned(), nth },
         })?);
     }
     if certificates.is_empty() {
-        return Err(PemFault::NoCertificate { file: file.to_owned() });
+        return Err(Fault::NoCertificate { file: file.to_owned() });
     }
     Ok(certificates)
 }
 
 /// Asks the verifier, with nobody to trust: what is wrong with the time is said before that is missed.
-fn is_valid_now(chain: &[CertificateDer<'static>], file: &Path) -> Result<(), PemFault> {
-    let unusable = || PemFault::BadCertificate { file: file.to_owned(), nth: 1 };
+fn is_valid_now(chain: &[CertificateDer<'static>], file: &Path) -> Result<(), Fault> {
+    let unusable = || Fault::BadCertificate { file: file.to_owned(), nth: 1 };
     let leaf = ParsedCertificate::try_from(chain.first().ok_or_else(unusable)?).map_err(|_| unusable())?;
     let WebPkiSupportedAlgorithms { all, .. } = ring::default_provider().signature_verification_algorithms;
     match verify_server_cert_signed_by_trust_anchor(&leaf, &RootCertStore::empty(), &[], UnixTime::now(), all) {
         Err(RustlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-            Err(PemFault::Expired { file: file.to_owned() })
+            Err(Fault::Expired { file: file.to_owned() })
         }
         Err(RustlsError::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        )) => Err(PemFault::NotYetValid { file: file.to_owned() }),
+        )) => Err(Fault::NotYetValid { file: file.to_owned() }),
         _ => Ok(()),
     }
 }
 
-fn private_key(file: &Path) -> Result<Arc<dyn rustls::sign::SigningKey>, PemFault> {
+fn private_key(file: &Path) -> Result<Arc<dyn rustls::sign::SigningKey>, Fault> {
     let pem = read(file)?;
     // PKCS#8's own words, and those of the older forms.
     let says = |words: &[u8]| memchr::memmem::find(&pem, words).is_some();
     if says(b"BEGIN ENCRYPTED PRIVATE KEY") || says(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(PemFault::EncryptedKey { file: file.to_owned() });
+        return Err(Fault::EncryptedKey { file: file.to_owned() });
     }
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
-        PemError::NoItemsFound => PemFault::NoKey { file: file.to_owned() },
-        _ => PemFault::BadKey { file: file.to_owned() },
+        PemError::NoItemsFound => Fault::NoKey { file: file.to_owned() },
+        _ => Fault::BadKey { file: file.to_owned() },
     })?;
-    ring::sign::any_supported_type(&key).map_err(|_| PemFault::BadKey { file: file.to_owned() })
+    ring::sign::any_supported_type(&key).map_err(|_| Fault::BadKey { file: file.to_owned() })
 }
 
-fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, PemFault> {
-    let pem = std::fs::read(file).map_err(|source| PemFault::Unreadable { file: file.to_owned(), source })?;
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let pem = std::fs::read(file).map_err(|source| Fault::Unreadable { file: file.to_owned(), source })?;
     Ok(Zeroizing::new(pem))
 }

@@ -3,10 +3,12 @@
 //!
 //! An operator's own file is taken whole or not at all.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::{Error as PemError, PemObject};
@@ -107,13 +109,15 @@ impl Fault {
 }
 
 impl Identity {
-    /// Reads both files; the key is that of the first certificate, which is valid now.
+    /// Reads both files; the key is that of the first certificate. Whether that is valid now is not asked: a gate that
+    /// would not start with an expired one would make of a nuisance an outage, also for callers that do not mind.
     ///
     /// # Errors
     /// The first thing that is wrong with either.
     pub fn load(&self) -> Result<CertifiedKey, Fault> {
         let chain = certificates(&self.cert)?;
-        is_valid_now(&chain, &self.cert)?;
+        let unusable = || PemFault::BadCertificate { file: self.cert.clone(), nth: 1 };
+        ParsedCertificate::try_from(chain.first().ok_or_else(unusable)?).map_err(|_| unusable())?;
         let key = private_key(&self.key)?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
@@ -123,6 +127,34 @@ impl Identity {
             }
             Err(_) => Err(Fault::BadCertificate { file: self.cert.clone(), nth: 1 }),
         }
+    }
+
+    /// Is what was read valid at this moment?
+    ///
+    /// # Errors
+    /// It has expired, or is not valid yet.
+    pub fn is_timely(&self, certified: &CertifiedKey) -> Result<(), PemFault> {
+        is_valid_now(&certified.cert, &self.cert)
+    }
+}
+
+/// What each identity was last read as. One whose time is wrong does not take the place of one whose time is right.
+#[derive(Debug, Default)]
+pub struct LastRead(Mutex<HashMap<Identity, Arc<CertifiedKey>>>);
+
+impl LastRead {
+    /// Reads it again.
+    ///
+    /// # Errors
+    /// What is wrong with its files, or with their time where what was read before is better.
+    pub fn read(&self, identity: &Identity) -> Result<Arc<CertifiedKey>, PemFault> {
+        let certified = Arc::new(identity.load()?);
+        let mut held = self.0.lock();
+        if held.get(identity).is_some_and(|before| identity.is_timely(before).is_ok()) {
+            identity.is_timely(&certified)?;
+        }
+        held.insert(identity.clone(), Arc::clone(&certified));
+        Ok(certified)
     }
 }
 

@@ -104,7 +104,8 @@ struct Accepting {
     dealer: Arc<Dealer>,
 }
 
-/// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers.
+/// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers, but for one that has been
+/// taken out of it: room that a listener kept for whoever comes would be missing at another, at which somebody waits.
 async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiver<()>) {
     let Accepting { number, door, room, dealer } = accepting;
     let address = opened.address.to_string();
@@ -115,18 +116,19 @@ async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiv
     };
     loop {
         let next = async {
-            let permit = room.take().await?;
-            Some((listener.accept().await, permit))
+            let accepted = listener.accept().await;
+            let permit = if accepted.is_ok() { room.take().await } else { None };
+            (accepted, permit)
         };
-        let accepted = tokio::select! {
+        let (accepted, permit) = tokio::select! {
             biased;
             // Nothing is ever sent: an error is the end of the sender.
             _ = stopped.changed() => return,
-            accepted = next => accepted,
+            next = next => next,
         };
-        let Some((accepted, permit)) = accepted else { return };
         match accepted {
             Ok((stream, from)) => {
+                let Some(permit) = permit else { return };
                 if let Some(socket) = Socket::of(stream) {
                     let (door, peer) = (door.load_full(), from.map_or_else(Peer::default, Peer::at));
                     dealer.deal(Handed { socket, peer, door, listener: number, permit });

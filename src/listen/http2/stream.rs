@@ -164,11 +164,15 @@ impl Translation {
                     Err(Broken::Reader) => Ended::Spoilt,
                 });
             }
-            if self.pipe.input.is_empty() || !matches!(self.head.read(self.pipe.input.data()), Ok(true)) {
-                match ready!(self.pipe.poll_fill(cx, HEAD_BYTES_MAX)) {
+            let read = if self.pipe.input.is_empty() { Ok(false) } else { self.head.read(self.pipe.input.data()) };
+            match read {
+                Ok(true) => {}
+                Ok(false) => match ready!(self.pipe.poll_fill(cx, HEAD_BYTES_MAX)) {
                     Ok(1..) => continue,
                     Ok(0) | Err(_) => return Poll::Ready(Ended::Failed),
-                }
+                },
+                // With the gate's own lines it has more than can be read.
+                Err(_) => return Poll::Ready(Ended::Failed),
             }
             self.pipe.input.consume(self.head.bytes);
             if let Some(ended) = self.answer() {

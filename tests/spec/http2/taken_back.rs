@@ -1,5 +1,6 @@
 //! Callers that leave a stream, or their whole connection, without a word, and what waits for them in the gate.
 
+use forgetgate::domain::http1::LINES_MAX;
 use h2::Reason;
 
 use super::caller::{Caller, request, run};
@@ -61,4 +62,18 @@ fn p12_a_caller_that_reads_nothing_does_not_keep_a_stop_waiting() {
     }
     eventually("the others were answered", || service.seen().len() == 11 && gate.in_flight() == 0);
     assert!(gate.take().stop(), "nothing was cut");
+}
+
+/// As many lines as an answer may have, and then those of the gate: its body is not read for a head that does not end.
+#[test]
+fn p12_an_answer_of_too_many_lines_ends_its_stream_at_once() {
+    let service = Upstream::scripted();
+    let gate = Gate::of(service.address, &Plan::default());
+    let lines: String = (0..LINES_MAX - 1).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let answer = format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 1000000\r\n\r\nsome");
+    service.will_say(answer);
+    let mut raw = Raw::to(gate.address);
+    raw.ask(1, PLAIN, &[]);
+    assert_eq!(raw.end_of(1), Some(2), "INTERNAL_ERROR");
+    eventually("nothing is in flight", || gate.in_flight() == 0);
 }

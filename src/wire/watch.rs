@@ -54,6 +54,7 @@ pub struct Watch {
     draining: Cell<bool>,
     closing: Cell<bool>,
     stalled: Cell<bool>,
+    left: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -72,6 +73,7 @@ impl Watch {
             draining: Cell::new(false),
             closing: Cell::new(false),
             stalled: Cell::new(false),
+            left: Cell::new(false),
             waker: RefCell::new(None),
         })
     }
@@ -219,10 +221,28 @@ impl Watch {
         self.closing.get() || (self.draining.get() && waits)
     }
 
+    /// Was it ended, and not only told to finish?
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// Did it end because a body stood still? What the caller has not read of an answer is not kept for it then.
     #[must_use]
     pub const fn has_stalled(&self) -> bool {
         self.stalled.get()
+    }
+
+    /// The peer has taken its request back. What goes on all the same is not for it.
+    pub fn leave(&self) {
+        self.left.set(true);
+        self.wake();
+    }
+
+    /// Has the peer taken its request back?
+    #[must_use]
+    pub const fn has_left(&self) -> bool {
+        self.left.get()
     }
 
     /// Is there to be no further request?

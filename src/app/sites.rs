@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{BaseUrl, Config, Limits, Upstream};
+use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
 use crate::store::{KnownUpstream, Opened, StoreError};
 use crate::upstream::{Authenticator, Connector, RootsError, Site};
@@ -90,12 +91,6 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// What is wrong if it moves to this URL while an erasure is under way there.
-    pub(super) fn awaited(&self, url: &BaseUrl) -> SitesError {
-        let upstream = &self.site.upstream;
-        SitesError::Awaited { name: upstream.name.to_string(), was: identity(&upstream.url), now: identity(url) }
-    }
-
     /// Is it the same instance as one at this URL?
     pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
         identity(&self.site.upstream.url) == identity(url)
@@ -178,6 +173,17 @@ pub(super) async fn take_back(opened: &Opened, made: &Made) {
 /// What does not fit what the index holds.
 pub(super) fn misfits(config: &Config, known: &[KnownUpstream]) -> Vec<SitesError> {
     known.iter().filter_map(|known| check(config, known).err()).collect()
+}
+
+/// Upstreams that the store knows at another address than the configuration, and what is wrong with that while an erasure
+/// has not been accepted there.
+pub(super) fn moved(config: &Config, known: &[KnownUpstream]) -> Vec<(UpstreamNumber, SitesError)> {
+    let moved = |known: &KnownUpstream| {
+        let upstream = config.upstreams.iter().find(|upstream| *upstream.name == *known.name)?;
+        let (name, was, now) = (known.name.clone(), known.identity.clone(), identity(&upstream.url));
+        (was != now).then_some((known.number, SitesError::Awaited { name, was, now }))
+    };
+    known.iter().filter_map(moved).collect()
 }
 
 fn check(config: &Config, known: &KnownUpstream) -> Result<(), SitesError> {

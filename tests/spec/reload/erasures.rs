@@ -117,6 +117,11 @@ fn p5_an_upstream_does_not_move_away_from_a_delete_that_it_still_has_to_take() {
     filed.write(&text(&after));
     let answer = filed.reload();
     assert_eq!((answer.status, &answer.json()["faults"][0]["key"]), (422, &"upstream[1].url".into()));
+    let other = format!("{BEFORE}{}", upstream("two", &after, ""));
+    assert_eq!(filed.turn_to(&other), ["upstream.one removed", "upstream.two added"]);
+    filed.write(&text(&after));
+    assert_eq!(filed.reload().status, 422, "nor by way of a configuration without it");
+    assert_eq!(filed.turn_to(&text(&before)), ["upstream.one added", "upstream.two removed"]);
     let retry = json!({ "by": "Ann", "note": "now" }).to_string();
     assert_eq!(filed.call(&format!("POST /api/v1/erasures/{id}/retry"), &retry).status, 200);
     until_accepted(&filed, &id);

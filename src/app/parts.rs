@@ -154,8 +154,9 @@ impl Parts {
         let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
         let serving = admin::serve(admin_listener, admin_tls.clone(), Arc::clone(&state), admin_drain.clone());
         let admin_serving = tokio::spawn(serving);
-        let renewing =
-            tokio::spawn(Renewal::of(&listening, admin_tls.as_ref(), &shared.sites).run(Arc::clone(&registry)));
+        let renewing = tokio::spawn(
+            Renewal::of(&listening, admin_tls.as_ref(), &shared.sites).run(Arc::clone(&registry), admin_drain.clone()),
+        );
         let worker = eraser.clone();
         let work = tokio::spawn(async move { worker.run().await });
         tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), admin_drain.clone()));
@@ -196,7 +197,7 @@ impl Parts {
     pub(super) fn renew(&mut self) {
         self.renewing.abort();
         let renewal = Renewal::of(&self.listening, self.admin_tls.as_ref(), &self.shared.sites);
-        self.renewing = tokio::spawn(renewal.run(Arc::clone(&self.registry)));
+        self.renewing = tokio::spawn(renewal.run(Arc::clone(&self.registry), self.admin_drain.clone()));
     }
 
     pub(super) async fn take_down(self, limit: Duration) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{PemFault, Renew};
 use crate::listen::Listening;
@@ -27,15 +28,14 @@ impl Renewal {
         Self { servers: listening.tls().chain(admin).collect(), sites: sites.to_vec() }
     }
 
-    /// Looks again and again. Dropped, it stops.
-    pub(super) async fn run(self, registry: Arc<Registry>) {
+    /// Looks again and again, until it is told to stop.
+    pub(super) async fn run(self, registry: Arc<Registry>, stop: CancellationToken) {
         if self.is_idle() {
             return;
         }
         let (this, mut tick) = (Arc::new(self), interval(EVERY));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tick.tick().await;
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let (this, registry) = (Arc::clone(&this), Arc::clone(&registry));
             // File systems may take their time, and others run here.
             if tokio::task::spawn_blocking(move || this.look(&registry)).await.is_err() {

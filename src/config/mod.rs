@@ -34,7 +34,7 @@ pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::load;
 pub use self::parse::parse;
-pub use self::pem::PemFault;
+pub use self::pem::Fault as PemFault;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
 pub use self::renewed::{Renew, Renewed};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};

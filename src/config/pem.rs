@@ -3,10 +3,12 @@
 //!
 //! An operator's own file is taken whole or not at all.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::{Error as PemError, PemObject};
@@ -20,7 +22,7 @@ use super::Identity;
 
 /// What is wrong with a file of certificates or keys. It names the file and quotes nothing of it.
 #[derive(Debug, thiserror::Error)]
-pub enum PemFault {
+pub enum Fault {
     /// The file is not there, or may not be read.
     #[error("{} cannot be read", .file.display())]
     Unreadable {
@@ -94,7 +96,7 @@ pub enum PemFault {
     Setup(#[source] RustlsError),
 }
 
-impl PemFault {
+impl Fault {
     /// Is it about the key, rather than about certificates?
     #[must_use]
     pub fn is_of_key(&self, identity: &Identity) -> bool {
@@ -107,22 +109,52 @@ impl PemFault {
 }
 
 impl Identity {
-    /// Reads both files; the key is that of the first certificate, which is valid now.
+    /// Reads both files; the key is that of the first certificate. Whether that is valid now is not asked: a gate that
+    /// would not start with an expired one would make of a nuisance an outage, also for callers that do not mind.
     ///
     /// # Errors
     /// The first thing that is wrong with either.
-    pub fn load(&self) -> Result<CertifiedKey, PemFault> {
+    pub fn load(&self) -> Result<CertifiedKey, Fault> {
         let chain = certificates(&self.cert)?;
-        is_valid_now(&chain, &self.cert)?;
+        let unusable = || PemFault::BadCertificate { file: self.cert.clone(), nth: 1 };
+        ParsedCertificate::try_from(chain.first().ok_or_else(unusable)?).map_err(|_| unusable())?;
         let key = private_key(&self.key)?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
             Ok(()) => Ok(certified),
             Err(RustlsError::InconsistentKeys(_)) => {
-                Err(PemFault::Mismatch { cert: self.cert.clone(), key: self.key.clone() })
+                Err(Fault::Mismatch { cert: self.cert.clone(), key: self.key.clone() })
             }
-            Err(_) => Err(PemFault::BadCertificate { file: self.cert.clone(), nth: 1 }),
+            Err(_) => Err(Fault::BadCertificate { file: self.cert.clone(), nth: 1 }),
         }
+    }
+
+    /// Is what was read valid at this moment?
+    ///
+    /// # Errors
+    /// It has expired, or is not valid yet.
+    pub fn is_timely(&self, certified: &CertifiedKey) -> Result<(), PemFault> {
+        is_valid_now(&certified.cert, &self.cert)
+    }
+}
+
+/// What each identity was last read as. One whose time is wrong does not take the place of one whose time is right.
+#[derive(Debug, Default)]
+pub struct LastRead(Mutex<HashMap<Identity, Arc<CertifiedKey>>>);
+
+impl LastRead {
+    /// Reads it again.
+    ///
+    /// # Errors
+    /// What is wrong with its files, or with their time where what was read before is better.
+    pub fn read(&self, identity: &Identity) -> Result<Arc<CertifiedKey>, PemFault> {
+        let certified = Arc::new(identity.load()?);
+        let mut held = self.0.lock();
+        if held.get(identity).is_some_and(|before| identity.is_timely(before).is_ok()) {
+            identity.is_timely(&certified)?;
+        }
+        held.insert(identity.clone(), Arc::clone(&certified));
+        Ok(certified)
     }
 }
 
@@ -130,10 +162,10 @@ impl Identity {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn roots(file: &Path) -> Result<RootCertStore, PemFault> {
+pub fn roots(file: &Path) -> Result<RootCertStore, Fault> {
     let mut roots = RootCertStore::empty();
     for (nth, certificate) in (1..).zip(certificates(file)?) {
-        roots.add(certificate).map_err(|_| PemFault::BadCertificate { file: file.to_owned(), nth })?;
+        roots.add(certificate).map_err(|_| Fault::BadCertificate { file: file.to_owned(), nth })?;
     }
     Ok(roots)
 }
@@ -142,52 +174,52 @@ pub fn roots(file: &Path) -> Result<RootCertStore, PemFault> {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let pem = read(file)?;
     let mut certificates = Vec::new();
     for (nth, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
         certificates.push(certificate.map_err(|error| match error {
-            PemError::NoItemsFound => PemFault::NoCertificate { file: file.to_owned() },
-            _ => PemFault::BadPem { file: file.to_owned(), nth },
+            PemError::NoItemsFound => Fault::NoCertificate { file: file.to_owned() },
+            _ => Fault::BadPem { file: file.to_owned(), nth },
         })?);
     }
     if certificates.is_empty() {
-        return Err(PemFault::NoCertificate { file: file.to_owned() });
+        return Err(Fault::NoCertificate { file: file.to_owned() });
     }
     Ok(certificates)
 }
 
 /// Asks the verifier, with nobody to trust: what is wrong with the time is said before that is missed.
-fn is_valid_now(chain: &[CertificateDer<'static>], file: &Path) -> Result<(), PemFault> {
-    let unusable = || PemFault::BadCertificate { file: file.to_owned(), nth: 1 };
+fn is_valid_now(chain: &[CertificateDer<'static>], file: &Path) -> Result<(), Fault> {
+    let unusable = || Fault::BadCertificate { file: file.to_owned(), nth: 1 };
     let leaf = ParsedCertificate::try_from(chain.first().ok_or_else(unusable)?).map_err(|_| unusable())?;
     let WebPkiSupportedAlgorithms { all, .. } = ring::default_provider().signature_verification_algorithms;
     match verify_server_cert_signed_by_trust_anchor(&leaf, &RootCertStore::empty(), &[], UnixTime::now(), all) {
         Err(RustlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-            Err(PemFault::Expired { file: file.to_owned() })
+            Err(Fault::Expired { file: file.to_owned() })
         }
         Err(RustlsError::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        )) => Err(PemFault::NotYetValid { file: file.to_owned() }),
+        )) => Err(Fault::NotYetValid { file: file.to_owned() }),
         _ => Ok(()),
     }
 }
 
-fn private_key(file: &Path) -> Result<Arc<dyn rustls::sign::SigningKey>, PemFault> {
+fn private_key(file: &Path) -> Result<Arc<dyn rustls::sign::SigningKey>, Fault> {
     let pem = read(file)?;
     // PKCS#8's own words, and those of the older forms.
     let says = |words: &[u8]| memchr::memmem::find(&pem, words).is_some();
     if says(b"BEGIN ENCRYPTED PRIVATE KEY") || says(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(PemFault::EncryptedKey { file: file.to_owned() });
+        return Err(Fault::EncryptedKey { file: file.to_owned() });
     }
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
-        PemError::NoItemsFound => PemFault::NoKey { file: file.to_owned() },
-        _ => PemFault::BadKey { file: file.to_owned() },
+        PemError::NoItemsFound => Fault::NoKey { file: file.to_owned() },
+        _ => Fault::BadKey { file: file.to_owned() },
     })?;
-    ring::sign::any_supported_type(&key).map_err(|_| PemFault::BadKey { file: file.to_owned() })
+    ring::sign::any_supported_type(&key).map_err(|_| Fault::BadKey { file: file.to_owned() })
 }
 
-fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, PemFault> {
-    let pem = std::fs::read(file).map_err(|source| PemFault::Unreadable { file: file.to_owned(), source })?;
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let pem = std::fs::read(file).map_err(|source| Fault::Unreadable { file: file.to_owned(), source })?;
     Ok(Zeroizing::new(pem))
 }

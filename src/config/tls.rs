@@ -24,7 +24,7 @@ impl TlsVersion {
 }
 
 /// A certificate with its intermediates, and its key: two files in PEM, which may be one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The certificate, and behind it those that lead to a root.
     pub cert: PathBuf,

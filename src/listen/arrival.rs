@@ -11,7 +11,7 @@ use super::http2;
 use super::intercept::{CaError, Interceptor};
 use super::tls::handshake;
 use super::{proxy_header, redirected};
-use crate::config::{Files, Listen, ListenMode, PemFault};
+use crate::config::{Files, Listen, ListenMode, ListenTls, PemFault};
 use crate::wire::{Link, ServerTls, Stream, Watch};
 
 /// What is spoken at one listener.
@@ -51,7 +51,10 @@ impl Door {
         let kept = before.filter(|before| before.listen.tls == listen.tls && before.http2() == http2(listen));
         let tls = match (kept, &listen.tls) {
             (Some(before), _) => before.tls.clone(),
-            (None, Some(tls)) => Some(Arc::new(ServerTls::load(tls, http2(listen))?)),
+            (None, Some(tls)) => {
+                before.map_or(Ok(()), |before| before.no_worse(tls))?;
+                Some(Arc::new(ServerTls::load(tls, http2(listen))?))
+            }
             (None, None) => None,
         };
         Ok(Self { listen: listen.clone(), tls, interceptor, files })
@@ -59,6 +62,13 @@ impl Door {
 
     fn http2(&self) -> bool {
         http2(&self.listen)
+    }
+
+    /// A gate starts with a certificate whose time is over, but one that runs does not take it in place of another.
+    fn no_worse(&self, tls: &ListenTls) -> Result<(), PemFault> {
+        let known = self.listen.tls.as_ref().map_or(&[][..], |before| &before.identities);
+        let mut news = tls.identities.iter().filter(|identity| !known.contains(identity));
+        news.try_for_each(|identity| identity.is_timely(&identity.load()?))
     }
 
     /// Would [`Self::of`] make the same?

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::connect::Offer;
 use super::pinned::Pinned;
+use crate::config::pem::LastRead;
 use crate::config::{PemFault, Renewed, UpstreamTls, pem};
 use crate::telemetry::{chain, events};
 use crate::wire::versions;
@@ -66,15 +67,15 @@ impl Offers {
 pub(super) fn client_tls(tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
     // Looked for once, and not with every change of a file.
     let system = if tls.ca.is_none() { Some(system_roots()?) } else { None };
-    let (files, tls) = (tls.files(), tls.clone());
-    Ok(Renewed::new(files, move || client_config(&tls, system.as_ref()).map(|config| Offers::of(&config)))?)
+    let (files, tls, last) = (tls.files(), tls.clone(), LastRead::default());
+    Ok(Renewed::new(files, move || client_config(&tls, system.as_ref(), &last).map(|config| Offers::of(&config)))?)
 }
 
 /// The same, believing the certificates in these files and no others.
 pub(super) fn pinned_tls(believed: &[PathBuf], tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
     let (believed, tls) = (believed.to_vec(), tls.clone());
     let make = move || {
-        let mut config = client_config(&tls, Some(&Arc::new(RootCertStore::empty())))?;
+        let mut config = client_config(&tls, Some(&Arc::new(RootCertStore::empty())), &LastRead::default())?;
         config.dangerous().set_certificate_verifier(Pinned::to(&believed)?);
         Ok(Offers::of(&config))
     };
@@ -82,7 +83,11 @@ pub(super) fn pinned_tls(believed: &[PathBuf], tls: &UpstreamTls) -> Result<Clie
 }
 
 /// Sessions are resumed. `believed` stands in place of `tls.ca`.
-fn client_config(tls: &UpstreamTls, believed: Option<&Arc<RootCertStore>>) -> Result<ClientConfig, PemFault> {
+fn client_config(
+    tls: &UpstreamTls,
+    believed: Option<&Arc<RootCertStore>>,
+    last: &LastRead,
+) -> Result<ClientConfig, PemFault> {
     let roots = match (&tls.ca, believed) {
         (_, Some(believed)) => Arc::clone(believed),
         (Some(file), None) => Arc::new(pem::roots(file)?),
@@ -95,7 +100,7 @@ fn client_config(tls: &UpstreamTls, believed: Option<&Arc<RootCertStore>>) -> Re
     Ok(match &tls.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
-            let shown = SingleCertAndKey::from(identity.load()?);
+            let shown = SingleCertAndKey::from(last.read(identity)?);
             builder.with_client_cert_resolver(Arc::new(shown))
         }
     })

@@ -214,7 +214,7 @@ impl Client {
 
     /// What comes before the connection's end, and whether that was said: over TLS, one that was cut is not.
     #[track_caller]
-    pub(crate) fn to_its_end(&mut self) -> (Vec<u8>, bool) {
+    pub(crate) fn until_its_end(&mut self) -> (Vec<u8>, bool) {
         let mut came = std::mem::take(&mut self.read);
         let ended = self.wire.read_to_end(&mut came);
         let timeout = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);

@@ -133,7 +133,7 @@ fn p9_behind_a_request_that_is_the_last_nothing_is_served() {
 
 /// HTTP/1.0 knows no chunks: what has no length lasts until the connection ends, so it cannot go on.
 #[test]
-fn p8_an_http_1_0_caller_gets_an_answer_without_a_length_to_its_end() {
+fn p8_an_http_1_0_caller_gets_an_answer_without_a_length_until_its_end() {
     let answers = [
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\nb\r\nhello world\r\n0\r\nX: y\r\n\r\n",

@@ -15,7 +15,7 @@ fn message() -> String {
 /// The caller leaves when the service has the request; the answer comes later and is read to its end, so that the
 /// connection can be used again, which is how that is seen from outside.
 #[test]
-fn p4_a_labelled_exchange_is_read_to_its_end_although_its_caller_has_left() {
+fn p4_a_labelled_exchange_is_read_until_its_end_although_its_caller_has_left() {
     let world = World::start();
     let (go, wait) = mpsc::channel();
     world.upstream.will(Reply::When(wait, OK.into()));
@@ -30,7 +30,7 @@ fn p4_a_labelled_exchange_is_read_to_its_end_although_its_caller_has_left() {
 }
 
 #[test]
-fn p4_a_labelled_answer_is_read_to_its_end_although_its_caller_has_left() {
+fn p4_a_labelled_answer_is_read_until_its_end_although_its_caller_has_left() {
     let (told, tell) = mpsc::channel();
     let upstream = Upstream::serving(move |connection| {
         while connection.request().is_some() {

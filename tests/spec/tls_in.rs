@@ -191,7 +191,7 @@ fn p8_an_answer_of_a_service_that_is_cut_does_not_look_whole() {
         // A caller of HTTP/1.0 knows an answer's end by the connection's: there TLS says it, or does not.
         let mut caller = over(&world, &Caller::believing(&authority)).client;
         caller.send(format!("{path} HTTP/1.0\r\n\r\n"));
-        let (came, ended) = caller.to_its_end();
+        let (came, ended) = caller.until_its_end();
         assert!(came.ends_with(b"half of"), "{path}");
         assert_eq!(ended, whole, "{path}");
     }

@@ -98,7 +98,7 @@ fn p10_who_has_to_show_a_certificate_is_let_in_by_the_right_one_only() {
             let refused: std::io::Result<()> =
                 secured(world.address, "gate.test", &caller.config()).and_then(|mut caller| {
                     drop(caller.client.try_send(labelled()));
-                    match caller.client.to_its_end() {
+                    match caller.client.until_its_end() {
                         (came, false) if came.is_empty() => Err(std::io::ErrorKind::ConnectionAborted.into()),
                         (came, _) => panic!("{}", latin1(&came)),
                     }

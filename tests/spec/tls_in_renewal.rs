@@ -60,7 +60,7 @@ fn p10_a_session_does_not_outlive_the_authority_that_let_it_in() {
     let refused = secured(world.address, "gate.test", &config).map(|mut caller| {
         assert!(!caller.resumed);
         drop(caller.client.try_send(labelled()));
-        caller.client.to_its_end()
+        caller.client.until_its_end()
     });
     assert!(refused.is_err() || refused.is_ok_and(|(came, ended)| came.is_empty() && !ended));
     let shows = Some(next.issue("client", &["client.test"]));

@@ -99,7 +99,7 @@ async fn a_body_over_the_bound_keeps_its_status_and_what_fits() {
 }
 
 #[tokio::test]
-async fn an_endless_body_is_not_read_to_its_end() {
+async fn an_endless_body_is_not_read_until_its_end() {
     let connector = serving(|mut socket| async move {
         request(&mut socket).await;
         let mut sent = socket.write_all(format!("{OK}\r\n").as_bytes()).await;
@@ -176,7 +176,7 @@ async fn an_answer_that_is_not_http_is_called_that() {
 }
 
 #[tokio::test]
-async fn a_head_without_measure_is_not_read_to_its_end() {
+async fn a_head_without_measure_is_not_read_until_its_end() {
     let long_line = format!("{OK}X: {}\r\n\r\n", "x".repeat(200_000));
     let many_lines = format!("{OK}{}\r\n", "X: 1\r\n".repeat(200));
     for head in [long_line, many_lines] {

@@ -12,6 +12,7 @@ const LISTEN_FORM: &str = "tls = { cert = \"gate.pem\", key = \"gate.key\" }";
 const IDENTITY_FORM: &str = "{ cert = \"other.pem\", key = \"other.key\" }";
 const UPSTREAM_FORM: &str = "tls = { ca = \"corp.pem\" }";
 const CHAIN_FORM: &str = "a certificate in PEM, and behind it those that lead to a root";
+const TIMELY_FORM: &str = "a renewed one in its place, which a gate that runs takes by itself";
 const KEY_FORM: &str = "the private key of `cert` in PEM, not encrypted";
 const CA_FORM: &str = "certificates in PEM";
 
@@ -83,7 +84,12 @@ fn look_into(identity: &Identity, cert: &Value<'_>, key: &Value<'_>) {
         key.report.warning(&key.place, what, "chmod 600, or defaultMode: 0400 where it is mounted");
     }
     match identity.load() {
-        Ok(_) => {}
+        Ok(certified) => {
+            if let Err(fault) = identity.is_timely(&certified) {
+                let what = format!("names a certificate that whoever checks it refuses: {}", chain_of(&fault));
+                cert.report.warning(&cert.place, what, TIMELY_FORM);
+            }
+        }
         Err(fault) if fault.is_of_key(identity) => key.fault(chain_of(&fault), KEY_FORM),
         Err(fault) => cert.fault(chain_of(&fault), CHAIN_FORM),
     }

@@ -17,6 +17,7 @@ pub use self::fault::TlsFault;
 use self::names::ByName;
 use self::sessions::Sessions;
 use super::Stream;
+use crate::config::pem::LastRead;
 use crate::config::{ListenTls, PemFault, Renew, Renewed, TlsVersion, pem};
 
 /// What one listener shows and asks for. It follows its files.
@@ -54,8 +55,8 @@ impl ServerTls {
     /// # Errors
     /// The first file that cannot be used, and why.
     pub fn load(tls: &ListenTls, http2: bool) -> Result<Self, PemFault> {
-        let (files, tls, sessions) = (tls.files(), tls.clone(), Sessions::default());
-        Ok(Self { config: Renewed::new(files, move || server_config(&tls, http2, &sessions))? })
+        let (files, tls, kept) = (tls.files(), tls.clone(), (Sessions::default(), LastRead::default()));
+        Ok(Self { config: Renewed::new(files, move || server_config(&tls, http2, &kept))? })
     }
 
     /// The handshake. It takes as long as the caller makes it take.
@@ -81,7 +82,12 @@ impl Renew for ServerTls {
     }
 }
 
-fn server_config(tls: &ListenTls, http2: bool, sessions: &Sessions) -> Result<ServerConfig, PemFault> {
+/// What is kept from one time to the next is `sessions`, and what was shown `last`.
+fn server_config(
+    tls: &ListenTls,
+    http2: bool,
+    (sessions, last): &(Sessions, LastRead),
+) -> Result<ServerConfig, PemFault> {
     let provider = Arc::new(crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(tls.min_version))
@@ -96,7 +102,7 @@ fn server_config(tls: &ListenTls, http2: bool, sessions: &Sessions) -> Result<Se
             builder.with_client_cert_verifier(verifier.map_err(unusable)?)
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::new(ByName::load(&tls.identities)?));
+    let mut config = builder.with_cert_resolver(Arc::new(ByName::load(&tls.identities, last)?));
     let offered: &[&[u8]] = if http2 { &[b"h2", b"http/1.1", b"http/1.0"] } else { &[b"http/1.1", b"http/1.0"] };
     config.alpn_protocols = offered.iter().map(|protocol| protocol.to_vec()).collect();
     sessions.resume(&mut config, believed.as_deref())?;

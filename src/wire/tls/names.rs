@@ -7,6 +7,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use webpki::EndEntityCert;
 
+use crate::config::pem::LastRead;
 use crate::config::{Identity, PemFault};
 
 /// Certificates by the names in them.
@@ -21,11 +22,11 @@ pub(super) struct ByName {
 
 impl ByName {
     /// Reads them all. Where two have a name, the one that is written first is shown.
-    pub(super) fn load(identities: &[Identity]) -> Result<Self, PemFault> {
+    pub(super) fn load(identities: &[Identity], last: &LastRead) -> Result<Self, PemFault> {
         let mut first = None;
         let (mut exact, mut wildcards) = (HashMap::new(), HashMap::new());
         for identity in identities {
-            let certified = Arc::new(identity.load()?);
+            let certified = last.read(identity)?;
             for name in names(&certified) {
                 let (names, name) = match name.strip_prefix("*.") {
                     Some(behind) => (&mut wildcards, behind.to_owned()),

@@ -93,10 +93,8 @@ pub(crate) async fn accept(exchange: Exchange) {
 pub(crate) fn answer(mut respond: SendResponse<Bytes>, status: u16, body: &'static str) {
     let head = Response::builder().status(status).header("content-length", body.len()).body(()).unwrap();
     // The gate may have left.
-    if let Ok(mut stream) = respond.send_response(head, body.is_empty()) {
-        if !body.is_empty() {
-            drop(stream.send_data(Bytes::from(body), true));
-        }
+    if let (Ok(mut stream), false) = (respond.send_response(head, body.is_empty()), body.is_empty()) {
+        drop(stream.send_data(Bytes::from(body), true));
     }
 }
 

@@ -97,8 +97,8 @@ fn p11_an_authoritys_files_are_looked_at() {
         ("ca.pem", "broken.key", "listen[1].ca: names files that are no certificate and key"),
         ("ca.pem", "open.key", "listen[1].ca.key: names a file that others than its owner can read (mode 0604)"),
         ("ca.pem", "ca.pem", "listen[1].ca.key: names a file without a private key"),
-        ("ca.key", "ca.key", "listen[1].ca.cert: names a file without a certificate"),
-        ("none.pem", "ca.key", "listen[1].ca.cert: names a file that cannot be read"),
+        ("ca.key", "ca.key", "ca.key holds no certificate in PEM"),
+        ("none.pem", "ca.key", "none.pem cannot be read"),
         ("ca.pem", "none.key", "listen[1].ca.key: names a file that cannot be read"),
     ] {
         let said = faults(cert, key);

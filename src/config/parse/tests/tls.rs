@@ -127,8 +127,7 @@ fn p11_a_pair_that_no_handshake_could_use_is_refused_with_its_place() {
         ("gate.pem", "lie.key", true, "holds no key that can be used"),
         ("gate.pem", "locked.key", true, "holds an encrypted key"),
         ("gate.pem", "old.key", true, "is not that of the certificate in"),
-        ("old.pem", "old.key", false, "old.pem: the certificate has expired"),
-        ("future.pem", "future.key", false, "future.pem: the certificate is not valid yet"),
+        ("old.pem", "gate.key", true, "is not that of the certificate in"),
     ] {
         let place = format!("listen[1].tls.{}", if of_key { "key" } else { "cert" });
         refused(at, &format!("tls = {{ cert = \"{cert}\", key = \"{key}\" }}"), &place, phrase);
@@ -140,8 +139,31 @@ fn p11_a_pair_that_no_handshake_could_use_is_refused_with_its_place() {
         "listen[1].tls.client_ca",
         "holds no certificate",
     );
-    let second = format!("tls = {{ {pair}, certs = [{{ cert = \"old.pem\", key = \"old.key\" }}] }}");
-    refused(at, &second, "listen[1].tls.certs[1].cert", "has expired");
+    let second = format!("tls = {{ {pair}, certs = [{{ cert = \"old.pem\", key = \"gate.key\" }}] }}");
+    refused(at, &second, "listen[1].tls.certs[1].key", "is not that of");
+}
+
+/// Callers that check refuse it, and the others need not be without the gate.
+#[test]
+fn p11_a_certificate_whose_time_is_wrong_is_said_loudly_and_taken() {
+    let folder = folder();
+    let at = folder.path();
+    issue(at, "old", (2019, 2020));
+    issue(at, "future", (2998, 2999));
+    for (name, phrase) in [("old", "old.pem: the certificate has expired"), ("future", "is not valid yet")] {
+        let own = format!("cert = \"{name}.pem\", key = \"{name}.key\"");
+        for (line, key) in [
+            (format!("tls = {{ {own} }}"), "listen[1].tls.cert"),
+            (
+                format!("tls = {{ cert = \"gate.pem\", key = \"gate.key\", certs = [{{ {own} }}] }}"),
+                "listen[1].tls.certs[1].cert",
+            ),
+        ] {
+            let warnings = loaded(at, &listening(&line)).unwrap().warnings;
+            let said = warnings.iter().find(|warning| warning.key == key).unwrap_or_else(|| panic!("{warnings:?}"));
+            assert!(said.to_string().contains(phrase), "{said}");
+        }
+    }
 }
 
 #[test]

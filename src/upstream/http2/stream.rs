@@ -244,10 +244,9 @@ impl Carried {
     /// What is needed to begin again.
     fn leave(self) -> (Option<Body>, Kept) {
         let body = match self.upload {
-            Upload::Body(frames)
-            | Upload::Waiting(frames)
-            | Upload::Unwanted(frames)
-            | Upload::Done(Some(frames)) => Some(frames.into_body()),
+            Upload::Body(frames) | Upload::Waiting(frames) | Upload::Unwanted(frames) | Upload::Done(Some(frames)) => {
+                Some(frames.into_body())
+            }
             Upload::Done(None) => None,
         };
         (body, self.kept)

@@ -1,5 +1,6 @@
 //! From configured upstreams to sites: their numbers in the store, the keys of their aliases, what reaches them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,6 +185,24 @@ pub(super) fn moved(config: &Config, known: &[KnownUpstream]) -> Vec<(UpstreamNu
         (was != now).then_some((known.number, SitesError::Awaited { name, was, now }))
     };
     known.iter().filter_map(moved).collect()
+}
+
+/// None of these moves away from a delete that it still has to take. Where one would, the store is told again where all of
+/// them are: nothing has come to where they were to be.
+pub(super) async fn stay(
+    moved: Vec<(UpstreamNumber, SitesError)>,
+    awaited: &BTreeSet<UpstreamNumber>,
+    opened: &Opened,
+) -> Result<(), SitesError> {
+    if !moved.iter().any(|(number, _)| awaited.contains(number)) {
+        return Ok(());
+    }
+    for (_, error) in &moved {
+        if let SitesError::Awaited { name, was, .. } = error {
+            opened.index.upstream_number(name, was).await?;
+        }
+    }
+    moved.into_iter().find(|(number, _)| awaited.contains(number)).map_or(Ok(()), |(_, error)| Err(error))
 }
 
 fn check(config: &Config, known: &KnownUpstream) -> Result<(), SitesError> {

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
@@ -12,7 +13,7 @@ use super::hello::UNRECOGNISED_NAME;
 use super::http2;
 use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
-use crate::proxy::{Caller, Crossing};
+use crate::proxy::{Caller, Crossing, Routes};
 use crate::upstream::{self, ConnectError};
 use crate::wire::{Link, Stream};
 
@@ -43,11 +44,15 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
     Box::pin(requests(Link::new(stream), serving)).await;
 }
 
+/// Does an upstream name this address?
+fn is_named(address: SocketAddr, routes: &Routes) -> bool {
+    canonical_host(&address.ip().to_string()).is_none_or(|host| routes.governs(&host))
+}
+
 /// May a tunnel lead to these addresses? All of them have to be harmless: which one is connected to is not known yet.
 pub(super) fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
-    let governed = |address: &SocketAddr| {
-        canonical_host(&address.ip().to_string()).is_none_or(|host| serving.gate().routes().governs(&host))
-    };
+    let gate = serving.gate();
+    let governed = |address: &SocketAddr| is_named(*address, gate.routes());
     if addresses.iter().any(|address| is_forbidden(address.ip())) {
         return Err(OUT_OF_REACH);
     }
@@ -65,12 +70,29 @@ pub(super) async fn dial(addresses: &[SocketAddr], serving: &Serving) -> Result<
     })
 }
 
-/// Passes a connection on unseen, to its end.
-pub(super) async fn pass(mut link: Link<Stream>, service: TcpStream, crossing: Crossing, serving: &Serving) {
+/// Passes a connection to this host on unseen, to its end, or until a configuration comes into force whose upstreams name
+/// the host (P9).
+pub(super) async fn pass(
+    mut link: Link<Stream>,
+    service: TcpStream,
+    crossing: Crossing,
+    host: &str,
+    serving: &Serving,
+) {
     let _ours = OurEnd::of(&service);
+    let (at, mut judged) = (service.peer_addr().ok(), None);
+    let governed = || {
+        let gate = serving.gate();
+        if judged.as_ref().is_some_and(|before| Rc::ptr_eq(before, &gate)) {
+            return false;
+        }
+        let governed = gate.routes().governs(host) || at.is_some_and(|at| is_named(at, gate.routes()));
+        judged = Some(gate);
+        governed
+    };
     let mut service = Link::new(Stream::Tcp(service));
     let mut caller = Caller { link: &mut link, watch: &serving.watch, peer: &serving.peer };
-    crossing.pass(&serving.gate(), &mut caller, &mut service).await;
+    crossing.pass(&serving.gate(), &mut caller, &mut service, governed).await;
 }
 
 /// Refuses a TLS handshake of which nothing has been answered: there is no certificate for this name.

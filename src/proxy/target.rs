@@ -103,6 +103,9 @@ impl<'p> Target<'p> {
 
 /// The values of the parameters by which frameworks let a `POST` mean another method.
 fn overrides_in_query(raw: &str) -> Vec<Cow<'_, [u8]>> {
+    if !may_name_a_method(raw.as_bytes()) {
+        return Vec::new();
+    }
     let overrides = query::pairs(raw).filter(|pair| {
         // `method` alone is a word that a service may use for something of its own.
         (pair.name.contains(['_', '%'])
@@ -111,6 +114,12 @@ fn overrides_in_query(raw: &str) -> Vec<Cow<'_, [u8]>> {
             || METHOD_OVERRIDES.iter().any(|name| query::may_spell(pair.name, name))
     });
     overrides.map(|pair| query::decoded(pair.value)).collect()
+}
+
+/// Every one of those names has this word in it, however it is joined to the rest; and escapes hide what they like.
+fn may_name_a_method(raw: &[u8]) -> bool {
+    let word = |at: usize| raw.get(at..at + 6).is_some_and(|word| word.eq_ignore_ascii_case(b"method"));
+    memchr::memchr(b'%', raw).is_some() || memchr::memchr2_iter(b'm', b'M', raw).any(word)
 }
 
 fn ambiguous(which: Ambiguous) -> Refusal {

@@ -3,10 +3,13 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
 
 use tokio::net::TcpStream;
 
-use super::addresses::{OurEnd, is_forbidden};
+use super::addresses::is_forbidden;
 use super::connection::{Serving, requests};
 use super::hello::UNRECOGNISED_NAME;
 use super::http2;
@@ -14,7 +17,7 @@ use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::{Caller, Crossing};
 use crate::upstream::{self, ConnectError};
-use crate::wire::{Link, Stream};
+use crate::wire::{Link, OurEnd, Stream};
 
 pub(super) const NO_UPSTREAM: Refusal =
     Refusal::new(Code::UpstreamUnknown, "No upstream names this host, and the gate does not let it pass unseen");
@@ -65,12 +68,34 @@ pub(super) async fn dial(addresses: &[SocketAddr], serving: &Serving) -> Result<
     })
 }
 
-/// Passes a connection on unseen, to its end.
-pub(super) async fn pass(mut link: Link<Stream>, service: TcpStream, crossing: Crossing, serving: &Serving) {
+/// Passes a connection to this host on unseen, to its end; or until a new configuration has an upstream there.
+pub(super) async fn pass(
+    mut link: Link<Stream>,
+    service: TcpStream,
+    host: &str,
+    crossing: Crossing,
+    serving: &Serving,
+) {
+    let to = service.peer_addr().ok();
+    let service = Stream::Tcp(service);
     let _ours = OurEnd::of(&service);
-    let mut service = Link::new(Stream::Tcp(service));
+    let mut service = Link::new(service);
     let mut caller = Caller { link: &mut link, watch: &serving.watch, peer: &serving.peer };
-    crossing.pass(&serving.gate(), &mut caller, &mut service).await;
+    let mut permitted_by = serving.gate();
+    let gate = Rc::clone(&permitted_by);
+    let mut passing = pin!(crossing.pass(&gate, &mut caller, &mut service));
+    poll_fn(|cx| {
+        let gate = serving.gate();
+        if !Rc::ptr_eq(&gate, &permitted_by) {
+            permitted_by = gate;
+            let routes = permitted_by.routes();
+            if routes.governs(host) || to.is_none_or(|to| permits(&[to], serving).is_err()) {
+                return Poll::Ready(());
+            }
+        }
+        passing.as_mut().poll(cx)
+    })
+    .await;
 }
 
 /// Refuses a TLS handshake of which nothing has been answered: there is no certificate for this name.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::config::{Authority, ListenMode, canonical_host};
 use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
-use crate::wire::Peer;
+use crate::wire::{Peer, is_our_end};
 
 /// This gate among all that call themselves `forgetgate`: in a chain of two, each takes the other for another.
 #[derive(Clone, Debug)]
@@ -54,7 +54,8 @@ pub(super) fn host<'a>(head: &'a Head, peer: &'a Peer, instance: &Instance) -> R
         let agrees = host.is_none() || agrees(&peer.server_name, host.as_deref());
         return if agrees { Ok(host) } else { Err(OTHER_NAME) };
     }
-    if instance.has_seen(head) {
+    // What the gate says on its own account carries no `Via`: it is known by its connection.
+    if instance.has_seen(head) || peer.end.is_some_and(is_our_end) {
         return Err(ambiguous("The request has been through this gate before: it runs in a circle"));
     }
     let host = match peer.mode {

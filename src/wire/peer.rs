@@ -16,6 +16,8 @@ pub struct Peer {
     pub server_name: Option<Box<str>>,
     /// Whom it meant to reach, before its connection was redirected to the gate.
     pub meant: Option<SocketAddr>,
+    /// Where its connection comes from, if it was redirected: it may be the gate's own.
+    pub end: Option<SocketAddr>,
     /// How callers reach the listener that it came in at.
     pub mode: ListenMode,
     /// The host to which it asked for a tunnel (CONNECT), in its one spelling: this is what goes on in it.

@@ -103,14 +103,16 @@ fn p9_a_name_that_leads_to_the_machine_itself_or_to_an_upstream_leads_nowhere() 
             "behind.test",
             "10.77.2.2",
             "[::ffff:10.77.2.2]",
-            "10.77.514",
             "[::1]",
         ] {
             let (head, _) = connect(&format!("{host}:443"));
             assert!(head.starts_with("HTTP/1.1 404 ") && head.contains("upstream_unknown"), "{host}: {head}");
         }
         assert!(inner.iter().all(|each| each.accept().is_err()), "nobody was reached");
-        for (to, status) in [("other.test:80", 404), ("nowhere.test:443", 502)] {
+        // An address has one spelling.
+        for (to, status) in
+            [("10.77.514:443", 400), ("0x0a4d0202:443", 400), ("other.test:80", 404), ("nowhere.test:443", 502)]
+        {
             let (head, _) = connect(to);
             assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{to}: {head}");
         }
@@ -139,5 +141,22 @@ fn p12_a_tunnel_that_is_idle_ends_and_a_gate_that_stops_waits_for_none() {
         drop(ends(tunnel));
         assert!(gate.log().contains("drained"), "{}", gate.log());
         assert_eq!(ask(PROXY, ""), None, "nobody listens any more");
+    });
+}
+
+#[test]
+fn p9_a_tunnel_to_a_host_that_becomes_an_upstreams_ends() {
+    in_its_own("asked::p9_a_tunnel_to_a_host_that_becomes_an_upstreams_ends", |network| {
+        let gate = gate(&network, "");
+        let theirs = network.folder.join("other.pem");
+        let mut tls = tls(connect("other.test:443").1, OTHER, &theirs);
+        tls.write_all(b"GET /x HTTP/1.1\r\n\r\n").unwrap();
+        tls.read_exact(&mut [0]).unwrap();
+        // One that has nothing to do with it leaves it open.
+        gate.turn("also.test", "third.test");
+        tls.write_all(b"GET /x HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(gate.metric("forgetgate_connections_open"), 1);
+        gate.turn("third.test", OTHER);
+        eventually("it has ended", || gate.metric("forgetgate_connections_open") == 0);
     });
 }

@@ -80,6 +80,16 @@ impl Gate {
         gate
     }
 
+    /// Has it read its configuration again, with `new` in the place of `old`.
+    #[track_caller]
+    pub(crate) fn turn(&self, old: &str, new: &str) {
+        let path = self.ca.parent().unwrap().parent().unwrap().join("config.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(old), "{text}");
+        std::fs::write(path, text.replace(old, new)).unwrap();
+        eventually("it is in force", || ask(self.admin, "GET /api/v1/config HTTP/1.0\r\n\r\n").unwrap().contains(new));
+    }
+
     /// Tells it to stop, and waits until it has.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
@@ -90,6 +100,11 @@ impl Gate {
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What it says of its erasures.
+    pub(crate) fn erasures(&self) -> String {
+        ask(self.admin, "GET /api/v1/erasures HTTP/1.0\r\n\r\n").unwrap()
     }
 
     /// One of its figures.

@@ -2,6 +2,7 @@
 //! a fault in it, nothing.
 
 mod erasures;
+mod let_in;
 mod load;
 mod refused;
 mod taken;

@@ -104,7 +104,8 @@ struct Accepting {
     dealer: Arc<Dealer>,
 }
 
-/// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers.
+/// Accepts until it is told to stop. While there is no room one caller waits here, and the kernel's queue holds the others.
+/// Only who has come takes a place: a listener at which nobody calls would hold one that a caller elsewhere needs.
 async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiver<()>) {
     let Accepting { number, door, room, dealer } = accepting;
     let address = opened.address.to_string();
@@ -115,8 +116,11 @@ async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiv
     };
     loop {
         let next = async {
-            let permit = room.take().await?;
-            Some((listener.accept().await, permit))
+            let accepted = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => return Some(Err(error)),
+            };
+            Some(Ok((accepted, room.take().await?)))
         };
         let accepted = tokio::select! {
             biased;
@@ -124,9 +128,9 @@ async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiv
             _ = stopped.changed() => return,
             accepted = next => accepted,
         };
-        let Some((accepted, permit)) = accepted else { return };
+        let Some(accepted) = accepted else { return };
         match accepted {
-            Ok((stream, from)) => {
+            Ok(((stream, from), permit)) => {
                 if let Some(socket) = Socket::of(stream) {
                     let (door, peer) = (door.load_full(), from.map_or_else(Peer::default, Peer::at));
                     dealer.deal(Handed { socket, peer, door, listener: number, permit });

@@ -116,7 +116,7 @@ impl Identity {
     /// The first thing that is wrong with either.
     pub fn load(&self) -> Result<CertifiedKey, Fault> {
         let chain = certificates(&self.cert)?;
-        let unusable = || PemFault::BadCertificate { file: self.cert.clone(), nth: 1 };
+        let unusable = || Fault::BadCertificate { file: self.cert.clone(), nth: 1 };
         ParsedCertificate::try_from(chain.first().ok_or_else(unusable)?).map_err(|_| unusable())?;
         let key = private_key(&self.key)?;
         let certified = CertifiedKey::new(chain, key);
@@ -133,7 +133,7 @@ impl Identity {
     ///
     /// # Errors
     /// It has expired, or is not valid yet.
-    pub fn is_timely(&self, certified: &CertifiedKey) -> Result<(), PemFault> {
+    pub fn is_timely(&self, certified: &CertifiedKey) -> Result<(), Fault> {
         is_valid_now(&certified.cert, &self.cert)
     }
 }
@@ -147,7 +147,7 @@ impl LastRead {
     ///
     /// # Errors
     /// What is wrong with its files, or with their time where what was read before is better.
-    pub fn read(&self, identity: &Identity) -> Result<Arc<CertifiedKey>, PemFault> {
+    pub fn read(&self, identity: &Identity) -> Result<Arc<CertifiedKey>, Fault> {
         let certified = Arc::new(identity.load()?);
         let mut held = self.0.lock();
         if held.get(identity).is_some_and(|before| identity.is_timely(before).is_ok()) {

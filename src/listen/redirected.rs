@@ -17,7 +17,7 @@ use crate::config::{Others, canonical_host};
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::Crossing;
 use crate::telemetry::TurnedAway;
-use crate::wire::{Link, Stream, is_our_end};
+use crate::wire::{Link, Stream};
 
 const STRAIGHT: Refusal = Refusal::new(
     Code::UpstreamUnknown,
@@ -79,7 +79,7 @@ fn towards(hello: &Hello, host: &str, serving: &Serving) -> Result<Towards, Refu
     if door.listen.interception.others == Others::Refuse || hello.name.is_none() || routes.governs(host) {
         return Err(NO_UPSTREAM);
     }
-    if serving.peer.end.is_some_and(is_our_end) {
+    if serving.peer.is_ourselves() {
         return Err(CIRCLE);
     }
     tunnel::permits(&[meant], serving)?;

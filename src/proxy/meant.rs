@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::config::{Authority, ListenMode, canonical_host};
 use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
-use crate::wire::{Peer, is_our_end};
+use crate::wire::Peer;
 
 /// This gate among all that call themselves `forgetgate`: in a chain of two, each takes the other for another.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub(super) fn host<'a>(head: &'a Head, peer: &'a Peer, instance: &Instance) -> R
         return if agrees { Ok(host) } else { Err(OTHER_NAME) };
     }
     // What the gate says on its own account carries no `Via`: it is known by its connection.
-    if instance.has_seen(head) || peer.end.is_some_and(is_our_end) {
+    if instance.has_seen(head) || peer.is_ourselves() {
         return Err(ambiguous("The request has been through this gate before: it runs in a circle"));
     }
     let host = match peer.mode {

@@ -22,7 +22,7 @@ pub use self::buffer::Buffer;
 pub use self::inherited::Inherited;
 pub use self::link::Link;
 pub use self::opened::{Listener, Opened};
-pub use self::our_end::{OurEnd, is_our_end};
+pub use self::our_end::OurEnd;
 pub use self::outgoing::Outgoing;
 pub use self::peer::Peer;
 pub use self::stream::{Begun, Stream};

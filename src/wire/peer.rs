@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::our_end::is_our_own;
 use crate::config::ListenMode;
 
 /// The caller of a connection. It is the same for all of its requests.
@@ -30,5 +31,11 @@ impl Peer {
     pub fn at(ip: IpAddr) -> Self {
         // On a socket for both families an IPv4 caller looks like an IPv6 one.
         Self { ip: Some(ip.to_canonical()), ..Self::default() }
+    }
+
+    /// Is it the gate, on one of its own connections that was redirected back to it?
+    #[must_use]
+    pub fn is_ourselves(&self) -> bool {
+        self.end.zip(self.meant).is_some_and(|(from, meant)| is_our_own(from, meant))
     }
 }

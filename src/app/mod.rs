@@ -80,7 +80,13 @@ impl StartError {
     pub fn is_config(&self) -> bool {
         match self {
             Self::Sites(error) => {
-                matches!(error, SitesError::Dropped { .. } | SitesError::Repointed { .. } | SitesError::Roots { .. })
+                matches!(
+                    error,
+                    SitesError::Dropped { .. }
+                        | SitesError::Repointed { .. }
+                        | SitesError::Awaited { .. }
+                        | SitesError::Roots { .. }
+                )
             }
             // What the file names beside the address.
             Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<DoorError>()),
@@ -144,6 +150,8 @@ fn begin(config: Config, source: Option<Source>, inherited: Inherited) -> Result
                 }
             }
         });
+        // What still looks up a name, or reads a file, has nothing to finish.
+        runtime.shutdown_background();
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(control).map_err(StartError::Thread)?;
     let told = told.recv().map_err(|_| StartError::Panicked)??;

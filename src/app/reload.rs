@@ -15,7 +15,7 @@ use crate::admin::{Applied, Ask, InForce, RefusedFile, Reloaded, Standing};
 use crate::config::{Config, Fault, Loaded, Source, Warning};
 use crate::telemetry::{clock, events};
 
-/// How often the files are looked at.
+/// How often the files are looked at. What has changed is read once it was the same twice.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How often what was refused is tried again although no file has changed: what was in the way may be gone.
@@ -89,7 +89,7 @@ impl Reloads {
         let Some(mut source) = self.source.take() else { return Some(Reloaded::NoFile) };
         let again = self.refused.as_ref().is_some_and(|(_, _, tried)| tried.elapsed() >= AGAIN);
         let reading = spawn_blocking(move || {
-            let due = source.has_changed() || asked || again;
+            let due = source.has_come_to_rest() || asked || again;
             let loaded = due.then(|| source.read_again());
             (source, loaded)
         });

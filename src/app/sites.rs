@@ -34,6 +34,18 @@ pub enum SitesError {
         /// Where it is.
         now: String,
     },
+    /// The same name stands for another address now, and something is still to be deleted at the first.
+    #[error(
+        "upstream \"{name}\" was at {was} and is at {now} now, but an erasure has not been accepted at the first: its delete would go where the data is not"
+    )]
+    Awaited {
+        /// Its name.
+        name: String,
+        /// Where it was.
+        was: String,
+        /// Where it is.
+        now: String,
+    },
     /// TLS cannot be prepared.
     #[error("upstream \"{name}\": TLS cannot be prepared")]
     Roots {
@@ -51,7 +63,10 @@ impl SitesError {
     /// The upstream that it is about.
     pub(super) fn upstream(&self) -> Option<&str> {
         match self {
-            Self::Dropped { name } | Self::Repointed { name, .. } | Self::Roots { name, .. } => Some(name),
+            Self::Dropped { name }
+            | Self::Repointed { name, .. }
+            | Self::Awaited { name, .. }
+            | Self::Roots { name, .. } => Some(name),
             Self::Store(_) => None,
         }
     }
@@ -60,7 +75,7 @@ impl SitesError {
     pub(super) const fn key(&self) -> Option<&'static str> {
         match self {
             Self::Dropped { .. } | Self::Store(_) => None,
-            Self::Repointed { .. } => Some("url"),
+            Self::Repointed { .. } | Self::Awaited { .. } => Some("url"),
             Self::Roots { .. } => Some("tls.ca"),
         }
     }
@@ -75,6 +90,12 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// What is wrong if it moves to this URL while an erasure is under way there.
+    pub(super) fn awaited(&self, url: &BaseUrl) -> SitesError {
+        let upstream = &self.site.upstream;
+        SitesError::Awaited { name: upstream.name.to_string(), was: identity(&upstream.url), now: identity(url) }
+    }
+
     /// Is it the same instance as one at this URL?
     pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
         identity(&self.site.upstream.url) == identity(url)

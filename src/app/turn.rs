@@ -37,14 +37,23 @@ impl Parts {
                 return Err(faults);
             }
         };
-        let left = self.leave(&loaded.config).await;
+        let mut left = self.leave(&loaded.config).await;
         // Looked at once more: now nothing can come to those that are left.
-        let faults = self.misfits(loaded).await;
+        let mut faults = self.misfits(loaded).await;
+        faults.extend(self.awaited(loaded).await);
         if !faults.is_empty() {
             return Err(faults);
         }
-        let made = self.finish(drafts, loaded).await?;
-        left.into_iter().for_each(Closed::keep);
+        // The store is told where they are now. A stop may come before it has been told all: what is still on its way then
+        // must not be recorded as if it were there.
+        left.iter_mut().for_each(Closed::keep);
+        let made = match self.finish(drafts, loaded).await {
+            Ok(made) => made,
+            Err(faults) => {
+                left.into_iter().for_each(Closed::open);
+                return Err(faults);
+            }
+        };
         let changed = changes::between(&before, &loaded.config);
         self.put_in_force(&loaded.config, made, prepared).await;
         Ok(changed)
@@ -66,6 +75,27 @@ impl Parts {
     async fn misfits(&self, loaded: &Loaded) -> Vec<Fault> {
         match self.opened.index.upstreams().await {
             Ok(known) => sites::misfits(&loaded.config, &known).iter().map(|error| fault_of(error, loaded)).collect(),
+            Err(error) => vec![fault_of(&error.into(), loaded)],
+        }
+    }
+
+    /// Upstreams that move away from a delete that they still have to take. What one held before the gate was there is in
+    /// no index.
+    async fn awaited(&self, loaded: &Loaded) -> Vec<Fault> {
+        let moved = |made: &Made| {
+            let mut all = loaded.config.upstreams.iter();
+            let of_its_name = all.find(|upstream| upstream.name == made.site.upstream.name)?;
+            (!made.is_at(&of_its_name.url)).then(|| (made.site.number, made.awaited(&of_its_name.url)))
+        };
+        let moved: Vec<_> = self.made.iter().filter_map(moved).collect();
+        if moved.is_empty() {
+            return Vec::new();
+        }
+        match self.eraser.awaits().await {
+            Ok(awaited) => {
+                let still = moved.iter().filter(|(number, _)| awaited.contains(number));
+                still.map(|(_, error)| fault_of(error, loaded)).collect()
+            }
             Err(error) => vec![fault_of(&error.into(), loaded)],
         }
     }
@@ -170,6 +200,9 @@ fn fault_of(error: &SitesError, loaded: &Loaded) -> Fault {
     let right = match error {
         SitesError::Dropped { .. } => "all upstreams that hold data, retired ones included",
         SitesError::Repointed { .. } => "the URL as it was; a new name for what is at the new one",
+        SitesError::Awaited { .. } => {
+            "the URL as it was, until the erasure is over; a new name for what is at the new one"
+        }
         SitesError::Roots { .. } => "certificates in PEM, of a name that can be checked",
         SitesError::Store(_) => "the same file, once the store can be used again",
     };

@@ -18,6 +18,8 @@ pub struct Source {
     files: Files,
     /// As the last configuration that was read without a fault names them.
     named: Named,
+    /// Has a change been seen that has not been read?
+    changing: bool,
 }
 
 /// What a configuration names.
@@ -30,7 +32,8 @@ struct Named {
 impl Source {
     /// Reads the configuration at `path`, as [`load`] does.
     pub fn read(path: &Path) -> (Self, Result<Loaded, Vec<Fault>>) {
-        let mut source = Self { path: path.to_owned(), files: Files::default(), named: Named::default() };
+        let mut source =
+            Self { path: path.to_owned(), files: Files::default(), named: Named::default(), changing: false };
         let loaded = source.read_again();
         (source, loaded)
     }
@@ -40,6 +43,7 @@ impl Source {
     /// # Errors
     /// Every fault of the file.
     pub fn read_again(&mut self) -> Result<Loaded, Vec<Fault>> {
+        self.changing = false;
         let mut rounds = 0;
         loop {
             self.files = Files::new(self.wanted());
@@ -55,7 +59,20 @@ impl Source {
     /// Has any of the files changed, or are there others, since this was last asked or they were last read? Blocks for as
     /// long as the file system does.
     pub fn has_changed(&mut self) -> bool {
-        !self.are_those_wanted() || self.files.have_changed()
+        if self.are_those_wanted() {
+            return self.files.have_changed();
+        }
+        self.files = Files::new(self.wanted());
+        true
+    }
+
+    /// Has any of the files changed, and was all as it is now when this was last asked? What is being written is half a
+    /// file, and half a file may well be one that could be read. Blocks for as long as the file system does.
+    pub fn has_come_to_rest(&mut self) -> bool {
+        let changed = self.has_changed();
+        let rests = self.changing && !changed;
+        self.changing |= changed;
+        rests
     }
 
     /// Where it is.
@@ -148,6 +165,26 @@ mod tests {
         }
         fs::remove_file(at("profiles/own.toml")).unwrap();
         assert!(source.has_changed());
+    }
+
+    #[test]
+    fn p11_a_file_that_is_being_written_is_left_alone_until_it_has_come_to_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let (half, whole) = (CONFIG, format!("{CONFIG}\n{}", CONFIG.replace("one", "two").replace("8080", "8081")));
+        let whole = whole.replacen("profiles_dir = \"profiles\"", "", 2);
+        fs::write(&path, &whole).unwrap();
+        let mut source = Source::read(&path).0;
+        assert!(!source.has_come_to_rest());
+        for written in ["", half, "# all but the end"] {
+            fs::write(&path, written).unwrap();
+            assert!(!source.has_come_to_rest(), "{written}");
+        }
+        fs::write(&path, &whole).unwrap();
+        assert!(!source.has_come_to_rest());
+        assert!(source.has_come_to_rest());
+        source.read_again().unwrap();
+        assert!(!source.has_come_to_rest());
     }
 
     #[test]

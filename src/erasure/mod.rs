@@ -18,7 +18,7 @@ mod settings;
 mod views;
 mod worker;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,9 +44,10 @@ use self::settings::Settings;
 use self::worker::Schedule;
 use crate::barrier::{Barrier, Fence};
 use crate::config;
-use crate::domain::{Tag, UnixSeconds};
+use crate::domain::erasure::Job;
+use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
 use crate::store::seal::Keys;
-use crate::store::{Index, Jobs};
+use crate::store::{Index, Jobs, StoreError};
 use crate::telemetry::Registry;
 use crate::upstream::Site;
 
@@ -169,6 +170,20 @@ impl Eraser {
     /// waits for `retry`.
     pub fn reconfigure(&self, sites: Vec<Arc<Site>>, erasure: config::Erasure, response_timeout: Duration) {
         self.shared.settings.store(Arc::new(Settings::new(sites, erasure, response_timeout)));
+    }
+
+    /// The upstreams at which an erasure that is not over has not been accepted yet.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn awaits(&self) -> Result<BTreeSet<UpstreamNumber>, StoreError> {
+        let mut upstreams = BTreeSet::new();
+        let open = |job: &Job| {
+            let open = job.targets.iter().filter(|target| !target.is_accepted());
+            open.map(|target| target.key.upstream).collect::<Vec<_>>()
+        };
+        self.shared.ledger.each_unfinished(|entry| upstreams.extend(open(&entry.job))).await?;
+        Ok(upstreams)
     }
 
     fn now(&self) -> UnixSeconds {

@@ -104,8 +104,8 @@ struct Accepting {
     dealer: Arc<Dealer>,
 }
 
-/// Accepts until it is told to stop. While there is no room one caller waits here, and the kernel's queue holds the others.
-/// Only who has come takes a place: a listener at which nobody calls would hold one that a caller elsewhere needs.
+/// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers, but for one that has been
+/// taken out of it: room that a listener kept for whoever comes would be missing at another, at which somebody waits.
 async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiver<()>) {
     let Accepting { number, door, room, dealer } = accepting;
     let address = opened.address.to_string();
@@ -116,21 +116,19 @@ async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiv
     };
     loop {
         let next = async {
-            let accepted = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => return Some(Err(error)),
-            };
-            Some(Ok((accepted, room.take().await?)))
+            let accepted = listener.accept().await;
+            let permit = if accepted.is_ok() { room.take().await } else { None };
+            (accepted, permit)
         };
-        let accepted = tokio::select! {
+        let (accepted, permit) = tokio::select! {
             biased;
             // Nothing is ever sent: an error is the end of the sender.
             _ = stopped.changed() => return,
-            accepted = next => accepted,
+            next = next => next,
         };
-        let Some(accepted) = accepted else { return };
         match accepted {
-            Ok(((stream, from), permit)) => {
+            Ok((stream, from)) => {
+                let Some(permit) = permit else { return };
                 if let Some(socket) = Socket::of(stream) {
                     let (door, peer) = (door.load_full(), from.map_or_else(Peer::default, Peer::at));
                     dealer.deal(Handed { socket, peer, door, listener: number, permit });

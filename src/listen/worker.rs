@@ -82,6 +82,9 @@ pub(super) fn start(making: Making, orders: mpsc::UnboundedReceiver<Order>) -> i
     std::thread::Builder::new().name(format!("worker-{}", making.number)).spawn(move || {
         let local = LocalSet::new();
         local.block_on(&runtime, Worker::new(making).run(orders));
+        drop(local);
+        // A name service that hangs holds a thread, which a stop does not wait for.
+        runtime.shutdown_background();
     })
 }
 
@@ -130,10 +133,11 @@ impl Worker {
 
     fn look(&mut self) {
         self.books.set_now(Instant::now());
-        let gate = self.current.gate();
-        gate.tick();
         // What was taken out of a former gate's pools comes back to them, and must not stay.
         self.former.retain(|former| former.upgrade().inspect(|gate| gate.tick()).is_some());
+        // Last, so that what it says of its upstreams is what is shown of them.
+        let gate = self.current.gate();
+        gate.tick();
         self.books.each(|_, connection| connection.look(gate.limits()));
     }
 

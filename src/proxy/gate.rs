@@ -86,14 +86,15 @@ impl Gate {
         Rc::new(Self { shared, pools, counters, worker })
     }
 
-    /// The same worker's gate under the next configuration. Connections to upstreams that are reached as before stay; the
-    /// idle ones to others are closed.
+    /// The same worker's gate under the next configuration. Connections to upstreams that are reached as before stay, under
+    /// its bounds; the idle ones to others are closed.
     #[must_use]
     pub fn next(&self, shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
         let pools = pools(&shared, |slot, site| {
             let before = self.shared.site(slot)?;
             self.pools.get(slot)?.as_ref().filter(|_| before.connector.is_same(&site.connector))
         });
+        pools.iter().flatten().for_each(|pool| pool.rebound(&shared.limits, shared.workers));
         let is_kept = |slot: usize, pool: &Rc<Pool>| {
             pools.get(slot).and_then(Option::as_ref).is_some_and(|kept| Rc::ptr_eq(kept, pool))
         };

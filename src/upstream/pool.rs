@@ -3,7 +3,7 @@
 //! A pool belongs to one thread, as its connections do. The connection that was used last is taken first: those that are
 //! not needed grow old and are closed here, before the service closes them under a request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
@@ -45,8 +45,25 @@ pub struct Pool {
     idle: RefCell<Vec<Idle>>,
     http2: Rc<Connections>,
     places: Places,
+    bounds: Cell<Bounds>,
+}
+
+/// What a configuration says of a pool.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    places: usize,
     idle_max: Duration,
     age_max: Duration,
+}
+
+impl Bounds {
+    fn of(limits: &Limits, workers: usize) -> Self {
+        Self {
+            places: limits.upstream_connections_max / workers.max(1),
+            idle_max: limits.upstream_idle_timeout,
+            age_max: limits.upstream_connection_age,
+        }
+    }
 }
 
 /// A connection that is taken out of the pool for one exchange. Dropped, it is closed.
@@ -64,13 +81,20 @@ impl Pool {
     /// An empty pool, of one of so many workers that share the bounds.
     #[must_use]
     pub fn new(connector: Connector, limits: &Limits, workers: usize) -> Self {
+        let bounds = Bounds::of(limits, workers);
         Self {
             idle: RefCell::new(Vec::new()),
             http2: Connections::new(connector),
-            places: Places::new(limits.upstream_connections_max / workers.max(1), limits.connect_timeout),
-            idle_max: limits.upstream_idle_timeout,
-            age_max: limits.upstream_connection_age,
+            places: Places::new(bounds.places, limits.connect_timeout),
+            bounds: Cell::new(bounds),
         }
+    }
+
+    /// The same connections under other bounds. `connect_timeout` is the connector's, and so as it was.
+    pub fn rebound(&self, limits: &Limits, workers: usize) {
+        let next = Bounds::of(limits, workers);
+        let before = self.bounds.replace(next);
+        self.places.resize(before.places, next.places);
     }
 
     /// A place for one exchange, if one is free; to be held for as long as it has a connection.
@@ -124,9 +148,10 @@ impl Pool {
         if matches!(link.stream(), Stream::Memory(_)) || !link.input.is_empty() || !link.is_flushed() {
             return;
         }
-        let idle_max = kept.map_or(self.idle_max, |kept| self.idle_max.min(kept.saturating_sub(AHEAD_OF_SERVICE)));
+        let Bounds { idle_max, age_max, .. } = self.bounds.get();
+        let idle_max = kept.map_or(idle_max, |kept| idle_max.min(kept.saturating_sub(AHEAD_OF_SERVICE)));
         // One that is old goes, so that a name that leads elsewhere by now is followed.
-        if idle_max.is_zero() || now.saturating_duration_since(opened) > self.age_max {
+        if idle_max.is_zero() || now.saturating_duration_since(opened) > age_max {
             return;
         }
         link.park();
@@ -151,10 +176,11 @@ impl Pool {
 
     /// Closes what has been idle for too long, or was closed by the service.
     pub fn prune(&self, now: Instant) {
-        self.http2.prune(now, self.idle_max, self.age_max);
-        self.idle
-            .borrow_mut()
-            .retain_mut(|idle| now.saturating_duration_since(idle.since) <= idle.idle_max && is_quiet(&mut idle.link));
+        let Bounds { idle_max, age_max, .. } = self.bounds.get();
+        self.http2.prune(now, idle_max, age_max);
+        self.idle.borrow_mut().retain_mut(|idle| {
+            now.saturating_duration_since(idle.since) <= idle.idle_max.min(idle_max) && is_quiet(&mut idle.link)
+        });
     }
 }
 

@@ -24,7 +24,7 @@ struct State {
 #[derive(Debug)]
 pub struct Recording<'a>(&'a Recordings);
 
-/// No recording begins as long as this is held, or ever again if it is [kept](Self::keep).
+/// No recording begins as long as this is held, or ever again if it is [kept](Self::keep) and not [opened](Self::open).
 #[derive(Debug)]
 pub struct Closed {
     recordings: Arc<Recordings>,
@@ -68,9 +68,14 @@ impl Drop for Recording<'_> {
 }
 
 impl Closed {
-    /// The upstream is left for good.
-    pub fn keep(mut self) {
+    /// The upstream is left for good, whatever becomes of this.
+    pub const fn keep(&mut self) {
         self.kept = true;
+    }
+
+    /// It is not left after all.
+    pub fn open(mut self) {
+        self.kept = false;
     }
 }
 
@@ -102,6 +107,10 @@ mod tests {
         let closed = closing.await;
         assert!(recordings.begin().is_none());
         drop(closed);
+        drop(recordings.begin().unwrap());
+        let mut closed = recordings.close().await;
+        closed.keep();
+        closed.open();
         drop(recordings.begin().unwrap());
         recordings.close().await.keep();
         assert!(recordings.begin().is_none());

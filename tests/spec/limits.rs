@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::{eventually, request};
+use crate::client::{Client, eventually, request};
 use crate::upstream::Reply;
 use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
@@ -205,4 +205,15 @@ fn p12_a_flood_of_pipelined_requests_is_answered() {
     }
     writer.join().unwrap();
     assert_eq!(world.upstream.seen().len(), count);
+}
+
+/// Room is for those who come, and not for the listeners that wait for them.
+#[test]
+fn p12_a_listener_at_which_nobody_calls_takes_no_room_from_another() {
+    let listen = "[[listen]]\naddress = \"127.0.0.1:0\"\n".repeat(2);
+    let world = World::of(Plan { limits: "connections_max = 1", listen, ..Plan::default() });
+    let addresses = world.running().addresses.clone();
+    for listener in [0, 0, 2, 0, 1, 1, 2, 2] {
+        assert_eq!(Client::to(addresses[listener]).ask(message()).status, 200);
+    }
 }

@@ -49,6 +49,11 @@ impl Resolver {
     }
 }
 
+/// One that came when all who had waited for it were gone counts as there: it may be as old as it likes.
+fn is_under_way(answer: &Answer) -> bool {
+    answer.clone().now_or_never().is_none()
+}
+
 type Answer = Shared<BoxFuture<'static, Option<Arc<[SocketAddr]>>>>;
 
 /// The lookups of one name.
@@ -80,7 +85,7 @@ impl Lookup {
         let now = Instant::now();
         let mut last = self.last.lock();
         if let Some((asked, answer)) = &*last
-            && (answer.peek().is_none() || now.saturating_duration_since(*asked) < FRESH)
+            && (now.saturating_duration_since(*asked) < FRESH || is_under_way(answer))
         {
             return answer.clone();
         }

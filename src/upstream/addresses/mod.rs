@@ -74,6 +74,8 @@ struct Order {
 impl Order {
     /// These addresses in their order for the next connection.
     fn of(&mut self, found: &[SocketAddr], now: Instant) -> Vec<SocketAddr> {
+        // Whoever asks after an address that the name no longer has? Nobody would, and it would rest for good.
+        self.resting.retain(|address, until| *until > now || found.contains(address));
         let (awake, mut resting): (Vec<SocketAddr>, Vec<SocketAddr>) =
             found.iter().partition(|address| !self.resting.contains_key(address));
         self.turn = self.turn.wrapping_add(1);

@@ -154,3 +154,39 @@ async fn a_name_without_an_address_is_not_resolved() {
         assert_eq!(service.connect(soon()).await.unwrap_err(), ConnectError::Resolve);
     }
 }
+
+/// An answer that came when nobody waited for it any more is as old as any other.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_waited_for_is_not_believed_later() {
+    let (answer, answers) = std::sync::mpsc::channel::<Vec<SocketAddr>>();
+    let answers = parking_lot::Mutex::new(answers);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let answered = Arc::clone(&asked);
+    let lookup = super::lookup::Lookup::new(Resolver::Said(Arc::new(move || {
+        let found = answers.lock().recv().ok();
+        answered.fetch_add(1, Ordering::SeqCst);
+        found
+    })));
+    let at = |ip: &str| vec![SocketAddr::new(ip.parse().unwrap(), 80)];
+    assert!(futures_util::FutureExt::now_or_never(lookup.addresses()).is_none(), "whoever asked has left");
+    answer.send(at("127.0.0.1")).unwrap();
+    while asked.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    answer.send(at("127.0.0.2")).unwrap();
+    assert_eq!(*lookup.addresses().await.unwrap(), at("127.0.0.2"));
+}
+
+/// An address that its name no longer has does not look as if it were down for good.
+#[test]
+fn an_address_that_is_gone_rests_no_longer_than_another() {
+    let [gone, there] = ["127.0.0.1:1", "127.0.0.2:1"].map(|at| at.parse::<SocketAddr>().unwrap());
+    let (mut order, now) = (Order::default(), Instant::now());
+    order.of(&[gone, there], now);
+    order.note(gone, false, now);
+    assert_eq!(order.of(&[there], now), [there]);
+    assert!(order.resting.contains_key(&gone), "it may come back");
+    order.of(&[there], now + REST + Duration::from_millis(1));
+    assert!(order.resting.is_empty());
+}

@@ -51,8 +51,10 @@ async fn carry(connections: Rc<Connections>, mut slot: Slot, pipe: DuplexStream)
         let Some(mut carried) = Carried::begin(&slot, &connections, &head, body.take(), kept) else { return };
         match poll_fn(|cx| carried.poll(&mut pipe, cx)).await {
             End::Refused if carried.kept.is_whole() => {}
-            End::Refused | End::Over => return,
-            End::Cancel => return carried.cancel(),
+            // What was said last on a WebSocket may still be on its way out.
+            End::Over if carried.is_tunnel() => return,
+            // What is left of a request, here or in the library, is not sent behind the answer.
+            End::Refused | End::Over | End::Cancel => return carried.cancel(),
         }
         let wanted = if carried.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
         (body, kept) = carried.leave();
@@ -98,8 +100,10 @@ enum Upload {
     Body(IntoFrames),
     /// Nothing goes before the tunnel is open.
     Waiting(IntoFrames),
-    /// All of it was sent, or the service takes no more.
+    /// All of it was sent.
     Done(Option<IntoFrames>),
+    /// The service takes no more. What is left stays in the pipe: it may be wanted on another stream.
+    Unwanted(IntoFrames),
 }
 
 struct Carried {
@@ -182,34 +186,35 @@ impl Carried {
     /// Ready when nobody is there any more for whom it could go on.
     fn poll_upload(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<End> {
         if let Upload::Body(frames) = &mut self.upload {
-            while let Some(piece) = self.again.front_mut() {
-                match ready!(frames.poll_again(piece, cx)) {
-                    Ok(sent) => piece.advance(sent),
-                    Err(_) => break,
-                }
-                if piece.is_empty() {
-                    self.again.pop_front();
-                }
+            let polled = poll_frames(frames, &mut self.again, &mut self.kept, pipe, cx);
+            if polled == Poll::Ready(Err(Broken::Sender)) {
+                return Poll::Ready(End::Cancel);
             }
-            let kept = &mut self.kept;
-            match ready!(frames.poll(pipe, cx, |piece| kept.keep(piece))) {
-                Err(Broken::Sender) => return Poll::Ready(End::Cancel),
+            if let (Poll::Ready(sent), Upload::Body(_)) = (polled, &self.upload)
+                && let Upload::Body(frames) = std::mem::replace(&mut self.upload, Upload::Done(None))
+            {
                 // It may have answered all the same.
-                Ok(()) | Err(Broken::Reader) => {}
-            }
-            if let Upload::Body(frames) = std::mem::replace(&mut self.upload, Upload::Done(None)) {
-                self.upload = Upload::Done(Some(frames));
+                self.upload = if sent.is_ok() { Upload::Done(Some(frames)) } else { Upload::Unwanted(frames) };
             }
         }
         self.poll_unheard(pipe, cx)
     }
 
+    fn is_tunnel(&self) -> bool {
+        self.accept.is_some() && self.answer.is_none()
+    }
+
     /// Ready when the exchange has let go of the pipe.
     fn poll_unheard(&mut self, pipe: &mut Pipe, cx: &mut Context<'_>) -> Poll<End> {
-        let tunnel = self.accept.is_some() && self.answer.is_none();
-        if !tunnel {
+        match &self.upload {
             // Nothing comes there but its end.
-            return pipe.poll_fill(cx, PIPE).map(|_| End::Cancel);
+            Upload::Done(_) | Upload::Waiting(_) if !self.is_tunnel() => {
+                return pipe.poll_fill(cx, PIPE).map(|_| End::Cancel);
+            }
+            // The pipe is being read, and its end is seen there.
+            Upload::Body(_) if pipe.input.is_empty() && self.again.is_empty() => return Poll::Pending,
+            // A service that gives no room is not waited for when nobody else waits.
+            Upload::Body(_) | Upload::Done(_) | Upload::Waiting(_) | Upload::Unwanted(_) => {}
         }
         loop {
             if pipe.is_unheard() {
@@ -227,9 +232,10 @@ impl Carried {
             None => ready!(pipe.poll_flush(cx)).map_err(|_| Cut::Reader),
         };
         match passed {
-            // Nothing more of the request is wanted either, or the exchange goes on to its end with what it has.
-            Ok(()) if matches!(self.upload, Upload::Done(_)) || self.download.is_none() => Poll::Ready(End::Over),
-            Ok(()) => Poll::Pending,
+            // Each way of a tunnel ends by itself.
+            Ok(()) if self.is_tunnel() && matches!(self.upload, Upload::Body(_)) => Poll::Pending,
+            // Nothing more of the request is wanted either: behind its answer's end nobody reckons with it (P4).
+            Ok(()) => Poll::Ready(End::Over),
             Err(Cut::Reader | Cut::Malformed) => Poll::Ready(End::Cancel),
             Err(Cut::Sender) => Poll::Ready(End::Over),
         }
@@ -238,7 +244,10 @@ impl Carried {
     /// What is needed to begin again.
     fn leave(self) -> (Option<Body>, Kept) {
         let body = match self.upload {
-            Upload::Body(frames) | Upload::Waiting(frames) | Upload::Done(Some(frames)) => Some(frames.into_body()),
+            Upload::Body(frames)
+            | Upload::Waiting(frames)
+            | Upload::Unwanted(frames)
+            | Upload::Done(Some(frames)) => Some(frames.into_body()),
             Upload::Done(None) => None,
         };
         (body, self.kept)
@@ -246,12 +255,31 @@ impl Carried {
 
     fn cancel(self) {
         match self.upload {
-            Upload::Body(mut frames) | Upload::Waiting(mut frames) | Upload::Done(Some(mut frames)) => {
-                frames.reset(Reason::CANCEL);
-            }
+            Upload::Body(mut frames)
+            | Upload::Waiting(mut frames)
+            | Upload::Unwanted(mut frames)
+            | Upload::Done(Some(mut frames)) => frames.reset(Reason::CANCEL),
             Upload::Done(None) => {}
         }
     }
+}
+
+/// Moves on what is sent again, and then what comes out of the pipe.
+fn poll_frames(
+    frames: &mut IntoFrames,
+    again: &mut VecDeque<Bytes>,
+    kept: &mut Kept,
+    pipe: &mut Pipe,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Broken>> {
+    while let Some(piece) = again.front_mut() {
+        let sent = ready!(frames.poll_again(piece, cx))?;
+        piece.advance(sent);
+        if piece.is_empty() {
+            again.pop_front();
+        }
+    }
+    frames.poll(pipe, cx, |piece| kept.keep(piece))
 }
 
 /// Has the service said that it did not look at the request? By refusing the stream, or by a goodbye that leaves it out.

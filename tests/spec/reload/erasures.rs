@@ -101,3 +101,25 @@ fn p5_a_request_that_began_before_its_upstream_moved_is_not_recorded_where_the_u
     filed.write(&refused);
     assert_eq!(filed.reload().status, 422, "now it holds data");
 }
+
+/// What an upstream held before the gate was there is in no index: only the erasure knows that it is to go.
+#[test]
+fn p5_an_upstream_does_not_move_away_from_a_delete_that_it_still_has_to_take() {
+    let (before, after) = (Upstream::scripted(), Upstream::scripted());
+    let text = |at: &Upstream| {
+        let one = upstream("one", at, "").replace("[upstream.policy]", "held_labels_before = true\n[upstream.policy]");
+        format!("{BEFORE}{one}")
+    };
+    let filed = Filed::start(&text(&before));
+    before.will_say("HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n");
+    let id = erase(&filed, "alice");
+    eventually("it is tried again later", || erasure(&filed, &id)["targets"][0]["state"] == "retrying");
+    filed.write(&text(&after));
+    let answer = filed.reload();
+    assert_eq!((answer.status, &answer.json()["faults"][0]["key"]), (422, &"upstream[1].url".into()));
+    let retry = json!({ "by": "Ann", "note": "now" }).to_string();
+    assert_eq!(filed.call(&format!("POST /api/v1/erasures/{id}/retry"), &retry).status, 200);
+    until_accepted(&filed, &id);
+    assert_eq!((deletes(&before).len(), deletes(&after).len()), (2, 0));
+    assert_eq!(filed.turn_to(&text(&after)), ["upstream.one.url"]);
+}

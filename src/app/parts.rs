@@ -40,6 +40,7 @@ struct Core {
 
 impl Core {
     async fn build(config: &Config, opened: &Opened, cut_before: bool) -> Result<Self, StartError> {
+        let moved = sites::moved(config, &opened.index.upstreams().await?);
         let made = sites::build(config, opened).await?;
         let sites: Vec<_> = made.iter().map(|made| Arc::clone(&made.site)).collect();
         let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
@@ -64,6 +65,9 @@ impl Core {
             runtime: runtime::Handle::current(),
             cut_before,
         });
+        if !moved.is_empty() {
+            sites::stay(moved, &eraser.awaits().await?, opened).await?;
+        }
         eraser.restore().await?;
         let shared = Arc::new(Shared {
             routes: Routes::new(&sites, &slots),

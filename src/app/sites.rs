@@ -1,9 +1,11 @@
 //! From configured upstreams to sites: their numbers in the store, the keys of their aliases, what reaches them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{BaseUrl, Config, Limits, Upstream};
+use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
 use crate::store::{KnownUpstream, Opened, StoreError};
 use crate::upstream::{Authenticator, Connector, RootsError, Site};
@@ -90,12 +92,6 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// What is wrong if it moves to this URL while an erasure is under way there.
-    pub(super) fn awaited(&self, url: &BaseUrl) -> SitesError {
-        let upstream = &self.site.upstream;
-        SitesError::Awaited { name: upstream.name.to_string(), was: identity(&upstream.url), now: identity(url) }
-    }
-
     /// Is it the same instance as one at this URL?
     pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
         identity(&self.site.upstream.url) == identity(url)
@@ -178,6 +174,35 @@ pub(super) async fn take_back(opened: &Opened, made: &Made) {
 /// What does not fit what the index holds.
 pub(super) fn misfits(config: &Config, known: &[KnownUpstream]) -> Vec<SitesError> {
     known.iter().filter_map(|known| check(config, known).err()).collect()
+}
+
+/// Upstreams that the store knows at another address than the configuration, and what is wrong with that while an erasure
+/// has not been accepted there.
+pub(super) fn moved(config: &Config, known: &[KnownUpstream]) -> Vec<(UpstreamNumber, SitesError)> {
+    let moved = |known: &KnownUpstream| {
+        let upstream = config.upstreams.iter().find(|upstream| *upstream.name == *known.name)?;
+        let (name, was, now) = (known.name.clone(), known.identity.clone(), identity(&upstream.url));
+        (was != now).then_some((known.number, SitesError::Awaited { name, was, now }))
+    };
+    known.iter().filter_map(moved).collect()
+}
+
+/// None of these moves away from a delete that it still has to take. Where one would, the store is told again where all of
+/// them are: nothing has come to where they were to be.
+pub(super) async fn stay(
+    moved: Vec<(UpstreamNumber, SitesError)>,
+    awaited: &BTreeSet<UpstreamNumber>,
+    opened: &Opened,
+) -> Result<(), SitesError> {
+    if !moved.iter().any(|(number, _)| awaited.contains(number)) {
+        return Ok(());
+    }
+    for (_, error) in &moved {
+        if let SitesError::Awaited { name, was, .. } = error {
+            opened.index.upstream_number(name, was).await?;
+        }
+    }
+    moved.into_iter().find(|(number, _)| awaited.contains(number)).map_or(Ok(()), |(_, error)| Err(error))
 }
 
 fn check(config: &Config, known: &KnownUpstream) -> Result<(), SitesError> {

@@ -12,6 +12,7 @@ use super::sites::{self, Draft, Made, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
 use crate::listen::{DoorError, Prepared};
 use crate::proxy::Shared;
+use crate::store::StoreError;
 use crate::telemetry::{chain, change_logging, events};
 use crate::upstream::Closed;
 
@@ -40,7 +41,8 @@ impl Parts {
         let mut left = self.leave(&loaded.config).await;
         // Looked at once more: now nothing can come to those that are left.
         let mut faults = self.misfits(loaded).await;
-        faults.extend(self.awaited(loaded).await);
+        let awaited = self.awaited(loaded).await.unwrap_or_else(|error| vec![error.into()]);
+        faults.extend(awaited.iter().map(|error| fault_of(error, loaded)));
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -81,23 +83,13 @@ impl Parts {
 
     /// Upstreams that move away from a delete that they still have to take. What one held before the gate was there is in
     /// no index.
-    async fn awaited(&self, loaded: &Loaded) -> Vec<Fault> {
-        let moved = |made: &Made| {
-            let mut all = loaded.config.upstreams.iter();
-            let of_its_name = all.find(|upstream| upstream.name == made.site.upstream.name)?;
-            (!made.is_at(&of_its_name.url)).then(|| (made.site.number, made.awaited(&of_its_name.url)))
-        };
-        let moved: Vec<_> = self.made.iter().filter_map(moved).collect();
+    async fn awaited(&self, loaded: &Loaded) -> Result<Vec<SitesError>, StoreError> {
+        let moved = sites::moved(&loaded.config, &self.opened.index.upstreams().await?);
         if moved.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        match self.eraser.awaits().await {
-            Ok(awaited) => {
-                let still = moved.iter().filter(|(number, _)| awaited.contains(number));
-                still.map(|(_, error)| fault_of(error, loaded)).collect()
-            }
-            Err(error) => vec![fault_of(&error.into(), loaded)],
-        }
+        let awaited = self.eraser.awaits().await?;
+        Ok(moved.into_iter().filter(|(number, _)| awaited.contains(number)).map(|(_, error)| error).collect())
     }
 
     /// Reads the files that upstreams name: not on this thread, which accepts connections.

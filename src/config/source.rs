@@ -171,16 +171,17 @@ mod tests {
     fn p11_a_file_that_is_being_written_is_left_alone_until_it_has_come_to_rest() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
-        let (half, whole) = (CONFIG, format!("{CONFIG}\n{}", CONFIG.replace("one", "two").replace("8080", "8081")));
-        let whole = whole.replacen("profiles_dir = \"profiles\"", "", 2);
+        let half = CONFIG.replacen("profiles_dir = \"profiles\"", "", 1);
+        let two = CONFIG.split_once("[[upstream]]").unwrap().1.replace("one", "two");
+        let whole = format!("{half}[[upstream]]{two}");
         fs::write(&path, &whole).unwrap();
         let mut source = Source::read(&path).0;
         assert!(!source.has_come_to_rest());
-        for written in ["", half, "# all but the end"] {
+        for written in ["", "# all but the end", &half] {
             fs::write(&path, written).unwrap();
             assert!(!source.has_come_to_rest(), "{written}");
         }
-        fs::write(&path, &whole).unwrap();
+        fs::write(&path, format!("{whole}\n")).unwrap();
         assert!(!source.has_come_to_rest());
         assert!(source.has_come_to_rest());
         source.read_again().unwrap();

@@ -178,10 +178,17 @@ async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onw
     let handling = Handling { link, watch: &serving.watch };
     let mut caller = Caller { link: &mut *handling.link, watch: &serving.watch, peer: &serving.peer };
     let gate = serving.gate();
-    let answer = match proxy::handle(&gate, head, &mut caller, hop).await {
-        Handled::Passed(onward) => return onward,
-        Handled::Own(answer) => answer,
-        Handled::Erase(call) => Box::pin(erase(&serving.eraser, *call)).await,
+    let handled = {
+        let mut handling = pin!(proxy::handle(&gate, head, &mut caller, hop));
+        let left = || serving.watch.has_left();
+        poll_fn(|cx| if left() { Poll::Ready(None) } else { handling.as_mut().poll(cx).map(Some) }).await
+    };
+    let answer = match handled {
+        // Whatever it waited for, nobody waits for it any more. An exchange sees to its own end.
+        None => return Onward::Close,
+        Some(Handled::Passed(onward)) => return onward,
+        Some(Handled::Own(answer)) => answer,
+        Some(Handled::Erase(call)) => Box::pin(erase(&serving.eraser, *call)).await,
     };
     // The stop may have come meanwhile.
     let keep = hop.keep && !answer.close && !serving.watch.is_draining();

@@ -112,7 +112,7 @@ async fn to_others(mut link: Link<Stream>, head: &Head, host: &str, port: u16, s
         _ => None,
     };
     match hello.map(|hello| hello.name) {
-        Some(Some(name)) if name == host => tunnel::pass(link, service, host, crossing, serving).await,
+        Some(Some(name)) if name == host => tunnel::pass(link, service, crossing, host, serving).await,
         Some(Some(_)) => tunnel::turn_away(link, crossing, OTHER_NAME).await,
         // What is no TLS gets no answer: it is not known what would be understood.
         Some(None) | None => drop(crossing.refuse(NOT_TLS)),

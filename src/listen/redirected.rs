@@ -52,7 +52,7 @@ async fn over_tls(mut link: Link<Stream>, serving: Serving) {
         Ok(Towards::Others(meant)) => {
             let crossing = Crossing::to(&serving.gate(), &host);
             match tunnel::dial(&[meant], &serving).await {
-                Ok(service) => tunnel::pass(link, service, &host, crossing, &serving).await,
+                Ok(service) => tunnel::pass(link, service, crossing, &host, &serving).await,
                 Err(refusal) => tunnel::turn_away(link, crossing, refusal).await,
             }
         }

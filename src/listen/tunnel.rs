@@ -3,9 +3,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 use tokio::net::TcpStream;
 
@@ -15,7 +13,7 @@ use super::hello::UNRECOGNISED_NAME;
 use super::http2;
 use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
-use crate::proxy::{Caller, Crossing};
+use crate::proxy::{Caller, Crossing, Routes};
 use crate::upstream::{self, ConnectError};
 use crate::wire::{Link, OurEnd, Stream};
 
@@ -46,11 +44,15 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
     Box::pin(requests(Link::new(stream), serving)).await;
 }
 
+/// Does an upstream name this address?
+fn is_named(address: SocketAddr, routes: &Routes) -> bool {
+    canonical_host(&address.ip().to_string()).is_none_or(|host| routes.governs(&host))
+}
+
 /// May a tunnel lead to these addresses? All of them have to be harmless: which one is connected to is not known yet.
 pub(super) fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
-    let governed = |address: &SocketAddr| {
-        canonical_host(&address.ip().to_string()).is_none_or(|host| serving.gate().routes().governs(&host))
-    };
+    let gate = serving.gate();
+    let governed = |address: &SocketAddr| is_named(*address, gate.routes());
     if addresses.iter().any(|address| is_forbidden(address.ip())) {
         return Err(OUT_OF_REACH);
     }
@@ -68,34 +70,30 @@ pub(super) async fn dial(addresses: &[SocketAddr], serving: &Serving) -> Result<
     })
 }
 
-/// Passes a connection to this host on unseen, to its end; or until a new configuration has an upstream there.
+/// Passes a connection to this host on unseen, to its end, or until a configuration comes into force whose upstreams name
+/// the host (P9).
 pub(super) async fn pass(
     mut link: Link<Stream>,
     service: TcpStream,
-    host: &str,
     crossing: Crossing,
+    host: &str,
     serving: &Serving,
 ) {
-    let to = service.peer_addr().ok();
+    let (at, mut judged) = (service.peer_addr().ok(), None);
     let service = Stream::Tcp(service);
     let _ours = OurEnd::of(&service);
+    let governed = || {
+        let gate = serving.gate();
+        if judged.as_ref().is_some_and(|before| Rc::ptr_eq(before, &gate)) {
+            return false;
+        }
+        let governed = gate.routes().governs(host) || at.is_some_and(|at| is_named(at, gate.routes()));
+        judged = Some(gate);
+        governed
+    };
     let mut service = Link::new(service);
     let mut caller = Caller { link: &mut link, watch: &serving.watch, peer: &serving.peer };
-    let mut permitted_by = serving.gate();
-    let gate = Rc::clone(&permitted_by);
-    let mut passing = pin!(crossing.pass(&gate, &mut caller, &mut service));
-    poll_fn(|cx| {
-        let gate = serving.gate();
-        if !Rc::ptr_eq(&gate, &permitted_by) {
-            permitted_by = gate;
-            let routes = permitted_by.routes();
-            if routes.governs(host) || to.is_none_or(|to| permits(&[to], serving).is_err()) {
-                return Poll::Ready(());
-            }
-        }
-        passing.as_mut().poll(cx)
-    })
-    .await;
+    crossing.pass(&serving.gate(), &mut caller, &mut service, governed).await;
 }
 
 /// Refuses a TLS handshake of which nothing has been answered: there is no certificate for this name.

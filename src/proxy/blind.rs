@@ -54,8 +54,15 @@ impl Crossing {
         refuse(refusal, Some(self.entry), ErrorShape::Watson, &self.request_id, true)
     }
 
-    /// Passes bytes on until both ends have closed, one of them breaks off, or a clock ends it.
-    pub async fn pass(mut self, gate: &Gate, caller: &mut Caller<'_>, service: &mut Link<Stream>) {
+    /// Passes bytes on until both ends have closed, one of them breaks off, or a clock ends it; or until it is `governed`,
+    /// which is asked with every step and a few times a second.
+    pub async fn pass(
+        mut self,
+        gate: &Gate,
+        caller: &mut Caller<'_>,
+        service: &mut Link<Stream>,
+        mut governed: impl FnMut() -> bool,
+    ) {
         gate.counters().tunnel_opened();
         self.entry.answered(200);
         caller.watch.tunnel();
@@ -64,6 +71,9 @@ impl Crossing {
         let (mut up, mut down) = (Way::default(), Way::default());
         let mut moved = Instant::now();
         let ended = poll_fn(|cx| {
+            if governed() {
+                return Poll::Ready(EndReason::Refused);
+            }
             let before = up.bytes + down.bytes;
             let polled = (up.poll(caller.link, service, cx), down.poll(service, caller.link, cx));
             if up.bytes + down.bytes != before {

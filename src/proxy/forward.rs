@@ -1,7 +1,9 @@
 //! Sends a recorded request and passes on its answer. It takes nothing that has not been recorded.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use http::{Method, Version};
 use smallvec::SmallVec;
@@ -41,9 +43,11 @@ pub(super) async fn forward(
     let mut exchange = Exchange::new(gate, beginning);
     exchange.place = pool.free_place();
     if exchange.place.is_none() {
-        match Box::pin(pool.next_place()).await {
-            Ok(place) => exchange.place = Some(place),
-            Err(error) => return Err(crowded(error, exchange)),
+        match unless_gone(caller, Box::pin(pool.next_place())).await {
+            Some(Ok(place)) => exchange.place = Some(place),
+            Some(Err(error)) => return Err(crowded(error, exchange)),
+            // A service that is behind would otherwise work for those who have lost patience, and then come again.
+            None => return Ok(Onward::Close),
         }
     }
     let mut idle = pool.idle(wanted, gate.now());
@@ -84,6 +88,15 @@ pub(super) async fn forward(
     };
     exchange.end(ended);
     Ok(onward)
+}
+
+/// What `work` gives, or nothing once the caller has left.
+async fn unless_gone<T>(caller: &mut Caller<'_>, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
+    poll_fn(|cx| match Pin::new(&mut work).poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => caller.poll_gone(cx).map(|()| None),
+    })
+    .await
 }
 
 /// Passes a WebSocket's bytes on until it ends; its caller's connection ends with it.

@@ -56,6 +56,7 @@ pub struct Watch {
     stalled: Cell<bool>,
     /// Does what is spoken see to the connection's end itself?
     sees_to_end: Cell<bool>,
+    left: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -75,6 +76,7 @@ impl Watch {
             closing: Cell::new(false),
             stalled: Cell::new(false),
             sees_to_end: Cell::new(false),
+            left: Cell::new(false),
             waker: RefCell::new(None),
         })
     }
@@ -233,10 +235,28 @@ impl Watch {
         self.is_ending() && !self.sees_to_end.get()
     }
 
+    /// Was it ended, and not only told to finish?
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// Did it end because a body stood still? What the caller has not read of an answer is not kept for it then.
     #[must_use]
     pub const fn has_stalled(&self) -> bool {
         self.stalled.get()
+    }
+
+    /// The peer has taken its request back. What goes on all the same is not for it.
+    pub fn leave(&self) {
+        self.left.set(true);
+        self.wake();
+    }
+
+    /// Has the peer taken its request back?
+    #[must_use]
+    pub const fn has_left(&self) -> bool {
+        self.left.get()
     }
 
     /// Is there to be no further request?

@@ -95,6 +95,23 @@ fn p12_places_come_back_however_exchanges_end() {
     }
 }
 
+/// Who has lost patience comes again: a service that is behind would only ever work for those who have left.
+#[test]
+fn p12_who_leaves_while_it_waits_leaves_the_line_and_nothing_of_it_is_sent() {
+    let world = limited("upstream_connections_max = 1\nconnect_timeout = \"1h\"");
+    let (mut client, go) = held(&world, 1);
+    let mut impatient = world.client();
+    impatient.send(message());
+    eventually("it waits", || world.in_flight() == 2);
+    drop(impatient);
+    eventually("it has left the line", || world.in_flight() == 1);
+    go.send(()).unwrap();
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.ask(request(PLAIN, &[], "")).status, 200);
+    assert_eq!(world.upstream.seen().len(), 2);
+    assert!(world.upstream.seen()[1].line().starts_with("GET "));
+}
+
 #[test]
 fn an_idle_connection_is_left_before_the_service_leaves_it() {
     let world = limited("upstream_idle_timeout = \"200ms\"");

@@ -43,6 +43,7 @@ pub(crate) struct Gate {
     process: Child,
     /// Where its admin API is.
     admin: &'static str,
+    config: PathBuf,
     log: PathBuf,
     /// The authority that clients are to believe in.
     pub(crate) ca: PathBuf,
@@ -72,7 +73,7 @@ impl Gate {
         let file = std::fs::File::create(&log).unwrap();
         let process = command(file.try_clone().unwrap().into(), file.into()).arg("run").spawn().unwrap();
         let ca = folder.join("var/forgetgate-ca.pem");
-        let mut gate = Self { process, admin: "127.0.0.1:8081", log, ca };
+        let mut gate = Self { process, admin: "127.0.0.1:8081", config, log, ca };
         eventually("the gate is ready", || {
             assert!(gate.process.try_wait().unwrap().is_none(), "{}", gate.log());
             ask(gate.admin, "GET /readyz HTTP/1.0\r\n\r\n").is_some_and(|said| said.starts_with("HTTP/1.0 200"))
@@ -80,21 +81,22 @@ impl Gate {
         gate
     }
 
-    /// Has it read its configuration again, with `new` in the place of `old`.
-    #[track_caller]
-    pub(crate) fn turn(&self, old: &str, new: &str) {
-        let path = self.ca.parent().unwrap().parent().unwrap().join("config.toml");
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(old), "{text}");
-        std::fs::write(path, text.replace(old, new)).unwrap();
-        eventually("it is in force", || ask(self.admin, "GET /api/v1/config HTTP/1.0\r\n\r\n").unwrap().contains(new));
-    }
-
     /// Tells it to stop, and waits until it has.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
         crate::namespace::run(&format!("kill -TERM {}", self.process.id()));
         eventually("the gate has stopped", || self.process.try_wait().unwrap().is_some());
+    }
+
+    /// Puts another configuration in the place of its own, and waits until that is in force.
+    #[track_caller]
+    pub(crate) fn turn_to(&self, plan: Plan) {
+        let new = self.config.with_extension("new");
+        std::fs::write(&new, text(plan)).unwrap();
+        std::fs::rename(new, &self.config).unwrap();
+        eventually("the other configuration is in force", || {
+            self.metric("forgetgate_config_reloads_total{result=\"applied\"}") == 1
+        });
     }
 
     /// What it has logged.

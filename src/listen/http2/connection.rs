@@ -135,8 +135,8 @@ impl Driver {
         let State::Open(connection) = &mut self.state else { return Poll::Ready(()) };
         let (watch, leaving) = (&self.serving.watch, &self.tally.leaving);
         loop {
-            // A stop waits until what was answered is on its way.
-            let ending = watch.is_ending() && !(watch.is_draining() && connection.has_streams());
+            // A stop waits until what was answered is on its way, but not for one that reads nothing.
+            let ending = watch.is_ending() && (watch.is_closing() || !connection.has_streams());
             if !leaving.get() && (ending || self.tally.spoilt.get() > SPOILT_MAX) {
                 leaving.set(true);
                 connection.abrupt_shutdown(if ending { Reason::NO_ERROR } else { Reason::ENHANCE_YOUR_CALM });

@@ -27,11 +27,18 @@ pub(super) async fn carry(
     serving: Serving,
     tally: Rc<Tally>,
 ) {
-    let ended = Box::pin(translate(request, respond, serving)).await;
-    tally.closed(ended);
+    if let Err(ended) = Box::pin(translate(request, respond, serving, &tally)).await {
+        tally.closed(ended);
+    }
 }
 
-async fn translate(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, serving: Serving) -> Ended {
+/// Carries a stream, and says how it ended as soon as it has. The error is that of a stream that was never a request.
+async fn translate(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    serving: Serving,
+    tally: &Tally,
+) -> Result<(), Ended> {
     let (parts, body) = request.into_parts();
     let (near, far) = tokio::io::duplex(PIPE);
     let mut pipe = Link::new(far);
@@ -39,15 +46,20 @@ async fn translate(request: Request<RecvStream>, mut respond: SendResponse<Bytes
         Ok(behind) => behind,
         Err(NoRequest::Malformed) => {
             respond.send_reset(Reason::PROTOCOL_ERROR);
-            return Ended::Spoilt;
+            return Err(Ended::Spoilt);
         }
         Err(NoRequest::UnknownProtocol) => {
             // Whether it hears it is its own matter.
             drop(respond.send_response(answer::unknown_protocol(), true));
-            return Ended::Spoilt;
+            return Err(Ended::Spoilt);
         }
     };
     let (watch, _entered) = serving.books.enter();
+    // It is no idle connection, which a stop would end at once. One that has begun already tells nobody who comes later.
+    watch.head_began();
+    if serving.watch.is_draining() {
+        watch.drain();
+    }
     let mut translation = Translation {
         pipe,
         upload: Upload::of(body, behind),
@@ -58,15 +70,19 @@ async fn translate(request: Request<RecvStream>, mut respond: SendResponse<Bytes
         download: None,
         watch: Rc::clone(&watch),
     };
-    let serving = Serving { watch, ..serving };
+    let serving = Serving { watch: Rc::clone(&watch), ..serving };
     // The pipe's ends are dropped as each of the two has done its part: that is how one learns of the other's end.
     let translated = async move {
         let ended = poll_fn(|cx| translation.poll(cx)).await;
         translation.finish(ended);
-        ended
+        // What its request waits for may take longer.
+        tally.closed(ended);
+        if ended != Ended::Answered {
+            watch.leave();
+        }
     };
-    let ((), ended) = tokio::join!(serve_one(Stream::Memory(near), serving), translated);
-    ended
+    tokio::join!(serve_one(Stream::Memory(near), serving), translated);
+    Ok(())
 }
 
 /// How the request goes on.
@@ -148,11 +164,15 @@ impl Translation {
                     Err(Broken::Reader) => Ended::Spoilt,
                 });
             }
-            if self.pipe.input.is_empty() || !matches!(self.head.read(self.pipe.input.data()), Ok(true)) {
-                match ready!(self.pipe.poll_fill(cx, HEAD_BYTES_MAX)) {
+            let read = if self.pipe.input.is_empty() { Ok(false) } else { self.head.read(self.pipe.input.data()) };
+            match read {
+                Ok(true) => {}
+                Ok(false) => match ready!(self.pipe.poll_fill(cx, HEAD_BYTES_MAX)) {
                     Ok(1..) => continue,
                     Ok(0) | Err(_) => return Poll::Ready(Ended::Failed),
-                }
+                },
+                // With the gate's own lines it has more than can be read.
+                Err(_) => return Poll::Ready(Ended::Failed),
             }
             self.pipe.input.consume(self.head.bytes);
             if let Some(ended) = self.answer() {

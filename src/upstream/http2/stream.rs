@@ -51,10 +51,8 @@ async fn carry(connections: Rc<Connections>, mut slot: Slot, pipe: DuplexStream)
         let Some(mut carried) = Carried::begin(&slot, &connections, &head, body.take(), kept) else { return };
         match poll_fn(|cx| carried.poll(&mut pipe, cx)).await {
             End::Refused if carried.kept.is_whole() => {}
-            // What was said last on a WebSocket may still be on its way out.
-            End::Over if carried.is_tunnel() => return,
-            // What is left of a request, here or in the library, is not sent behind the answer.
-            End::Refused | End::Over | End::Cancel => return carried.cancel(),
+            End::Refused | End::Over => return,
+            End::Cancel => return carried.cancel(),
         }
         let wanted = if carried.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
         (body, kept) = carried.leave();
@@ -234,8 +232,9 @@ impl Carried {
         match passed {
             // Each way of a tunnel ends by itself.
             Ok(()) if self.is_tunnel() && matches!(self.upload, Upload::Body(_)) => Poll::Pending,
+            Ok(()) if matches!(self.upload, Upload::Done(_)) => Poll::Ready(End::Over),
             // Nothing more of the request is wanted either: behind its answer's end nobody reckons with it (P4).
-            Ok(()) => Poll::Ready(End::Over),
+            Ok(()) => Poll::Ready(End::Cancel),
             Err(Cut::Reader | Cut::Malformed) => Poll::Ready(End::Cancel),
             Err(Cut::Sender) => Poll::Ready(End::Over),
         }
@@ -244,10 +243,9 @@ impl Carried {
     /// What is needed to begin again.
     fn leave(self) -> (Option<Body>, Kept) {
         let body = match self.upload {
-            Upload::Body(frames)
-            | Upload::Waiting(frames)
-            | Upload::Unwanted(frames)
-            | Upload::Done(Some(frames)) => Some(frames.into_body()),
+            Upload::Body(frames) | Upload::Waiting(frames) | Upload::Unwanted(frames) | Upload::Done(Some(frames)) => {
+                Some(frames.into_body())
+            }
             Upload::Done(None) => None,
         };
         (body, self.kept)

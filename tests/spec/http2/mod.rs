@@ -10,5 +10,7 @@ mod negotiated;
 mod raw;
 mod service;
 mod services;
+mod taken_back;
+mod unread;
 mod websocket;
 mod world;

@@ -160,17 +160,25 @@ fn p8_an_answer_that_the_service_resets_is_seen_to_break_off() {
 
 #[test]
 fn p8_a_caller_that_leaves_is_told_to_the_service_as_a_cancelled_stream() {
-    let service = Service::start(Builder::new(), Exchange::until_reset);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&begun);
+    let handle = move |exchange: Exchange| {
+        count.fetch_add(1, Ordering::SeqCst);
+        exchange.until_reset()
+    };
+    let service = Service::start(Builder::new(), handle);
     let gate = Gate::before(service.address);
     let mut client = gate.client();
     client.send(client::request(PLAIN, &[], ""));
-    eventually("the request is on its way", || service.connections() == 1 && gate.in_flight() == 1);
+    eventually("the request is on its way", || begun.load(Ordering::SeqCst) == 1);
     drop(client);
     eventually("the service is told", || service.resets() == [Reason::CANCEL]);
     run(async {
         let caller = Caller::to(gate.address).await;
         let (answer, mut stream) = caller.begin(request(PLAIN, &[]), true).await;
-        tokio::task::yield_now().await;
+        while begun.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
         stream.send_reset(Reason::CANCEL);
         drop(answer);
         while service.resets().len() < 2 {

@@ -3,9 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::frames::{
-    self, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, block, frame,
-};
+use super::frames::{self, DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, block, frame};
 use super::world::{Gate, plan};
 use crate::client::{self, eventually};
 use crate::upstream::{Connection, Upstream};

@@ -10,6 +10,8 @@ use h2::{RecvStream, SendStream};
 use http::{Request, Response};
 
 use super::caller::{Caller, request, run};
+use super::frames::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, block, frame};
+use super::raw::Raw;
 use super::service::{Exchange, Service};
 use super::world::{Gate, plan};
 use crate::client::{eventually, values};
@@ -178,4 +180,30 @@ fn p9_an_ordinary_answer_opens_no_tunnel() {
         let (answer, _up) = caller.begin(extended(&alice), false).await;
         assert_eq!(answer.await.unwrap().status(), 502);
     });
+}
+
+/// A caller learns of a stop a little later than it begins.
+#[test]
+fn p8_a_websocket_that_is_opened_while_the_gate_stops_is_ended_as_those_that_were_open() {
+    let service = echoing_http1();
+    let mut gate = Gate::of(service.address, &speech());
+    let mut raw = Raw::to(gate.address);
+    let connect = |raw: &mut Raw, stream| {
+        let pseudo = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http")];
+        let rest = [(":authority", "gate"), (":path", "/api/v1/recognize"), ("x-watson-metadata", "customer_id=alice")];
+        raw.client.send(frame(HEADERS, END_HEADERS, stream, &block(&[&pseudo[..], &rest].concat())));
+        raw.until(HEADERS, stream);
+    };
+    connect(&mut raw, 1);
+    let running = gate.take();
+    let stopping = std::thread::spawn(move || running.stop());
+    raw.until(GOAWAY, 0);
+    connect(&mut raw, 3);
+    for stream in [1, 3] {
+        assert_eq!(raw.until(DATA, stream)[..4], [0x88, 2, 3, 0xe9], "1001, between two frames");
+        // Both ends are told; the service's echo of the gate's word is not waited for.
+        raw.client.send(frame(DATA, END_STREAM, stream, &[0x88, 0x80, 0, 0, 0, 0]));
+    }
+    drop(raw);
+    assert!(stopping.join().unwrap(), "nothing was cut");
 }

@@ -2,6 +2,9 @@
 
 use std::sync::mpsc::channel;
 
+use forgetgate::app;
+use forgetgate::config::Source;
+use forgetgate::wire::Inherited;
 use serde_json::{Value, json};
 
 use super::world::{BEFORE, Filed, message, upstream, upstream_at};
@@ -117,9 +120,40 @@ fn p5_an_upstream_does_not_move_away_from_a_delete_that_it_still_has_to_take() {
     filed.write(&text(&after));
     let answer = filed.reload();
     assert_eq!((answer.status, &answer.json()["faults"][0]["key"]), (422, &"upstream[1].url".into()));
+    let other = format!("{BEFORE}{}", upstream("two", &after, ""));
+    assert_eq!(filed.turn_to(&other), ["upstream.one removed", "upstream.two added"]);
+    filed.write(&text(&after));
+    assert_eq!(filed.reload().status, 422, "nor by way of a configuration without it");
+    assert_eq!(filed.turn_to(&text(&before)), ["upstream.one added", "upstream.two removed"]);
     let retry = json!({ "by": "Ann", "note": "now" }).to_string();
     assert_eq!(filed.call(&format!("POST /api/v1/erasures/{id}/retry"), &retry).status, 200);
     until_accepted(&filed, &id);
     assert_eq!((deletes(&before).len(), deletes(&after).len()), (2, 0));
     assert_eq!(filed.turn_to(&text(&after)), ["upstream.one.url"]);
+}
+
+/// A restart is no way round it.
+#[test]
+fn p5_nor_does_it_move_while_the_gate_is_down() {
+    let (before, after) = (Upstream::scripted(), Upstream::scripted());
+    let text = |at: &Upstream| {
+        let one = upstream("one", at, "").replace("[upstream.policy]", "held_labels_before = true\n[upstream.policy]");
+        format!("{BEFORE}{one}").replace("\"memory\"", "\"sled\"")
+    };
+    let mut filed = Filed::start(&text(&before));
+    before.will_say("HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n");
+    let id = erase(&filed, "alice");
+    eventually("it is tried again later", || erasure(&filed, &id)["targets"][0]["state"] == "retrying");
+    filed.gate.take().unwrap().stop();
+    for at in [&after, &after, &before] {
+        filed.write(&text(at));
+        let (source, loaded) = Source::read(&filed.path());
+        let started = app::start_from(source, loaded.unwrap().config, Inherited::default());
+        match started {
+            Err(error) => assert!(error.is_config() && error.to_string().contains("has not been accepted"), "{error}"),
+            Ok(gate) => filed.gate = Some(gate),
+        }
+        assert_eq!(filed.gate.is_some(), std::ptr::eq(at, &before));
+    }
+    assert_eq!(deletes(&after).len(), 0);
 }

@@ -3,7 +3,7 @@
 //! Written by hand because less is allowed than a URL could be: what is not in [`BaseUrl`] has no meaning for a gate, and
 //! is refused rather than dropped.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::BaseUrl;
 
@@ -114,12 +114,24 @@ fn parse_port(text: &str) -> Result<u16, UrlFault> {
     text.parse().ok().filter(|port| digits && *port != 0).ok_or(UrlFault::Port)
 }
 
-/// A host name or an IPv4 address: dots between labels of letters, digits, `-` and `_`.
+/// A host name or an IPv4 address: dots between labels of letters, digits, `-` and `_`. What ends in a number is an address
+/// to every resolver (`0x7f000001`, `127.1`, `010.0.0.1`), and there is one way to write one.
 pub(super) fn is_host_name(host: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
-    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let plain = host.len() <= 253 && name.split('.').all(label);
+    plain && (!ends_in_a_number(name) || name.parse::<Ipv4Addr>().is_ok())
+}
+
+fn ends_in_a_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    hexadecimal.map_or_else(
+        || last.bytes().all(|byte| byte.is_ascii_digit()),
+        |digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+    )
 }
 
 /// A path prefix without the slash at its end; `""` for the root. `None` if it could be read in two ways.

@@ -1,18 +1,22 @@
 //! Which addresses a tunnel may lead to. Names are resolved here, and what was looked at is what is connected to: a name
 //! that resolves otherwise a moment later changes nothing.
 
-use std::collections::HashSet;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::LazyLock;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use parking_lot::Mutex;
-use tokio::net::TcpStream;
+/// Where cloud machines learn their own secrets over IPv6: Amazon EC2 and its EKS, Google. Those of IPv4 are link-local,
+/// but for these.
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+/// Alibaba, Azure, Oracle.
+const METADATA_V4: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 
-/// Where cloud machines learn their own secrets over IPv6 (Amazon EC2); the one of IPv4 is link-local.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-
-/// The gate's ends of all tunnels at this moment.
-static OUR_ENDS: LazyLock<Mutex<HashSet<SocketAddr>>> = LazyLock::new(Mutex::default);
+/// The system knows no addresses of this family (EAFNOSUPPORT), so that none of them is its own.
+const NO_SUCH_FAMILY: i32 = 97;
 
 /// Is this an address that is never reached for a caller: this machine, its link, a group, a machine's metadata?
 pub(super) fn is_forbidden(address: IpAddr) -> bool {
@@ -20,9 +24,9 @@ pub(super) fn is_forbidden(address: IpAddr) -> bool {
     let special = match address {
         IpAddr::V4(v4) => {
             let [first, ..] = v4.octets();
-            first == 0 || v4.is_link_local() || v4.is_broadcast()
+            first == 0 || v4.is_link_local() || v4.is_broadcast() || METADATA_V4.contains(&v4)
         }
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == METADATA_V6 || embeds_forbidden(v6),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || METADATA_V6.contains(&v6) || embeds_forbidden(v6),
     };
     special
         || address.is_loopback()
@@ -40,43 +44,23 @@ fn embeds_forbidden(address: Ipv6Addr) -> bool {
     };
     match (a, b, c, d, e, f) {
         (0x64, 0xff9b, 0, 0, 0, 0) => v4(g, h),
+        // Prefixes of one's own (RFC 8215): where the IPv4 address stands in it hangs on the length that was chosen.
+        (0x64, 0xff9b, 1, ..) => true,
         (0, 0, 0, 0, 0, 0) => true,
+        // The translated form (RFC 7915 had it from RFC 2765).
+        (0, 0, 0, 0, 0xffff, 0) => v4(g, h),
         (0x2002, high, low, ..) => v4(high, low),
         _ => false,
     }
 }
 
 /// Only an address of its own can be bound to. Where the system allows others too (`ip_nonlocal_bind`) every address is
-/// taken for one, and no tunnels are made.
+/// taken for one, and no tunnels are made; so it is where the system does not say, as without descriptors.
 fn is_of_this_machine(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
-}
-
-/// A tunnel's connection, known to be the gate's own for as long as it is open.
-#[derive(Debug)]
-pub(super) struct OurEnd(SocketAddr);
-
-impl OurEnd {
-    pub(super) fn of(socket: &TcpStream) -> Option<Self> {
-        let end = plain(socket.local_addr().ok()?);
-        OUR_ENDS.lock().insert(end);
-        Some(Self(end))
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != ErrorKind::AddrNotAvailable && error.raw_os_error() != Some(NO_SUCH_FAMILY),
     }
-}
-
-impl Drop for OurEnd {
-    fn drop(&mut self) {
-        OUR_ENDS.lock().remove(&self.0);
-    }
-}
-
-/// Did the gate itself make this connection, as one end of a tunnel that was redirected back to it?
-pub(super) fn is_our_end(peer: SocketAddr) -> bool {
-    OUR_ENDS.lock().contains(&plain(peer))
-}
-
-fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 #[cfg(test)]
@@ -105,6 +89,13 @@ mod tests {
             "64:ff9b::7f00:1",
             "64:ff9b::a9fe:a9fe",
             "2002:7f00:1::",
+            "::ffff:0:127.0.0.1",
+            "64:ff9b:1::a9fe:a9fe",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "::ffff:168.63.129.16",
         ] {
             assert!(is_forbidden(address.parse().unwrap()), "{address}");
         }

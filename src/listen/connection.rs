@@ -74,7 +74,7 @@ pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
     let mut step = pin!(step);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());
-        if watch.is_ending() {
+        if watch.is_cut() {
             return Poll::Ready(());
         }
         // How a connection ended is in its requests' log lines.

@@ -64,6 +64,8 @@ pub struct Prepared(Vec<Place>);
 enum Place {
     /// It is accepted on already; what is spoken there may be new.
     Open(u64, Arc<Door>),
+    /// The same, and others are let in than before: those who are in have to come in again.
+    Reopened(u64, Arc<Door>),
     /// It is bound and not yet accepted on.
     Bound(Bound),
 }
@@ -117,7 +119,13 @@ fn again(acceptor: &Acceptor, listen: &Listen) -> Result<Place> {
     let door = acceptor.door();
     let door =
         if door.is_of(listen) { door } else { Arc::new(Door::of(listen, Some(&door)).map_err(std::io::Error::other)?) };
-    Ok(Place::Open(acceptor.number, door))
+    // "open" goes by who could come in, and so do addresses that a PROXY header says.
+    let lets_in = |listen: &Listen| {
+        let client_ca = listen.tls.as_ref().and_then(|tls| tls.client_ca.clone());
+        (client_ca, listen.proxy_protocol.clone())
+    };
+    let as_before = lets_in(&acceptor.door().listen) == lets_in(listen);
+    Ok(if as_before { Place::Open(acceptor.number, door) } else { Place::Reopened(acceptor.number, door) })
 }
 
 impl Listening {
@@ -160,17 +168,22 @@ impl Listening {
     pub async fn reload(&mut self, prepared: Prepared, shared: &Arc<Shared>, registry: &Registry) {
         self.size.resize(shared.limits.connections_max).await;
         let mut before = std::mem::take(&mut self.acceptors);
+        let mut closed = Vec::new();
         for place in prepared.0 {
+            if let Place::Reopened(number, _) = &place {
+                closed.push(*number);
+            }
             let acceptor = match place {
                 Place::Bound(bound) => Some(self.accept(bound)),
-                Place::Open(number, door) => {
+                Place::Open(number, door) | Place::Reopened(number, door) => {
                     let at = before.iter().position(|acceptor| acceptor.number == number);
                     at.map(|at| before.remove(at)).inspect(|acceptor| acceptor.speak(door))
                 }
             };
             self.acceptors.extend(acceptor);
         }
-        let closed: Arc<[u64]> = before.iter().map(|acceptor| acceptor.number).collect();
+        closed.extend(before.iter().map(|acceptor| acceptor.number));
+        let closed: Arc<[u64]> = closed.into();
         drop(before);
         self.acceptors.iter().for_each(|acceptor| warn_of_disbelief(&acceptor.door(), shared));
         let (done, mut all_done) = mpsc::channel(1);

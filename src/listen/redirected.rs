@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use super::arrival::{speak, unless_ended};
 use super::connection::{Serving, watched};
 use super::hello::{self, HANDSHAKE, Hello};
+use super::original;
 use super::tunnel::{self, NO_AUTHORITY, NO_UPSTREAM};
-use super::{addresses, original};
 use crate::config::{Others, canonical_host};
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::Crossing;
@@ -32,22 +32,22 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
         Ok(meant) => serving.peer.meant = meant,
         Err(_) => return serving.gate().counters().turned_away(TurnedAway::Undirected),
     }
-    let from = socket.peer_addr().ok();
+    serving.peer.end = socket.peer_addr().ok();
     let mut link = Link::new(Stream::Tcp(socket));
     let watch = Rc::clone(&serving.watch);
     // A client that waits for its service to speak first waits for nothing: this clock ends it.
     watch.head_began();
     match unless_ended(&watch, hello::first_byte(&mut link)).await.flatten() {
         None => {}
-        Some(HANDSHAKE) => watched(&watch, Box::pin(over_tls(link, from, serving))).await,
+        Some(HANDSHAKE) => watched(&watch, Box::pin(over_tls(link, serving))).await,
         Some(_) => speak(link, serving).await,
     }
 }
 
-async fn over_tls(mut link: Link<Stream>, from: Option<SocketAddr>, serving: Serving) {
+async fn over_tls(mut link: Link<Stream>, serving: Serving) {
     let Some(hello) = hello::read(&mut link).await else { return };
     let host = hello.name.clone().or_else(|| address_of(serving.peer.meant)).unwrap_or_default();
-    match towards(&hello, &host, from, &serving) {
+    match towards(&hello, &host, &serving) {
         Ok(Towards::Upstream) => tunnel::opened(link, &host, serving).await,
         Ok(Towards::Others(meant)) => {
             let crossing = Crossing::to(&serving.gate(), &host);
@@ -68,7 +68,7 @@ enum Towards {
     Others(SocketAddr),
 }
 
-fn towards(hello: &Hello, host: &str, from: Option<SocketAddr>, serving: &Serving) -> Result<Towards, Refusal> {
+fn towards(hello: &Hello, host: &str, serving: &Serving) -> Result<Towards, Refusal> {
     let meant = serving.peer.meant.ok_or(STRAIGHT)?;
     let (gate, door) = (serving.gate(), &serving.door);
     let routes = gate.routes();
@@ -79,7 +79,7 @@ fn towards(hello: &Hello, host: &str, from: Option<SocketAddr>, serving: &Servin
     if door.listen.interception.others == Others::Refuse || hello.name.is_none() || routes.governs(host) {
         return Err(NO_UPSTREAM);
     }
-    if from.is_some_and(addresses::is_our_end) {
+    if serving.peer.is_ourselves() {
         return Err(CIRCLE);
     }
     tunnel::permits(&[meant], serving)?;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
-use super::addresses::{OurEnd, is_forbidden};
+use super::addresses::is_forbidden;
 use super::connection::{Serving, requests};
 use super::hello::UNRECOGNISED_NAME;
 use super::http2;
@@ -15,7 +15,7 @@ use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::{Caller, Crossing, Routes};
 use crate::upstream::{self, ConnectError};
-use crate::wire::{Link, Stream};
+use crate::wire::{Link, OurEnd, Stream};
 
 pub(super) const NO_UPSTREAM: Refusal =
     Refusal::new(Code::UpstreamUnknown, "No upstream names this host, and the gate does not let it pass unseen");
@@ -79,8 +79,9 @@ pub(super) async fn pass(
     host: &str,
     serving: &Serving,
 ) {
-    let _ours = OurEnd::of(&service);
     let (at, mut judged) = (service.peer_addr().ok(), None);
+    let service = Stream::Tcp(service);
+    let _ours = OurEnd::of(&service);
     let governed = || {
         let gate = serving.gate();
         if judged.as_ref().is_some_and(|before| Rc::ptr_eq(before, &gate)) {
@@ -90,7 +91,7 @@ pub(super) async fn pass(
         judged = Some(gate);
         governed
     };
-    let mut service = Link::new(Stream::Tcp(service));
+    let mut service = Link::new(service);
     let mut caller = Caller { link: &mut link, watch: &serving.watch, peer: &serving.peer };
     crossing.pass(&serving.gate(), &mut caller, &mut service, governed).await;
 }

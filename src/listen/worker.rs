@@ -46,7 +46,7 @@ pub(super) struct Handed {
 pub(super) struct Reload {
     pub(super) shared: Arc<Shared>,
     pub(super) counters: Arc<WorkerCounters>,
-    /// Numbers of the listeners that are no more: their connections end with what is being handled on them.
+    /// Numbers of the listeners that are no more, or let others in now: their connections end with what is being handled on them.
     pub(super) closed: Arc<[u64]>,
     /// Dropped once it is in force.
     pub(super) _done: mpsc::Sender<Never>,

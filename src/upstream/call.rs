@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connect::{ConnectError, Connector};
 use super::http2;
 use crate::config::Http2;
+use crate::wire::OurEnd;
 
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -101,6 +102,8 @@ pub async fn call(connector: &Connector, request: Request<Full<Bytes>>, bounds: 
         return http2::exchange(connector, request, bounds).await;
     }
     let stream = connector.connect().await.map_err(CallError::Connect)?;
+    // Redirected back to the gate it would be answered by the gate, and the answer taken for the service's.
+    let _ours = OurEnd::of(&stream);
     let deadline = Instant::now() + bounds.within;
     let (mut sender, connection) = http1::Builder::new()
         .preserve_header_case(true)

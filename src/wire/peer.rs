@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::our_end::is_our_own;
 use crate::config::ListenMode;
 
 /// The caller of a connection. It is the same for all of its requests.
@@ -16,6 +17,8 @@ pub struct Peer {
     pub server_name: Option<Box<str>>,
     /// Whom it meant to reach, before its connection was redirected to the gate.
     pub meant: Option<SocketAddr>,
+    /// Where its connection comes from, if it was redirected: it may be the gate's own.
+    pub end: Option<SocketAddr>,
     /// How callers reach the listener that it came in at.
     pub mode: ListenMode,
     /// The host to which it asked for a tunnel (CONNECT), in its one spelling: this is what goes on in it.
@@ -28,5 +31,11 @@ impl Peer {
     pub fn at(ip: IpAddr) -> Self {
         // On a socket for both families an IPv4 caller looks like an IPv6 one.
         Self { ip: Some(ip.to_canonical()), ..Self::default() }
+    }
+
+    /// Is it the gate, on one of its own connections that was redirected back to it?
+    #[must_use]
+    pub fn is_ourselves(&self) -> bool {
+        self.end.zip(self.meant).is_some_and(|(from, meant)| is_our_own(from, meant))
     }
 }

@@ -54,6 +54,8 @@ pub struct Watch {
     draining: Cell<bool>,
     closing: Cell<bool>,
     stalled: Cell<bool>,
+    /// Does what is spoken see to the connection's end itself?
+    sees_to_end: Cell<bool>,
     left: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -73,6 +75,7 @@ impl Watch {
             draining: Cell::new(false),
             closing: Cell::new(false),
             stalled: Cell::new(false),
+            sees_to_end: Cell::new(false),
             left: Cell::new(false),
             waker: RefCell::new(None),
         })
@@ -219,6 +222,17 @@ impl Watch {
     pub fn is_ending(&self) -> bool {
         let waits = matches!(self.phase.get(), Phase::Arriving | Phase::Fresh | Phase::Idle);
         self.closing.get() || (self.draining.get() && waits)
+    }
+
+    /// From here on what is spoken sees to the connection's end itself: it has something to say before.
+    pub fn see_to_end(&self) {
+        self.sees_to_end.set(true);
+    }
+
+    /// Is this the end, and is there nothing more to be said?
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.is_ending() && !self.sees_to_end.get()
     }
 
     /// Was it ended, and not only told to finish?

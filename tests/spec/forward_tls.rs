@@ -19,9 +19,9 @@ use crate::world::{LABEL, World};
 const MESSAGE: &str = "/v1/workspaces/w/message?version=2021-06-14";
 
 /// A gate with an authority, and clients that believe in it.
-struct Opened {
-    world: World,
-    client: Arc<ClientConfig>,
+pub(crate) struct Opened {
+    pub(crate) world: World,
+    pub(crate) client: Arc<ClientConfig>,
     _folder: TempDir,
 }
 
@@ -29,6 +29,11 @@ type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 impl Opened {
     fn start() -> Self {
+        Self::speaking("", "http/1.1")
+    }
+
+    /// The listener has these further lines, and its clients want this.
+    pub(crate) fn speaking(listen: &str, protocol: &str) -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let made = make_ca(Some(&[HOST.to_owned()]), UnixSeconds(now)).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -44,8 +49,8 @@ impl Opened {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        client.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { world: World::of(plan(&ca)), client: Arc::new(client), _folder: folder }
+        client.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        Self { world: World::of(plan(&format!("{listen}\n{ca}"))), client: Arc::new(client), _folder: folder }
     }
 
     /// A handshake for `name` that begins behind a CONNECT to the named host, in one piece with it if `at_once`.
@@ -65,7 +70,7 @@ impl Opened {
 }
 
 /// Reads a head and not a byte more.
-fn head(stream: &mut impl Read) -> std::io::Result<String> {
+pub(crate) fn head(stream: &mut impl Read) -> std::io::Result<String> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte)?;

@@ -10,7 +10,7 @@ use forgetgate::app;
 use forgetgate::config::{self, Address};
 
 use crate::client::{Client, PATIENCE, request};
-use crate::world::{LABEL, MESSAGE, Plan, World};
+use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
 /// Sends a request over a Unix socket, and gives what came until the gate closed.
 fn over(path: &Path, bytes: &str) -> String {
@@ -93,4 +93,16 @@ fn the_admin_api_may_be_a_unix_socket() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(gate.stop());
     assert!(!path.exists());
+}
+
+/// A listener at which nobody calls holds no place that a caller elsewhere could have.
+#[test]
+fn p12_one_connection_at_a_time_comes_in_by_any_listener() {
+    let second = "[[listen]]\naddress = \"127.0.0.1:0\"\n".to_owned();
+    let world = World::of(Plan { listen: second, limits: "connections_max = 1", ..Plan::default() });
+    for _ in 0..3 {
+        for address in [world.running().addresses[1], world.running().addresses[0]] {
+            assert_eq!(Client::to(address).ask(request(PLAIN, &["Connection: close"], "")).status, 200);
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod derive;
 mod disconnects;
 mod faults;
 mod forward;
+mod forward_http2;
 mod forward_tls;
 mod framing;
 mod http2;

@@ -106,6 +106,28 @@ fn p11_a_bad_file_changes_nothing_until_it_is_good() {
     eventually("the good one is shown", || over(&world, &caller).shown == good.chain()[0]);
 }
 
+/// Also at three in the morning: a restart with what ran before is no outage of those who do not check.
+#[test]
+fn p11_an_expired_certificate_is_shown_until_there_is_a_better_one_and_takes_no_good_ones_place() {
+    let authority = Authority::new();
+    let (gate, other) =
+        (authority.issue_until("gate", &["gate.test"], 2021), authority.issue("other", &["other.test"]));
+    let world = World::of(plan(&[&gate, &other], ""));
+    let caller = Caller::believing(&authority);
+    let shown = |name| secured(world.address, name, &caller.trusting_all()).unwrap().shown;
+    assert_eq!(shown("gate.test"), gate.chain()[0]);
+    let renewed = authority.issue("other", &["other.test"]);
+    eventually("the other is renewed all the same", || shown("other.test") == renewed.chain()[0]);
+    let taken = changes(&world, "taken");
+    let renewed = authority.issue("gate", &["gate.test"]);
+    eventually("it is renewed", || shown("gate.test") == renewed.chain()[0] && changes(&world, "taken") > taken);
+    let good = renewed.chain()[0].clone();
+    let before = changes(&world, "refused");
+    authority.issue_until("gate", &["gate.test"], 2021);
+    eventually("it is refused", || changes(&world, "refused") > before);
+    assert_eq!(shown("gate.test"), good);
+}
+
 #[test]
 fn p11_what_the_gate_shows_to_a_service_follows_its_files_too() {
     let (authority, next) = (Authority::new(), Authority::new());

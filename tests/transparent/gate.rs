@@ -104,6 +104,11 @@ impl Gate {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// What it says of its erasures.
+    pub(crate) fn erasures(&self) -> String {
+        ask(self.admin, "GET /api/v1/erasures HTTP/1.0\r\n\r\n").unwrap()
+    }
+
     /// One of its figures.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let page = ask(self.admin, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();

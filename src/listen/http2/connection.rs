@@ -75,6 +75,8 @@ pub(in crate::listen) async fn serve(stream: Stream, serving: Serving) {
     let tally = Rc::new(Tally { watch, open, spoilt, leaving: Cell::new(false) });
     // Where HTTP/2 was negotiated, its preface has as long as a head has.
     serving.watch.head_began();
+    // Also in a tunnel that was opened: what was answered is still to be written, and a goodbye.
+    serving.watch.see_to_end();
     let state = State::Handshaking(Box::new(builder(serving.gate().limits()).handshake(stream)));
     let mut driver = Driver { state, serving, tally, settled: false, draining: false };
     poll_fn(|cx| driver.poll(cx)).await;

@@ -42,6 +42,8 @@ pub(super) struct Interceptor {
 #[derive(Debug)]
 struct Kept {
     config: Arc<ServerConfig>,
+    /// A clock that was ahead and is set right makes it useless.
+    from: UnixSeconds,
     until: UnixSeconds,
 }
 
@@ -97,7 +99,7 @@ impl Interceptor {
 
     fn config(&self, host: &str, now: UnixSeconds) -> Result<Arc<ServerConfig>, CaError> {
         let mut hosts = self.hosts.lock();
-        if let Some(kept) = hosts.get(host).filter(|kept| now < kept.until) {
+        if let Some(kept) = hosts.get(host).filter(|kept| kept.from <= now && now < kept.until) {
             return Ok(Arc::clone(&kept.config));
         }
         let leaf = self.authority.issue(host, now)?;
@@ -110,7 +112,7 @@ impl Interceptor {
         if hosts.len() >= HOSTS_MAX {
             hosts.clear();
         }
-        hosts.insert(host.into(), Kept { config: Arc::clone(&config), until: renewal(now) });
+        hosts.insert(host.into(), Kept { config: Arc::clone(&config), from: now, until: renewal(now) });
         Ok(config)
     }
 }

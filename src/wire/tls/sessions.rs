@@ -52,7 +52,9 @@ impl Sessions {
 fn digest(roots: &RootCertStore) -> [u8; 32] {
     let mut digest = Sha256::new();
     for root in &roots.roots {
-        for part in [&root.subject, &root.subject_public_key_info] {
+        // One authority may be believed about fewer names than before.
+        let limits = root.name_constraints.as_deref().unwrap_or_default();
+        for part in [&*root.subject, &*root.subject_public_key_info, limits] {
             digest.update(part.len().to_be_bytes());
             digest.update(part);
         }

@@ -1,7 +1,7 @@
 //! HTTP/2 on either side of the gate: what holds over HTTP/1.1 holds here, in all four combinations.
 
 mod authority;
-mod caller;
+pub(crate) mod caller;
 mod combinations;
 mod frames;
 mod limits;

@@ -153,11 +153,15 @@ where
     }
 }
 
-/// The gate's own targets at any level, everything else from INFO up.
+/// The gate's own targets at any level, everything else from INFO up. HTTP/2's library warns of single frames, which a peer
+/// may send as fast as it likes, and shows what was in them: of that one only what is an error.
 fn may_be_written(metadata: &Metadata<'_>) -> bool {
-    let target = metadata.target();
-    let own = target == "access" || target == "forgetgate" || target.starts_with("forgetgate::");
-    own || *metadata.level() <= Level::INFO
+    let is_of = |library: &str| {
+        let rest = metadata.target().strip_prefix(library);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    let least = if is_of("h2") { Level::ERROR } else { Level::INFO };
+    metadata.target() == "access" || is_of("forgetgate") || *metadata.level() <= least
 }
 
 #[cfg(test)]
@@ -180,12 +184,22 @@ mod tests {
     #[test]
     fn p7_what_a_library_says_below_info_is_not_written_even_if_the_operator_asks_for_everything() {
         let log = with_log(LogFormat::Text, "trace", || {
-            tracing::debug!(target: "h2::codec", "header x-watson-metadata: customer_id=canary");
-            tracing::info!(target: "h2::codec", "connection");
+            tracing::debug!(target: "hyper::proto", "header x-watson-metadata: customer_id=canary");
+            tracing::info!(target: "hyper::proto", "connection");
             tracing::debug!(target: "forgetgate", "own");
         });
         assert!(!log.contains("canary"), "{log}");
         assert!(log.contains("connection") && log.contains("own"), "{log}");
+    }
+
+    #[test]
+    fn p7_p12_a_peer_cannot_fill_the_log_frame_by_frame() {
+        let log = with_log(LogFormat::Text, "trace", || {
+            tracing::warn!(target: "h2::proto::ping_pong", "recv PING ack that we never sent: canary");
+            tracing::warn!(target: "h2", "canary");
+            tracing::warn!(target: "h2o", "another");
+        });
+        assert!(!log.contains("canary") && log.contains("another"), "{log}");
     }
 
     #[test]

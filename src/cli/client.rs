@@ -41,7 +41,7 @@ pub struct GateArgs {
     /// The configuration of the gate, which says where its admin API is
     #[arg(long, value_name = "FILE", default_value = "config.toml")]
     pub config: PathBuf,
-    /// The admin API itself: http://127.0.0.1:8081, https://gate.internal:8081 or unix:/run/forgetgate/admin.sock; needs
+    /// The admin API itself: http://127.0.0.1:8081, https://10.0.0.1:8081 or unix:/run/forgetgate/admin.sock; needs
     /// no configuration
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,

@@ -30,7 +30,7 @@ struct Named {
 }
 
 impl Source {
-    /// Reads the configuration at `path`, as [`load`] does.
+    /// Reads the configuration at `path`, as [`load()`] does.
     pub fn read(path: &Path) -> (Self, Result<Loaded, Vec<Fault>>) {
         let mut source =
             Self { path: path.to_owned(), files: Files::default(), named: Named::default(), changing: false };

@@ -12,7 +12,9 @@ fn gist(seen: &Seen) -> (String, Vec<String>, Vec<u8>) {
 
 #[test]
 fn p8_a_request_may_arrive_byte_by_byte() {
-    let world = World::start();
+    // However long a busy machine takes for so many bytes.
+    let limits = "header_timeout = \"10m\"\nupstream_idle_timeout = \"1m\"";
+    let world = World::of(Plan { limits, ..Plan::default() });
     let mut client = world.client();
     let sent = request(MESSAGE, &[LABEL, "x-Odd:  a\t", "Content-Length: 5"], "hello");
     assert!(in_pieces(&client.socket, byte_by_byte(sent.as_bytes())));

@@ -103,7 +103,8 @@ pub(crate) fn echoing() -> World {
             connection.write([head.as_bytes(), &body].concat());
         }
     };
-    World::before(Upstream::serving(echo), Plan::default())
+    // Connections are counted: none may grow old because a busy machine takes its time.
+    World::before(Upstream::serving(echo), Plan { limits: "upstream_idle_timeout = \"1m\"", ..Plan::default() })
 }
 
 /// What a caller makes of all the bytes of one answer.

@@ -22,6 +22,7 @@ use crate::listen::{self, Bound, Listening};
 use crate::proxy::{Routes, Shared};
 use crate::store::Opened;
 use crate::telemetry::{Registry, clock};
+use crate::upstream::Network;
 use crate::wire::{Inherited, ServerTls};
 
 /// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
@@ -61,6 +62,8 @@ impl Core {
             response_timeout: limits.response_timeout,
             lease: config.store.lease,
             clock: Arc::new(clock::unix_now),
+            transport: Arc::new(Network),
+            surroundings: erasure::Surroundings::default(),
             registry: Arc::clone(&registry),
             runtime: runtime::Handle::current(),
             cut_before,

@@ -87,7 +87,7 @@ impl Eraser {
     }
 
     async fn begin(&self, mut asked: Asked, tag: Tag, above: bool) -> Result<Uuid, Problem> {
-        let id = asked.id.unwrap_or_else(Uuid::now_v7);
+        let id = asked.id.unwrap_or_else(&*self.shared.surroundings.new_id);
         let guard = self.shared.ledger.lock(id).await;
         let raised = (!above).then(|| self.shared.barrier.fence(tag));
         let intent = self.intent(&mut asked, !above);

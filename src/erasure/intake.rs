@@ -93,7 +93,11 @@ impl Eraser {
         let tag = self.shared.keys.tag(&customer);
         let watch = self.shared.barrier.watch(tag, site.number);
         let held = self.is_held(&customer, site.number).await?;
-        let text = if held { nobodys_label(&site) } else { text_of(&site.aliases, &customer, today.form) };
+        let text = if held {
+            nobodys_label(&site, (self.shared.surroundings.new_id)())
+        } else {
+            text_of(&site.aliases, &customer, today.form)
+        };
         let sent = self.now();
         let answer = self.probe(&site, &carried, &text).await?;
         if !answer.response.status().is_success() {
@@ -129,7 +133,7 @@ impl Eraser {
         self.shared.paces.note(site.number, site.upstream.profile.deletes_per_minute, Instant::now());
         let request = carried.request(site, text).ok_or(Code::PathAmbiguous)?;
         let within = self.settings().erasure.barrier_timeout;
-        send::exchange(&site.connector, request, within).await.map_err(|error| {
+        self.exchange(site, request, within).await.map_err(|error| {
             report::no_answer(&site.upstream.name, &error);
             Refused::no_home()
         })
@@ -174,8 +178,8 @@ impl Eraser {
 }
 
 /// A label under which there is nothing. Services answer to it as to any other, so the answer gives no hold away (P10).
-fn nobodys_label(site: &Site) -> Box<str> {
-    let nobody = CustomerId::new(&Uuid::now_v7().to_string()).expect("a UUID is a customer ID");
+fn nobodys_label(site: &Site, id: Uuid) -> Box<str> {
+    let nobody = CustomerId::new(&id.to_string()).expect("a UUID is a customer ID");
     text_of(&site.aliases, &nobody, LabelForm::alias(site.aliases.epoch()))
 }
 

@@ -49,10 +49,38 @@ use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
 use crate::store::seal::Keys;
 use crate::store::{Index, Jobs, StoreError};
 use crate::telemetry::Registry;
-use crate::upstream::Site;
+use crate::upstream::{Site, Transport};
 
 /// The wall clock, as the program was given it.
 pub type Clock = Arc<dyn Fn() -> UnixSeconds + Send + Sync>;
+
+/// What a simulation sets otherwise: nothing else in an [`Eraser`] differs between two runs of the same history.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Time that has passed since the start, by a clock that nobody sets.
+    pub elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
+    /// Spreads retries.
+    pub random: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// A new name for an erasure, a request or a hold: a UUID of version 7, in the order of their making.
+    pub new_id: Arc<dyn Fn() -> Uuid + Send + Sync>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        let start = tokio::time::Instant::now();
+        Self {
+            elapsed: Arc::new(move || start.elapsed()),
+            random: Arc::new(|| fastrand::u64(..)),
+            new_id: Arc::new(Uuid::now_v7),
+        }
+    }
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").finish_non_exhaustive()
+    }
+}
 
 /// What an [`Eraser`] is made of.
 pub struct Parts {
@@ -72,8 +100,12 @@ pub struct Parts {
     pub response_timeout: Duration,
     /// `store.lease`.
     pub lease: Duration,
-    /// The time.
+    /// The wall clock: what people are shown and what records say. It may be wrong, and it may jump.
     pub clock: Clock,
+    /// Carries deletes to the upstreams.
+    pub transport: Arc<dyn Transport>,
+    /// What does not follow from what was asked: time that passes, chance, names.
+    pub surroundings: Surroundings,
     /// Where erasures are counted.
     pub registry: Arc<Registry>,
     /// Where erasures run.
@@ -112,6 +144,8 @@ struct Shared {
     requests: Locks<Uuid>,
     settings: ArcSwap<Settings>,
     clock: Clock,
+    transport: Arc<dyn Transport>,
+    surroundings: Surroundings,
     runtime: Handle,
     /// When this run began.
     started: UnixSeconds,
@@ -148,6 +182,8 @@ impl Eraser {
             requests: Locks::new(),
             settings: ArcSwap::from_pointee(settings),
             clock: parts.clock,
+            transport: parts.transport,
+            surroundings: parts.surroundings,
             runtime: parts.runtime,
             started,
             cut_before: parts.cut_before,

@@ -264,9 +264,9 @@ impl Round<'_> {
         let attempt = report::attempt_outcome(&outcome);
         let counts = matches!(&outcome, Outcome::Accepted { straggling_until: None, .. });
         let marks = if counts { marks(&self.rows, key) } else { Vec::new() };
-        let now = self.eraser.now();
+        let (now, random) = (self.eraser.now(), (self.eraser.shared.surroundings.random)());
         let change = |job: &mut Job| {
-            job.ended(key, outcome, now, fastrand::u64(..));
+            job.ended(key, outcome, now, random);
             ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marks))
         };
         let Some((told, everywhere)) = self.eraser.shared.ledger.change(self.id, now, change).await? else {

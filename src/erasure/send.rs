@@ -19,7 +19,7 @@ use super::intake::DeleteCall;
 use super::{Eraser, report};
 use crate::domain::erasure::{Evidence, Fault, Outcome, Target, judge};
 use crate::domain::{UnixSeconds, UpstreamNumber, query};
-use crate::upstream::{Answer, Bounds, CallError, Connector, CredentialsError, Fault as Broken, Site, call};
+use crate::upstream::{Answer, Bounds, CallError, CredentialsError, Fault as Broken, Site};
 
 /// Bytes of an answer that are kept and digested.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -85,15 +85,9 @@ fn target(site: &Site, path: &str, query: &str) -> Option<Uri> {
     PathAndQuery::try_from(whole).ok().map(Uri::from)
 }
 
-/// Sends a request and reads its answer; all of it, connecting included, takes at most `within`.
-pub(super) async fn exchange(
-    connector: &Connector,
-    request: Request<Full<Bytes>>,
-    within: Duration,
-) -> Result<Answer, CallError> {
-    let bounds = Bounds { within, body_bytes_max: ANSWER_BYTES_MAX };
-    let late = Err(CallError::MaybeSent(Broken::Timeout));
-    timeout(within, call(connector, request, bounds)).await.unwrap_or(late)
+/// The bounds of a delete that may take `within`, connecting included.
+pub(super) const fn bounds(within: Duration) -> Bounds {
+    Bounds { within, body_bytes_max: ANSWER_BYTES_MAX }
 }
 
 /// What was seen of an answer. Nothing in it is the upstream's own text: a `Date` that is none is left out.
@@ -141,6 +135,16 @@ impl Eraser {
         all.get(&id)?.iter().find(|call| call.upstream == upstream).cloned()
     }
 
+    /// Sends a request and reads its answer; all of it, connecting included, takes at most `within`.
+    pub(super) async fn exchange(
+        &self,
+        site: &Site,
+        request: Request<Full<Bytes>>,
+        within: Duration,
+    ) -> Result<Answer, CallError> {
+        self.shared.transport.exchange(site, request, bounds(within)).await
+    }
+
     /// Makes the request of a delete.
     pub(super) async fn request(
         &self,
@@ -176,12 +180,12 @@ impl Eraser {
         let deadline = Instant::now() + within;
         let mut again = request.clone();
         let mut sent = self.now();
-        let mut answer = exchange(&site.connector, request, within).await;
+        let mut answer = self.exchange(site, request, within).await;
         let refused = answer.as_ref().is_ok_and(|seen| matches!(seen.response.status().as_u16(), 401 | 403));
         if refused && let Some(new) = better(site, again.headers(), deadline).await {
             again.headers_mut().insert(AUTHORIZATION, new);
             sent = self.now();
-            answer = exchange(&site.connector, again, deadline.saturating_duration_since(Instant::now())).await;
+            answer = self.exchange(site, again, deadline.saturating_duration_since(Instant::now())).await;
         }
         match answer {
             Ok(answer) => self.judge(site, &answer, sent, drained, straggling_until),

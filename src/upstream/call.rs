@@ -4,6 +4,9 @@
 //! seen it is never lost: a body that is too long, cut or late only shortens [`Answer::response`], since a delete that
 //! was accepted stays accepted.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,11 +17,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connect::{ConnectError, Connector};
-use super::http2;
+use super::{Site, http2};
 use crate::config::Http2;
 use crate::wire::OurEnd;
 
@@ -92,6 +95,28 @@ impl CallError {
     #[must_use]
     pub fn maybe_sent(&self) -> bool {
         matches!(self, Self::MaybeSent(_))
+    }
+}
+
+/// What [`Transport::exchange`] returns.
+pub type Exchanging<'a> = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send + 'a>>;
+
+/// Carries the gate's own calls to an upstream. The one that is used is [`Network`]; a simulation has its own.
+pub trait Transport: Send + Sync + fmt::Debug {
+    /// Sends a request and reads its answer; all of it, connecting included, takes at most `bounds.within`.
+    fn exchange<'a>(&'a self, site: &'a Site, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging<'a>;
+}
+
+/// Connections over the network, as the upstream's configuration says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network;
+
+impl Transport for Network {
+    fn exchange<'a>(&'a self, site: &'a Site, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging<'a> {
+        Box::pin(async move {
+            let late = Err(CallError::MaybeSent(Fault::Timeout));
+            timeout(bounds.within, call(&site.connector, request, bounds)).await.unwrap_or(late)
+        })
     }
 }
 

@@ -10,10 +10,10 @@ use forgetgate::barrier::Barrier;
 use forgetgate::config::{self, Address, Config};
 use forgetgate::domain::alias::AliasKey;
 use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
-use forgetgate::erasure::{Eraser, Parts};
+use forgetgate::erasure::{Eraser, Parts, Surroundings};
 use forgetgate::store::{Figures, Index, KnownUpstream, Opened, Placement, Row, StoreFuture, open};
 use forgetgate::telemetry::{Registry, unix_now};
-use forgetgate::upstream::{Authenticator, Connector, Site};
+use forgetgate::upstream::{Authenticator, Connector, Network, Site};
 use forgetgate::wire::Inherited;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -66,6 +66,8 @@ impl World {
             response_timeout: config.limits.response_timeout,
             lease: config.store.lease,
             clock: Arc::new(unix_now),
+            transport: Arc::new(Network),
+            surroundings: Surroundings::default(),
             runtime: tokio::runtime::Handle::current(),
             cut_before: false,
             registry: Arc::clone(&registry),

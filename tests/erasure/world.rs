@@ -17,12 +17,12 @@ use forgetgate::domain::policy::Policy;
 use forgetgate::domain::profile::Profile;
 use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds};
 use forgetgate::erasure::{
-    Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, TargetWord, View,
+    Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, Surroundings, TargetWord, View,
 };
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
-use forgetgate::upstream::{Authenticator, Connector, Site};
+use forgetgate::upstream::{Authenticator, Connector, Network, Site};
 use http::{HeaderMap, HeaderValue, Response};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -205,6 +205,8 @@ impl World {
             response_timeout: Duration::from_secs(30),
             lease: LEASE,
             clock: Arc::new(move || UnixSeconds(read.load(Ordering::SeqCst))) as Clock,
+            transport: Arc::new(Network),
+            surroundings: Surroundings::default(),
             registry: Arc::clone(&registry),
             runtime: tokio::runtime::Handle::current(),
             cut_before: plan.cut_before,

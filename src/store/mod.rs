@@ -144,19 +144,38 @@ pub struct KnownUpstream {
     pub has_rows: bool,
 }
 
-/// A job as the store keeps it: the store does not look inside `body`.
+/// Bytes of a [`StoredJob::summary`] at most.
+pub const SUMMARY_BYTES_MAX: usize = 128;
+
+/// A job as the store keeps it: the store looks into neither `summary` nor `body`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredJob {
     /// UUIDv7 or the caller's idempotency key.
     pub id: Uuid,
     /// Whose data; finds a running job of the same customer.
     pub tag: Tag,
-    /// Is there something left to do? Finished jobs are listed, never leased.
+    /// Is there something left to do? Finished jobs are found by their IDs, never listed as unfinished.
     pub finished: bool,
     /// When it was received.
     pub received: UnixSeconds,
+    /// The job that it belongs to and is removed with, if it is only another name of that one.
+    pub of: Option<Uuid>,
+    /// What must be known of an unfinished job without reading it: kept in its list entry, in the clear, so no ID and
+    /// nothing that people wrote. At most [`SUMMARY_BYTES_MAX`].
+    pub summary: Vec<u8>,
     /// The rest, serialised by the erasure module; the ID in it is sealed under the job key.
     pub body: Vec<u8>,
+}
+
+/// An unfinished job's list entry, read without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedJob {
+    /// Its ID.
+    pub id: Uuid,
+    /// Whose data.
+    pub tag: Tag,
+    /// As it was last committed.
+    pub summary: Vec<u8>,
 }
 
 /// One durable step of an erasure.
@@ -168,6 +187,21 @@ pub struct JobWrite {
     pub erased: Vec<PairKey>,
     /// When.
     pub at: UnixSeconds,
+    /// A new entry that is made in the same durable write: another name of this job.
+    pub also: Option<StoredJob>,
+}
+
+/// A legal hold as the store keeps it: the store does not look inside `body`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredHold {
+    /// Its ID.
+    pub id: Uuid,
+    /// Whose data.
+    pub tag: Tag,
+    /// At one upstream only; `None`: everywhere.
+    pub upstream: Option<UpstreamNumber>,
+    /// The rest, sealed under the job key.
+    pub body: Vec<u8>,
 }
 
 /// The erasures.
@@ -176,8 +210,9 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// any number at once with one ID, one is written.
     fn create(&self, job: StoredJob) -> StoreFuture<'_, bool>;
 
-    /// Writes a job's state and its marks, all or nothing, durable when done.
-    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()>;
+    /// Writes a job's state, its marks and the entry that is made with it, all or nothing, durable when done. `false`: that
+    /// entry's ID is taken; then nothing is written.
+    fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool>;
 
     /// One job.
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>>;
@@ -185,10 +220,22 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// Jobs in the order of their IDs, from the first after `cursor`, at most `limit`, as far as they read.
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>>;
 
-    /// Jobs that are not finished, in the order of tags and IDs, from the first after `cursor`, at most `limit`; fewer
-    /// are the last. What does not read is left out, and is in [`Figures::unreadable`].
-    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>>;
+    /// List entries of jobs that are not finished, in the order of tags and IDs, from the first after `cursor`, at most
+    /// `limit`; fewer are the last. No body is read, so that very many cost little.
+    fn listed(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<ListedJob>>;
 
     /// The unfinished jobs of a customer, under any of these tags, in the order of their IDs, as far as they read.
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>>;
+
+    /// Removes finished jobs whose last commit was before `before`, with all that belongs to them; gives how many went.
+    fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64>;
+
+    /// Writes a legal hold, or writes it anew; durable when done.
+    fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()>;
+
+    /// Removes a legal hold; durable when done. `false`: there is none of this ID.
+    fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool>;
+
+    /// Legal holds in the order of their IDs, from the first after `cursor`, at most `limit`; fewer are the last.
+    fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>>;
 }

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use super::problem::{Answer, Problem, json_answer};
 use super::refusals::Refusals;
 use super::routes::{self, Call, Parameters, Route};
-use super::{State, body, calls, guard, health, metrics, openapi, upstreams};
+use super::{State, body, calls, guard, health, holds, metrics, openapi, upstreams};
 
 /// Answers one request.
 pub(super) async fn answer(state: &State, refusals: &Refusals, request: Request<Incoming>) -> Answer {
@@ -32,9 +32,9 @@ async fn judged(state: &State, refusals: &Refusals, request: Request<Incoming>) 
     call(state, route, &parameters, request).await
 }
 
-/// Only the list takes a query; an ID that was put there by mistake is refused before it is used.
+/// Only lists take a query; an ID that was put there by mistake is refused before it is used.
 fn check_query(route: &Route, query: Option<&str>) -> Result<(), Problem> {
-    if route.call == Call::List || query.is_none_or(str::is_empty) {
+    if matches!(route.call, Call::List | Call::Holds) || query.is_none_or(str::is_empty) {
         return Ok(());
     }
     Err(Problem::bad("query_refused", "this call takes no query; a customer's ID belongs in the body"))
@@ -54,7 +54,10 @@ async fn call(state: &State, route: &Route, at: &Parameters, request: Request<In
         Call::Receipt => calls::receipt(state, at).await,
         Call::Submit => calls::submit(state, &body::read(request).await?).await,
         Call::Recipients => calls::recipients(state, &body::read(request).await?).await,
-        Call::Approve | Call::Hold | Call::Unhold | Call::Cancel | Call::Retry => {
+        Call::SetHold => holds::set(state, &body::read(request).await?).await,
+        Call::LiftHold => holds::lift(state, at, &body::read(request).await?).await,
+        Call::Holds => holds::list(state, request.uri().query()).await,
+        Call::Approve | Call::Hold | Call::Unhold | Call::Cancel | Call::Retry | Call::Close => {
             calls::decide(state, route.call, at, &body::read(request).await?).await
         }
         Call::Confirm => calls::confirm(state, at, &body::read(request).await?).await,

@@ -80,6 +80,7 @@ impl Default for Erasure {
             deadline: Duration::from_secs(30 * 86_400),
             erasures_per_minute: 60,
             barrier_timeout: Duration::from_secs(10),
+            retention: Duration::from_secs(1_095 * 86_400),
             open_websockets: OpenWebsockets::Wait,
         }
     }

@@ -175,6 +175,7 @@ fn erasure(erasure: &Erasure) -> Value {
         "deadline": format_duration(erasure.deadline),
         "erasures_per_minute": erasure.erasures_per_minute,
         "barrier_timeout": format_duration(erasure.barrier_timeout),
+        "retention": format_duration(erasure.retention),
         "open_websockets": open_websockets,
     })
 }

@@ -176,8 +176,11 @@ pub struct Erasure {
     pub deadline: Duration,
     /// Above this rate they wait for approval.
     pub erasures_per_minute: u32,
-    /// How long a request for X waits while X is being erased; also the bound of a drain and of a delete.
+    /// How long a request for X waits while X is being erased; also the bound of a fence's life and of a delete. A drain has
+    /// half of it.
     pub barrier_timeout: Duration,
+    /// How long finished erasures are kept.
+    pub retention: Duration,
     /// What happens to open WebSockets.
     pub open_websockets: OpenWebsockets,
 }

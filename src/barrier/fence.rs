@@ -3,11 +3,13 @@
 //! Two rules are kept here and nowhere else. A scope that blocks has evicted the customer from the cache and begun a new
 //! generation, under the shard's lock. And a fence ends by itself when its life is over, whatever its owner waits for.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::person::Person;
@@ -51,7 +53,7 @@ struct Standing {
 #[derive(Debug)]
 pub(super) struct FenceState {
     standing: Mutex<Standing>,
-    moved: watch::Sender<()>,
+    moved: Arc<Notify>,
 }
 
 impl FenceState {
@@ -66,7 +68,7 @@ impl FenceState {
 pub struct Fenced {
     barrier: Arc<Barrier>,
     tag: Tag,
-    moved: watch::Receiver<()>,
+    moved: Pin<Box<OwnedNotified>>,
     ends: Instant,
 }
 
@@ -74,18 +76,18 @@ impl Fenced {
     /// To be made under the shard's lock, where the waiting request was counted.
     pub(super) fn behind(barrier: &Arc<Barrier>, tag: Tag, fence: &FenceState) -> Self {
         let ends = fence.standing.lock().ends;
-        Self { barrier: Arc::clone(barrier), tag, moved: fence.moved.subscribe(), ends }
+        Self { barrier: Arc::clone(barrier), tag, moved: Box::pin(Arc::clone(&fence.moved).notified_owned()), ends }
     }
 
     /// Waits until the fence has moved or its life is over; then it is worth trying again. The caller bounds the wait.
     pub async fn moved(mut self) {
-        let now = Instant::now();
-        if now < self.ends {
-            // An error means that the fence is gone, which is a move as well.
-            drop(timeout_at(self.ends, self.moved.changed()).await);
+        let ends = self.ends;
+        let moved = self.moved.as_mut();
+        if Instant::now() < ends {
+            timeout_at(ends, moved).await.ok();
         } else {
             // Its life is over and it was still met: what was done behind it is being recorded.
-            drop(self.moved.changed().await);
+            moved.await;
         }
     }
 }
@@ -121,7 +123,7 @@ impl Fence {
         let ends = Instant::now() + life;
         let scope = upstreams.map_or(Scope::Everywhere, Scope::At);
         let standing = Mutex::new(Standing { scope, ends, frozen: 0 });
-        let state = Arc::new(FenceState { standing, moved: watch::Sender::new(()) });
+        let state = Arc::new(FenceState { standing, moved: Arc::default() });
         let mut shard = barrier.shard(tag).lock();
         let generation = shard.forget_all_of(tag);
         shard.person(tag).fences.push(Arc::clone(&state));
@@ -166,7 +168,7 @@ impl Fence {
         }
         standing.scope = scope;
         drop(standing);
-        self.state.moved.send_replace(());
+        self.state.moved.notify_waiters();
     }
 
     /// Has it kept this customer's requests to `upstream` out without a gap until now? If so, it goes on doing so until
@@ -238,7 +240,7 @@ impl Drop for Fence {
         shard.forget_if_over(self.tag);
         self.state.standing.lock().scope = Scope::At(Vec::new());
         drop(shard);
-        self.state.moved.send_replace(());
+        self.state.moved.notify_waiters();
     }
 }
 
@@ -255,7 +257,7 @@ impl Drop for Frozen<'_> {
             standing.frozen == 0 && Instant::now() >= standing.ends
         };
         if over {
-            self.0.state.moved.send_replace(());
+            self.0.state.moved.notify_waiters();
         }
     }
 }

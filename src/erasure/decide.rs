@@ -107,6 +107,9 @@ impl Eraser {
         if verdict == Verdict::Approve {
             self.keep_fences(id, fence.into_iter().collect());
         }
+        if job.is_over() {
+            self.shared.fences.lock().remove(&id);
+        }
         drop(guard);
         self.told_decision(&job, verdict);
         self.shared.schedule.wake(id, now.moment);
@@ -147,6 +150,10 @@ impl Eraser {
             let change = |job: &mut Job| (job.decide(decision.clone(), None), Marks::default());
             if let Some(Ok(())) = self.shared.ledger.change(id, now, change).await? {
                 self.told_decision(&entry.job, decision.verdict);
+            }
+            if self.shared.holds.of(&[tag]).everywhere {
+                // Nothing will be sent: the customer is let in.
+                self.shared.fences.lock().remove(&id);
             }
             self.shared.schedule.wake(id, now.moment);
         }

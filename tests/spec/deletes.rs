@@ -1,0 +1,52 @@
+//! A delete by label as callers write it: whoever reads it finds the one customer that the gate records (P6, P9, P10).
+
+use crate::client::request;
+use crate::world::World;
+
+const DELETE: &str = "DELETE /api/v2/user_data?customer_id=alice&version=2021-06-14";
+
+/// PHP and others make one name of several spellings, and the last one counts.
+#[test]
+fn p10_a_delete_with_a_second_customer_for_some_reader_goes_nowhere() {
+    let seconds = [
+        "customer_id=victim",
+        "customer.id=victim",
+        "customer+id=victim",
+        "customer%5Fid=victim",
+        "customer%255Fid=victim",
+        "customer_id%00=victim",
+        "customer_id[]=victim",
+        "CUSTOMER_ID=victim",
+        "x=1;customer_id=victim",
+        "x=1%26customer_id=victim",
+    ];
+    for second in seconds {
+        for line in [format!("{DELETE}&{second}"), DELETE.replace('?', &format!("?{second}&"))] {
+            World::start().refused(request(&line, &[], ""), 400, "label_several");
+        }
+    }
+    for second in ["version=2018-01-01", "ver.sion=2018-01-01", "x=1;version=2018-01-01", "x_watson_metadata=victim"] {
+        World::start().refused(request(&format!("{DELETE}&{second}"), &[], ""), 400, "header_ambiguous");
+    }
+    for cut in ["alice%00", "alice+", "%09alice", "alice%0d%0a"] {
+        let line = DELETE.replace("alice", cut);
+        World::start().refused(request(&line, &[], ""), 400, "label_invalid");
+    }
+}
+
+/// Services that look for parameters in headers and bodies too find none there.
+#[test]
+fn p10_a_delete_reaches_the_service_with_its_query_alone() {
+    let world = World::start();
+    let lines = [
+        "X-Watson-Metadata: customer_id=victim",
+        "Content-Type: application/x-www-form-urlencoded",
+        "Content-Length: 18",
+        "X-Kept: yes",
+    ];
+    let seen = world.forwarded(request(&format!("{DELETE}&x=1"), &lines, "customer_id=victim"));
+    assert_eq!(seen.line(), "DELETE /v2/user_data?customer_id=alice&version=2021-06-14&x=1 HTTP/1.1");
+    assert_eq!(seen.values("x-kept"), ["yes"]);
+    assert_eq!(seen.values("x-watson-metadata"), Vec::<String>::new());
+    assert!(!String::from_utf8_lossy(&world.upstream.bytes(0)).contains("victim"));
+}

@@ -61,7 +61,9 @@ fn p10_a_delete_of_any_version_is_an_erasure_or_goes_nowhere() {
         assert_eq!((answer.status, answer.values("forgetgate-erasure").len()), (200, 1), "{}", answer.head);
         assert!(world.upstream.seen()[0].line().starts_with(&format!("DELETE /{version}/user_data?customer_id=")));
     }
-    for path in ["/user_data", "/v01/user_data", "/v1.0/user_data", "/v1%20/user_data", "/V2/user_data", "/v2/User_Data"] {
+    for path in
+        ["/user_data", "/v01/user_data", "/v1.0/user_data", "/v1%20/user_data", "/V2/user_data", "/v2/User_Data"]
+    {
         let line = format!("DELETE /api{path}?customer_id=alice");
         speech().refused(request(&line, &[], ""), 400, "path_ambiguous");
         let lower = line.replace("DELETE", "delete");

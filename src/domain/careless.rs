@@ -128,10 +128,10 @@ pub(in crate::domain) mod steps {
         STEPS.set(STEPS.get() + steps);
     }
 
-    /// What `work` costs.
-    pub(in crate::domain) fn of(work: impl FnOnce()) -> usize {
+    /// What this work costs.
+    pub(in crate::domain) fn of<T>(work: impl FnOnce() -> T) -> usize {
         let before = STEPS.get();
-        work();
+        std::hint::black_box(work());
         STEPS.get() - before
     }
 }

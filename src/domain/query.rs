@@ -196,16 +196,16 @@ mod tests {
         let whole = ["%", "%41", "%2541", "%252541", "%26", "%3B", "customer_id%3D", "%u0041", "%25\u{ff12}5", "%00"];
         for piece in whole.iter().flat_map(|piece| [format!("{piece}&"), format!("{piece};"), (*piece).to_owned()]) {
             let query = piece.repeat(BYTES / piece.len());
-            let steps = careless::steps::of(|| drop(spellings(&query, "customer_id")));
+            let steps = careless::steps::of(|| spellings(&query, "customer_id"));
             assert!((1..=64 * query.len()).contains(&steps), "{piece}: {steps} for {}", query.len());
         }
         let mut deep = String::from("%41");
         while deep.len() < BYTES {
             deep = deep.replace('%', "%25");
         }
-        assert!(careless::steps::of(|| drop(spellings(&deep, "customer_id"))) <= 64 * deep.len());
+        assert!(careless::steps::of(|| spellings(&deep, "customer_id")) <= 64 * deep.len());
         for divider in ["&", ";"] {
-            assert_eq!(careless::steps::of(|| drop(spellings(&divider.repeat(BYTES), "customer_id"))), 0);
+            assert_eq!(careless::steps::of(|| spellings(&divider.repeat(BYTES), "customer_id")), 0);
         }
     }
 

@@ -187,9 +187,20 @@ fn a_discovery_query_is_labelled_only_with_passages_or_natural_language() {
     let path = "/v1/environments/e/collections/c/query";
     let classes = |query| profile.classify("GET", path, query, false).unwrap().classes;
     let labelled = Classes::LABELLED.with(Classes::OPT_OUT);
-    for query in
-        ["natural_language_query=x", "a=b&passages=true", "a&Passages", "%70assages=1", "a=1;passages=1", "+passages=1"]
-    {
+    for query in [
+        "natural_language_query=x",
+        "a=b&passages=true",
+        "a&Passages",
+        "%70assages=1",
+        "a=1;passages=1",
+        "+passages=1",
+        "passages[]=1",
+        "natural.language+query=x",
+        "%2570assages=1",
+        "passages%00=1",
+        "a=1%26passages%3D1",
+        "natural%5Flanguage%255Fquery=x",
+    ] {
         assert_eq!(classes(Some(query)), labelled, "{query}");
     }
     for query in [None, Some(""), Some("query=passages"), Some("xpassages=true")] {

@@ -135,7 +135,7 @@ async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_n
     assert_ne!(damaged, plain);
     job.body = store.keys.seal_job(id, damaged.as_bytes()).unwrap();
     let at = job.received;
-    store.jobs.commit(JobWrite { job, erased: Vec::new(), at }).await.unwrap();
+    store.jobs.commit(JobWrite { job, erased: Vec::new(), at, also: None }).await.unwrap();
 
     let second = World::new(Plan { store: Some(store), ..Plan::default() }, upstreams(&one, &two)).await;
     let let_in = async {

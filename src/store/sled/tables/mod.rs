@@ -4,8 +4,12 @@
 //! `flush` waiting for ever. Order does the work instead. sled's log comes back as a prefix of what was written, so a step
 //! of several rows is first noted in one row, and what a crash left undone is done again at opening (`jobs.rs`).
 
+mod holds;
+mod job_rows;
 mod jobs;
+mod listing;
 mod placements;
+mod purge;
 mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Db, IVec, Tree};
 
+use self::job_rows::JobCounts;
 use super::files::Files;
 use super::{Tuning, report};
 use crate::domain::UpstreamNumber;
@@ -27,7 +32,7 @@ pub(super) const BATCH_ROWS: usize = 512;
 /// Bytes of rows in one batch, for the same reason; sled writes about four times as much.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Unreadable entries that are remembered.
 const UNREADABLE_MAX: usize = 1000;
 
@@ -50,7 +55,7 @@ pub(super) enum TableError {
     /// Something is larger than the tables take.
     #[error("{0} is larger than the store takes")]
     TooLarge(&'static str),
-    /// Made by a newer version.
+    /// Made by another version.
     #[error("the store has format {found}, this version reads format {FORMAT}")]
     Format {
         /// Which.
@@ -90,14 +95,20 @@ pub(super) struct Tables {
     placements: Tree,
     /// Time of the mark ‖ pair key → nothing: what a sweep looks through.
     marked: Tree,
-    /// Job ID → head of the job.
+    /// Job ID → head of the job, with its body if that is small.
     jobs: Tree,
     /// Job ID ‖ generation ‖ kind ‖ number → a piece of a job's body, or of the marks that belong to its step.
     parts: Tree,
-    /// Job ID → generation: the steps that may be half done.
+    /// Job ID → note of a step that may be half done.
     steps: Tree,
-    /// Tag ‖ job ID → nothing.
+    /// Tag ‖ job ID → summary.
     unfinished: Tree,
+    /// Time of the last step ‖ job ID → nothing: the finished ones, what a purge looks through.
+    ended: Tree,
+    /// Job ID ‖ ID of another name of it → nothing.
+    names: Tree,
+    /// ID → legal hold.
+    holds: Tree,
     /// Number → name and identity.
     upstreams: Tree,
     /// Number → count, as it was when the store was last closed in good order.
@@ -105,8 +116,7 @@ pub(super) struct Tables {
     meta: Tree,
     known_upstreams: BTreeMap<UpstreamNumber, KnownUpstream>,
     count: BTreeMap<UpstreamNumber, Count>,
-    job_count: u64,
-    unfinished_count: u64,
+    job_counts: JobCounts,
     /// Table and key of what was met and does not read.
     unreadable: BTreeSet<(&'static str, Vec<u8>)>,
     dirty_rows: usize,
@@ -142,14 +152,16 @@ impl Tables {
             parts: db.open_tree("parts")?,
             steps: db.open_tree("steps")?,
             unfinished: db.open_tree("unfinished")?,
+            ended: db.open_tree("ended")?,
+            names: db.open_tree("names")?,
+            holds: db.open_tree("holds")?,
             upstreams: db.open_tree("upstreams")?,
             counts: db.open_tree("counts")?,
             meta: db.open_tree("meta")?,
             db,
             known_upstreams: BTreeMap::new(),
             count: BTreeMap::new(),
-            job_count: 0,
-            unfinished_count: 0,
+            job_counts: JobCounts::default(),
             unreadable: BTreeSet::new(),
             dirty_rows: 0,
             dirty_bytes: 0,
@@ -196,9 +208,7 @@ impl Tables {
         if !(closed_well && self.read_written_counts()?) {
             self.count_placements()?;
         }
-        self.job_count = self.jobs.len() as u64;
-        self.unfinished_count = self.unfinished.len() as u64;
-        Ok(())
+        self.read_job_counts()
     }
 
     /// `false` if they do not read.
@@ -260,8 +270,8 @@ impl Tables {
         Ok(Figures {
             rows: total.rows,
             erased_rows: total.erased,
-            unfinished_jobs: self.unfinished_count,
-            jobs: self.job_count,
+            unfinished_jobs: self.job_counts.unfinished,
+            jobs: self.job_counts.jobs,
             bytes: self.files.bytes()?,
             syncs: self.syncs.load(Ordering::Relaxed),
             unreadable: self.unreadable.len() as u64,

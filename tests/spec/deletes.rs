@@ -28,7 +28,7 @@ fn p10_a_delete_with_a_second_customer_for_some_reader_goes_nowhere() {
     for second in ["version=2018-01-01", "ver.sion=2018-01-01", "x=1;version=2018-01-01", "x_watson_metadata=victim"] {
         World::start().refused(request(&format!("{DELETE}&{second}"), &[], ""), 400, "header_ambiguous");
     }
-    for cut in ["alice%00", "alice+", "%09alice", "alice%0d%0a"] {
+    for cut in ["alice%00", "alice%00x", "%09alice", "alice%0d%0a"] {
         let line = DELETE.replace("alice", cut);
         World::start().refused(request(&line, &[], ""), 400, "label_invalid");
     }

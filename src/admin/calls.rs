@@ -16,6 +16,7 @@ use crate::domain::CustomerId;
 use crate::domain::erasure::{JobState, Verdict};
 use crate::domain::query;
 use crate::erasure::{Decided, Submission, Submitted};
+use crate::telemetry::unix_now;
 
 /// Erasures in an answer to a list, unless the caller says otherwise, and at most.
 const LIST_DEFAULT: usize = 100;
@@ -25,7 +26,7 @@ const TELLING_ID_MIN: usize = 4;
 
 pub(super) async fn submit(state: &State, body: &Bytes) -> Result<Answer, Problem> {
     let body: SubmissionBody = parse(body, SubmissionBody::FORM)?;
-    let submitted = body.submitted()?;
+    let submitted = body.submitted(unix_now())?;
     if body.upstreams.as_ref().is_some_and(Vec::is_empty) {
         return Err(Problem::bad("upstreams_empty", "upstreams names at least one; leave it out for all"));
     }

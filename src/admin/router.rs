@@ -8,6 +8,7 @@ use super::problem::{Answer, Problem, json_answer};
 use super::refusals::Refusals;
 use super::routes::{self, Call, Parameters, Route};
 use super::{State, body, calls, guard, health, holds, metrics, openapi, upstreams};
+use crate::config::Metrics;
 
 /// Answers one request.
 pub(super) async fn answer(state: &State, refusals: &Refusals, request: Request<Incoming>) -> Answer {
@@ -25,7 +26,8 @@ async fn judged(state: &State, refusals: &Refusals, request: Request<Incoming>) 
     let from_here = guard::check_origin(admin, request.method(), request.headers());
     from_here.map_err(|refused| refusals.told("-", refused))?;
     let (route, parameters) = routes::find(request.method(), request.uri().path())?;
-    if !route.open {
+    let is_open = route.open || (route.call == Call::Metrics && admin.metrics == Metrics::Open);
+    if !is_open {
         guard::check_token(admin, request.headers()).map_err(|refused| refusals.told(route.path, refused))?;
         check_query(route, request.uri().query())?;
     }
@@ -34,7 +36,8 @@ async fn judged(state: &State, refusals: &Refusals, request: Request<Incoming>) 
 
 /// Only lists take a query; an ID that was put there by mistake is refused before it is used.
 fn check_query(route: &Route, query: Option<&str>) -> Result<(), Problem> {
-    if matches!(route.call, Call::List | Call::Holds) || query.is_none_or(str::is_empty) {
+    // Those who scrape metrics may put a query there that says which they would like.
+    if matches!(route.call, Call::List | Call::Holds | Call::Metrics) || query.is_none_or(str::is_empty) {
         return Ok(());
     }
     Err(Problem::bad("query_refused", "this call takes no query; a customer's ID belongs in the body"))

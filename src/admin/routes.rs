@@ -92,7 +92,7 @@ const ERASURE: (u16, &str) = (200, "Erasure");
 pub(super) static ROUTES: [Route; 22] = [
     open("/healthz", Call::Alive, "Is the process alive?", "Health", &[]),
     open("/readyz", Call::Ready, "Is it ready for traffic, and if not, what is missing?", "Readiness", &[503]),
-    open("/metrics", Call::Metrics, "All metrics, as OpenMetrics text", "Metrics", &[]),
+    get("/metrics", Call::Metrics, "All metrics, as OpenMetrics text; admin.metrics says who may", "Metrics", &[]),
     get("/api/v1/openapi.json", Call::OpenApi, "This description", "OpenApi", &[]),
     post(
         "/api/v1/erasures",

@@ -119,6 +119,7 @@ fn admin(admin: &Admin) -> Value {
     json!({
         "address": admin.address.to_string(),
         "token": admin.token.as_ref().map(secret),
+        "metrics": admin.metrics.as_str(),
         "tls": admin.tls.as_ref().map(listen_tls),
     })
 }

@@ -116,8 +116,31 @@ pub struct Admin {
     pub address: Address,
     /// The bearer token of the API; required unless the address is loopback or a Unix socket.
     pub token: Option<Secret>,
+    /// Who may read the metrics.
+    pub metrics: Metrics,
     /// As a listener's; `None` is no TLS.
     pub tls: Option<ListenTls>,
+}
+
+/// `admin.metrics`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metrics {
+    /// Whoever has the token, where there is one: small numbers give away what becomes of one customer.
+    #[default]
+    Token,
+    /// Whoever reaches the listener.
+    Open,
+}
+
+impl Metrics {
+    /// As the file writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// `store.engine`

@@ -266,6 +266,9 @@ async fn p6_a_delete_must_name_one_customer_and_never_by_an_alias() {
         (Some("customer_id=%20".to_owned()), Code::LabelMissing),
         (Some("customer_id=a&customer%5fid=b".to_owned()), Code::LabelSeveral),
         (Some(format!("customer_id={alias}")), Code::LabelInvalid),
+        (Some(format!("customer_id={alias}%20")), Code::LabelInvalid),
+        (Some(format!("customer_id=+{alias}")), Code::LabelInvalid),
+        (Some(format!("customer_id={alias}%00")), Code::LabelInvalid),
     ];
     for (query, code) in table {
         let mut call = world.call("", "one");

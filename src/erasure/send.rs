@@ -226,7 +226,7 @@ impl Eraser {
 /// Does the profile take this answer for an accepted delete?
 pub(super) fn is_success(site: &Site, answer: &Answer) -> bool {
     let rule = site.upstream.profile.erase.as_ref();
-    rule.is_some_and(|rule| rule.success.accepts(answer.response.status().as_u16()))
+    rule.is_some_and(|rule| rule.success.accepts_answer(answer.response.status().as_u16(), answer.response.body()))
 }
 
 /// Credentials in place of those that were refused, if there may be better ones: an IAM's next token, a changed secret.
@@ -245,7 +245,7 @@ async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderVal
         Ok(Err(error)) => {
             report::warn("a delete has no credentials", &error);
             let blocked = CredentialsError::is_blocked(&error);
-            let after = None;
+            let after = error.retry_after().map(|after| after.as_secs());
             Err(if blocked {
                 Outcome::Blocked { fault, after }
             } else {

@@ -56,18 +56,8 @@ impl Eraser {
         drop(frozen);
         let fenced = changed?.unwrap_or_default();
         self.told_probes(probes.iter().map(|probe| &probe.outcome));
-        self.narrow_to(fences, &fenced, &reaches);
+        narrow_to(fences, &fenced, &reaches);
         Ok(())
-    }
-
-    /// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request,
-    /// are not among these.
-    fn narrow_to(&self, fences: &mut Fences, fenced: &BTreeSet<UpstreamNumber>, reaches: &[Reach]) {
-        if fenced.is_empty() {
-            fences.clear();
-        } else {
-            narrow(fences, &with_passers(fenced, reaches));
-        }
     }
 
     /// The probes that count. Rows are marked under a fence that has stood since the acceptance, and stands on until that is
@@ -92,6 +82,16 @@ impl Eraser {
             probes.push(Probed { key, outcome, markable });
         }
         (probes, frozen)
+    }
+}
+
+/// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request, are
+/// not among these.
+fn narrow_to(fences: &mut Fences, fenced: &BTreeSet<UpstreamNumber>, reaches: &[Reach]) {
+    if fenced.is_empty() {
+        fences.clear();
+    } else {
+        narrow(fences, &with_passers(fenced, reaches));
     }
 }
 

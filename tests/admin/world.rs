@@ -136,6 +136,10 @@ impl World {
         self.until_at(path, "/targets/0/state", state).await
     }
 
+    pub(crate) async fn until_waiting(&self, path: &str) -> serde_json::Value {
+        self.until_at(path, "/targets/0/instant_after_answer", "rate").await
+    }
+
     async fn until_at(&self, path: &str, place: &str, state: &str) -> serde_json::Value {
         let looking = async {
             loop {

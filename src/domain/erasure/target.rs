@@ -162,6 +162,12 @@ impl Target {
         }
     }
 
+    /// Is it due, and its customer not kept out for it? Then it waits for its turn at the upstream.
+    #[must_use]
+    pub fn is_in_line(&self) -> bool {
+        self.unfenced && self.attempt_at() == Some(Moment(0)) && self.state != TargetState::Sent
+    }
+
     /// Has the upstream accepted a delete that counts?
     #[must_use]
     pub const fn is_accepted(&self) -> bool {

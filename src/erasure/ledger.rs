@@ -126,7 +126,9 @@ impl Ledger {
     /// Notes that the request `id` attached to the erasure `to`. `false`: its ID is taken.
     pub(super) async fn attach(&self, id: Uuid, to: Uuid, tag: Tag, at: UnixSeconds) -> Result<bool, StoreError> {
         let body = self.written(id, &Body::Attached { to })?;
-        self.store.create(StoredJob { id, tag, finished: true, received: at, body }).await
+        self.store
+            .create(StoredJob { id, tag, finished: true, received: at, of: Some(to), summary: Vec::new(), body })
+            .await
     }
 
     /// Changes a job, and marks rows in the same durable write. `None` if there is no such job.
@@ -159,7 +161,7 @@ impl Ledger {
 
     async fn write(&self, entry: Entry, marks: Marks, at: UnixSeconds) -> Result<(), StoreError> {
         let (id, job) = (entry.job.id, self.stored(entry)?);
-        self.store.commit(JobWrite { job, erased: marks.0, at }).await?;
+        self.store.commit(JobWrite { job, erased: marks.0, at, also: None }).await?;
         if let Some(listener) = self.listeners.lock().get(&id).and_then(Weak::upgrade) {
             listener.notify_waiters();
         }
@@ -170,10 +172,17 @@ impl Ledger {
     pub(super) async fn each_unfinished(&self, mut show: impl FnMut(Entry)) -> Result<(), StoreError> {
         let mut cursor = None;
         loop {
-            let stored = self.store.unfinished(cursor, UNFINISHED_PAGE).await?;
-            cursor = stored.last().map(|job| (job.tag, job.id));
-            let more = stored.len() == UNFINISHED_PAGE;
-            self.entries(stored).into_iter().for_each(&mut show);
+            let listed = self.store.listed(cursor, UNFINISHED_PAGE).await?;
+            cursor = listed.last().map(|job| (job.tag, job.id));
+            let more = listed.len() == UNFINISHED_PAGE;
+            for job in listed {
+                match self.load(job.id).await {
+                    Ok(entry) => entry.filter(|entry| !entry.job.is_over()).into_iter().for_each(&mut show),
+                    // One that cannot be read must not hide the others.
+                    Err(error @ StoreError::Corrupt { .. }) => report::step_failed(job.id, &error),
+                    Err(error) => return Err(error),
+                }
+            }
             if !more {
                 return Ok(());
             }
@@ -224,7 +233,7 @@ impl Ledger {
         let (id, finished, received) = (job.id, job.is_over(), job.received);
         let sealed = sealed.filter(|_| !finished);
         let body = self.written(id, &Body::Erasure { job: Box::new(job), sealed })?;
-        Ok(StoredJob { id, tag, finished, received, body })
+        Ok(StoredJob { id, tag, finished, received, of: None, summary: Vec::new(), body })
     }
 
     fn written(&self, id: Uuid, body: &Body) -> Result<Vec<u8>, StoreError> {

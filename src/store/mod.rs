@@ -155,6 +155,9 @@ pub struct KnownUpstream {
 /// Bytes of a [`StoredJob::summary`] at most.
 pub const SUMMARY_BYTES_MAX: usize = 128;
 
+/// Bytes of a [`StoredHold::body`] at most.
+pub const HOLD_BODY_MAX: usize = row::BYTES_MAX - 20;
+
 /// A job as the store keeps it: the store looks into neither `summary` nor `body`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredJob {

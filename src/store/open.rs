@@ -83,8 +83,8 @@ pub enum OpenError {
         /// The store.
         path: PathBuf,
     },
-    /// Made by a newer version.
-    #[error("the store in {path} has format {found}, which this version does not read")]
+    /// Made by another version.
+    #[error("the store in {path} has format {found}, which this version does not read: use the version that made it")]
     Format {
         /// The store.
         path: PathBuf,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use forgetgate::domain::Tag;
 use forgetgate::domain::erasure::JobState;
+use forgetgate::domain::{Tag, UnixSeconds};
 use forgetgate::erasure::{Problem, Submission};
-use forgetgate::store::{JobWrite, Jobs, StoreFuture, StoredJob};
+use forgetgate::store::{JobWrite, Jobs, ListedJob, StoreFuture, StoredHold, StoredJob};
 use tokio::task::yield_now;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ impl Jobs for Slow {
     fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
         after(self.0.create(job))
     }
-    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
+    fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
         after(self.0.commit(write))
     }
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
@@ -39,11 +39,23 @@ impl Jobs for Slow {
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
         after(self.0.jobs(cursor, limit))
     }
-    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
-        after(self.0.unfinished(cursor, limit))
+    fn listed(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<ListedJob>> {
+        after(self.0.listed(cursor, limit))
     }
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         after(self.0.unfinished_of(tags))
+    }
+    fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
+        after(self.0.purge(before))
+    }
+    fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {
+        after(self.0.hold(hold))
+    }
+    fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool> {
+        after(self.0.unhold(id))
+    }
+    fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {
+        after(self.0.holds(cursor, limit))
     }
 }
 

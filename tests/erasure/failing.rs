@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use forgetgate::domain::Tag;
 use forgetgate::domain::erasure::JobState;
 use forgetgate::domain::refusal::Code;
-use forgetgate::store::{JobWrite, Jobs, StoreError, StoreFuture, StoredJob};
+use forgetgate::domain::{Tag, UnixSeconds};
+use forgetgate::store::{JobWrite, Jobs, ListedJob, StoreError, StoreFuture, StoredHold, StoredJob};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ impl Jobs for Failing {
     fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
         if *self.failing.lock() { Box::pin(async { Err(StoreError::Broken) }) } else { self.jobs.create(job) }
     }
-    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
+    fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
         if *self.failing.lock() { Box::pin(async { Err(StoreError::Broken) }) } else { self.jobs.commit(write) }
     }
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
@@ -32,11 +32,23 @@ impl Jobs for Failing {
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
         self.jobs.jobs(cursor, limit)
     }
-    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.jobs.unfinished(cursor, limit)
+    fn listed(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<ListedJob>> {
+        self.jobs.listed(cursor, limit)
     }
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         self.jobs.unfinished_of(tags)
+    }
+    fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
+        self.jobs.purge(before)
+    }
+    fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {
+        self.jobs.hold(hold)
+    }
+    fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool> {
+        self.jobs.unhold(id)
+    }
+    fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {
+        self.jobs.holds(cursor, limit)
     }
 }
 

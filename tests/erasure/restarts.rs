@@ -12,7 +12,8 @@ use crate::world::{BEGIN, Plan, World, erasure, open_store, opened_body, submiss
 
 /// The same store for a second life.
 fn same(store: &Opened) -> Opened {
-    Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) }
+    let (index, jobs) = (Arc::clone(&store.index), Arc::clone(&store.jobs));
+    Opened { keys: Arc::clone(&store.keys), index, jobs, ending: store.ending.clone() }
 }
 
 fn upstreams(one: &Service, two: &Service) -> Vec<Upstream> {
@@ -135,7 +136,7 @@ async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_n
     assert_ne!(damaged, plain);
     job.body = store.keys.seal_job(id, damaged.as_bytes()).unwrap();
     let at = job.received;
-    store.jobs.commit(JobWrite { job, erased: Vec::new(), at }).await.unwrap();
+    store.jobs.commit(JobWrite { job, erased: Vec::new(), at, also: None }).await.unwrap();
 
     let second = World::new(Plan { store: Some(store), ..Plan::default() }, upstreams(&one, &two)).await;
     let let_in = async {

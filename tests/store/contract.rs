@@ -2,7 +2,7 @@
 
 use forgetgate::config::Engine;
 use forgetgate::domain::{LabelForm, PairKey, Tag, UnixSeconds};
-use forgetgate::store::{Opened, Placement, StoreError, StoredJob};
+use forgetgate::store::{ListedJob, Opened, Placement, StoreError, StoredJob};
 use futures_util::future::join_all;
 
 use crate::world::{NOW, World, fact, id, job, later, rows_of, step, wait};
@@ -54,20 +54,28 @@ mounted! {
     memory => forgetgate::config::Engine::Memory;
 }
 
-/// All unfinished jobs, read in small pages, in the order of their IDs.
+/// All unfinished jobs, listed in small pages, each as its list entry says, in the order of their IDs.
 async fn unfinished(store: &Opened) -> Vec<StoredJob> {
-    let mut found: Vec<StoredJob> = Vec::new();
+    let mut listed: Vec<ListedJob> = Vec::new();
     loop {
-        let cursor = found.last().map(|job| (job.tag, job.id));
-        let page = store.jobs.unfinished(cursor, 2).await.unwrap();
+        let cursor = listed.last().map(|job| (job.tag, job.id));
+        let page = store.jobs.listed(cursor, 2).await.unwrap();
         assert!(page.len() <= 2);
         let last = page.len() < 2;
-        found.extend(page);
+        listed.extend(page);
         if last {
-            found.sort_by_key(|job| job.id);
-            return found;
+            break;
         }
     }
+    assert!(listed.is_sorted_by_key(|job| (job.tag, job.id)));
+    listed.sort_by_key(|job| job.id);
+    let mut found = Vec::new();
+    for ListedJob { id, tag, summary } in listed {
+        let job = store.jobs.job(id).await.unwrap().unwrap();
+        assert_eq!((job.tag, &job.summary, job.finished), (tag, &summary, false));
+        found.push(job);
+    }
+    found
 }
 
 async fn record(store: &Opened, fact: Placement) -> PairKey {

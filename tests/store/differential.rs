@@ -76,7 +76,7 @@ async fn seen(store: &Opened) -> Seen {
     }
     let blind = |job: StoredJob| StoredJob { tag: forgetgate::domain::Tag([0; 16]), ..job };
     let jobs = store.jobs.jobs(None, 100).await.unwrap().into_iter().map(blind).collect();
-    let unfinished = store.jobs.unfinished(None, 1000).await.unwrap();
+    let unfinished = store.jobs.listed(None, 1000).await.unwrap();
     let mut unfinished: Vec<u128> = unfinished.iter().map(|job| job.id.as_u128()).collect();
     unfinished.sort_unstable();
     let figures = Figures { bytes: 0, syncs: 0, ..store.index.figures().await.unwrap() };

@@ -24,7 +24,7 @@ fn everything_is_there_after_opening_again_and_so_are_the_figures() {
     drop(store);
     let store = world.open();
     assert_eq!((wait(rows_of(&store, "anna")), wait(store.index.upstreams()).unwrap()), before);
-    assert_eq!(wait(store.jobs.unfinished(None, 1000)).unwrap(), [job]);
+    assert_eq!(wait(store.jobs.unfinished_of(&[job.tag])).unwrap(), [job]);
     let after = wait(store.index.figures()).unwrap();
     assert_eq!((after.rows, after.erased_rows), (figures.rows, figures.erased_rows));
     assert_eq!((after.jobs, after.unfinished_jobs), (1, 1));
@@ -111,15 +111,18 @@ fn a_damaged_store_is_refused_with_words() {
 }
 
 #[test]
-fn a_store_of_a_newer_format_is_refused_with_words() {
-    let world = World::sled();
-    drop(world.open());
-    let db = sled::open(&world.config.path).unwrap();
-    db.open_tree("meta").unwrap().insert("format", &2u32.to_be_bytes()).unwrap();
-    drop(db);
-    let refused = open(&world.config).unwrap_err();
-    assert!(matches!(refused, OpenError::Format { found: 2, .. }), "{refused}");
-    assert!(refused.to_string().contains("format 2"));
+fn p11_a_store_of_another_format_is_refused_with_words() {
+    for other in [1, 3] {
+        let world = World::sled();
+        drop(world.open());
+        let db = sled::open(&world.config.path).unwrap();
+        db.open_tree("meta").unwrap().insert("format", &u32::to_be_bytes(other)).unwrap();
+        drop(db);
+        let refused = open(&world.config).unwrap_err();
+        assert!(matches!(refused, OpenError::Format { found, .. } if found == other), "{refused}");
+        let said = refused.to_string();
+        assert!(said.contains(&format!("format {other}")) && said.contains("the version that made it"), "{said}");
+    }
 }
 
 /// The canary is searched for as it is, and so is each of its halves, in every byte of every file.

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use forgetgate::domain::{PairKey, UnixSeconds};
-use forgetgate::store::{JobWrite, Opened, Placement, StoredJob};
+use forgetgate::store::{JobWrite, ListedJob, Opened, Placement, StoredJob};
 use futures_util::future::join_all;
 
 use crate::world::{fact, id, job, later, step, wait};
@@ -101,7 +101,12 @@ async fn erase(store: &Opened, number: u64, say: &dyn Fn(&str)) {
     }
     // A large one marks its rows again and again, so that many of its moments lie within a step.
     for stage in 2..=if is_large(number) { 6 } else { 2 } {
-        let write = JobWrite { job: the_job(store, number, stage), erased: erased.clone(), at: later(number + stage) };
+        let write = JobWrite {
+            job: the_job(store, number, stage),
+            erased: erased.clone(),
+            at: later(number + stage),
+            also: None,
+        };
         store.jobs.commit(write).await.unwrap();
         say(&format!("job {number} {stage} ."));
     }
@@ -163,8 +168,9 @@ async fn verify_lists(store: &Opened) -> Result<(), String> {
     let read = |error: forgetgate::store::StoreError| error.to_string();
     let all = store.jobs.jobs(None, usize::MAX).await.map_err(read)?;
     let figures = store.index.figures().await.map_err(read)?;
-    let unfinished: Vec<_> = all.iter().filter(|job| !job.finished).cloned().collect();
-    let mut listed = store.jobs.unfinished(None, usize::MAX).await.map_err(read)?;
+    let entry = |job: &StoredJob| ListedJob { id: job.id, tag: job.tag, summary: job.summary.clone() };
+    let unfinished: Vec<_> = all.iter().filter(|job| !job.finished).map(entry).collect();
+    let mut listed = store.jobs.listed(None, usize::MAX).await.map_err(read)?;
     listed.sort_by_key(|job| job.id);
     if listed != unfinished {
         return Err("the list of unfinished jobs is not what the jobs say".into());

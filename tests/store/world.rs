@@ -93,12 +93,14 @@ pub(crate) fn job(keys: &Keys, number: u128, customer: &str, body: &[u8]) -> Sto
         tag: keys.tag(&id(customer)),
         finished: false,
         received: NOW,
+        of: None,
+        summary: format!("{number:040}").into_bytes(),
         body: body.to_vec(),
     }
 }
 
 pub(crate) fn step(job: StoredJob, erased: &[PairKey], at: UnixSeconds) -> JobWrite {
-    JobWrite { job, erased: erased.to_vec(), at }
+    JobWrite { job, erased: erased.to_vec(), at, also: None }
 }
 
 /// Every file under a directory.

@@ -1,8 +1,9 @@
 //! The same contract with nothing behind it: for tests of everything that stands on a store. Rows are sealed here too, so
 //! that what could not be opened later cannot be opened here either.
 
+mod jobs;
+
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,13 +12,20 @@ use uuid::Uuid;
 
 use super::row::StoredRow;
 use super::seal::Keys;
-use super::{Figures, Index, JobWrite, Jobs, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredJob};
+use super::{Figures, Index, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredHold, StoredJob};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+
+/// A job and when its last step was committed.
+struct Kept {
+    job: StoredJob,
+    at: UnixSeconds,
+}
 
 #[derive(Default)]
 struct State {
     rows: BTreeMap<PairKey, StoredRow>,
-    jobs: BTreeMap<Uuid, StoredJob>,
+    jobs: BTreeMap<Uuid, Kept>,
+    holds: BTreeMap<Uuid, StoredHold>,
     upstreams: Vec<KnownUpstream>,
     syncs: u64,
 }
@@ -64,7 +72,7 @@ impl Index for MemoryStore {
     fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>> {
         self.answer(move |state| {
             let theirs = state.rows.iter().filter(|(key, _)| tags.contains(&key.tag));
-            theirs.map(|(key, row)| row.clone().open(&self.keys, id, *key)).collect()
+            Ok(theirs.map(|(key, row)| row.clone().open(&self.keys, id, *key)).collect())
         })
     }
 
@@ -103,7 +111,7 @@ impl Index for MemoryStore {
             Ok(Figures {
                 rows: state.rows.len() as u64,
                 erased_rows: state.rows.values().filter(|row| row.erased_at.is_some()).count() as u64,
-                unfinished_jobs: state.jobs.values().filter(|job| !job.finished).count() as u64,
+                unfinished_jobs: state.jobs.values().filter(|kept| !kept.job.finished).count() as u64,
                 jobs: state.jobs.len() as u64,
                 bytes: 0,
                 syncs: state.syncs,
@@ -114,56 +122,5 @@ impl Index for MemoryStore {
 
     fn is_writable(&self) -> bool {
         true
-    }
-}
-
-impl Jobs for MemoryStore {
-    fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
-        self.answer(move |state| {
-            let Entry::Vacant(free) = state.jobs.entry(job.id) else { return Ok(false) };
-            free.insert(job);
-            state.syncs += 1;
-            Ok(true)
-        })
-    }
-
-    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
-        self.answer(move |state| {
-            for key in &write.erased {
-                if let Some(row) = state.rows.get_mut(key) {
-                    row.erased_at = Some(write.at.max(UnixSeconds(1)));
-                }
-            }
-            state.jobs.insert(write.job.id, write.job);
-            state.syncs += 1;
-            Ok(())
-        })
-    }
-
-    fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
-        self.answer(move |state| Ok(state.jobs.get(&id).cloned()))
-    }
-
-    fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.answer(move |state| {
-            let after = state.jobs.iter().filter(|(id, _)| cursor.is_none_or(|cursor| **id > cursor));
-            Ok(after.take(limit).map(|(_, job)| job.clone()).collect())
-        })
-    }
-
-    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.answer(move |state| {
-            let unfinished = state.jobs.values().filter(|job| !job.finished);
-            let mut after: Vec<_> = unfinished.filter(|job| cursor.is_none_or(|at| (job.tag, job.id) > at)).collect();
-            after.sort_by_key(|job| (job.tag, job.id));
-            Ok(after.into_iter().take(limit).cloned().collect())
-        })
-    }
-
-    fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
-        self.answer(move |state| {
-            let theirs = state.jobs.values().filter(|job| !job.finished && tags.contains(&job.tag));
-            Ok(theirs.cloned().collect())
-        })
     }
 }

@@ -29,7 +29,10 @@ use self::writer::{Opener, Shared};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
 use super::seal::Keys;
-use super::{Figures, Index, JobWrite, Jobs, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredJob};
+use super::{
+    Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, StoreError, StoreFuture, StoredHold,
+    StoredJob,
+};
 use crate::config;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::telemetry::chain;
@@ -274,8 +277,9 @@ impl Jobs for SledStore {
         self.ask(job.body.len(), move |tables| tables.create(job))
     }
 
-    fn commit(&self, write: JobWrite) -> StoreFuture<'_, ()> {
-        let bytes = write.job.body.len() + write.erased.len() * 2 * PairKey::LEN;
+    fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
+        let also = write.also.as_ref().map_or(0, |also| also.body.len());
+        let bytes = write.job.body.len() + also + write.erased.len() * 2 * PairKey::LEN;
         self.ask(bytes, move |tables| tables.commit(&write))
     }
 
@@ -287,12 +291,38 @@ impl Jobs for SledStore {
         self.ask(0, move |tables| tables.jobs(cursor, limit))
     }
 
-    fn unfinished(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
-        self.ask(0, move |tables| tables.unfinished(cursor, limit))
+    fn listed(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<ListedJob>> {
+        self.ask(0, move |tables| tables.listed(cursor, limit))
     }
 
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         let tags = tags.to_vec();
         self.ask(0, move |tables| tables.unfinished_of(&tags))
+    }
+
+    fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let (mut removed, mut from) = (0, None);
+            loop {
+                let (some, next) = self.ask(0, move |tables| tables.purge_step(before, from.as_ref())).await?;
+                removed += some;
+                if next.is_none() {
+                    return Ok(removed);
+                }
+                from = next;
+            }
+        })
+    }
+
+    fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {
+        self.ask(hold.body.len(), move |tables| tables.hold(&hold))
+    }
+
+    fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool> {
+        self.ask(0, move |tables| tables.unhold(id))
+    }
+
+    fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {
+        self.ask(0, move |tables| tables.holds(cursor, limit))
     }
 }

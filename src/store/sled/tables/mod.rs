@@ -5,8 +5,12 @@
 //! of several rows is first noted in one row, and what a crash left undone is done again at opening (`jobs.rs`).
 
 mod check;
+mod holds;
+mod job_rows;
 mod jobs;
+mod listing;
 mod placements;
+mod purge;
 mod table;
 mod upstreams;
 
@@ -18,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Db, IVec};
 
+use self::job_rows::JobCounts;
 use self::table::{Table, Trailer};
 use super::files::Files;
 use super::tip::{Tip, TipFile};
@@ -31,7 +36,7 @@ pub(super) const BATCH_ROWS: usize = 512;
 /// Bytes of rows in one batch, for the same reason; sled writes about four times as much.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Says in `meta` what the latest removal takes from the sum.
 const REMOVING: &[u8] = b"removing";
 /// Unreadable entries that are remembered.
@@ -56,7 +61,7 @@ pub(super) enum TableError {
     /// Something is larger than the tables take.
     #[error("{0} is larger than the store takes")]
     TooLarge(&'static str),
-    /// Made by a newer version.
+    /// Made by another version.
     #[error("the store has format {found}, this version reads format {FORMAT}")]
     Format {
         /// Which.
@@ -105,14 +110,20 @@ pub(super) struct Tables {
     placements: Table,
     /// Time of the mark ‖ pair key → nothing: what a sweep looks through.
     marked: Table,
-    /// Job ID → head of the job.
+    /// Job ID → head of the job, with its body if that is small.
     jobs: Table,
     /// Job ID ‖ generation ‖ kind ‖ number → a piece of a job's body, or of the marks that belong to its step.
     parts: Table,
-    /// Job ID → generation: the steps that may be half done.
+    /// Job ID → note of a step that may be half done.
     steps: Table,
-    /// Tag ‖ job ID → nothing.
+    /// Tag ‖ job ID → summary.
     unfinished: Table,
+    /// Time of the last step ‖ job ID → nothing: the finished ones, what a purge looks through.
+    ended: Table,
+    /// Job ID ‖ ID of another name of it → nothing.
+    names: Table,
+    /// ID → legal hold.
+    holds: Table,
     /// Number → name and identity.
     upstreams: Table,
     meta: Table,
@@ -126,8 +137,7 @@ pub(super) struct Tables {
     ended_well: bool,
     known_upstreams: BTreeMap<UpstreamNumber, KnownUpstream>,
     count: BTreeMap<UpstreamNumber, Count>,
-    job_count: u64,
-    unfinished_count: u64,
+    job_counts: JobCounts,
     /// Table and key of what was met and does not read.
     unreadable: BTreeSet<(&'static str, Vec<u8>)>,
     dirty_rows: usize,
@@ -156,7 +166,7 @@ impl Tables {
         // No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
         let mut tables = Self::of(config.flush_every_ms(None).open()?, files, tuning, syncs)?;
         if is_new {
-            tables.create(key_check)?;
+            tables.make(key_check)?;
         } else {
             tables.check_meta(key_check)?;
             tables.add_up(tip.as_ref().map(|(_, tip)| *tip), tuning.check)?;
@@ -187,6 +197,9 @@ impl Tables {
             steps: Table::open(&db, 5, "steps")?,
             unfinished: Table::open(&db, 6, "unfinished")?,
             upstreams: Table::open(&db, 7, "upstreams")?,
+            ended: Table::open(&db, 8, "ended")?,
+            names: Table::open(&db, 9, "names")?,
+            holds: Table::open(&db, 10, "holds")?,
             db,
             tip: Tip::default(),
             written_tip: Tip::default(),
@@ -194,8 +207,7 @@ impl Tables {
             ended_well: true,
             known_upstreams: BTreeMap::new(),
             count: BTreeMap::new(),
-            job_count: 0,
-            unfinished_count: 0,
+            job_counts: JobCounts::default(),
             unreadable: BTreeSet::new(),
             dirty_rows: 0,
             dirty_bytes: 0,
@@ -203,16 +215,16 @@ impl Tables {
     }
 
     /// Every table.
-    fn all(&self) -> [Table; 8] {
-        let tables = [&self.meta, &self.placements, &self.marked, &self.jobs, &self.parts];
-        let more = [&self.steps, &self.unfinished, &self.upstreams];
-        let [a, b, c, d, e] = tables;
-        let [f, g, h] = more;
-        [a, b, c, d, e, f, g, h].map(Clone::clone)
+    fn all(&self) -> Vec<Table> {
+        let [meta, placements, marked, jobs] = [&self.meta, &self.placements, &self.marked, &self.jobs];
+        let [parts, steps, unfinished, upstreams] = [&self.parts, &self.steps, &self.unfinished, &self.upstreams];
+        let others = [&self.ended, &self.names, &self.holds];
+        let all = [meta, placements, marked, jobs, parts, steps, unfinished, upstreams];
+        all.into_iter().chain(others).cloned().collect()
     }
 
     /// What a new store begins with.
-    fn create(&mut self, key_check: [u8; 16]) -> Result<(), TableError> {
+    fn make(&mut self, key_check: [u8; 16]) -> Result<(), TableError> {
         let meta = self.meta.clone();
         getrandom::fill(&mut self.tip.instance).map_err(io::Error::other)?;
         let instance = self.tip.instance;
@@ -229,8 +241,7 @@ impl Tables {
     fn begin_run(&mut self) -> Result<(), TableError> {
         let closed = self.remove(&self.meta.clone(), b"closed")?;
         self.ended_well = closed.is_some_and(|well| *well == [1]);
-        self.job_count = self.jobs.iter().count() as u64;
-        self.unfinished_count = self.unfinished.iter().count() as u64;
+        self.read_job_counts()?;
         self.sync()
     }
 
@@ -292,8 +303,8 @@ impl Tables {
         Ok(Figures {
             rows: total.rows,
             erased_rows: total.erased,
-            unfinished_jobs: self.unfinished_count,
-            jobs: self.job_count,
+            unfinished_jobs: self.job_counts.unfinished,
+            jobs: self.job_counts.jobs,
             bytes: self.files.bytes()?,
             syncs: self.syncs.load(Ordering::Relaxed),
             unreadable: self.unreadable.len() as u64,

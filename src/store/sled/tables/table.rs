@@ -39,6 +39,10 @@ impl Table {
         self.tree.get(key)?.map(|whole| Ok(parted(&whole)?.0)).transpose()
     }
 
+    pub(super) fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool, TableError> {
+        Ok(self.tree.contains_key(key)?)
+    }
+
     /// A value with its trailer, and whatever is there where it has none.
     pub(super) fn get_raw(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, TableError> {
         Ok(self.tree.get(key)?)

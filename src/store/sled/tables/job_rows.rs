@@ -1,0 +1,262 @@
+//! How jobs lie in their rows: the head, which holds a small body itself; the note of a step; the counts; the keys.
+
+use uuid::Uuid;
+
+use super::TableError;
+use crate::domain::{Tag, UnixSeconds};
+use crate::store::StoredJob;
+
+/// The longest body that stands in the head: with it a step may be one row. Well below what a page takes
+/// (`row::BYTES_MAX`), since a head is written whole at each step.
+pub(super) const INLINE_MAX: usize = 2048;
+
+const LAYOUT: u8 = 1;
+const FINISHED: u8 = 1;
+const INLINE: u8 = 2;
+const HAS_OF: u8 = 4;
+
+/// What is kept of a job in one row.
+#[derive(Clone)]
+pub(super) struct Head {
+    /// Counts the job's steps; pieces belong to one of them.
+    pub(super) generation: u64,
+    pub(super) finished: bool,
+    pub(super) received: UnixSeconds,
+    /// When its latest step was committed.
+    pub(super) at: UnixSeconds,
+    pub(super) tag: Tag,
+    pub(super) of: Option<Uuid>,
+    pub(super) summary: Vec<u8>,
+    /// `None`: it stands in pieces.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl Head {
+    pub(super) fn new(job: &StoredJob, generation: u64, at: UnixSeconds) -> Self {
+        Self {
+            generation,
+            finished: job.finished,
+            received: job.received,
+            at,
+            tag: job.tag,
+            of: job.of,
+            summary: job.summary.clone(),
+            body: (job.body.len() <= INLINE_MAX).then(|| job.body.clone()),
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let flags = u8::from(self.finished) * FINISHED
+            + u8::from(self.body.is_some()) * INLINE
+            + u8::from(self.of.is_some()) * HAS_OF;
+        let mut bytes = vec![LAYOUT, flags];
+        for number in [self.generation, self.received.0, self.at.0] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.extend_from_slice(&self.tag.0);
+        bytes.extend_from_slice(self.of.as_ref().map_or(&[][..], |of| of.as_bytes()));
+        // No longer than `SUMMARY_BYTES_MAX`, which fits.
+        bytes.push(u8::try_from(self.summary.len()).unwrap_or(u8::MAX));
+        bytes.extend_from_slice(&self.summary);
+        bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&[LAYOUT, flags], rest) = bytes.split_first_chunk::<2>()? else { return None };
+        let (generation, rest) = number(rest)?;
+        let (received, rest) = number(rest)?;
+        let (at, rest) = number(rest)?;
+        let (tag, rest) = rest.split_first_chunk::<16>()?;
+        let (of, rest) =
+            if flags & HAS_OF == 0 { (None, rest) } else { uuid(rest).map(|(of, rest)| (Some(of), rest))? };
+        let (length, rest) = rest.split_first()?;
+        let (summary, body) = rest.split_at_checked(usize::from(*length))?;
+        let inline = flags & INLINE != 0;
+        (inline || body.is_empty()).then(|| Self {
+            generation,
+            finished: flags & FINISHED != 0,
+            received: UnixSeconds(received),
+            at: UnixSeconds(at),
+            tag: Tag(*tag),
+            of,
+            summary: summary.to_vec(),
+            body: inline.then(|| body.to_vec()),
+        })
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, TableError> {
+        Self::from_bytes(bytes).ok_or(TableError::Unreadable("a job"))
+    }
+
+    /// May this head take that one's place with no other row? Then nothing that other rows say of the job has changed.
+    pub(super) fn alone_after(&self, old: &Self) -> bool {
+        let both_open = !(self.finished || old.finished);
+        let both_inline = self.body.is_some() && old.body.is_some();
+        both_open && both_inline && (self.tag, self.of, &self.summary) == (old.tag, old.of, &old.summary)
+    }
+}
+
+/// How many jobs there are. Kept in a row of its own that belongs to each step which changes it, so that it is exact after
+/// any crash and nothing has to be counted at opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct JobCounts {
+    pub(super) jobs: u64,
+    pub(super) unfinished: u64,
+}
+
+impl JobCounts {
+    pub(super) fn add(&mut self, finished: bool) {
+        self.jobs += 1;
+        self.unfinished += u64::from(!finished);
+    }
+
+    pub(super) fn subtract(&mut self, finished: bool) {
+        self.jobs = self.jobs.saturating_sub(1);
+        self.unfinished = self.unfinished.saturating_sub(u64::from(!finished));
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        ((u128::from(self.jobs) << 64) | u128::from(self.unfinished)).to_be_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (jobs, rest) = number(bytes)?;
+        let (unfinished, rest) = number(rest)?;
+        rest.is_empty().then_some(Self { jobs, unfinished })
+    }
+}
+
+/// Where other rows point to a job: what must be known of it to find them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) finished: bool,
+    pub(super) at: UnixSeconds,
+    pub(super) tag: Tag,
+    pub(super) of: Option<Uuid>,
+}
+
+impl Place {
+    pub(super) fn of(head: &Head) -> Self {
+        Self { finished: head.finished, at: head.at, tag: head.tag, of: head.of }
+    }
+
+    fn write(self, bytes: &mut Vec<u8>) {
+        bytes.push(u8::from(self.finished) * FINISHED + u8::from(self.of.is_some()) * HAS_OF);
+        bytes.extend_from_slice(&self.at.0.to_be_bytes());
+        bytes.extend_from_slice(&self.tag.0);
+        bytes.extend_from_slice(self.of.unwrap_or_default().as_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (flags, rest) = bytes.split_first()?;
+        let (at, rest) = number(rest)?;
+        let (tag, rest) = rest.split_first_chunk::<16>()?;
+        let (of, rest) = uuid(rest)?;
+        let of = Some(of).filter(|_| flags & HAS_OF != 0);
+        Some((Self { finished: flags & FINISHED != 0, at: UnixSeconds(at), tag: Tag(*tag), of }, rest))
+    }
+}
+
+/// What is noted before the first of several rows: enough to finish the step or to take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// A job's step. It counts if the job's head has this generation.
+    Step { generation: u64, old: Option<Place>, also: Option<Uuid>, counts: JobCounts },
+    /// A job that is removed. It counts at once.
+    Removal { place: Place, counts: JobCounts },
+}
+
+const STEP: u8 = 1;
+const REMOVAL: u8 = 2;
+const HAS_OLD: u8 = 1;
+const HAS_ALSO: u8 = 2;
+
+impl Note {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Step { generation, old, also, counts } => {
+                bytes.extend_from_slice(&[
+                    STEP,
+                    u8::from(old.is_some()) * HAS_OLD + u8::from(also.is_some()) * HAS_ALSO,
+                ]);
+                bytes.extend_from_slice(&counts.to_bytes());
+                bytes.extend_from_slice(&generation.to_be_bytes());
+                if let Some(old) = old {
+                    old.write(&mut bytes);
+                }
+                bytes.extend_from_slice(also.as_ref().map_or(&[][..], |also| also.as_bytes()));
+            }
+            Self::Removal { place, counts } => {
+                bytes.extend_from_slice(&[REMOVAL, 0]);
+                bytes.extend_from_slice(&counts.to_bytes());
+                place.write(&mut bytes);
+            }
+        }
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&[kind, flags], rest) = bytes.split_first_chunk::<2>()?;
+        let (counts, rest) = rest.split_first_chunk::<16>()?;
+        let counts = JobCounts::from_bytes(counts)?;
+        let (note, rest) = match kind {
+            STEP => {
+                let (generation, rest) = number(rest)?;
+                let (old, rest) = optional(flags & HAS_OLD != 0, rest, Place::read)?;
+                let (also, rest) = optional(flags & HAS_ALSO != 0, rest, uuid)?;
+                (Self::Step { generation, old, also, counts }, rest)
+            }
+            REMOVAL => {
+                let (place, rest) = Place::read(rest)?;
+                (Self::Removal { place, counts }, rest)
+            }
+            _ => return None,
+        };
+        rest.is_empty().then_some(note)
+    }
+}
+
+/// Key of a list entry: unfinished jobs by customer.
+pub(super) fn list_key(tag: Tag, id: Uuid) -> Vec<u8> {
+    [tag.0, *id.as_bytes()].concat()
+}
+
+pub(super) fn read_list_key(key: &[u8]) -> Option<(Tag, Uuid)> {
+    let (tag, id) = key.split_first_chunk::<16>()?;
+    Some((Tag(*tag), Uuid::from_slice(id).ok()?))
+}
+
+/// Key in the list of finished jobs, by the time of their last step.
+pub(super) fn ended_key(at: UnixSeconds, id: Uuid) -> Vec<u8> {
+    [at.0.to_be_bytes().as_slice(), id.as_bytes()].concat()
+}
+
+pub(super) fn read_ended_key(key: &[u8]) -> Result<(UnixSeconds, Uuid), TableError> {
+    let (at, id) = number(key).ok_or(TableError::Unreadable("an entry of the list of finished jobs"))?;
+    Ok((UnixSeconds(at), job_id(id)?))
+}
+
+/// Key of one of a job's other names.
+pub(super) fn name_key(of: Uuid, name: Uuid) -> Vec<u8> {
+    [*of.as_bytes(), *name.as_bytes()].concat()
+}
+
+pub(super) fn job_id(bytes: &[u8]) -> Result<Uuid, TableError> {
+    Uuid::from_slice(bytes).map_err(|_| TableError::Unreadable("a job's ID"))
+}
+
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*number), rest))
+}
+
+fn uuid(bytes: &[u8]) -> Option<(Uuid, &[u8])> {
+    let (id, rest) = bytes.split_first_chunk::<16>()?;
+    Some((Uuid::from_bytes(*id), rest))
+}
+
+fn optional<T>(is_there: bool, bytes: &[u8], read: impl Fn(&[u8]) -> Option<(T, &[u8])>) -> Option<(Option<T>, &[u8])> {
+    if is_there { read(bytes).map(|(value, rest)| (Some(value), rest)) } else { Some((None, bytes)) }
+}

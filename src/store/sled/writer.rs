@@ -211,6 +211,8 @@ fn guarded<T>(body: impl FnOnce() -> Result<T, TableError> + panic::UnwindSafe) 
     panic::catch_unwind(body).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
-        Err(TableError::Panic(text.into()))
+        // sled quotes keys, and those hold tags (P7).
+        let words = text.split(['[', '{', '"']).next().unwrap_or_default();
+        Err(TableError::Panic(words.trim_end().into()))
     })
 }

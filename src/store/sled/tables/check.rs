@@ -61,8 +61,7 @@ impl Tables {
         if check != Check::Nothing && !latest.allows(sum) {
             return Err(TableError::Incomplete { entries });
         }
-        let tip = tip.filter(|_| check == Check::Whole);
-        if let Some(tip) = tip {
+        if let Some(tip) = tip.filter(|_| check == Check::Whole) {
             if tip.instance != self.tip.instance {
                 return Err(TableError::NoTip("is another store's"));
             }
@@ -73,7 +72,7 @@ impl Tables {
                 return Err(TableError::Incomplete { entries });
             }
         }
-        (self.tip.number, self.tip.sum) = (found, sum);
+        (self.tip.number, self.tip.sum) = (found.max(tip.map_or(0, |tip| tip.number)), sum);
         Ok(())
     }
 }

@@ -5,7 +5,6 @@
 
 mod access;
 mod changes;
-mod ended;
 mod parts;
 mod reload;
 mod renewal;

@@ -13,7 +13,8 @@ use crate::world::{BEGIN, Plan, World, erasure, open_store, opened_body, submiss
 
 /// The same store for a second life.
 fn same(store: &Opened) -> Opened {
-    Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) }
+    let (index, jobs) = (Arc::clone(&store.index), Arc::clone(&store.jobs));
+    Opened { keys: Arc::clone(&store.keys), index, jobs, ending: store.ending.clone() }
 }
 
 fn upstreams(one: &Service, two: &Service) -> Vec<Upstream> {

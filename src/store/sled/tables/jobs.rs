@@ -7,6 +7,7 @@
 use uuid::Uuid;
 
 use super::job_rows::{Head, JobCounts, Note, Place, ended_key, job_id, list_key, name_key};
+use super::table::Table;
 use super::{TableError, Tables};
 use crate::domain::{PairKey, UnixSeconds};
 use crate::store::{JobWrite, SUMMARY_BYTES_MAX, StoredJob};
@@ -230,6 +231,6 @@ impl Tables {
     }
 }
 
-fn count(tree: &sled::Tree) -> Result<u64, TableError> {
-    tree.iter().keys().try_fold(0, |count, key| key.map(|_| count + 1)).map_err(TableError::from)
+fn count(table: &Table) -> Result<u64, TableError> {
+    table.iter().keys().try_fold(0, |count, key| key.map(|_| count + 1))
 }

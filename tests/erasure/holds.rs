@@ -104,7 +104,6 @@ async fn p5_holds_survive_a_restart_and_are_listed_without_saying_whose_they_are
     assert_eq!(list["holds"][0]["id"], held.id.to_string());
     assert_eq!(list["holds"][0]["upstream"], "one");
     assert!(!list.to_string().contains("canary"), "P7");
-    assert_eq!(again.eraser.holds_of(&id("canary-4711")), [held.id]);
     assert_eq!(one.calls().len(), 0);
 }
 

@@ -117,7 +117,12 @@ pub struct Fence {
 }
 
 impl Fence {
-    pub(super) fn raise(barrier: &Arc<Barrier>, tag: Tag, upstreams: Option<Vec<UpstreamNumber>>, life: Duration) -> Self {
+    pub(super) fn raise(
+        barrier: &Arc<Barrier>,
+        tag: Tag,
+        upstreams: Option<Vec<UpstreamNumber>>,
+        life: Duration,
+    ) -> Self {
         let ends = Instant::now() + life;
         let scope = upstreams.map_or(Scope::Everywhere, Scope::At);
         let standing = Mutex::new(Standing { scope, ends, frozen: 0 });

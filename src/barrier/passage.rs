@@ -30,7 +30,13 @@ pub struct Passage {
 }
 
 impl Passage {
-    pub(super) fn new(barrier: &Arc<Barrier>, key: &PairKey, stage: Stage, generation: Generation, entered: Tick) -> Self {
+    pub(super) fn new(
+        barrier: &Arc<Barrier>,
+        key: &PairKey,
+        stage: Stage,
+        generation: Generation,
+        entered: Tick,
+    ) -> Self {
         Self { barrier: Arc::clone(barrier), key: *key, stage, generation, entered }
     }
 

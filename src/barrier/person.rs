@@ -148,14 +148,7 @@ pub(super) struct Person {
 
 impl Person {
     pub(super) fn new(generation: Generation) -> Self {
-        Self {
-            flights: SmallVec::new(),
-            fences: SmallVec::new(),
-            generation,
-            pins: 0,
-            waiting: 0,
-            changed: None,
-        }
+        Self { flights: SmallVec::new(), fences: SmallVec::new(), generation, pins: 0, waiting: 0, changed: None }
     }
 
     pub(super) fn flight(&mut self, upstream: UpstreamNumber) -> &mut Flight {

@@ -117,7 +117,11 @@ async fn p3_a_fence_that_blocks_again_what_it_had_let_in_makes_the_cache_forget_
     for how in ["narrowed", "lifted"] {
         let barrier = barrier();
         let fence = barrier.fence(tag(1), Some(vec![HERE, THERE]), LIFE);
-        if how == "narrowed" { fence.narrow(&[HERE]) } else { fence.lift(THERE) }
+        if how == "narrowed" {
+            fence.narrow(&[HERE])
+        } else {
+            fence.lift(THERE)
+        }
         passed(&barrier, 1, THERE);
         let mut open = enter(&barrier, 1, THERE);
         assert!(open.known);

@@ -50,12 +50,7 @@ pub(super) struct Granted {
 
 impl Eraser {
     /// Begins the attempt, on tasks of its own. Each leg gives its turn back when it ends.
-    pub(super) async fn attempt(
-        &self,
-        entry: &Entry,
-        granted: Vec<Granted>,
-        fences: Fences,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn attempt(&self, entry: &Entry, granted: Vec<Granted>, fences: Fences) -> Result<(), StoreError> {
         let prepared = self.prepare(entry, &granted, fences).await;
         let round = match prepared {
             Ok(Some(round)) => Arc::new(round),
@@ -70,12 +65,7 @@ impl Eraser {
         Ok(())
     }
 
-    async fn prepare(
-        &self,
-        entry: &Entry,
-        granted: &[Granted],
-        fences: Fences,
-    ) -> Result<Option<Round>, StoreError> {
+    async fn prepare(&self, entry: &Entry, granted: &[Granted], fences: Fences) -> Result<Option<Round>, StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(None) };
         let settings = self.settings();
         let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
@@ -100,7 +90,11 @@ impl Eraser {
 
     /// The customer's rows, read when all that had entered before these fences have recorded. Rows that are marked erased
     /// are left out: nothing has been sent since.
-    pub(super) async fn fenced_rows(&self, customer: &CustomerId, fences: &[Arc<Fence>]) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn fenced_rows(
+        &self,
+        customer: &CustomerId,
+        fences: &[Arc<Fence>],
+    ) -> Result<Vec<Row>, StoreError> {
         for fence in fences {
             fence.recorded().await;
         }

@@ -39,13 +39,8 @@ impl Eraser {
             Some(name) => Some(self.upstream_of(&entry.job, name).await?),
             None => None,
         };
-        let decision = Decision {
-            at: self.now().wall,
-            verdict: decided.verdict,
-            by: decided.by,
-            note: decided.note,
-            upstream,
-        };
+        let decision =
+            Decision { at: self.now().wall, verdict: decided.verdict, by: decided.by, note: decided.note, upstream };
         match decided.verdict {
             Verdict::Hold if entry.job.is_over() => Err(Problem::Undecidable(Undecidable::Over)),
             Verdict::Hold => {

@@ -73,10 +73,7 @@ struct Lane {
 
 impl Default for Lane {
     fn default() -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(PROBES_MAX)),
-            line: Arc::new(Semaphore::new(PROBES_MAX + WAITING_MAX)),
-        }
+        Self { places: Arc::new(Semaphore::new(PROBES_MAX)), line: Arc::new(Semaphore::new(PROBES_MAX + WAITING_MAX)) }
     }
 }
 

@@ -88,9 +88,9 @@ impl Holds {
             let more = page.len() == PAGE;
             let mut known = self.known.write();
             for stored in page {
-                let hold = self.open(&stored).unwrap_or_else(|_| {
-                    Hold::new(stored.upstream, UnixSeconds(0), String::new(), "unreadable".into())
-                });
+                let hold = self
+                    .open(&stored)
+                    .unwrap_or_else(|_| Hold::new(stored.upstream, UnixSeconds(0), String::new(), "unreadable".into()));
                 known.insert(stored.id, stored.tag, hold);
             }
             if !more {

@@ -123,8 +123,7 @@ impl Ledger {
     /// Writes a new erasure. `false`: its ID is taken.
     pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId, now: Now) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let (id, stored, standing) =
-            self.stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) }, now)?;
+        let (id, stored, standing) = self.stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) }, now)?;
         let made = self.store.create(stored).await?;
         if made {
             self.gauges.lock().set(id, true, standing);
@@ -179,13 +178,7 @@ impl Ledger {
         self.write(entry, Marks::default(), now, Some(also)).await
     }
 
-    async fn write(
-        &self,
-        entry: Entry,
-        marks: Marks,
-        now: Now,
-        also: Option<StoredJob>,
-    ) -> Result<bool, StoreError> {
+    async fn write(&self, entry: Entry, marks: Marks, now: Now, also: Option<StoredJob>) -> Result<bool, StoreError> {
         let (id, job, standing) = self.stored(entry, now)?;
         let finished = job.finished;
         let written = self.store.commit(JobWrite { job, erased: marks.0, at: UnixSeconds(now.moment.0), also }).await?;
@@ -199,11 +192,7 @@ impl Ledger {
     }
 
     /// A page of the list of unfinished jobs, after a place in it.
-    pub(super) async fn listed(
-        &self,
-        cursor: Option<(Tag, Uuid)>,
-        limit: usize,
-    ) -> Result<Vec<Listed>, StoreError> {
+    pub(super) async fn listed(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> Result<Vec<Listed>, StoreError> {
         let page = self.store.listed(cursor, limit).await?;
         let listed = page.into_iter().map(|listed| {
             let summary = Summary::from_bytes(&listed.summary).filter(|summary| !summary.overfull);

@@ -42,9 +42,9 @@ use uuid::Uuid;
 
 pub use self::accept::Problem;
 pub use self::answer::Refused;
+pub use self::decide::Decided;
 pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
-pub use self::decide::Decided;
 pub use self::office::{Submission, Submitted};
 pub use self::views::{
     DecisionView, DryRun, EvidenceView, HoldList, HoldView, List, Recipient, Recipients, TargetView, TargetWord, View,

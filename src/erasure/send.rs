@@ -187,12 +187,7 @@ impl Eraser {
     }
 
     /// Sends a delete. When its own credentials are refused and there may be better ones, it is sent once more with those.
-    pub(super) async fn send(
-        &self,
-        site: &Site,
-        request: Request<Full<Bytes>>,
-        straggling: Option<Moment>,
-    ) -> Outcome {
+    pub(super) async fn send(&self, site: &Site, request: Request<Full<Bytes>>, straggling: Option<Moment>) -> Outcome {
         let settings = self.settings();
         let within = settings.erasure.barrier_timeout;
         let deadline = Instant::now() + within;
@@ -251,7 +246,11 @@ async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderVal
             report::warn("a delete has no credentials", &error);
             let blocked = CredentialsError::is_blocked(&error);
             let after = None;
-            Err(if blocked { Outcome::Blocked { fault, after } } else { Outcome::Retry { fault, after, unanswered: None } })
+            Err(if blocked {
+                Outcome::Blocked { fault, after }
+            } else {
+                Outcome::Retry { fault, after, unanswered: None }
+            })
         }
         Err(_late) => Err(Outcome::Retry { fault, after: None, unanswered: None }),
     }

@@ -165,12 +165,7 @@ impl Eraser {
         }
     }
 
-    async fn note<T: Default>(
-        &self,
-        id: Uuid,
-        now: Now,
-        change: impl FnOnce(&mut Job) -> T,
-    ) -> Result<T, StoreError> {
+    async fn note<T: Default>(&self, id: Uuid, now: Now, change: impl FnOnce(&mut Job) -> T) -> Result<T, StoreError> {
         let change = |job: &mut Job| (change(job), Marks::default());
         Ok(self.shared.ledger.change(id, now, change).await?.unwrap_or_default())
     }
@@ -206,10 +201,8 @@ impl Eraser {
             }
         }
         self.shared.lanes.stay_only(job.id, job.received, &lines);
-        let given_up: Vec<TargetKey> = waiting
-            .into_iter()
-            .filter(|key| job.target(*key).is_some_and(|target| !target.unfenced))
-            .collect();
+        let given_up: Vec<TargetKey> =
+            waiting.into_iter().filter(|key| job.target(*key).is_some_and(|target| !target.unfenced)).collect();
         if !given_up.is_empty() {
             let noted = self.note(job.id, self.now(), |job| job.unfence(&given_up, Later::Rate)).await;
             if let Err(error) = noted {

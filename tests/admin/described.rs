@@ -9,7 +9,7 @@ use crate::schema::conforms;
 use crate::world::{Wish, World};
 
 /// The calls of the contract.
-const CONTRACT: [(&str, &str); 18] = [
+const CONTRACT: [(&str, &str); 22] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

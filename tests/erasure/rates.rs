@@ -8,11 +8,10 @@ use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Later};
 use forgetgate::domain::refusal::Code;
 use forgetgate::erasure::View;
-use forgetgate::store::Opened;
 use http::header::AUTHORIZATION;
 
 use crate::service::{Service, soon, status};
-use crate::world::{Plan, World, erasure, open_store, profile, submission, upstream};
+use crate::world::{Plan, World, erasure, open_store, profile, shared, submission, upstream};
 
 fn slow(service: &Service) -> Upstream {
     Upstream { profile: profile("slow", "rate = { deletes_per_minute = 2 }"), ..upstream("slow", &service.url) }
@@ -83,8 +82,7 @@ async fn p10_asking_again_for_one_customer_uses_up_nobodys_rate() {
 async fn p5_who_waits_for_a_services_rate_is_served_in_the_order_of_acceptance_also_after_a_restart() {
     let service = Service::start().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let same =
-        || Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) };
+    let same = || shared(&store);
     let first = World::new(Plan { store: Some(same()), ..many(Authorize::Open) }, vec![slow(&service)]).await;
     let mut ids = Vec::new();
     for n in 0..6 {

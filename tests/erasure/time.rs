@@ -1,14 +1,11 @@
 //! No decision that belongs to a clock that only runs is taken by the wall clock, however wrong that is (P4, P5).
 
-use std::sync::Arc;
-
 use forgetgate::config::Engine;
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, TargetState};
-use forgetgate::store::Opened;
 
 use crate::service::{Service, status};
-use crate::world::{BEGIN, Plan, World, open_store, pair, upstream};
+use crate::world::{BEGIN, Plan, World, open_store, pair, shared, upstream};
 
 const HOUR: u64 = 3600;
 const YEAR: u64 = 365 * 86_400;
@@ -23,11 +20,7 @@ async fn p4_what_a_crash_cut_off_is_reckoned_with_whatever_the_wall_clock_says_a
         for then in [None, Some(BEGIN + YEAR), Some(BEGIN - YEAR)] {
             let one = Service::start().await;
             let store = open_store(Plan::default().folder.path(), Engine::Memory);
-            let same = || Opened {
-                keys: Arc::clone(&store.keys),
-                index: Arc::clone(&store.index),
-                jobs: Arc::clone(&store.jobs),
-            };
+            let same = || shared(&store);
             let first =
                 World::idle(Plan { store: Some(same()), ..Plan::default() }, vec![upstream("one", &one.url)]).await;
             let lost = first.forward("ann", "one", LabelForm::RAW).await;
@@ -68,8 +61,7 @@ async fn p5_waits_are_as_long_after_a_restart_under_another_clock_as_they_were_b
     for wrong in wrong_clocks() {
         let one = Service::start().await;
         let store = open_store(Plan::default().folder.path(), Engine::Memory);
-        let same =
-            || Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) };
+        let same = || shared(&store);
         let first = World::new(Plan { store: Some(same()), ..Plan::default() }, vec![upstream("one", &one.url)]).await;
         let settling = first.erase("ann", "one").await;
         first.until_state(settling, JobState::Settling).await;

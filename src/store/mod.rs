@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 #[doc(hidden)]
 pub use self::open::open_with;
-pub use self::open::{Ending, OpenError, Opened, open};
+pub use self::open::{Ending, OpenError, Opened, accept, open, open_or_make};
 #[doc(hidden)]
 pub use self::sled::{Check, Tuning};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::memory::MemoryStore;
 use super::seal::Keys;
 use super::seal::key_file::{self, Failure as KeyFailure, KeyBytes};
-use super::sled::{self, Found, SledStore, Tuning};
+use super::sled::{self, Check, Found, SledStore, Tuning};
 use super::{Index, Jobs};
 use crate::config::{self, Engine};
 use crate::telemetry::events;
@@ -157,6 +157,39 @@ pub enum OpenError {
 /// [`OpenError`]; an old store is never given a new key.
 pub fn open(config: &config::Store) -> Result<Opened, OpenError> {
     open_with(config, Tuning::default())
+}
+
+/// As [`open`], and a store that is missing is made even where its key is there: whoever asks for it knows that nothing of
+/// before will be found.
+///
+/// # Errors
+///
+/// [`OpenError`].
+pub fn open_or_make(config: &config::Store) -> Result<Opened, OpenError> {
+    open_with(config, Tuning { new_store: true, ..Tuning::default() })
+}
+
+/// Takes a store as it is that does not open because its tip is missing or, with `incomplete`, because it lacks something.
+/// Gives it open, and what was wrong with it; `None`: nothing.
+///
+/// # Errors
+///
+/// [`OpenError`]: it does not open even so, or it lacks something.
+pub fn accept(config: &config::Store, incomplete: bool) -> Result<(Opened, Option<OpenError>), OpenError> {
+    let wrong = match open(config) {
+        Ok(opened) => return Ok((opened, None)),
+        Err(wrong) => wrong,
+    };
+    let check = match wrong {
+        OpenError::Behind { .. } | OpenError::Damaged { .. } | OpenError::NoTip { .. } if incomplete => Check::Nothing,
+        OpenError::NoTip { .. } => Check::Entries,
+        _ => return Err(wrong),
+    };
+    let opened = open_with(config, Tuning { check, ..Tuning::default() })?;
+    if incomplete {
+        opened.ending.set_orderly(false);
+    }
+    Ok((opened, Some(wrong)))
 }
 
 /// As [`open`], with what only tests set otherwise.

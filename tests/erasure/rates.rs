@@ -1,6 +1,5 @@
 //! Whose turn it is: services' rates, strangers' attempts, services that hang (P5, P10, P12).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use forgetgate::config::{Authorize, Engine, Erasure, Upstream};

@@ -86,7 +86,7 @@ impl SledStore {
                 OpenError::Io { path: path.clone(), source }
             }
             other @ (TableError::Sled(_)
-            | TableError::Panic(_)
+            | TableError::Panic
             | TableError::Unreadable(_)
             | TableError::TooLarge(_)) => OpenError::Damaged { path: path.clone(), reason: other.to_string() },
         })?;

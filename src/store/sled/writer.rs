@@ -177,9 +177,5 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
 }
 
 fn guarded<T>(body: impl FnOnce() -> Result<T, TableError> + panic::UnwindSafe) -> Result<T, TableError> {
-    panic::catch_unwind(body).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
-        Err(TableError::Panic(text.into()))
-    })
+    panic::catch_unwind(body).unwrap_or(Err(TableError::Panic))
 }

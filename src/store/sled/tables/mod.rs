@@ -2,7 +2,7 @@
 //!
 //! No sled transaction is used: its batches hold a reservation open across buffers, and an I/O error in that state leaves
 //! `flush` waiting for ever. Order does the work instead. sled's log comes back as a prefix of what was written, so a step
-//! of several rows is first noted in one row, and what a crash left undone is done again at opening (`jobs.rs`).
+//! of several rows is first noted in one row, and what a crash left undone is done again at opening (`recover.rs`).
 
 mod holds;
 mod job_rows;
@@ -10,6 +10,7 @@ mod jobs;
 mod listing;
 mod placements;
 mod purge;
+mod recover;
 mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,7 +100,7 @@ pub(super) struct Tables {
     jobs: Tree,
     /// Job ID ‖ generation ‖ kind ‖ number → a piece of a job's body, or of the marks that belong to its step.
     parts: Tree,
-    /// Job ID → note of a step that may be half done.
+    /// The note of the latest step, which may be half done; job ID → note of one that does not read.
     steps: Tree,
     /// Tag ‖ job ID → summary.
     unfinished: Tree,
@@ -208,7 +209,7 @@ impl Tables {
         if !(closed_well && self.read_written_counts()?) {
             self.count_placements()?;
         }
-        self.read_job_counts()
+        Ok(())
     }
 
     /// `false` if they do not read.

@@ -85,10 +85,9 @@ impl SledStore {
             TableError::Sync(source) | TableError::Sled(sled::Error::Io(source)) => {
                 OpenError::Io { path: path.clone(), source }
             }
-            other @ (TableError::Sled(_)
-            | TableError::Panic
-            | TableError::Unreadable(_)
-            | TableError::TooLarge(_)) => OpenError::Damaged { path: path.clone(), reason: other.to_string() },
+            other @ (TableError::Sled(_) | TableError::Panic | TableError::Unreadable(_) | TableError::TooLarge(_)) => {
+                OpenError::Damaged { path: path.clone(), reason: other.to_string() }
+            }
         })?;
         let (writers, watchers) = (Arc::clone(&shared), Arc::clone(&shared));
         let write = thread::Builder::new().name("store-writer".into());

@@ -208,11 +208,5 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
 }
 
 fn guarded<T>(body: impl FnOnce() -> Result<T, TableError> + panic::UnwindSafe) -> Result<T, TableError> {
-    panic::catch_unwind(body).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
-        // sled quotes keys, and those hold tags (P7).
-        let words = text.split(['[', '{', '"']).next().unwrap_or_default();
-        Err(TableError::Panic(words.trim_end().into()))
-    })
+    panic::catch_unwind(body).unwrap_or(Err(TableError::Panic))
 }

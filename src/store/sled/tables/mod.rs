@@ -53,9 +53,9 @@ pub(super) enum TableError {
     /// Making it durable failed.
     #[error("the data file could not be made durable")]
     Sync(#[from] io::Error),
-    /// sled panicked.
-    #[error("sled panicked: {0}")]
-    Panic(String),
+    /// sled panicked. Its message is made of what it was given, and is not kept.
+    #[error("sled panicked, and the log says where")]
+    Panic,
     /// Something in the files does not read.
     #[error("the store holds something that cannot be read: {0}")]
     Unreadable(&'static str),

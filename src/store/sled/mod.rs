@@ -187,7 +187,7 @@ fn refusal(error: TableError, config: &config::Store) -> OpenError {
         TableError::NoTip(reason) => OpenError::NoTip { tip: Files::new(&path).tip(), path, reason },
         TableError::Sync(source) | TableError::Sled(sled::Error::Io(source)) => OpenError::Io { path, source },
         other @ (TableError::Sled(_)
-        | TableError::Panic(_)
+        | TableError::Panic
         | TableError::Unreadable(_)
         | TableError::NoTrailer
         | TableError::Incomplete { .. }

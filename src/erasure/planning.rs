@@ -8,7 +8,7 @@ use super::attempt::{Fences, marks, narrow, with_passers};
 use super::ledger::{Entry, Marks};
 use super::settings::held;
 use crate::domain::UpstreamNumber;
-use crate::domain::erasure::{Intent, Job, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, plan};
+use crate::domain::erasure::{Held, Intent, Job, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, plan};
 use crate::store::{Row, StoreError};
 
 /// A probe that counts, as the outcome of an attempt at that target; and may its rows be marked?
@@ -32,7 +32,8 @@ impl Eraser {
         let rows = self.fenced_rows(&customer, fences).await?;
         let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
         let intents = &entry.job.intents;
-        let targets = plan(intents, &reaches, &held(&rows));
+        let known: Vec<Held> = held(&rows).into_iter().chain(entry.job.went_to()).collect();
+        let targets = plan(intents, &reaches, &known);
         let on_hold = self.shared.holds.of(&[entry.tag]);
         let (probes, frozen) = self.probes(intents, &rows, fences, unbroken);
         let now = self.now();

@@ -104,4 +104,3 @@ pub enum Outcome {
     /// Cannot be asked.
     NotSupported(Fault),
 }
-

@@ -117,8 +117,7 @@ impl Summary {
             | flag(self.standing.action_required, ACTION)
             | flag(self.overfull, OVERFULL)
             | flag(self.next.is_some(), SINGLE);
-        let numbers =
-            [self.stamp.run, self.stamp.at.0, self.next.unwrap_or_default().0, self.received.0, self.due.0];
+        let numbers = [self.stamp.run, self.stamp.at.0, self.next.unwrap_or_default().0, self.received.0, self.due.0];
         let mut bytes = vec![LAYOUT, flags];
         bytes.extend(numbers.into_iter().flat_map(u64::to_be_bytes));
         for place in &self.places {

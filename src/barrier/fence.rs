@@ -69,13 +69,14 @@ pub struct Fenced {
     barrier: Arc<Barrier>,
     tag: Tag,
     moved: Pin<Box<OwnedNotified>>,
-    ends: Instant,
+    /// When the fence ends by itself; `None` where that is over, and what was done behind it is being recorded.
+    ends: Option<Instant>,
 }
 
 impl Fenced {
     /// To be made under the shard's lock, where the waiting request was counted.
     pub(super) fn behind(barrier: &Arc<Barrier>, tag: Tag, fence: &FenceState) -> Self {
-        let ends = fence.standing.lock().ends;
+        let ends = Some(fence.standing.lock().ends).filter(|ends| Instant::now() < *ends);
         Self { barrier: Arc::clone(barrier), tag, moved: Box::pin(Arc::clone(&fence.moved).notified_owned()), ends }
     }
 
@@ -83,11 +84,9 @@ impl Fenced {
     pub async fn moved(mut self) {
         let ends = self.ends;
         let moved = self.moved.as_mut();
-        if Instant::now() < ends {
-            timeout_at(ends, moved).await.ok();
-        } else {
-            // Its life is over and it was still met: what was done behind it is being recorded.
-            moved.await;
+        match ends {
+            Some(ends) => drop(timeout_at(ends, moved).await),
+            None => moved.await,
         }
     }
 }

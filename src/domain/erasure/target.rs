@@ -210,6 +210,7 @@ impl Target {
         }
         if self.state == TargetState::Sent && self.next.is_none() {
             self.unanswered = self.unanswered.max(Some(run.begun.after(run.straggle)));
+            self.state = TargetState::Pending;
             self.not_under_way();
         }
     }

@@ -125,6 +125,7 @@ fn p4_a_delete_that_a_crash_interrupted_counts_as_unanswered_from_the_restart() 
     job.take_over(&run);
     assert_eq!(job.targets[0].unanswered, Some(Moment(5030)));
     assert_eq!(job.targets[1].unanswered, None, "nothing was sent there");
+    assert_eq!((job.targets[0].state, job.targets[0].attempts), (TargetState::Pending, 1), "none is under way");
 
     let restarted = |seconds| Now { moment: Moment(5000 + seconds), wall: at(seconds).wall };
     assert_eq!(next(&job, restarted(0)), Step::Attempt(vec![key(1), key(2)]), "it is sent again at once");
@@ -141,7 +142,7 @@ fn p4_a_delete_that_is_not_under_way_any_more_does_not_stand_for_one_after_a_sec
         job.stamp = Stamp { run: 1, at: NOW.moment };
         assert!(job.sending(key(1), &FREE));
         job.join(intent(), None);
-        assert!(job.targets[0].reopened);
+        assert!(job.targets[0].reopened, "it is under way, as far as is known");
         if crashed {
             job.take_over(&Run { name: 2, begun: NOW.moment, straggle: 30 });
         } else {

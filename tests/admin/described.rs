@@ -9,7 +9,7 @@ use crate::schema::conforms;
 use crate::world::{Wish, World};
 
 /// The calls of the contract.
-const CONTRACT: [(&str, &str); 18] = [
+const CONTRACT: [(&str, &str); 19] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -28,6 +28,7 @@ const CONTRACT: [(&str, &str); 18] = [
     ("GET", "/api/v1/upstreams"),
     ("GET", "/api/v1/config"),
     ("POST", "/api/v1/config/reload"),
+    ("GET", "/api/v1/index/export"),
 ];
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -8,6 +8,7 @@ mod contract;
 mod damage;
 mod differential;
 mod durable;
+mod export;
 mod faults;
 mod keys;
 mod kill;

@@ -5,11 +5,13 @@
 mod campaign;
 mod child;
 mod contract;
+mod contract_jobs;
 mod differential;
 mod durable;
 mod faults;
 mod keys;
 mod kill;
+mod many;
 mod power;
 mod recorder;
 mod unreadable;

@@ -2,10 +2,9 @@
 
 use forgetgate::domain::PairKey;
 use forgetgate::store::{ListedJob, OpenError, Opened, StoreError, StoredJob, open};
-use sled::Tree;
 use uuid::Uuid;
 
-use crate::world::{World, fact, job, later, rows_of, step, wait};
+use crate::world::{World, fact, in_its_files, job, later, rows_of, step, wait};
 
 const NONSENSE: &[u8] = b"nonsense";
 /// Generation and kind of the marks of a job's first step.
@@ -18,12 +17,6 @@ fn note(id: Uuid) -> Vec<u8> {
 
 /// A body that takes a piece of its own.
 const LARGE: [u8; 3000] = [7; 3000];
-
-/// Changes the files of a closed store.
-fn in_its_files(world: &World, change: impl FnOnce(&dyn Fn(&str) -> Tree)) {
-    let db = sled::open(&world.config.path).unwrap();
-    change(&|table| db.open_tree(table).unwrap());
-}
 
 /// A store with rows of anna, bert and carl and a first erasure, whose step looks as if a crash had come before its
 /// marks. Gives anna's and bert's keys, which it would mark.

@@ -99,8 +99,20 @@ pub(crate) fn job(keys: &Keys, number: u128, customer: &str, body: &[u8]) -> Sto
     }
 }
 
+/// Another name of a job.
+pub(crate) fn name_of(job: &StoredJob, number: u128) -> StoredJob {
+    let (id, of) = (Uuid::from_u128(number), Some(job.id));
+    StoredJob { id, finished: true, of, summary: Vec::new(), body: b"another name".to_vec(), ..job.clone() }
+}
+
 pub(crate) fn step(job: StoredJob, erased: &[PairKey], at: UnixSeconds) -> JobWrite {
     JobWrite { job, erased: erased.to_vec(), at, also: None }
+}
+
+/// Changes the files of a closed store.
+pub(crate) fn in_its_files(world: &World, change: impl FnOnce(&dyn Fn(&str) -> sled::Tree)) {
+    let db = sled::open(&world.config.path).unwrap();
+    change(&|table| db.open_tree(table).unwrap());
 }
 
 /// Every file under a directory.

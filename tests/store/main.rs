@@ -5,6 +5,7 @@
 mod campaign;
 mod child;
 mod contract;
+mod contract_jobs;
 mod damage;
 mod differential;
 mod durable;
@@ -12,6 +13,7 @@ mod export;
 mod faults;
 mod keys;
 mod kill;
+mod many;
 mod power;
 mod recorder;
 mod tip;

@@ -2,7 +2,7 @@
 //!
 //! No sled transaction is used: its batches hold a reservation open across buffers, and an I/O error in that state leaves
 //! `flush` waiting for ever. Order does the work instead. sled's log comes back as a prefix of what was written, so a step
-//! of several rows is first noted in one row, and what a crash left undone is done again at opening (`jobs.rs`).
+//! of several rows is first noted in one row, and what a crash left undone is done again at opening (`recover.rs`).
 
 mod check;
 mod export;
@@ -12,6 +12,7 @@ mod jobs;
 mod listing;
 mod placements;
 mod purge;
+mod recover;
 mod table;
 mod upstreams;
 
@@ -116,7 +117,7 @@ pub(super) struct Tables {
     jobs: Table,
     /// Job ID ‖ generation ‖ kind ‖ number → a piece of a job's body, or of the marks that belong to its step.
     parts: Table,
-    /// Job ID → note of a step that may be half done.
+    /// The note of the latest step, which may be half done; job ID → note of one that does not read.
     steps: Table,
     /// Tag ‖ job ID → summary.
     unfinished: Table,
@@ -248,7 +249,6 @@ impl Tables {
     fn begin_run(&mut self) -> Result<(), TableError> {
         let closed = self.remove(&self.meta.clone(), b"closed")?;
         self.ended_well = closed.is_some_and(|well| *well == [1]);
-        self.read_job_counts()?;
         self.sync()
     }
 

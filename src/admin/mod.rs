@@ -5,6 +5,7 @@
 
 mod body;
 mod calls;
+mod export;
 mod guard;
 mod health;
 mod holds;

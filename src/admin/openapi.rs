@@ -73,7 +73,11 @@ fn parameters(route: &Route) -> Vec<Value> {
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     let (status, schema) = route.gives;
-    let kind = if route.call == Call::Metrics { "application/openmetrics-text" } else { "application/json" };
+    let kind = match route.call {
+        Call::Metrics => "application/openmetrics-text",
+        Call::Export => "application/octet-stream",
+        _ => "application/json",
+    };
     if status < 300 && route.call != Call::Receipt {
         responses.insert(status.to_string(), json!({ "description": schema, "content": content(kind, schema) }));
     }
@@ -84,6 +88,7 @@ fn responses(route: &Route) -> Value {
     for status in common.iter().chain(route.problems) {
         let content = match route.call {
             Call::Ready => content("application/json", "Readiness"),
+            Call::Alive => content("application/json", "Health"),
             _ => content("application/problem+json", "Problem"),
         };
         let reason = http::StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());

@@ -8,14 +8,16 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::erasure;
+use crate::store::StoreError;
 
-/// An answer with its whole body.
-pub(super) type Answer = Response<Full<Bytes>>;
+/// An answer; its body is there as a whole, but for an export's.
+pub(super) type Answer = Response<UnsyncBoxBody<Bytes, StoreError>>;
 
 /// What went wrong, for the caller.
 #[derive(Debug)]
@@ -116,7 +118,13 @@ pub(super) fn json_answer(status: StatusCode, body: &impl Serialize) -> Answer {
 
 /// An answer that no cache keeps.
 pub(super) fn text(status: StatusCode, kind: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    let whole = Full::new(Bytes::from(body)).map_err(|never| match never {});
+    with_body(status, kind, whole.boxed_unsync())
+}
+
+/// An answer with any body, that no cache keeps.
+pub(super) fn with_body(status: StatusCode, kind: &'static str, body: UnsyncBoxBody<Bytes, StoreError>) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use super::problem::{Answer, Problem, json_answer};
 use super::refusals::Refusals;
 use super::routes::{self, Call, Parameters, Route};
-use super::{State, body, calls, guard, health, holds, metrics, openapi, upstreams};
+use super::{State, body, calls, export, guard, health, holds, metrics, openapi, upstreams};
 use crate::config::Metrics;
 
 /// Answers one request.
@@ -52,6 +52,7 @@ async fn call(state: &State, route: &Route, at: &Parameters, request: Request<In
         Call::Upstreams => Ok(json_answer(StatusCode::OK, &upstreams::upstreams(state))),
         Call::Config => Ok(json_answer(StatusCode::OK, &state.config.describe())),
         Call::Reload => state.config.reload().await,
+        Call::Export => export::export(state).await,
         Call::List => calls::list(state, request.uri().query()).await,
         Call::Show => calls::show(state, at).await,
         Call::Receipt => calls::receipt(state, at).await,

@@ -32,6 +32,7 @@ pub(super) enum Call {
     Upstreams,
     Config,
     Reload,
+    Export,
 }
 
 /// One call.
@@ -89,7 +90,7 @@ const fn post(
 const ERASURE: (u16, &str) = (200, "Erasure");
 
 /// All calls, in the order of the documents.
-pub(super) static ROUTES: [Route; 22] = [
+pub(super) static ROUTES: [Route; 23] = [
     open("/healthz", Call::Alive, "Is the process alive, and its store?", "Health", &[503]),
     open("/readyz", Call::Ready, "Is it ready for traffic, and if not, what is missing?", "Readiness", &[503]),
     get("/metrics", Call::Metrics, "All metrics, as OpenMetrics text; admin.metrics says who may", "Metrics", &[]),
@@ -196,6 +197,13 @@ pub(super) static ROUTES: [Route; 22] = [
         None,
         (200, "Reload"),
         &[422, 501, 503],
+    ),
+    get(
+        "/api/v1/index/export",
+        Call::Export,
+        "The whole store in one file, for `forgetgate index restore`",
+        "Export",
+        &[503],
     ),
 ];
 

@@ -4,15 +4,17 @@
 //! customer's ID is sent in bodies only, and is not quoted in any message (P7).
 
 use std::fmt;
-use std::io::{BufRead, Read};
+use std::fs::File;
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -124,6 +126,29 @@ impl Client {
         page.ok_or_else(|| self.stranger(status))
     }
 
+    /// Writes what it answers to a file, as it comes.
+    pub(super) async fn download(&self, path: &str, file: &mut File) -> Result<(), Failure> {
+        let stalled = |_| Failure::failed(format!("the gate at {} does not answer", self.place));
+        let asked = async {
+            let stream = self.connect().await?;
+            self.send(stream, Method::GET, path, None).await
+        };
+        let (response, _connection) = timeout(WITHIN, asked).await.map_err(stalled)??;
+        let status = response.status();
+        let mut body = response.into_body();
+        if !status.is_success() {
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let problem = body.ok().and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok());
+            return Err(problem.map_or_else(|| self.stranger(status), |problem| Failure::refused(&problem)));
+        }
+        while let Some(frame) = timeout(WITHIN, body.frame()).await.map_err(stalled)? {
+            let frame = frame.map_err(|error| self.unreachable(&error))?;
+            let bytes = frame.into_data().unwrap_or_default();
+            file.write_all(&bytes).map_err(|error| Failure::failed(format!("the file cannot be written: {error}")))?;
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {
         let exchange = async {
             let stream = self.connect().await?;
@@ -154,9 +179,23 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Bytes), Failure> {
+        let (response, _connection) = self.send(stream, method, path, body).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Ok((status, body.map_err(|error| self.unreachable(&*error))?.to_bytes()))
+    }
+
+    /// Gives the answer's head; its body comes as long as the connection is held.
+    async fn send(
+        &self,
+        stream: Stream,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(Response<Incoming>, AbortOnDropHandle<hyper::Result<()>>), Failure> {
         let broke_off = |error: hyper::Error| self.unreachable(&error);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let mut request = Request::builder().method(method).uri(path).header(HOST, self.host());
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
@@ -167,10 +206,7 @@ impl Client {
         let body = Full::new(Bytes::from(body.map_or_else(String::new, Value::to_string)));
         let request =
             request.body(body).map_err(|_| Failure::failed("the token is not a text that a header can hold".into()))?;
-        let response = sender.send_request(request).await.map_err(broke_off)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        Ok((status, body.map_err(|error| self.unreachable(&*error))?.to_bytes()))
+        Ok((sender.send_request(request).await.map_err(broke_off)?, connection))
     }
 
     fn stranger(&self, status: StatusCode) -> Failure {

@@ -12,6 +12,7 @@ use tokio::runtime;
 use super::answer::{Answer, Failure, pretty, wait_for};
 use super::check::table::table;
 use super::client::{Client, GateArgs};
+use super::export;
 use crate::config;
 use crate::store::{self, OpenError};
 use crate::telemetry::chain;
@@ -44,6 +45,27 @@ pub enum IndexAction {
         #[command(flatten)]
         gate: GateArgs,
     },
+    /// Write the whole store to one file, sealed as it is
+    Export {
+        /// Where to; a new file
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Where the gate is.
+        #[command(flatten)]
+        gate: GateArgs,
+    },
+    /// Make the store again from such a file; no gate may be running
+    Restore {
+        /// The export
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+        /// The configuration of the gate, which says where the store is
+        #[arg(long, value_name = "FILE", default_value = "config.toml")]
+        config: PathBuf,
+        /// Rename the store that is there, and keep it
+        #[arg(long)]
+        replace: bool,
+    },
     /// Take a store as it is whose tip is missing; no gate may be running
     Accept {
         /// The configuration of the gate, which says where the store is
@@ -60,6 +82,8 @@ pub enum IndexAction {
 pub fn index(args: &IndexArgs) -> Answer {
     match &args.action {
         IndexAction::Stats { gate } => stats(gate),
+        IndexAction::Export { to, gate } => wait_for(export::export(to, gate)),
+        IndexAction::Restore { from, config, replace } => export::restore(from, config, *replace).into(),
         IndexAction::Accept { config, incomplete } => accept(config, *incomplete).into(),
     }
 }

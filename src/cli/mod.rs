@@ -6,6 +6,7 @@ pub mod check;
 mod client;
 mod erase;
 mod erasures;
+mod export;
 mod index;
 mod key;
 pub mod profiles;

@@ -6,21 +6,24 @@
 
 pub mod seal;
 
+mod export;
 mod memory;
 mod open;
 mod row;
 mod sled;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 
 use uuid::Uuid;
 
+pub use self::export::{Export, ExportFault, ExportStep, look_through};
 #[doc(hidden)]
 pub use self::open::open_with;
-pub use self::open::{Ending, OpenError, Opened, accept, open, open_or_make};
+pub use self::open::{Ending, OpenError, Opened, accept, open, open_old, open_or_make, restore};
 #[doc(hidden)]
 pub use self::sled::{Check, Tuning};
+pub use self::sled::{RestoreError, Restored};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.
@@ -129,6 +132,12 @@ pub trait Index: Send + Sync + std::fmt::Debug {
 
     /// Figures for people and metrics.
     fn figures(&self) -> StoreFuture<'_, Figures>;
+
+    /// A piece of an export and what comes after it; [`Export`] asks. An engine without files has none.
+    fn export(&self, step: ExportStep) -> StoreFuture<'_, (Vec<u8>, Option<ExportStep>)> {
+        drop(step);
+        Box::pin(ready(Err(StoreError::Corrupt { what: "nothing that could be exported" })))
+    }
 
     /// Can it be written at this moment? For readiness; costs no I/O.
     fn is_writable(&self) -> bool;

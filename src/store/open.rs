@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::memory::MemoryStore;
 use super::seal::Keys;
 use super::seal::key_file::{self, Failure as KeyFailure, KeyBytes};
-use super::sled::{self, Check, Found, SledStore, Tuning};
+use super::sled::{self, Check, Found, RestoreError, Restored, SledStore, Tuning};
 use super::{Index, Jobs};
 use crate::config::{self, Engine};
 use crate::telemetry::events;
@@ -169,6 +169,19 @@ pub fn open_or_make(config: &config::Store) -> Result<Opened, OpenError> {
     open_with(config, Tuning { new_store: true, ..Tuning::default() })
 }
 
+/// As [`open`], and nothing is ever made.
+///
+/// # Errors
+///
+/// [`OpenError`], also where there is no store.
+pub fn open_old(config: &config::Store) -> Result<Opened, OpenError> {
+    let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
+    if config.engine == Engine::Sled && found != Found::Store {
+        return Err(OpenError::Gone { path: config.path.clone(), remains: "configuration".to_owned() });
+    }
+    open(config)
+}
+
 /// Takes a store as it is that does not open because its tip is missing or, with `incomplete`, because it lacks something.
 /// Gives it open, and what was wrong with it; `None`: nothing.
 ///
@@ -190,6 +203,17 @@ pub fn accept(config: &config::Store, incomplete: bool) -> Result<(Opened, Optio
         opened.ending.set_orderly(false);
     }
     Ok((opened, Some(wrong)))
+}
+
+/// Makes the store that the configuration names from an export. One that is there is refused or, with `replace`, renamed.
+///
+/// # Errors
+///
+/// [`RestoreError`]; what was there is still there.
+pub fn restore(config: &config::Store, from: &Path, replace: bool) -> Result<Restored, RestoreError> {
+    let missing = || KeyFailure::Missing { path: config.key_file.clone() };
+    let key = key_file::read(&config.key_file).and_then(|key| key.ok_or_else(missing)).map_err(OpenError::from)?;
+    sled::restore(config, &Keys::derive(&key), from, replace)
 }
 
 /// As [`open`], with what only tests set otherwise.

@@ -48,6 +48,11 @@ fn measure(jobs: u64) {
     // The files of a store that is open are what a kill leaves.
     let copied = Command::new("cp").args(["-r", "--sparse=always"]).args([&live, &killed]).status();
     assert!(copied.expect("cp").success(), "the copy of the store");
+    // A kill leaves at most one batch that is not on the disk; a copy would leave all of it.
+    assert!(
+        Command::new("sync").arg(killed.join("store/db")).status().expect("sync").success(),
+        "the copy on the disk"
+    );
     drop(filling.stdin.take());
     assert!(filling.wait().expect("the child's end").success(), "the child failed");
     for (what, directory) in [("clean close", &live), ("kill", &killed)] {
@@ -134,7 +139,8 @@ fn reopen(directory: &Path) {
     let figures = runtime().block_on(store.index.figures()).expect("figures");
     assert_eq!(figures.unfinished_jobs, listed as u64, "the figures count what is listed");
     say(&format!(
-        "open {opened:?} ({memory}), with {listed} list entries {all:?} ({} now, {} at most)",
+        "open {opened:?} ({memory}), with {listed} list entries {all:?} ({} s of CPU, {} now, {} at most)",
+        cpu_seconds(),
         self::memory("VmRSS"),
         self::memory("VmHWM")
     ));
@@ -145,4 +151,12 @@ fn memory(what: &str) -> String {
     let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a figure");
     let kilobytes = line.split_whitespace().nth(1).and_then(|figure| figure.parse::<u64>().ok()).expect("a figure");
     format!("{} MiB", kilobytes >> 10)
+}
+
+/// Of this process so far; on a machine that others use as well, time alone says little.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("its times");
+    let after_name = stat.rsplit(')').next().expect("its times").split_whitespace();
+    // In hundredths of a second, user and system.
+    after_name.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

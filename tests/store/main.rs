@@ -5,12 +5,15 @@
 mod campaign;
 mod child;
 mod contract;
+mod contract_jobs;
 mod damage;
 mod differential;
 mod durable;
+mod export;
 mod faults;
 mod keys;
 mod kill;
+mod many;
 mod power;
 mod recorder;
 mod tip;

@@ -2,10 +2,9 @@
 
 use forgetgate::domain::PairKey;
 use forgetgate::store::{Check, ListedJob, OpenError, Opened, StoreError, StoredJob, Tuning, open_with};
-use sled::Tree;
 use uuid::Uuid;
 
-use crate::world::{World, fact, job, later, rows_of, step, wait};
+use crate::world::{World, fact, in_its_files, job, later, rows_of, step, wait};
 
 const NONSENSE: &[u8] = b"nonsense";
 /// Generation and kind of the marks of a job's first step.
@@ -18,31 +17,6 @@ fn note(id: Uuid) -> Vec<u8> {
 
 /// A body that takes a piece of its own.
 const LARGE: [u8; 3000] = [7; 3000];
-
-/// A table of a closed store. Behind each value stand 16 bytes that say when it was written.
-struct Table(Tree);
-
-impl Table {
-    fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        self.0.insert(key, [value.as_ref(), &[0; 16]].concat()).unwrap();
-    }
-
-    fn get(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
-        let value = self.0.get(key).unwrap()?;
-        Some(value[..value.len() - 16].to_vec())
-    }
-}
-
-/// Changes the files of a closed store.
-fn in_its_files(world: &World, change: impl FnOnce(&dyn Fn(&str) -> Table)) {
-    let db = sled::open(&world.config.path).unwrap();
-    change(&|table| Table(db.open_tree(table).unwrap()));
-}
-
-/// Opens what was changed. Its entries do not add up any more, which is not what is looked at here.
-fn opened(world: &World) -> Opened {
-    open_with(&world.config, Tuning { check: Check::Nothing, ..Tuning::default() }).unwrap()
-}
 
 /// A store with rows of anna, bert and carl and a first erasure, whose step looks as if a crash had come before its
 /// marks. Gives anna's and bert's keys, which it would mark.
@@ -93,7 +67,7 @@ fn p4_p11_a_row_that_does_not_read_says_where_data_is_and_stops_nothing() {
         *row.last_mut().unwrap() ^= 1;
         table("placements").insert(second.to_bytes(), row);
     });
-    let store = opened(&world);
+    let store = world.open_changed();
     let rows = wait(rows_of(&store, "anna"));
     let mut keys: Vec<_> = rows.iter().map(|row| (row.key, &*row.resource, row.readable)).collect();
     keys.sort_by_key(|(key, ..)| *key != first);
@@ -110,7 +84,7 @@ fn p11_a_row_that_does_not_read_keeps_neither_the_store_nor_its_steps_neighbours
     let world = World::sled();
     let [anna, _] = half_done(&world);
     in_its_files(&world, |table| table("placements").insert(anna.to_bytes(), NONSENSE));
-    let store = opened(&world);
+    let store = world.open_changed();
     assert_eq!(wait(rows_of(&store, "bert"))[0].erased_at, Some(later(5)), "the step was finished for the others");
     let row = &wait(rows_of(&store, "anna"))[0];
     assert_eq!((row.erased_at, row.readable), (Some(later(5)), false), "and for it");
@@ -129,7 +103,7 @@ fn p5_an_erasure_that_does_not_read_is_kept_and_hides_no_other() {
     let id = Uuid::from_u128(1);
     in_its_files(&world, |table| table("jobs").insert(id.as_bytes(), NONSENSE));
     for _ in 0..2 {
-        let store = opened(&world);
+        let store = world.open_changed();
         assert!(matches!(wait(store.jobs.job(id)), Err(StoreError::Corrupt { .. })));
         assert_eq!(unfinished(&store).len(), 2, "it is listed, so that it is known that it does not read");
         let page = wait(store.jobs.jobs(None, 10)).unwrap();
@@ -152,7 +126,7 @@ fn p5_marks_that_do_not_read_are_kept_with_their_step() {
     half_done(&world);
     let piece = [Uuid::from_u128(1).as_bytes().as_slice(), &MARKS, &[0; 4]].concat();
     in_its_files(&world, |table| table("parts").insert(piece.clone(), NONSENSE));
-    let store = opened(&world);
+    let store = world.open_changed();
     assert_eq!((unreadable(&store), unfinished(&store).len()), (1, 2));
     assert_eq!(wait(rows_of(&store, "bert"))[0].erased_at, None, "still a target of later erasures");
     drop(store);
@@ -169,7 +143,7 @@ fn p11_a_row_that_does_not_read_is_a_row_of_its_upstream_and_a_key_that_does_not
         table("placements").insert(anna.to_bytes(), NONSENSE);
         table("placements").insert(b"a", NONSENSE);
     });
-    let figures = wait(opened(&world).index.figures()).unwrap();
+    let figures = wait(world.open_changed().index.figures()).unwrap();
     assert_eq!((figures.rows, figures.erased_rows, figures.unreadable), (3, 0, 2));
 }
 
@@ -196,7 +170,7 @@ fn p11_a_marked_row_that_does_not_read_does_not_stop_the_sweep() {
     wait(store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &keys, later(5)))).unwrap();
     drop(store);
     in_its_files(&world, |table| table("placements").insert(keys[0].to_bytes(), NONSENSE));
-    let store = opened(&world);
+    let store = world.open_changed();
     assert_eq!(wait(store.index.sweep(later(6))).unwrap(), 1);
     assert_eq!((wait(store.index.sweep(later(6))).unwrap(), unreadable(&store)), (0, 1));
     drop(store);

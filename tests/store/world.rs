@@ -7,7 +7,7 @@ use std::time::Duration;
 use forgetgate::config::{Engine, Store};
 use forgetgate::domain::{CustomerId, LabelForm, PairKey, UnixSeconds, UpstreamNumber};
 use forgetgate::store::seal::Keys;
-use forgetgate::store::{JobWrite, Opened, Placement, Row, StoredJob, open};
+use forgetgate::store::{Check, JobWrite, Opened, Placement, Row, StoredJob, Tuning, open, open_with};
 use uuid::Uuid;
 
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -44,6 +44,11 @@ impl World {
 
     pub(crate) fn open(&self) -> Opened {
         open(&self.config).unwrap()
+    }
+
+    /// Opens what was changed in its files: its entries do not add up any more.
+    pub(crate) fn open_changed(&self) -> Opened {
+        open_with(&self.config, Tuning { check: Check::Nothing, ..Tuning::default() }).unwrap()
     }
 }
 
@@ -91,8 +96,38 @@ pub(crate) fn job(keys: &Keys, number: u128, customer: &str, body: &[u8]) -> Sto
     }
 }
 
+/// Another name of a job.
+pub(crate) fn name_of(job: &StoredJob, number: u128) -> StoredJob {
+    let (id, of) = (Uuid::from_u128(number), Some(job.id));
+    StoredJob { id, finished: true, of, summary: Vec::new(), body: b"another name".to_vec(), ..job.clone() }
+}
+
 pub(crate) fn step(job: StoredJob, erased: &[PairKey], at: UnixSeconds) -> JobWrite {
     JobWrite { job, erased: erased.to_vec(), at, also: None }
+}
+
+/// Changes the files of a closed store.
+pub(crate) fn in_its_files(world: &World, change: impl FnOnce(&dyn Fn(&str) -> Table)) {
+    let db = sled::open(&world.config.path).unwrap();
+    change(&|table| Table(db.open_tree(table).unwrap()));
+}
+
+/// A table of a closed store. Behind each value stand 16 bytes that say when it was written.
+pub(crate) struct Table(pub(crate) sled::Tree);
+
+impl Table {
+    pub(crate) fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.0.insert(key, [value.as_ref(), &[0; 16]].concat()).unwrap();
+    }
+
+    pub(crate) fn get(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        let value = self.0.get(key).unwrap()?;
+        Some(value[..value.len() - 16].to_vec())
+    }
+
+    pub(crate) fn remove(&self, key: impl AsRef<[u8]>) {
+        self.0.remove(key).unwrap();
+    }
 }
 
 /// Every file under a directory.

@@ -6,6 +6,7 @@
 mod files;
 mod queue;
 mod report;
+mod restore;
 mod tables;
 mod tip;
 mod trouble;
@@ -24,14 +25,16 @@ use uuid::Uuid;
 
 use self::files::Files;
 use self::queue::{Answer, Work};
+pub(super) use self::restore::restore;
+pub use self::restore::{RestoreError, Restored};
 use self::tables::{TableError, Tables};
 use self::writer::{Opener, Shared};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
 use super::seal::Keys;
 use super::{
-    Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, StoreError, StoreFuture, StoredHold,
-    StoredJob,
+    ExportStep, Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, StoreError, StoreFuture,
+    StoredHold, StoredJob,
 };
 use crate::config;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
@@ -261,6 +264,11 @@ impl Index for SledStore {
 
     fn figures(&self) -> StoreFuture<'_, Figures> {
         self.ask(0, |tables| tables.figures())
+    }
+
+    fn export(&self, step: ExportStep) -> StoreFuture<'_, (Vec<u8>, Option<ExportStep>)> {
+        let key_check = self.keys.check_value();
+        self.ask(0, move |tables| tables.export(step, key_check))
     }
 
     fn is_writable(&self) -> bool {

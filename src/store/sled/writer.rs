@@ -44,7 +44,7 @@ impl Opener {
     }
 
     /// sled's own threads hold the data file, and its lock, for a moment after the last handle is gone.
-    fn wait_until_released(&self) {
+    pub(super) fn wait_until_released(&self) {
         let files = Files::new(&self.path);
         for _ in 0..RELEASE_LOOKS {
             if files.in_use().is_ok_and(|in_use| !in_use) {
@@ -207,6 +207,6 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
     }
 }
 
-fn guarded<T>(body: impl FnOnce() -> Result<T, TableError> + panic::UnwindSafe) -> Result<T, TableError> {
+pub(super) fn guarded<T>(body: impl FnOnce() -> Result<T, TableError> + panic::UnwindSafe) -> Result<T, TableError> {
     panic::catch_unwind(body).unwrap_or(Err(TableError::Panic))
 }

@@ -5,6 +5,7 @@
 //! of several rows is first noted in one row, and what a crash left undone is done again at opening (`recover.rs`).
 
 mod check;
+mod export;
 mod holds;
 mod job_rows;
 mod jobs;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Db, IVec};
 
+use self::export::Changes;
 use self::job_rows::JobCounts;
 use self::table::{Table, Trailer};
 use super::files::Files;
@@ -141,11 +143,15 @@ pub(super) struct Tables {
     job_counts: JobCounts,
     /// Table and key of what was met and does not read.
     unreadable: BTreeSet<(&'static str, Vec<u8>)>,
+    changes: Changes,
     dirty_rows: usize,
     dirty_bytes: usize,
 }
 
 impl Tables {
+    /// Which format this version reads and writes.
+    pub(super) const FORMAT: u32 = FORMAT;
+
     /// Opens sled in `files` and everything in it, and reads all of it; blocking.
     pub(super) fn open(
         files: &Files,
@@ -190,17 +196,17 @@ impl Tables {
             files: files.clone(),
             sync_data: tuning.sync_data,
             syncs: Arc::clone(syncs),
-            meta: Table::open(&db, 0, "meta")?,
-            placements: Table::open(&db, 1, "placements")?,
-            marked: Table::open(&db, 2, "marked")?,
-            jobs: Table::open(&db, 3, "jobs")?,
-            parts: Table::open(&db, 4, "parts")?,
-            steps: Table::open(&db, 5, "steps")?,
-            unfinished: Table::open(&db, 6, "unfinished")?,
-            upstreams: Table::open(&db, 7, "upstreams")?,
-            ended: Table::open(&db, 8, "ended")?,
-            names: Table::open(&db, 9, "names")?,
-            holds: Table::open(&db, 10, "holds")?,
+            meta: Table::open(&db, "meta")?,
+            placements: Table::open(&db, "placements")?,
+            marked: Table::open(&db, "marked")?,
+            jobs: Table::open(&db, "jobs")?,
+            parts: Table::open(&db, "parts")?,
+            steps: Table::open(&db, "steps")?,
+            unfinished: Table::open(&db, "unfinished")?,
+            upstreams: Table::open(&db, "upstreams")?,
+            ended: Table::open(&db, "ended")?,
+            names: Table::open(&db, "names")?,
+            holds: Table::open(&db, "holds")?,
             db,
             tip: Tip::default(),
             written_tip: Tip::default(),
@@ -210,6 +216,7 @@ impl Tables {
             count: BTreeMap::new(),
             job_counts: JobCounts::default(),
             unreadable: BTreeSet::new(),
+            changes: Changes::default(),
             dirty_rows: 0,
             dirty_bytes: 0,
         })
@@ -289,6 +296,14 @@ impl Tables {
         Ok(())
     }
 
+    /// Gives the store another name, in itself and in its tip.
+    pub(super) fn name_anew(&mut self) -> Result<(), TableError> {
+        getrandom::fill(&mut self.tip.instance).map_err(io::Error::other)?;
+        let instance = self.tip.instance;
+        self.put(&self.meta.clone(), b"instance", &instance)?;
+        self.sync()
+    }
+
     fn make_tip(&mut self) -> Result<(), TableError> {
         self.tip_file = Some(TipFile::make(&self.files.tip(), self.tip)?);
         self.written_tip = self.tip;
@@ -320,6 +335,7 @@ impl Tables {
         let (old, share) = table.old(key)?.unzip();
         let (number, others) = (self.tip.number + 1, self.tip.sum.wrapping_sub(share.unwrap_or(0)));
         table.insert(key, value, Trailer { number, others })?;
+        self.changes.add(table.id(), key);
         (self.tip.number, self.tip.sum) = (number, others.wrapping_add(table.share(key, value, number)));
         Ok(old)
     }
@@ -330,6 +346,7 @@ impl Tables {
         let Some((old, share)) = table.old(key)? else { return Ok(None) };
         self.write(&self.meta.clone(), REMOVING, &share.to_be_bytes())?;
         table.remove(key)?;
+        self.changes.add(table.id(), key);
         self.tip.sum = self.tip.sum.wrapping_sub(share);
         Ok(Some(old))
     }

@@ -13,6 +13,10 @@ use super::TableError;
 /// Bytes behind each value: number and sum.
 const TRAILER: usize = 16;
 
+/// The tables' names. The place of each stands for it in sums and exports and is never given to another.
+const NAMES: [&str; 11] =
+    ["meta", "placements", "marked", "jobs", "parts", "steps", "unfinished", "upstreams", "ended", "names", "holds"];
+
 /// What stands behind a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trailer {
@@ -31,8 +35,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn open(db: &Db, id: u8, name: &str) -> Result<Self, TableError> {
-        Ok(Self { tree: db.open_tree(name)?, id })
+    pub(super) fn open(db: &Db, name: &str) -> Result<Self, TableError> {
+        let id = NAMES.iter().position(|known| *known == name).and_then(|id| u8::try_from(id).ok());
+        Ok(Self { tree: db.open_tree(name)?, id: id.ok_or(TableError::Unreadable("a table's name"))? })
     }
 
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, TableError> {
@@ -46,6 +51,18 @@ impl Table {
     /// A value with its trailer, and whatever is there where it has none.
     pub(super) fn get_raw(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, TableError> {
         Ok(self.tree.get(key)?)
+    }
+
+    pub(super) const fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// Entries with their trailers.
+    pub(super) fn raw(
+        &self,
+        range: impl RangeBounds<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(IVec, IVec), TableError>> {
+        self.tree.range(range).map(|entry| Ok(entry?))
     }
 
     pub(super) fn iter(&self) -> Entries {
@@ -101,6 +118,19 @@ impl Table {
             let (value, trailer) = parted(&whole)?;
             Ok((key, value, trailer))
         })
+    }
+}
+
+impl super::Tables {
+    /// Writes an entry of an export as it stands there, or removes it.
+    pub(in super::super) fn put_verbatim(db: &Db, table: u8, key: &[u8], raw: Option<&[u8]>) -> Result<(), TableError> {
+        let name = NAMES.get(usize::from(table)).ok_or(TableError::Unreadable("a table of an export"))?;
+        let tree = db.open_tree(name)?;
+        match raw {
+            Some(raw) => tree.insert(key, raw)?,
+            None => tree.remove(key)?,
+        };
+        Ok(())
     }
 }
 

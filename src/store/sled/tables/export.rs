@@ -1,0 +1,108 @@
+//! The pieces of an export. First every table from its beginning to its end, a piece at a time between batches; then, again and
+//! again, what has changed since it began; and when nothing of that is left, the end, which is the moment that the export shows.
+
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use super::{FORMAT, TableError, Tables};
+use crate::store::export::{ExportStep, Head, Record};
+use crate::telemetry::unix_now;
+
+/// Entries of one piece, and bytes.
+const PIECE_ENTRIES: usize = 512;
+const PIECE_BYTES: usize = 128 * 1024;
+/// Changes of one piece: more than a batch makes, so that there is an end.
+const PIECE_CHANGES: usize = 4096;
+/// Changes that are remembered; an export that is taken so slowly is given up.
+const CHANGES_MAX: usize = 1_000_000;
+
+/// What was written or removed since the export began that is being taken.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// The latest export.
+    export: u64,
+    changed: Option<BTreeSet<(u8, Vec<u8>)>>,
+}
+
+impl Changes {
+    pub(super) fn add(&mut self, table: u8, key: &[u8]) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert((table, key.to_vec()));
+            if changed.len() > CHANGES_MAX {
+                self.changed = None;
+            }
+        }
+    }
+}
+
+impl Tables {
+    /// The next piece, and what comes after it.
+    pub(in super::super) fn export(
+        &mut self,
+        step: ExportStep,
+        key_check: [u8; 16],
+    ) -> Result<(Vec<u8>, Option<ExportStep>), TableError> {
+        let left = TableError::Unreadable("an export: it took too long, or another one was begun");
+        match step {
+            ExportStep::Begin => {
+                let export = self.changes.export + 1;
+                self.changes = Changes { export, changed: Some(BTreeSet::new()) };
+                let head = Head { format: FORMAT, key_check, begun: unix_now() };
+                Ok((head.to_bytes(), Some(ExportStep::Entries { export, table: 0, after: Vec::new() })))
+            }
+            ExportStep::Entries { export, .. } | ExportStep::Changes { export }
+                if export != self.changes.export || self.changes.changed.is_none() =>
+            {
+                Err(left)
+            }
+            ExportStep::Entries { export, table, after } => self.export_entries(export, table, after),
+            ExportStep::Changes { export } => self.export_changes(export),
+            ExportStep::Leave { export } | ExportStep::Done { export } => {
+                if export == self.changes.export {
+                    self.changes.changed = None;
+                }
+                Ok((Vec::new(), None))
+            }
+        }
+    }
+
+    fn export_entries(
+        &mut self,
+        export: u64,
+        nth: usize,
+        after: Vec<u8>,
+    ) -> Result<(Vec<u8>, Option<ExportStep>), TableError> {
+        let mut bytes = Vec::new();
+        let tables = self.all();
+        let Some(table) = tables.get(nth) else { return Ok((bytes, Some(ExportStep::Changes { export }))) };
+        let mut last = None;
+        let start = if after.is_empty() { Unbounded } else { Excluded(after) };
+        for entry in table.raw((start, Unbounded)).take(PIECE_ENTRIES) {
+            let (key, value) = entry?;
+            Record::Entry { table: table.id(), key: key.to_vec(), value: value.to_vec() }.append_to(&mut bytes);
+            last = Some(key.to_vec());
+            if bytes.len() > PIECE_BYTES {
+                break;
+            }
+        }
+        let (table, after) = last.map_or_else(|| (nth + 1, Vec::new()), |last| (nth, last));
+        Ok((bytes, Some(ExportStep::Entries { export, table, after })))
+    }
+
+    fn export_changes(&mut self, export: u64) -> Result<(Vec<u8>, Option<ExportStep>), TableError> {
+        let (tables, mut bytes) = (self.all(), Vec::new());
+        for _ in 0..PIECE_CHANGES {
+            let Some((id, key)) = self.changes.changed.as_mut().and_then(BTreeSet::pop_first) else {
+                Record::End { number: self.tip.number, sum: self.tip.sum }.append_to(&mut bytes);
+                return Ok((bytes, Some(ExportStep::Done { export })));
+            };
+            let Some(table) = tables.iter().find(|table| table.id() == id) else { continue };
+            let record = match table.get_raw(&key)? {
+                Some(value) => Record::Entry { table: id, key, value: value.to_vec() },
+                None => Record::Gone { table: id, key },
+            };
+            record.append_to(&mut bytes);
+        }
+        Ok((bytes, Some(ExportStep::Changes { export })))
+    }
+}

@@ -1,0 +1,247 @@
+//! P5, P11: a way back. An export holds the whole store as it was at one moment, and a restore makes it again, or changes nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Parser;
+use forgetgate::cli::{self, IndexArgs};
+use forgetgate::config::Engine;
+use forgetgate::domain::UpstreamNumber;
+use forgetgate::store::{Export, OpenError, Opened, RestoreError, StoredHold, open, restore};
+use forgetgate::{app, config};
+use uuid::Uuid;
+
+use crate::campaign;
+use crate::world::{World, fact, id, job, later, rows_of, step, wait};
+
+/// A store with rows, erasures and a legal hold.
+fn filled(world: &World) -> Opened {
+    let store = world.open();
+    wait(store.index.upstream_number("one", "http://127.0.0.1:9")).unwrap();
+    for number in 0..700 {
+        drop(store.index.record(fact(&store.keys, &format!("customer {}", number % 100), 1, &number.to_string())));
+    }
+    let erased = wait(rows_of(&store, "customer 7")).iter().map(|row| row.key).collect::<Vec<_>>();
+    for number in 0..20 {
+        let customer = format!("customer {number}");
+        let job = job(&store.keys, number, &customer, &vec![7; usize::try_from(number).unwrap() * 500]);
+        let erased = if number == 7 { erased.as_slice() } else { &[] };
+        wait(store.jobs.commit(step(job, erased, later(5)))).unwrap();
+    }
+    let (tag, upstream) = (store.keys.tag(&id("customer 9")), Some(UpstreamNumber(1)));
+    wait(store.jobs.hold(StoredHold { id: Uuid::from_u128(1), tag, upstream, body: vec![1, 2, 3] })).unwrap();
+    store
+}
+
+/// Everything that can be asked.
+fn seen(store: &Opened) -> String {
+    wait(async {
+        let mut rows = Vec::new();
+        for number in 0..100 {
+            rows.extend(rows_of(store, &format!("customer {number}")).await);
+        }
+        rows.extend(rows_of(store, "late").await);
+        let jobs = store.jobs.jobs(None, 1000).await.unwrap();
+        let listed = store.jobs.listed(None, 1000).await.unwrap();
+        let holds = store.jobs.holds(None, 1000).await.unwrap();
+        let upstreams = store.index.upstreams().await.unwrap();
+        let figures = store.index.figures().await.unwrap();
+        let figures = (figures.rows, figures.erased_rows, figures.jobs, figures.unfinished_jobs, figures.unreadable);
+        let tags: Vec<_> = rows.iter().map(|row| row.key.to_bytes()).collect();
+        format!("{rows:?} {tags:?} {jobs:?} {listed:?} {holds:?} {upstreams:?} {figures:?}")
+    })
+}
+
+/// Takes one; `between` is done after each piece but the last.
+fn exported(store: &Opened, to: &Path, mut between: impl FnMut()) {
+    let mut export = Export::of(Arc::clone(&store.index));
+    let mut whole = Vec::new();
+    while let Some(piece) = wait(export.next()).unwrap() {
+        whole.extend_from_slice(&piece);
+        if !piece.is_empty() && whole.len() < 400_000 {
+            between();
+        }
+    }
+    fs::write(to, whole).unwrap();
+}
+
+/// Another place with the same key, and no store.
+fn elsewhere(world: &World) -> World {
+    let other = World::sled();
+    fs::copy(&world.config.key_file, &other.config.key_file).unwrap();
+    other
+}
+
+#[test]
+fn p5_p11_a_restored_store_holds_everything_that_the_exported_one_did() {
+    let world = World::sled();
+    let (store, file) = (filled(&world), world.config.path.with_extension("export"));
+    exported(&store, &file, || ());
+    let other = elsewhere(&world);
+    let restored = restore(&other.config, &file, false).unwrap();
+    assert_eq!((restored.rows, restored.jobs, restored.replaced), (700, 20, None));
+    let again = other.open();
+    assert_eq!(seen(&again), seen(&store));
+    wait(again.index.record(fact(&again.keys, "late", 1, "r"))).unwrap();
+    drop(again);
+    assert_eq!(wait(rows_of(&other.open(), "late")).len(), 1, "and goes on working");
+}
+
+/// What is written while it is taken is in it as it was at its end, and nothing is half there.
+#[test]
+fn p5_p11_an_export_under_traffic_is_one_moment() {
+    let world = World::sled();
+    let (store, file) = (filled(&world), world.config.path.with_extension("export"));
+    let mut number = 0;
+    exported(&store, &file, || {
+        number += 1;
+        wait(store.index.record(fact(&store.keys, "late", 1, &number.to_string()))).unwrap();
+        let late = wait(rows_of(&store, "late")).iter().map(|row| row.key).collect::<Vec<_>>();
+        let finished = forgetgate::store::StoredJob { finished: number % 2 == 0, ..job(&store.keys, 3, "late", b"x") };
+        wait(store.jobs.commit(step(finished, &late[..late.len() / 2], later(number)))).unwrap();
+        if number % 3 == 0 {
+            wait(store.index.sweep(later(number))).unwrap();
+        }
+    });
+    assert!(number > 5, "it came in {number} pieces");
+    let other = elsewhere(&world);
+    restore(&other.config, &file, false).unwrap();
+    assert_eq!(seen(&other.open()), seen(&store));
+}
+
+#[test]
+fn p11_an_export_that_was_cut_or_changed_is_refused_and_nothing_is_made() {
+    let world = World::sled();
+    let file = world.config.path.with_extension("export");
+    exported(&filled(&world), &file, || ());
+    let (whole, other) = (fs::read(&file).unwrap(), elsewhere(&world));
+    for _ in 0..campaign::scaled(1000) {
+        let at = fastrand::usize(..whole.len());
+        let mut damaged = whole[..if fastrand::bool() { at } else { whole.len() }].to_vec();
+        if damaged.len() == whole.len() {
+            damaged[at] ^= fastrand::u8(1..);
+        }
+        fs::write(&file, damaged).unwrap();
+        let refused = restore(&other.config, &file, false).unwrap_err();
+        // A byte of the head may name another key, format or kind of file.
+        let at_head = at < 40 && !matches!(refused, RestoreError::Io { .. } | RestoreError::Taken { .. });
+        assert!(at_head || matches!(refused, RestoreError::Export { .. }), "{at}: {refused:?}");
+        assert!(!other.config.path.exists());
+    }
+}
+
+#[test]
+fn p11_a_store_that_is_there_is_kept_and_another_key_or_a_gate_that_runs_is_refused() {
+    let world = World::sled();
+    let (store, file) = (filled(&world), world.config.path.with_extension("export"));
+    exported(&store, &file, || ());
+    let in_use = restore(&world.config, &file, true).unwrap_err();
+    assert!(matches!(in_use, RestoreError::Open(OpenError::InUse { .. })), "{in_use}");
+    let before = seen(&store);
+    wait(store.index.record(fact(&store.keys, "late", 1, "r"))).unwrap();
+    let after = seen(&store);
+    drop(store);
+    assert!(matches!(restore(&world.config, &file, false), Err(RestoreError::Taken { .. })));
+    assert_eq!(seen(&world.open()), after, "nothing has changed");
+    let stranger = World::sled();
+    drop(stranger.open());
+    assert!(matches!(restore(&stranger.config, &file, true), Err(RestoreError::OtherKey { .. })));
+    let replaced = restore(&world.config, &file, true).unwrap().replaced.unwrap();
+    assert_eq!(seen(&world.open()), before);
+    fs::remove_dir_all(&world.config.path).unwrap();
+    fs::rename(&replaced, &world.config.path).unwrap();
+    let refused = open(&world.config).unwrap_err();
+    assert!(matches!(refused, OpenError::NoTip { .. }), "what was replaced does not come back by itself: {refused}");
+    fs::rename(
+        replaced.with_file_name(format!("{}.tip", replaced.file_name().unwrap().to_str().unwrap())),
+        tip(&world),
+    )
+    .unwrap();
+    assert_eq!(seen(&world.open()), after);
+}
+
+fn tip(world: &World) -> PathBuf {
+    world.config.path.with_extension("tip")
+}
+
+/// After each of its steps: the old store still opens, or there is none; and a restore that is begun again succeeds.
+#[test]
+fn p5_p11_a_restore_that_was_cut_short_loses_nothing_and_can_be_repeated() {
+    let world = World::sled();
+    let (store, file) = (filled(&world), world.config.path.with_extension("export"));
+    exported(&store, &file, || ());
+    let before = seen(&store);
+    drop(store);
+    let half = world.config.path.with_extension("restoring");
+    fs::create_dir(&half).unwrap();
+    fs::write(half.join("db"), "half").unwrap();
+    fs::write(half.join("creating"), "").unwrap();
+    assert_eq!(seen(&world.open()), before, "while it was being filled");
+    let away = world.config.path.with_extension("away");
+    fs::rename(&world.config.path, &away).unwrap();
+    assert!(matches!(open(&world.config), Err(OpenError::Gone { .. })), "between the two renamings");
+    fs::remove_file(tip(&world)).unwrap();
+    assert!(matches!(open(&world.config), Err(OpenError::Gone { .. })), "with the tip away as well");
+    restore(&world.config, &file, false).unwrap();
+    assert_eq!(seen(&world.open()), before);
+    assert!(!half.exists());
+}
+
+#[test]
+fn an_export_that_was_left_or_overtaken_gives_no_whole_file_and_holds_nothing_up() {
+    let world = World::sled();
+    let store = filled(&world);
+    let mut left = Export::of(Arc::clone(&store.index));
+    wait(left.next()).unwrap();
+    drop(left);
+    let mut overtaken = Export::of(Arc::clone(&store.index));
+    wait(overtaken.next()).unwrap();
+    exported(&store, &world.config.path.with_extension("export"), || ());
+    assert!(wait(overtaken.next()).is_err());
+}
+
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+enum Typed {
+    Index(IndexArgs),
+}
+
+fn typed(line: &[&str]) -> cli::Answer {
+    let Typed::Index(args) = Typed::try_parse_from(line).unwrap();
+    cli::index(&args)
+}
+
+#[test]
+fn p11_the_commands_export_from_a_gate_that_runs_and_from_a_closed_store_and_restore() {
+    let world = World::at(tempfile::tempdir().unwrap().keep().as_path(), Engine::Sled);
+    let folder = world.config.path.parent().unwrap();
+    let text = "listen = [{ address = \"127.0.0.1:0\" }]\nadmin.address = \"127.0.0.1:0\"\n\
+                store = { path = \"store\", key = { file = \"store.key\" } }\n\
+                upstream = [{ name = \"one\", profile = \"watson-assistant\", url = \"http://127.0.0.1:9\", route = { path = \"/a\" } }]\n";
+    let file = folder.join("config.toml");
+    fs::write(&file, text).unwrap();
+    let (config, running, closed) = (file.to_str().unwrap(), folder.join("running"), folder.join("closed"));
+    drop(filled(&world));
+    let gate = app::start(config::parse(text, folder).unwrap().config).unwrap();
+    let admin = format!("http://{}", gate.admin);
+    let done = typed(&["index", "export", "--to", running.to_str().unwrap(), "--admin", &admin]);
+    assert_eq!(done.code, 0, "{}", done.complaint);
+    let refused = typed(&["index", "restore", "--from", running.to_str().unwrap(), "--config", config, "--replace"]);
+    assert!(refused.complaint.contains("is in use by another process"), "{}", refused.complaint);
+    assert!(gate.stop());
+    let done = typed(&["index", "export", "--to", closed.to_str().unwrap(), "--config", config]);
+    assert!(done.code == 0 && done.text.contains("a store that nobody has open"), "{done:?}");
+    let before = seen(&world.open());
+    for export in [running, closed] {
+        fs::remove_dir_all(&world.config.path).unwrap();
+        let done = typed(&["index", "restore", "--from", export.to_str().unwrap(), "--config", config]);
+        assert!(done.code == 0 && done.text.contains("700 rows, 20 erasures"), "{done:?}");
+        assert_eq!(seen(&world.open()), before);
+    }
+    fs::remove_file(tip(&world)).unwrap();
+    let done = typed(&["index", "accept", "--config", config]);
+    assert!(done.code == 0 && done.text.contains("700 rows and 20 erasures"), "{done:?}");
+    assert_eq!(seen(&world.open()), before);
+    fs::remove_dir_all(folder).unwrap();
+}

@@ -13,5 +13,6 @@ mod point_in_time;
 mod rates;
 mod restarts;
 mod service;
+mod settings;
 mod time;
 mod world;

@@ -6,15 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forgetgate::barrier::{Barrier, Passage};
-use forgetgate::config::{
-    Authorize, BaseUrl, Credentials, Engine, EraseBy, Erasure, Limits, OpenWebsockets, Route, Secret, Store, Upstream,
-    UpstreamTls,
-};
+use forgetgate::config::{Engine, Erasure, Store, Upstream};
 use forgetgate::domain::alias::AliasKey;
 use forgetgate::domain::decide::text_of;
 use forgetgate::domain::erasure::{JobState, TargetState};
-use forgetgate::domain::policy::Policy;
-use forgetgate::domain::profile::Profile;
 use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds};
 use forgetgate::erasure::{
     Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, Surroundings, TargetWord, View,
@@ -29,103 +24,11 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::service::{Service, soon};
+pub(crate) use crate::settings::{OWN, erasure, limits, own_credentials, profile, upstream};
 
 pub(crate) const BEGIN: u64 = 1_700_000_000;
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
 pub(crate) const ALIAS: LabelForm = LabelForm::alias(1);
-
-/// A profile whose deletes settle after an hour, or as `more` says.
-pub(crate) fn profile(name: &str, more: &str) -> Arc<Profile> {
-    let settle = if more.contains("settle") { "" } else { "settle = \"1h\"" };
-    let text = format!(
-        r#"
-        name = "{name}"
-        source = "these tests"
-        error = "watson"
-        label = {{ header = "X-Watson-Metadata", field = "customer_id", grammar = "watson" }}
-        {settle}
-        {more}
-        [erase]
-        call = "DELETE /v{{api}}/user_data"
-        api = 1
-        query = {{ customer_id = "{{id}}", version = "{{version}}" }}
-        default_version = "2020-01-01"
-        success = "2xx"
-        [[endpoint]]
-        call = "POST /v1/message"
-        is = ["labelled"]
-        [[endpoint]]
-        call = "DELETE /v1/user_data"
-        is = ["erase"]
-        [[endpoint]]
-        call = "DELETE /v2/user_data"
-        is = ["erase"]
-        "#
-    );
-    Arc::new(Profile::from_toml(&text).unwrap_or_else(|faults| panic!("{faults:?}")))
-}
-
-/// An upstream without anything special.
-pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
-    Upstream {
-        name: name.into(),
-        profile: profile("plain", ""),
-        url: url.clone(),
-        route: Route::default(),
-        credentials: None,
-        group: "default".into(),
-        retired: false,
-        forwarded: false,
-        inject: false,
-        version: None,
-        held_labels_before: false,
-        passes_to: Vec::new(),
-        erase: EraseBy::default(),
-        http2: forgetgate::config::Http2::default(),
-        tls: UpstreamTls::default(),
-        plan: None,
-        region: None,
-        created: None,
-        policy: Policy::default(),
-    }
-}
-
-/// Credentials that show up as `Basic Z2F0ZTpzZWNyZXQ=`.
-pub(crate) fn own_credentials(folder: &std::path::Path) -> Credentials {
-    let path = folder.join("password");
-    std::fs::write(&path, "secret").unwrap();
-    Credentials::Basic { username: "gate".into(), password: Secret::file(path) }
-}
-
-pub(crate) const OWN: &str = "Basic Z2F0ZTpzZWNyZXQ=";
-
-pub(crate) fn limits() -> Limits {
-    Limits {
-        connections_max: 100,
-        in_flight_max: 100,
-        headers_max: 100,
-        header_bytes_max: 65_536,
-        inspected_body_bytes_max: 65_536,
-        header_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(5),
-        body_stall_timeout: Duration::from_secs(5),
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(30),
-        drain_timeout: Duration::from_secs(5),
-        ..Limits::default()
-    }
-}
-
-pub(crate) fn erasure() -> Erasure {
-    Erasure {
-        authorize: Authorize::Open,
-        deadline: Duration::from_secs(30 * 86_400),
-        erasures_per_minute: 60,
-        barrier_timeout: Duration::from_secs(10),
-        retention: Duration::from_secs(1_000 * 86_400),
-        open_websockets: OpenWebsockets::Wait,
-    }
-}
 
 /// What a world is made of. Tests change what they are about.
 pub(crate) struct Plan {

@@ -2,7 +2,9 @@
 
 use super::journeys::{World, event};
 use super::*;
-use crate::store::SUMMARY_BYTES_MAX;
+
+/// What stores take of a summary.
+const SUMMARY_BYTES_MAX: usize = 128;
 
 fn place() -> impl Strategy<Value = Place> {
     (any::<u16>(), any::<[bool; 3]>()).prop_map(|(upstream, [fenced, in_line, repeat])| {

@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) readiness: Readiness,
     pub(crate) registry: Arc<Registry>,
     pub(crate) writable: Arc<AtomicBool>,
+    pub(crate) alive: Arc<AtomicBool>,
     pub(crate) drain: CancellationToken,
     pub(crate) serving: Option<AbortOnDropHandle<()>>,
     pub(crate) folder: tempfile::TempDir,
@@ -74,7 +75,12 @@ impl World {
         });
         eraser.restore().await.unwrap();
         let (readiness, writable) = (Readiness::new(), Arc::new(AtomicBool::new(true)));
-        let index = Arc::new(Switched { index: Arc::clone(&store.index), writable: Arc::clone(&writable) });
+        let alive = Arc::new(AtomicBool::new(true));
+        let index = Arc::new(Switched {
+            index: Arc::clone(&store.index),
+            writable: Arc::clone(&writable),
+            alive: Arc::clone(&alive),
+        });
         let state = State {
             eraser: eraser.clone(),
             index,
@@ -96,6 +102,7 @@ impl World {
             readiness,
             registry,
             writable,
+            alive,
             drain,
             serving: Some(serving),
             folder,
@@ -239,6 +246,7 @@ async fn service() -> (SocketAddr, AbortOnDropHandle<()>) {
 struct Switched {
     index: Arc<dyn Index>,
     writable: Arc<AtomicBool>,
+    alive: Arc<AtomicBool>,
 }
 
 impl Index for Switched {
@@ -268,5 +276,9 @@ impl Index for Switched {
 
     fn is_writable(&self) -> bool {
         self.writable.load(Ordering::SeqCst)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst)
     }
 }

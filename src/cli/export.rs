@@ -81,9 +81,17 @@ pub(super) fn restore(from: &Path, path: &Path, replace: bool) -> Result<Answer,
     let replaced = restored.replaced.map_or_else(String::new, |old| {
         format!("What was there before is in {}; remove it when you are sure.\n", old.display())
     });
+    let since = match restored.done_again {
+        Some(count) => format!(
+            "{count} steps of erasures and legal holds that its journal knew since have been done again. Facts that were \
+             recorded since are not in it: erasures do not find them.\n"
+        ),
+        None => "No journal goes back to that moment: what was recorded or accepted since is not in it. Repeat the erasures \
+                 that were asked for since.\n"
+            .to_owned(),
+    };
     Ok(Answer::done(format!(
-        "The store in {} is as it was at {}: {} rows, {} erasures.\n{replaced}\
-         What was recorded or accepted after that moment is not in it: repeat the erasures that were asked for since.\n",
+        "The store in {} is as it was at {}: {} rows, {} erasures.\n{since}{replaced}",
         store.path.display(),
         rfc3339(restored.exported),
         restored.rows,

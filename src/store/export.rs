@@ -49,6 +49,8 @@ pub enum ExportStep {
     Done {
         /// Which export.
         export: u64,
+        /// The number of the latest write that is in it.
+        number: u64,
     },
 }
 

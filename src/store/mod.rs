@@ -199,7 +199,7 @@ pub struct ListedJob {
 }
 
 /// One durable step of an erasure.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobWrite {
     /// The job's new state.
     pub job: StoredJob,

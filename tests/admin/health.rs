@@ -26,6 +26,17 @@ async fn ready_says_what_is_missing_until_nothing_is_and_a_drain_ends_it() {
     assert_eq!(world.get("/healthz").await.status, 200);
 }
 
+/// So that a supervisor starts it anew.
+#[tokio::test]
+async fn p11_a_gate_whose_store_stays_broken_says_that_it_is_not_alive() {
+    let world = World::new(Wish::default()).await;
+    world.writable.store(false, Ordering::SeqCst);
+    assert_eq!(world.get("/healthz").await.status, 200, "it may come back by itself");
+    world.alive.store(false, Ordering::SeqCst);
+    let reply = world.get("/healthz").await;
+    assert_eq!((reply.status, &reply.json()["alive"]), (503, &false.into()));
+}
+
 #[tokio::test]
 async fn head_is_answered_as_get_without_the_body() {
     let world = World::new(Wish::default()).await;

@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) readiness: Readiness,
     pub(crate) registry: Arc<Registry>,
     pub(crate) writable: Arc<AtomicBool>,
+    pub(crate) alive: Arc<AtomicBool>,
     pub(crate) drain: CancellationToken,
     pub(crate) serving: Option<AbortOnDropHandle<()>>,
     pub(crate) folder: tempfile::TempDir,
@@ -76,7 +77,12 @@ impl World {
         });
         eraser.restore().await.unwrap();
         let (readiness, writable) = (Readiness::new(), Arc::new(AtomicBool::new(true)));
-        let index = Arc::new(Switched { index: Arc::clone(&store.index), writable: Arc::clone(&writable) });
+        let alive = Arc::new(AtomicBool::new(true));
+        let index = Arc::new(Switched {
+            index: Arc::clone(&store.index),
+            writable: Arc::clone(&writable),
+            alive: Arc::clone(&alive),
+        });
         let state = State {
             eraser: eraser.clone(),
             index,
@@ -98,6 +104,7 @@ impl World {
             readiness,
             registry,
             writable,
+            alive,
             drain,
             serving: Some(serving),
             folder,
@@ -242,6 +249,7 @@ async fn service() -> (SocketAddr, AbortOnDropHandle<()>) {
 struct Switched {
     index: Arc<dyn Index>,
     writable: Arc<AtomicBool>,
+    alive: Arc<AtomicBool>,
 }
 
 impl Index for Switched {
@@ -271,5 +279,9 @@ impl Index for Switched {
 
     fn is_writable(&self) -> bool {
         self.writable.load(Ordering::SeqCst)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst)
     }
 }

@@ -86,6 +86,7 @@ fn answer(store: &Opened, asked: &str) -> String {
             let resource = format!("{number}{}", "x".repeat(5000));
             said(wait(store.index.record(fact(&store.keys, "bert", 1, &resource))))
         }
+        _ if asked == "alive" => store.index.is_alive().to_string(),
         _ if asked == "writable" => store.index.is_writable().to_string(),
         _ if asked == "syncs" => wait(store.index.figures()).unwrap().syncs.to_string(),
         _ if asked == "count" => wait(rows_of(store, "anna")).len().to_string(),
@@ -192,6 +193,26 @@ fn p12_a_disk_that_does_not_answer_keeps_nobody_waiting_for_ever() {
     assert_eq!(told.ask("writable"), "true");
     told.end();
     assert_eq!(reopened_rows(directory.path()), 3, "the write that came back late is there as well");
+}
+
+/// So that whoever supervises the gate starts it anew: nothing else may help.
+#[test]
+fn p11_a_store_that_stays_broken_is_not_alive_and_one_that_comes_back_is() {
+    let dead_after = Duration::from_millis(300);
+    if child::is_child() {
+        return serve(Tuning { dead_after, ..Tuning::default() });
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (mut told, switch) =
+        with_faults("faults::p11_a_store_that_stays_broken_is_not_alive_and_one_that_comes_back_is", directory.path());
+    assert_eq!((told.ask("record 0").as_str(), told.ask("alive").as_str()), ("done", "true"));
+    switch("sync");
+    assert_eq!(told.ask("record 1"), BROKEN);
+    told.ask_until("alive", "false");
+    switch("none");
+    told.ask_until("alive", "true");
+    told.ask_until("record 2", "done");
+    told.end();
 }
 
 /// Puts one record in line whose sync does not come to its end.

@@ -66,7 +66,8 @@ fn p5_p11_a_store_that_lacks_one_entry_of_any_table_is_refused() {
 
 #[test]
 fn p11_a_store_without_its_tip_is_refused_with_words() {
-    let spoil: [(&str, fn(PathBuf)); 3] = [
+    type Spoil = fn(PathBuf);
+    let spoil: [(&str, Spoil); 3] = [
         ("is missing", |tip| fs::remove_file(tip).unwrap()),
         ("does not read", |tip| fs::write(tip, [7; 9000]).unwrap()),
         ("is another store's", |tip| assert!(fs::copy(self::tip(&closed()), tip).unwrap() > 0)),

@@ -41,6 +41,11 @@ impl Files {
         self.beside(".tip")
     }
 
+    /// Beside the folder: `store.journal`.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.beside(".journal")
+    }
+
     fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.directory.file_name().unwrap_or_default().to_owned();
         name.push(ending);

@@ -4,6 +4,7 @@
 //! descriptor of our own (`tables`); its files' names are made durable once (`files`); and one thread owns it (`writer`).
 
 mod files;
+mod journal;
 mod queue;
 mod report;
 mod restore;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::files::Files;
+use self::journal::Done;
 use self::queue::{Answer, Work};
 pub(super) use self::restore::restore;
 pub use self::restore::{RestoreError, Restored};
@@ -282,13 +284,29 @@ impl Index for SledStore {
 
 impl Jobs for SledStore {
     fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
-        self.ask(job.body.len(), move |tables| tables.create(job))
+        let bytes = job.body.len();
+        let create = move |tables: &mut Tables| {
+            let made = tables.create(job.clone())?;
+            if made {
+                let at = job.received;
+                tables.note_done(|| Done::Step(JobWrite { job, erased: Vec::new(), at, also: None }));
+            }
+            Ok(made)
+        };
+        self.ask(bytes, create)
     }
 
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
         let also = write.also.as_ref().map_or(0, |also| also.body.len());
         let bytes = write.job.body.len() + also + write.erased.len() * 2 * PairKey::LEN;
-        self.ask(bytes, move |tables| tables.commit(&write))
+        let commit = move |tables: &mut Tables| {
+            let done = tables.commit(&write)?;
+            if done {
+                tables.note_done(|| Done::Step(write));
+            }
+            Ok(done)
+        };
+        self.ask(bytes, commit)
     }
 
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
@@ -323,11 +341,22 @@ impl Jobs for SledStore {
     }
 
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {
-        self.ask(hold.body.len(), move |tables| tables.hold(&hold))
+        let bytes = hold.body.len();
+        let write = move |tables: &mut Tables| {
+            tables.hold(&hold)?;
+            tables.note_done(|| Done::Hold(hold));
+            Ok(())
+        };
+        self.ask(bytes, write)
     }
 
     fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool> {
-        self.ask(0, move |tables| tables.unhold(id))
+        let remove = move |tables: &mut Tables| {
+            let was = tables.unhold(id)?;
+            tables.note_done(|| Done::Unhold(id));
+            Ok(was)
+        };
+        self.ask(0, remove)
     }
 
     fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::Files;
+use super::journal;
 use super::tables::{TableError, Tables};
 use super::writer::{Opener, guarded};
 use super::{Check, Tuning, refusal};
@@ -27,6 +28,9 @@ pub struct Restored {
     pub jobs: u64,
     /// When the export was begun.
     pub exported: UnixSeconds,
+    /// How many steps of erasures and legal holds the journal of the store that was there knew since, all of which were done
+    /// again. `None`: there was no journal that goes back so far.
+    pub done_again: Option<u64>,
     /// Where the store is now that was there before.
     pub replaced: Option<PathBuf>,
 }
@@ -88,7 +92,14 @@ pub(crate) fn restore(
     let io_error = |source| RestoreError::Io { path: path.clone(), source };
     let unreadable = |source| RestoreError::Export { path: from.into(), source };
     // To its end, before anything is made.
-    let head = export::read(from, |_, _| Ok(())).map_err(unreadable)?;
+    let mut end = 0;
+    let note_end = |_: &Head, record| {
+        if let Record::End { number, .. } = record {
+            end = number;
+        }
+        Ok(())
+    };
+    let head = export::read(from, note_end).map_err(unreadable)?;
     fits(&head, config, keys, from)?;
     if Files::new(path).in_use().map_err(io_error)? {
         return Err(OpenError::InUse { path: path.clone() }.into());
@@ -99,15 +110,17 @@ pub(crate) fn restore(
     }
     let new = Files::new(&named(path, ".restoring"));
     fill(&new, from).map_err(|error| refusal(error, config))?;
-    let tables = tables(&new, config, keys).map_err(|error| refusal(error, config))?;
-    let figures = guarded(std::panic::AssertUnwindSafe(|| {
+    let mut tables = tables(&new, config, keys).map_err(|error| refusal(error, config))?;
+    let journal = Files::new(path).journal();
+    let finished = guarded(std::panic::AssertUnwindSafe(|| {
+        let done_again = do_again(&mut tables, &journal, end)?;
         let figures = tables.figures()?;
-        tables.close(false).map(|()| figures)
+        tables.close(false).map(|()| (figures, done_again))
     }));
-    let figures = figures.map_err(|error| refusal(error, config))?;
+    let (figures, done_again) = finished.map_err(|error| refusal(error, config))?;
     opener(&new, config, keys).wait_until_released();
     let replaced = swap(&new, &Files::new(path), is_taken).map_err(io_error)?;
-    Ok(Restored { rows: figures.rows, jobs: figures.jobs, exported: head.begun, replaced })
+    Ok(Restored { rows: figures.rows, jobs: figures.jobs, exported: head.begun, done_again, replaced })
 }
 
 fn fits(head: &Head, config: &config::Store, keys: &Keys, from: &Path) -> Result<(), RestoreError> {
@@ -168,6 +181,17 @@ fn tables(new: &Files, config: &config::Store, keys: &Keys) -> Result<Tables, Ta
     Ok(tables)
 }
 
+/// Does again what was done about erasures since the write of this number.
+fn do_again(tables: &mut Tables, journal: &Path, since: u64) -> Result<Option<u64>, TableError> {
+    let Some((_, all, _)) = journal::read(journal)?.filter(|(head, ..)| head.since <= since) else { return Ok(None) };
+    let mut count = 0;
+    for (_, done) in all.iter().filter(|(number, _)| *number > since) {
+        tables.do_again(done)?;
+        count += 1;
+    }
+    Ok(Some(count))
+}
+
 /// The old store away, the new tip, the new store: from the first to the last of these there is no store at the place.
 fn swap(new: &Files, place: &Files, is_taken: bool) -> io::Result<Option<PathBuf>> {
     let replaced = is_taken.then(|| Files::new(&named(place.directory(), &format!(".replaced-{}", unix_now().0))));
@@ -179,6 +203,12 @@ fn swap(new: &Files, place: &Files, is_taken: bool) -> io::Result<Option<PathBuf
     }
     fs::rename(new.tip(), place.tip())?;
     fs::rename(new.directory(), place.directory())?;
+    // The new store has a name of its own, and this journal is not about it. It goes last: a restore that
+    // is cut short and repeated needs it.
+    if place.journal().try_exists()? {
+        let kept = replaced.as_ref().map_or_else(|| new.journal(), Files::journal);
+        fs::rename(place.journal(), kept)?;
+    }
     place.sync_names()?;
     Ok(replaced.map(|replaced| replaced.directory().to_owned()))
 }

@@ -6,6 +6,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{FORMAT, TableError, Tables};
 use crate::store::export::{ExportStep, Head, Record};
+use crate::store::sled::journal::{Done, Journal};
 use crate::telemetry::unix_now;
 
 /// Entries of one piece, and bytes.
@@ -46,6 +47,10 @@ impl Tables {
         match step {
             ExportStep::Begin => {
                 let export = self.changes.export + 1;
+                if self.journal.is_none() {
+                    let (instance, number) = (self.tip.instance, self.tip.number);
+                    self.journal = Some(Journal::begin(&self.files.journal(), instance, number)?);
+                }
                 self.changes = Changes { export, changed: Some(BTreeSet::new()) };
                 let head = Head { format: FORMAT, key_check, begun: unix_now() };
                 Ok((head.to_bytes(), Some(ExportStep::Entries { export, table: 0, after: Vec::new() })))
@@ -57,13 +62,36 @@ impl Tables {
             }
             ExportStep::Entries { export, table, after } => self.export_entries(export, table, after),
             ExportStep::Changes { export } => self.export_changes(export),
-            ExportStep::Leave { export } | ExportStep::Done { export } => {
+            ExportStep::Leave { export } => {
                 if export == self.changes.export {
                     self.changes.changed = None;
                 }
                 Ok((Vec::new(), None))
             }
+            ExportStep::Done { export: _, number } => {
+                if let Some(journal) = &mut self.journal {
+                    journal.exported(number)?;
+                }
+                Ok((Vec::new(), None))
+            }
         }
+    }
+
+    /// Notes in the journal what was done.
+    pub(in super::super) fn note_done(&mut self, done: impl FnOnce() -> Done) {
+        if let Some(journal) = &mut self.journal {
+            journal.add(self.tip.number, &done());
+        }
+    }
+
+    /// Does again what a journal says.
+    pub(in super::super) fn do_again(&mut self, done: &Done) -> Result<(), TableError> {
+        match done {
+            Done::Step(write) => drop(self.commit(write)?),
+            Done::Hold(hold) => self.hold(hold)?,
+            Done::Unhold(id) => drop(self.unhold(*id)?),
+        }
+        Ok(())
     }
 
     fn export_entries(
@@ -94,7 +122,8 @@ impl Tables {
         for _ in 0..PIECE_CHANGES {
             let Some((id, key)) = self.changes.changed.as_mut().and_then(BTreeSet::pop_first) else {
                 Record::End { number: self.tip.number, sum: self.tip.sum }.append_to(&mut bytes);
-                return Ok((bytes, Some(ExportStep::Done { export })));
+                self.changes.changed = None;
+                return Ok((bytes, Some(ExportStep::Done { export, number: self.tip.number })));
             };
             let Some(table) = tables.iter().find(|table| table.id() == id) else { continue };
             let record = match table.get_raw(&key)? {

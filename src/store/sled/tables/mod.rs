@@ -28,6 +28,7 @@ use self::export::Changes;
 use self::job_rows::JobCounts;
 use self::table::{Table, Trailer};
 use super::files::Files;
+use super::journal::Journal;
 use super::tip::{Tip, TipFile};
 use super::{Check, Tuning, report};
 use crate::domain::UpstreamNumber;
@@ -144,6 +145,8 @@ pub(super) struct Tables {
     /// Table and key of what was met and does not read.
     unreadable: BTreeSet<(&'static str, Vec<u8>)>,
     changes: Changes,
+    /// There from the first export on.
+    journal: Option<Journal>,
     dirty_rows: usize,
     dirty_bytes: usize,
 }
@@ -183,6 +186,7 @@ impl Tables {
             }
             files.sync_names()?;
         }
+        tables.journal = Journal::open(&files.journal(), tables.tip.instance)?;
         tables.read_upstreams()?;
         tables.begin_run()?;
         tables.finish_steps()?;
@@ -217,6 +221,7 @@ impl Tables {
             job_counts: JobCounts::default(),
             unreadable: BTreeSet::new(),
             changes: Changes::default(),
+            journal: None,
             dirty_rows: 0,
             dirty_bytes: 0,
         })
@@ -286,6 +291,9 @@ impl Tables {
         self.db.flush()?;
         if self.sync_data {
             self.data.sync_data()?;
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.sync(self.sync_data)?;
         }
         if let Some(file) = self.tip_file.as_mut().filter(|_| self.written_tip != self.tip) {
             file.write(self.tip, self.sync_data)?;

@@ -9,6 +9,7 @@ mod contract_jobs;
 mod differential;
 mod durable;
 mod faults;
+mod half_done;
 mod keys;
 mod kill;
 mod many;

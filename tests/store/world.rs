@@ -113,6 +113,12 @@ pub(crate) fn step(job: StoredJob, erased: &[PairKey], at: UnixSeconds) -> JobWr
 pub(crate) fn in_its_files(world: &World, change: impl FnOnce(&dyn Fn(&str) -> sled::Tree)) {
     let db = sled::open(&world.config.path).unwrap();
     change(&|table| db.open_tree(table).unwrap());
+    drop(db);
+    // Its threads hold its lock for a moment longer.
+    let data = fs::File::open(world.config.path.join("db")).unwrap();
+    while data.try_lock().is_err() {
+        std::thread::yield_now();
+    }
 }
 
 /// Every file under a directory.

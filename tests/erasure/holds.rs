@@ -85,8 +85,12 @@ async fn p4_a_hold_at_one_upstream_is_asked_about_when_the_delete_is_about_to_be
 async fn p5_holds_survive_a_restart_and_are_listed_without_saying_whose_they_are() {
     let one = Service::start().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let same =
-        || Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) };
+    let same = || Opened {
+        keys: Arc::clone(&store.keys),
+        index: Arc::clone(&store.index),
+        jobs: Arc::clone(&store.jobs),
+        ending: store.ending.clone(),
+    };
     let first = World::new(Plan { store: Some(same()), ..Plan::default() }, vec![upstream("one", &one.url)]).await;
     let asked = first.submit(submission("canary-4711")).await.unwrap().id;
     let held = first.eraser.hold(&id("canary-4711"), decided(Verdict::Hold, Some("one"))).await.unwrap();

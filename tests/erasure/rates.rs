@@ -83,8 +83,12 @@ async fn p10_asking_again_for_one_customer_uses_up_nobodys_rate() {
 async fn p5_who_waits_for_a_services_rate_is_served_in_the_order_of_acceptance_also_after_a_restart() {
     let service = Service::start().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let same =
-        || Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) };
+    let same = || Opened {
+        keys: Arc::clone(&store.keys),
+        index: Arc::clone(&store.index),
+        jobs: Arc::clone(&store.jobs),
+        ending: store.ending.clone(),
+    };
     let first = World::new(Plan { store: Some(same()), ..many(Authorize::Open) }, vec![slow(&service)]).await;
     let mut ids = Vec::new();
     for n in 0..6 {

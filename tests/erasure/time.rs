@@ -27,6 +27,7 @@ async fn p4_what_a_crash_cut_off_is_reckoned_with_whatever_the_wall_clock_says_a
                 keys: Arc::clone(&store.keys),
                 index: Arc::clone(&store.index),
                 jobs: Arc::clone(&store.jobs),
+                ending: store.ending.clone(),
             };
             let first =
                 World::idle(Plan { store: Some(same()), ..Plan::default() }, vec![upstream("one", &one.url)]).await;
@@ -68,8 +69,12 @@ async fn p5_waits_are_as_long_after_a_restart_under_another_clock_as_they_were_b
     for wrong in wrong_clocks() {
         let one = Service::start().await;
         let store = open_store(Plan::default().folder.path(), Engine::Memory);
-        let same =
-            || Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) };
+        let same = || Opened {
+            keys: Arc::clone(&store.keys),
+            index: Arc::clone(&store.index),
+            jobs: Arc::clone(&store.jobs),
+            ending: store.ending.clone(),
+        };
         let first = World::new(Plan { store: Some(same()), ..Plan::default() }, vec![upstream("one", &one.url)]).await;
         let settling = first.erase("ann", "one").await;
         first.until_state(settling, JobState::Settling).await;

@@ -139,7 +139,7 @@ impl Leg {
             eraser.shared.ledger.change(id, eraser.now(), unsent).await?;
             return Ok(None);
         }
-        Ok(Some(eraser.send(site, request, behind.straggling).await))
+        Ok(Some(eraser.send(site, request, behind.straggling, &tags).await))
     }
 
     async fn target(&self, key: TargetKey) -> Result<Option<Target>, StoreError> {

@@ -259,9 +259,13 @@ impl Eraser {
 
     /// A request that is in the way there is waited for; when it has ended, the delete is sent again at once.
     pub(super) fn look_after(&self, id: Uuid, at: UpstreamNumber, tag: Tag, of: UpstreamNumber, before: Generation) {
-        let eraser = self.clone();
+        let (eraser, what) = (self.clone(), (id, at, of, before));
+        if !self.shared.schedule.looks_after(what) {
+            return;
+        }
         self.shared.runtime.spawn(async move {
             eraser.shared.barrier.watch(tag, of).gone(before).await;
+            eraser.shared.schedule.looked_after(&what);
             let now = eraser.now();
             let ended = eraser.note(id, now, |job| job.straggler_ended(at, now.moment)).await;
             if let Err(error) = ended {

@@ -293,6 +293,11 @@ impl Job {
         pending.for_each(|target| target.unfence(why));
     }
 
+    /// These targets, beyond the first `known`, waited for a person: their instant lies after the answer.
+    pub fn decided_later(&mut self, known: usize) {
+        self.targets.iter_mut().skip(known).for_each(|target| target.later = Some(Later::Decision));
+    }
+
     /// An attempt has ended.
     pub fn ended(&mut self, key: TargetKey, outcome: Outcome, now: Now, random: u64) {
         if let Some(target) = self.target_mut(key) {

@@ -98,25 +98,45 @@ impl Eraser {
         let _alone = shared.customers.lock(tag).await;
         let request = asked.id.unwrap_or_else(&*shared.surroundings.new_id);
         let _one_of_this_name = shared.requests.lock(request).await;
-        if asked.id.is_some()
-            && let Some(first) = shared.ledger.load(request).await?
-        {
-            let ours = tags.contains(&first.tag);
-            return if ours { Ok(Accepted { request, erasure: first.job.id }) } else { Err(Problem::OtherCustomer) };
+        let doubted = |id: Uuid| shared.doubts.lock().contains(&id);
+        if asked.id.is_some() {
+            if doubted(request) {
+                return Err(Problem::Store(StoreError::Broken));
+            }
+            if let Some(first) = shared.ledger.load(request).await? {
+                return match tags.contains(&first.tag) {
+                    false => Err(Problem::OtherCustomer),
+                    // Its requester was told that it was not accepted, and asks again.
+                    true if first.job.is_withdrawn() => {
+                        let above = asked.above.unwrap_or_else(|| self.is_above(&[]));
+                        let erasure = self.begin(request, asked, tag, above, true).await?;
+                        shared.schedule.wake(erasure, self.now().moment);
+                        Ok(Accepted { request, erasure })
+                    }
+                    true => Ok(Accepted { request, erasure: first.job.id }),
+                };
+            }
         }
         let running = shared.ledger.unfinished_of(&tags).await?;
-        let above = asked.above.unwrap_or_else(|| {
-            let per_minute = self.settings().erasure.erasures_per_minute;
-            let begins = !running.iter().any(|entry| entry.job.is_active());
-            begins && !shared.rate.has_room(per_minute, Instant::now())
-        });
+        // What may yet be withdrawn must not carry another request with it.
+        if running.iter().any(|entry| doubted(entry.job.id)) {
+            return Err(Problem::Store(StoreError::Broken));
+        }
+        let above = asked.above.unwrap_or_else(|| self.is_above(&running));
         let fits = |entry: &Entry| entry.job.awaiting_approval == above;
         let erasure = match running.into_iter().find(fits) {
             Some(entry) => self.join(entry.job.id, request, asked, tag, above).await?,
-            None => self.begin(request, asked, tag, above).await?,
+            None => self.begin(request, asked, tag, above, false).await?,
         };
         shared.schedule.wake(erasure, self.now().moment);
         Ok(Accepted { request, erasure })
+    }
+
+    /// Does what begins a new erasure, beside these, have to wait for approval?
+    fn is_above(&self, running: &[Entry]) -> bool {
+        let per_minute = self.settings().erasure.erasures_per_minute;
+        let begins = !running.iter().any(|entry| entry.job.is_active());
+        begins && !self.shared.rate.has_room(per_minute, Instant::now())
     }
 
     /// The fence of an acceptance, unless nothing is to be sent for now.
@@ -127,7 +147,8 @@ impl Eraser {
         (Raised(fence), mark)
     }
 
-    async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool) -> Result<Uuid, Problem> {
+    /// `anew`: in place of one of this name that was withdrawn.
+    async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool, anew: bool) -> Result<Uuid, Problem> {
         let _guard = self.shared.ledger.lock(id).await;
         let held = self.shared.holds.of(&[tag]);
         let (raised, mark) = self.raise(tag, !above);
@@ -143,7 +164,7 @@ impl Eraser {
             mark,
             awaiting_approval: above,
         };
-        let created = self.shared.ledger.create(Job::new(new, now.wall), tag, &asked.customer, now).await;
+        let created = self.shared.ledger.create(Job::new(new, now.wall), tag, &asked.customer, now, anew).await;
         drop(frozen);
         match created {
             Ok(true) => {}
@@ -165,7 +186,7 @@ impl Eraser {
         // A person may have decided meanwhile: what would have joined another kind of erasure begins one of its own.
         let Some(entry) = entry.filter(|entry| entry.job.awaiting_approval == above) else {
             drop(guard);
-            return self.begin(request, asked, tag, above).await;
+            return self.begin(request, asked, tag, above, false).await;
         };
         let held = self.shared.holds.of(&[tag]);
         let (raised, mark) = self.raise(tag, entry.job.is_active());

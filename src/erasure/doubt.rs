@@ -49,13 +49,7 @@ impl Eraser {
 
     async fn resolve(&self, doubt: Doubt, id: Uuid) -> Result<(), StoreError> {
         let now = self.now();
-        let decision = Decision {
-            at: now.wall,
-            verdict: Verdict::Cancel,
-            by: "forgetgate".into(),
-            note: "the store did not confirm it, and the requester was told that it was not accepted".into(),
-            upstream: None,
-        };
+        let decision = Decision::withdrawal(now.wall);
         let withdraw = |job: &mut Job| {
             let over = doubt == Doubt::Created && job.decide(decision, None).is_ok();
             (over, Marks::default())

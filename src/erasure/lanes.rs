@@ -116,6 +116,11 @@ impl Lanes {
         }
     }
 
+    /// The erasure leaves all lines, whenever it was accepted: it could not be read.
+    pub(super) fn leave(&self, id: Uuid) {
+        self.0.lock().values_mut().for_each(|lane| lane.line.retain(|turn| turn.id != id));
+    }
+
     /// Does it stand in a line?
     pub(super) fn is_waiting(&self, id: Uuid, received: UnixSeconds) -> bool {
         let turns = [Turn::new(id, received, true), Turn::new(id, received, false)];

@@ -120,10 +120,21 @@ impl Ledger {
         CustomerId::new(text).map(Some).ok_or(CORRUPT)
     }
 
-    /// Writes a new erasure. `false`: its ID is taken.
-    pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId, now: Now) -> Result<bool, StoreError> {
+    /// Writes a new erasure, in place of a withdrawn one if it is `anew`. `false`: its ID is taken.
+    pub(super) async fn create(
+        &self,
+        job: Job,
+        tag: Tag,
+        customer: &CustomerId,
+        now: Now,
+        anew: bool,
+    ) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let (id, stored, standing) = self.stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) }, now)?;
+        let entry = Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) };
+        if anew {
+            return self.write(entry, Marks::default(), now, None).await;
+        }
+        let (id, stored, standing) = self.stored(entry, now)?;
         let made = self.store.create(stored).await?;
         if made {
             self.gauges.lock().set(id, true, standing);

@@ -11,7 +11,7 @@ use super::report;
 use crate::barrier::{Drain, Fence};
 use crate::domain::UpstreamNumber;
 use crate::domain::decide::text_of;
-use crate::domain::erasure::{Fault, Job, Later, Moment, Outcome, Target, TargetKey};
+use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
 
@@ -139,7 +139,7 @@ impl Leg {
             eraser.shared.ledger.change(id, eraser.now(), unsent).await?;
             return Ok(None);
         }
-        Ok(Some(eraser.send(site, request, behind.straggling).await))
+        Ok(Some(eraser.send(site, request, behind.straggling, &tags).await))
     }
 
     async fn target(&self, key: TargetKey) -> Result<Option<Target>, StoreError> {
@@ -167,12 +167,21 @@ impl Leg {
         let fences = behind.map(|behind| &behind.fences);
         let frozen = fences.and_then(|fences| fences.iter().find_map(|fence| fence.freeze(key.upstream)));
         let unbroken = frozen.is_some() && behind.is_some_and(|behind| behind.unbroken);
+        let whole = fences.is_some_and(|fences| {
+            let since = |fence: &&Arc<Fence>| fence.generation() <= self.round.before;
+            fences.iter().filter(since).any(|fence| fence.freeze(key.upstream).is_some())
+        });
         let markable = counts && frozen.is_some() && behind.is_some_and(|behind| !behind.newer);
         let (now, random) = (eraser.now(), (eraser.shared.surroundings.random)());
         let attempt = report::attempt_outcome(&outcome);
+        let covered = Mark { run: eraser.shared.run.name, generation: self.round.before.0 };
         let change = |job: &mut Job| {
             if !unbroken && job.target(key).is_some_and(|target| !target.unfenced) {
                 job.unfence(&[key], Later::FenceEnded);
+            }
+            if counts && !whole {
+                // The customer was let in after what this attempt covers: who asked again since meant that, too.
+                job.joined_since(key, covered);
             }
             job.ended(key, outcome, now, random);
             let accepted = job.target(key).is_some_and(Target::is_accepted);

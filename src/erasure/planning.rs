@@ -8,7 +8,9 @@ use super::attempt::{Fences, marks, narrow, with_passers};
 use super::ledger::{Entry, Marks};
 use super::settings::held;
 use crate::domain::UpstreamNumber;
-use crate::domain::erasure::{Held, Intent, Job, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, plan};
+use crate::domain::erasure::{
+    Held, Intent, Job, Later, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
+};
 use crate::store::{Row, StoreError};
 
 /// A probe that counts, as the outcome of an attempt at that target; and may its rows be marked?
@@ -37,18 +39,29 @@ impl Eraser {
         let on_hold = self.shared.holds.of(&[entry.tag]);
         let (probes, frozen) = self.probes(intents, &rows, fences, unbroken);
         let now = self.now();
+        let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);
+        let approved = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Approve);
+        let later = if released { Later::Decision } else { Later::FenceEnded };
         let change = |job: &mut Job| {
             if !job.is_active() {
                 return (BTreeSet::new(), Marks::default());
             }
+            let known = job.targets.len();
             job.planned(intents, targets, topology);
+            if approved {
+                job.decided_later(known);
+            }
             let counting = probes.iter().filter(|probe| probe.markable);
             let marked = Marks(counting.flat_map(|probe| marks(&rows, probe.key)).collect());
             for probe in &probes {
                 job.probe_counts(probe.key, probe.outcome.clone(), now);
             }
+            if !unbroken {
+                job.unfence_pending(later);
+            }
             let fenced = to_be_fenced(job, &on_hold);
-            let first = |target: &&Target| fenced.contains(&target.key.upstream) && is_first(target);
+            let waits = |target: &Target| is_first(target) && target.state == TargetState::Pending;
+            let first = |target: &&Target| fenced.contains(&target.key.upstream) && waits(target);
             let keys: Vec<TargetKey> = job.targets.iter().filter(first).map(|target| target.key).collect();
             job.progress(&keys, TargetState::Fenced);
             (fenced, marked)

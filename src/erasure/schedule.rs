@@ -7,11 +7,14 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::barrier::Generation;
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::Moment;
 
 /// Erasures that are taken up at once, so that very many that are due cost no more memory than a few.
 const TAKEN_MAX: usize = 256;
+
+pub(super) type LookedAfter = (Uuid, UpstreamNumber, UpstreamNumber, Generation);
 
 /// What is due, and what is under way.
 #[derive(Debug, Default)]
@@ -21,6 +24,9 @@ pub(super) struct Schedule {
     busy: Mutex<HashMap<Uuid, bool>>,
     /// Attempts under way.
     legs: Mutex<HashSet<(Uuid, UpstreamNumber)>>,
+    /// Requests whose end is waited for: whose erasure, where its delete is sent again then, where they are, and what had
+    /// entered before which generation.
+    looked_after: Mutex<HashSet<LookedAfter>>,
     pub(super) bell: Notify,
 }
 
@@ -56,6 +62,15 @@ impl Schedule {
 
     pub(super) fn end(&self, id: Uuid) -> bool {
         self.busy.lock().remove(&id).unwrap_or(false)
+    }
+
+    /// `false` if that is waited for already.
+    pub(super) fn looks_after(&self, what: LookedAfter) -> bool {
+        self.looked_after.lock().insert(what)
+    }
+
+    pub(super) fn looked_after(&self, what: &LookedAfter) {
+        self.looked_after.lock().remove(what);
     }
 
     pub(super) fn leg_begins(&self, id: Uuid, upstream: UpstreamNumber) {

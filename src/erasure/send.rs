@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::intake::DeleteCall;
 use super::{Eraser, report};
 use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Target, judge};
-use crate::domain::{UnixSeconds, UpstreamNumber, query};
+use crate::domain::{Tag, UnixSeconds, UpstreamNumber, query};
 use crate::upstream::{Answer, Bounds, CallError, CredentialsError, Fault as Broken, Site};
 
 /// Bytes of an answer that are kept and digested.
@@ -187,7 +187,14 @@ impl Eraser {
     }
 
     /// Sends a delete. When its own credentials are refused and there may be better ones, it is sent once more with those.
-    pub(super) async fn send(&self, site: &Site, request: Request<Full<Bytes>>, straggling: Option<Moment>) -> Outcome {
+    /// A hold that was set meanwhile keeps that back.
+    pub(super) async fn send(
+        &self,
+        site: &Site,
+        request: Request<Full<Bytes>>,
+        straggling: Option<Moment>,
+        tags: &[Tag],
+    ) -> Outcome {
         let settings = self.settings();
         let within = settings.erasure.barrier_timeout;
         let deadline = Instant::now() + within;
@@ -195,7 +202,10 @@ impl Eraser {
         let mut sent = self.now();
         let mut answer = self.exchange(site, request, within).await;
         let refused = answer.as_ref().is_ok_and(|seen| matches!(seen.response.status().as_u16(), 401 | 403));
-        if refused && let Some(new) = better(site, again.headers(), deadline).await {
+        if refused
+            && let Some(new) = better(site, again.headers(), deadline).await
+            && !self.shared.holds.of(tags).is_at(site.number)
+        {
             again.headers_mut().insert(AUTHORIZATION, new);
             sent = self.now();
             answer = self.exchange(site, again, deadline.saturating_duration_since(Instant::now())).await;

@@ -73,6 +73,7 @@ impl Eraser {
                 events::TaskPanicked { task: "erasure" }.emit();
                 // Nobody is let in by a fault of ours; the fences end by themselves.
                 eraser.keep_fences(id, std::mem::take(&mut fences));
+                eraser.pass_by(id);
                 Some(eraser.now().moment.after(LOOK_EVERY.as_secs()))
             });
             drop(fences);
@@ -91,10 +92,17 @@ impl Eraser {
                 Ok(Next::At(at)) => return at,
                 Err(error) => {
                     report::step_failed(id, &error);
+                    self.pass_by(id);
                     return Some(self.now().moment.after(self.tried_again(id, &error, fences)));
                 }
             }
         }
+    }
+
+    /// Whose step fails holds nobody up who waits behind it; when it is tried again, it has its old place.
+    fn pass_by(&self, id: Uuid) {
+        self.shared.lanes.leave(id);
+        self.wake();
     }
 
     /// Seconds until what failed is tried again. The customer stays out meanwhile, for as long as the fences last, unless
@@ -251,9 +259,13 @@ impl Eraser {
 
     /// A request that is in the way there is waited for; when it has ended, the delete is sent again at once.
     pub(super) fn look_after(&self, id: Uuid, at: UpstreamNumber, tag: Tag, of: UpstreamNumber, before: Generation) {
-        let eraser = self.clone();
+        let (eraser, what) = (self.clone(), (id, at, of, before));
+        if !self.shared.schedule.looks_after(what) {
+            return;
+        }
         self.shared.runtime.spawn(async move {
             eraser.shared.barrier.watch(tag, of).gone(before).await;
+            eraser.shared.schedule.looked_after(&what);
             let now = eraser.now();
             let ended = eraser.note(id, now, |job| job.straggler_ended(at, now.moment)).await;
             if let Err(error) = ended {

@@ -6,12 +6,13 @@ use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::JobState;
 use forgetgate::domain::refusal::Code;
 use forgetgate::domain::{Tag, UnixSeconds};
+use forgetgate::erasure::{Problem, Submission};
 use forgetgate::store::{JobWrite, Jobs, ListedJob, StoreError, StoreFuture, StoredHold, StoredJob};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::service::Service;
-use crate::world::{Plan, World, open_store, pair, upstream};
+use crate::service::{Service, soon};
+use crate::world::{Plan, World, open_store, pair, submission, upstream};
 
 /// How jobs cannot be written for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +194,46 @@ async fn p3_a_delete_whose_acceptance_cannot_be_recorded_lifts_nothing_and_no_ma
         assert!(!world.marked("ann").await[0].2, "{fails:?}: the request wrote its row again");
         again.ended();
     }
+}
+
+/// A request was refused, is in the store all the same, and is asked for again as soon as the store answers.
+async fn asked_again(name: Option<Uuid>, meanwhile: Fails) {
+    let plan = Plan::default();
+    let store = open_store(plan.folder.path(), plan.engine);
+    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::After) });
+    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    let asked = || Submission { id: name, ..submission("ann") };
+    assert!(matches!(world.submit(asked()).await, Err(Problem::Store(StoreError::Broken))));
+    *failing.fails.lock() = meanwhile;
+    turns().await;
+
+    *failing.fails.lock() = Fails::Not;
+    let accepted = async {
+        loop {
+            match world.submit(asked()).await {
+                Ok(view) => return view.id,
+                Err(Problem::Store(StoreError::Broken)) => tokio::task::yield_now().await,
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    };
+    let id = soon(accepted).await;
+    world.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 1);
+    assert!(world.marked("ann").await[0].2);
+}
+
+#[tokio::test]
+async fn p5_a_request_that_is_accepted_while_an_earlier_one_is_in_doubt_is_not_withdrawn_with_it() {
+    asked_again(None, Fails::Before).await;
+    asked_again(Some(Uuid::from_u128(7)), Fails::Before).await;
+}
+
+#[tokio::test]
+async fn p5_a_request_that_was_withdrawn_is_accepted_anew_under_the_same_name() {
+    asked_again(Some(Uuid::from_u128(7)), Fails::After).await;
 }
 
 async fn turns() {

@@ -9,6 +9,7 @@ mod failing;
 mod holds;
 mod intake;
 mod office;
+mod overlaps;
 mod point_in_time;
 mod rates;
 mod restarts;

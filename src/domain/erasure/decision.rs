@@ -54,6 +54,22 @@ pub struct Decision {
     pub upstream: Option<UpstreamNumber>,
 }
 
+const WITHDRAWN_BY: &str = "forgetgate";
+const WITHDRAWN: &str = "the store did not confirm it, and the requester was told that it was not accepted";
+
+impl Decision {
+    /// The gate's own: what was not accepted is called off.
+    #[must_use]
+    pub fn withdrawal(at: UnixSeconds) -> Self {
+        let (by, note) = (WITHDRAWN_BY.to_owned(), WITHDRAWN.to_owned());
+        Self { at, verdict: Verdict::Cancel, by, note, upstream: None }
+    }
+
+    pub(super) fn is_withdrawal(&self) -> bool {
+        self.verdict == Verdict::Cancel && self.by == WITHDRAWN_BY && self.note == WITHDRAWN
+    }
+}
+
 /// Why a decision cannot be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undecidable {

@@ -168,6 +168,12 @@ impl Job {
         }
     }
 
+    /// Was it called off by the gate itself, because its requester was told that it had not been accepted?
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.cancelled.as_ref().is_some_and(Decision::is_withdrawal)
+    }
+
     /// Nothing will happen any more, and the ID is not needed.
     #[must_use]
     pub const fn is_over(&self) -> bool {
@@ -302,10 +308,30 @@ impl Job {
         self.targets.iter_mut().filter(|target| keys.contains(&target.key)).for_each(|target| target.unfence(why));
     }
 
+    /// The acceptance's fence is gone: so it is at all targets of which nothing has begun.
+    pub fn unfence_pending(&mut self, why: Later) {
+        let pending = self.targets.iter_mut().filter(|target| target.state == TargetState::Pending && !target.unfenced);
+        pending.for_each(|target| target.unfence(why));
+    }
+
+    /// These targets, beyond the first `known`, waited for a person: their instant lies after the answer.
+    pub fn decided_later(&mut self, known: usize) {
+        self.targets.iter_mut().skip(known).for_each(|target| target.later = Some(Later::Decision));
+    }
+
     /// An attempt has ended.
     pub fn ended(&mut self, key: TargetKey, outcome: Outcome, now: Now, random: u64) {
         if let Some(target) = self.target_mut(key) {
             target.ended(outcome, now, random);
+        }
+    }
+
+    /// Was it asked for again, in this run, since an attempt there began that covers what had entered before `covered`?
+    /// Then that attempt does not count for the later request, and is done once more.
+    pub fn joined_since(&mut self, key: TargetKey, covered: Mark) {
+        let later = self.mark.is_some_and(|mark| mark.run == covered.run && mark.generation > covered.generation);
+        if later && let Some(target) = self.target_mut(key) {
+            target.reopened = true;
         }
     }
 

@@ -60,7 +60,7 @@ pub struct Summary {
     pub received: UnixSeconds,
     /// When it is late.
     pub due: UnixSeconds,
-    /// Upstreams that have not accepted yet.
+    /// Upstreams that have not accepted yet: all of them, unless this was read from the list and is overfull.
     pub places: Vec<Place>,
 }
 
@@ -86,7 +86,6 @@ impl Summary {
             }
         }
         let overfull = places.len() > PLACES_MAX;
-        places.truncate(PLACES_MAX);
         let next = match next_step(job, job.stamp.at, &held) {
             Step::Rest => None,
             Step::Wait(at) => Some(at),
@@ -120,7 +119,7 @@ impl Summary {
         let numbers = [self.stamp.run, self.stamp.at.0, self.next.unwrap_or_default().0, self.received.0, self.due.0];
         let mut bytes = vec![LAYOUT, flags];
         bytes.extend(numbers.into_iter().flat_map(u64::to_be_bytes));
-        for place in &self.places {
+        for place in self.places.iter().take(PLACES_MAX) {
             bytes.extend(place.upstream.0.to_be_bytes());
             bytes.push(flag(place.fenced, FENCED) | flag(place.in_line, IN_LINE) | flag(place.repeat, REPEAT));
         }

@@ -11,6 +11,7 @@ mod differential;
 mod durable;
 mod export;
 mod faults;
+mod half_done;
 mod keys;
 mod kill;
 mod many;

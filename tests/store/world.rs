@@ -110,6 +110,12 @@ pub(crate) fn step(job: StoredJob, erased: &[PairKey], at: UnixSeconds) -> JobWr
 pub(crate) fn in_its_files(world: &World, change: impl FnOnce(&dyn Fn(&str) -> Table)) {
     let db = sled::open(&world.config.path).unwrap();
     change(&|table| Table(db.open_tree(table).unwrap()));
+    drop(db);
+    // Its threads hold its lock for a moment longer.
+    let data = fs::File::open(world.config.path.join("db")).unwrap();
+    while data.try_lock().is_err() {
+        std::thread::yield_now();
+    }
 }
 
 /// A table of a closed store. Behind each value stand 16 bytes that say when it was written.

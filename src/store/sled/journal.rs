@@ -273,7 +273,7 @@ mod tests {
     fn job(number: u128, of: Option<Uuid>) -> StoredJob {
         let (tag, received) = (Tag([3; 16]), UnixSeconds(7));
         let (summary, body) = (vec![1; 5], vec![2; 3000]);
-        StoredJob { id: Uuid::from_u128(number), tag, finished: number % 2 == 0, received, of, summary, body }
+        StoredJob { id: Uuid::from_u128(number), tag, finished: number.is_multiple_of(2), received, of, summary, body }
     }
 
     fn story() -> Vec<Done> {

@@ -76,13 +76,9 @@ impl World {
             registry: Arc::clone(&registry),
         });
         eraser.restore().await.unwrap();
-        let (readiness, writable) = (Readiness::new(), Arc::new(AtomicBool::new(true)));
-        let alive = Arc::new(AtomicBool::new(true));
-        let index = Arc::new(Switched {
-            index: Arc::clone(&store.index),
-            writable: Arc::clone(&writable),
-            alive: Arc::clone(&alive),
-        });
+        let readiness = Readiness::new();
+        let [writable, alive] = [true, true].map(|on| Arc::new(AtomicBool::new(on)));
+        let index = Arc::new(Switched::of(&store.index, [&writable, &alive]));
         let state = State {
             eraser: eraser.clone(),
             index,
@@ -250,6 +246,12 @@ struct Switched {
     index: Arc<dyn Index>,
     writable: Arc<AtomicBool>,
     alive: Arc<AtomicBool>,
+}
+
+impl Switched {
+    fn of(index: &Arc<dyn Index>, [writable, alive]: [&Arc<AtomicBool>; 2]) -> Self {
+        Self { index: Arc::clone(index), writable: Arc::clone(writable), alive: Arc::clone(alive) }
+    }
 }
 
 impl Index for Switched {

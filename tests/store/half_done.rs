@@ -50,7 +50,7 @@ fn lay(world: &World, changes: &[Change]) {
         for (name, key, value) in changes {
             match value {
                 Some(value) => drop(table(name).0.insert(key, value).unwrap()),
-                None => drop(table(name).0.remove(key).unwrap()),
+                None => table(name).remove(key),
             }
         }
     });
@@ -68,11 +68,13 @@ fn seen(store: &Opened) -> (Vec<StoredJob>, Vec<Uuid>, Vec<bool>, [u64; 3]) {
 /// The marks of a job's second step, which are gone again when it is done.
 fn marks(world: &World, number: u128) -> [Change; 2] {
     let store = world.open_changed();
-    let marks = [fact(&store.keys, "anna", 1, "r").key.to_bytes().as_slice(), &[0; 16]].concat();
+    let marks = fact(&store.keys, "anna", 1, "r").key.to_bytes();
     drop(store);
     let key: IVec =
         [Uuid::from_u128(number).as_bytes().as_slice(), &[0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0]].concat().into();
-    [("parts", key.clone(), Some(IVec::from(marks))), ("parts", key, None)]
+    // With what stands behind each value.
+    let value = [marks.as_slice(), &[0; 16]].concat();
+    [("parts", key.clone(), Some(value.into())), ("parts", key, None)]
 }
 
 /// Does `act` on a store, and then lays each beginning of what it wrote into the files as they were before.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::decision::{Decision, OnHold, Undecidable, Verdict};
 use super::intent::{Intent, Scope};
+use super::made::{JobState, Mark, NewJob};
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Later, Outcome};
 use super::plan::Held;
@@ -17,38 +18,6 @@ const DECISIONS_MAX: usize = 100;
 
 /// Requests whose scopes are remembered, for planning anew; beyond these the oldest goes.
 const COVERED_MAX: usize = 32;
-
-/// How far an erasure has come, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// Durable; its targets have not been read yet.
-    Accepted,
-    /// Above the rate: a person approves it first. Nothing has been sent.
-    AwaitingApproval,
-    /// Deletes are being sent, or will be again.
-    Running,
-    /// All upstreams have accepted; their own delay runs.
-    Settling,
-    /// All targets are settled, or were given up by a person. The ID is destroyed.
-    Done,
-    /// Legal hold.
-    Held,
-    /// A person has to do something about a target. Others go on meanwhile.
-    ActionRequired,
-    /// Called off before a delete was sent. The ID is destroyed.
-    Cancelled,
-}
-
-/// Which requests of the customer an erasure covers: those that entered the gate in an earlier generation of this run.
-/// Of the requests of another run it covers none but those that were lost with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
-    /// The run's name.
-    pub run: u64,
-    /// The generation.
-    pub generation: u64,
-}
 
 /// One erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,25 +57,6 @@ pub struct Job {
     pub done: Option<UnixSeconds>,
     /// When it was stored, and by which run: what its moments mean.
     pub stamp: Stamp,
-}
-
-/// What a new erasure is made of.
-#[derive(Clone, Debug)]
-pub struct NewJob {
-    /// Its ID.
-    pub id: Uuid,
-    /// When the person asked, if the requester said so.
-    pub submitted: Option<UnixSeconds>,
-    /// Seconds until it is late.
-    pub deadline: u64,
-    /// Why, in the requester's words.
-    pub reason: Option<String>,
-    /// What is asked for.
-    pub intent: Intent,
-    /// Which requests it covers.
-    pub mark: Option<Mark>,
-    /// Must a person approve it first?
-    pub awaiting_approval: bool,
 }
 
 impl Job {

@@ -6,6 +6,7 @@
 mod decision;
 mod intent;
 mod job;
+mod made;
 mod moment;
 mod outcome;
 mod plan;
@@ -18,7 +19,8 @@ mod tests;
 
 pub use self::decision::{Decision, OnHold, Undecidable, Verdict};
 pub use self::intent::{Addressed, Intent, Probe, Scope};
-pub use self::job::{Job, JobState, Mark, NewJob};
+pub use self::job::Job;
+pub use self::made::{JobState, Mark, NewJob};
 pub use self::moment::{Moment, Now, Run, Stamp};
 pub use self::outcome::{Evidence, Fault, Later, Outcome};
 pub use self::plan::{Held, Reach, passers, plan, plan_at};

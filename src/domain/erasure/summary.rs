@@ -2,7 +2,8 @@
 //! where it waits in which line, when there is something to do. It stands in the store's list in the clear: numbers only.
 
 use super::decision::OnHold;
-use super::job::{Job, JobState};
+use super::job::Job;
+use super::made::JobState;
 use super::moment::{Moment, Run, Stamp};
 use super::step::{Step, next_step};
 use crate::domain::{UnixSeconds, UpstreamNumber};

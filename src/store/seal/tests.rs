@@ -91,3 +91,20 @@ fn alias_keys_differ_by_upstream_and_keys_are_not_printed() {
     assert_ne!(*keys.alias_key("a"), *keys.alias_key("b"));
     assert_eq!(format!("{keys:?}"), "Keys(…)");
 }
+
+/// Whoever has the store without its key confirms no name of a resource, and sees not even that two customers share one.
+#[test]
+fn p7_a_resources_hash_depends_on_key_and_customer() {
+    let (keys, others) = (Keys::derive(&[7; 32]), Keys::derive(&[8; 32]));
+    let tags = ["anna", "bert"].map(|id| keys.tag(&CustomerId::new(id).unwrap()));
+    let hash = keys.resource_hash(tags[0], "assistants/a1");
+    assert_eq!(hash, keys.resource_hash(tags[0], "assistants/a1"));
+    for other in [
+        keys.resource_hash(tags[0], "assistants/a2"),
+        keys.resource_hash(tags[1], "assistants/a1"),
+        others.resource_hash(tags[0], "assistants/a1"),
+    ] {
+        assert_ne!(hash, other);
+    }
+    assert_eq!(keys.resource_hash(tags[0], ""), keys.resource_hash(tags[1], ""), "no resource, no hash");
+}

@@ -94,7 +94,9 @@ fn p12_however_many_upstreams_there_are_a_summary_fits_and_says_whether_it_is_wh
             }
             let listed = summary(&job, NOW);
             assert_eq!(listed.overfull, overfull);
-            assert_eq!(listed.places.len(), usize::from(upstreams.min(24)));
+            let stored = Summary::from_bytes(&listed.to_bytes()).unwrap();
+            let places = (listed.places.len(), stored.places.len());
+            assert_eq!(places, (usize::from(upstreams), usize::from(upstreams.min(24))), "in memory, and in the store");
             assert!(!overfull || listed.next == Some(Moment(0)), "it has to be read itself");
             assert!(listed.to_bytes().len() <= SUMMARY_BYTES_MAX);
         }

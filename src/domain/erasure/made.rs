@@ -1,0 +1,58 @@
+//! What an erasure is made of when it is accepted, and the words for how far it has come.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::intent::Intent;
+use crate::domain::UnixSeconds;
+
+/// How far an erasure has come, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Durable; its targets have not been read yet.
+    Accepted,
+    /// Above the rate: a person approves it first. Nothing has been sent.
+    AwaitingApproval,
+    /// Deletes are being sent, or will be again.
+    Running,
+    /// All upstreams have accepted; their own delay runs.
+    Settling,
+    /// All targets are settled, or were given up by a person. The ID is destroyed.
+    Done,
+    /// Legal hold.
+    Held,
+    /// A person has to do something about a target. Others go on meanwhile.
+    ActionRequired,
+    /// Called off before a delete was sent. The ID is destroyed.
+    Cancelled,
+}
+
+/// Which requests of the customer an erasure covers: those that entered the gate in an earlier generation of this run.
+/// Of the requests of another run it covers none but those that were lost with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The run's name.
+    pub run: u64,
+    /// The generation.
+    pub generation: u64,
+}
+
+/// What a new erasure is made of.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its ID.
+    pub id: Uuid,
+    /// When the person asked, if the requester said so.
+    pub submitted: Option<UnixSeconds>,
+    /// Seconds until it is late.
+    pub deadline: u64,
+    /// Why, in the requester's words.
+    pub reason: Option<String>,
+    /// What is asked for.
+    pub intent: Intent,
+    /// Which requests it covers.
+    pub mark: Option<Mark>,
+    /// Must a person approve it first?
+    pub awaiting_approval: bool,
+}

@@ -11,7 +11,7 @@ use crate::run::run;
 use crate::script::Script;
 use crate::shrink::shrunk;
 
-/// Failures of one promise that are made short and told.
+/// Failures of one promise that are made short and told, unless `FORGETGATE_TOLD` says otherwise.
 const TOLD: usize = 1;
 
 /// Lines of a log that are told.
@@ -51,7 +51,8 @@ fn is_read(line: &str) -> bool {
 fn told(promise: &str, mut seeds: Vec<u64>) -> String {
     seeds.sort_unstable();
     let mut text = format!("## {promise}: {} seeds: {:?}\n", seeds.len(), seeds.iter().take(12).collect::<Vec<_>>());
-    for seed in seeds.into_iter().take(TOLD) {
+    let tell = std::env::var("FORGETGATE_TOLD").map_or(TOLD, |number| number.parse().unwrap());
+    for seed in seeds.into_iter().take(tell) {
         let script = Script::new(seed);
         let report = run(&script);
         let (script, report) = shrunk(&script, report);

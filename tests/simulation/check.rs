@@ -153,13 +153,14 @@ impl Life {
                 Some((_, delete)) => self.check_removed(views, &asks, number, message, delete),
             }
         }
-        for customer in 0..world.land.customers {
-            for upstream in 0..world.land.upstreams.len() {
-                if self.barrier.enter(&key(world, customer, upstream, 9), world.wall()).is_err() {
-                    world.broken("fenced", format!("c{customer} is kept out of u{upstream} for ever"));
-                }
-            }
-        }
+    }
+
+    /// Somebody who is kept out somewhere.
+    pub(crate) fn fenced(&self) -> Option<(usize, usize)> {
+        let world = &self.world;
+        let all = (0..world.land.customers).flat_map(|c| (0..world.land.upstreams.len()).map(move |u| (c, u)));
+        let is_fenced = |&(c, u): &(usize, usize)| self.barrier.enter(&key(world, c, u, 9), world.wall()).is_err();
+        all.into_iter().find(is_fenced)
     }
 
     /// P4, P5: what was forwarded before an erasure was accepted is gone wherever that says so.

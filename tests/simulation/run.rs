@@ -179,10 +179,11 @@ impl Life {
         let state = self.world.state();
         let open = self.open.load(std::sync::atomic::Ordering::Relaxed);
         let asked = state.asks.iter().filter(|ask| ask.outcome == Outcome::Open).count();
-        let coming = state.events.len();
+        let coming = state.events.len() + state.waiting.values().filter(|waiting| !waiting.is_closed()).count();
         drop(state);
+        let fenced = self.fenced();
         let late = self.barrier.is_straggling();
-        (open + asked + coming > 0 || late)
-            .then(|| format!("{open} open, {asked} asked, {coming} coming, late: {late}"))
+        let busy = open + asked + coming > 0 || late || fenced.is_some();
+        busy.then(|| format!("{open} open, {asked} asked, {coming} coming, late: {late}, fenced: {fenced:?}"))
     }
 }

@@ -182,8 +182,13 @@ impl Script {
                 80..95 => chance.within(2_000, 12_000),
                 _ => chance.within(12_000, 70_000),
             };
-            actions.push((at, land.action(&mut chance)));
+            if chance.percent(6) {
+                land.crowd(at, &mut chance, &mut actions);
+            } else {
+                actions.push((at, land.action(&mut chance)));
+            }
         }
+        actions.sort_by_key(|(at, _)| *at);
         Self { seed, land, actions }
     }
 }
@@ -273,6 +278,17 @@ impl Land {
             before: if chance.percent(90) { 0 } else { chance.within(1, 1_500) },
             store_after,
             fate,
+        }
+    }
+
+    /// One customer's requests to one upstream, one after the other, whatever else happens meanwhile.
+    fn crowd(&self, from: Millis, chance: &mut Chance, actions: &mut Vec<(Millis, Action)>) {
+        let (customer, upstream) = (self.customer(chance), self.upstream(chance));
+        let (count, every) = (chance.within(8, 40), chance.of(&[7, 40, 250, 900]));
+        for nth in 0..count {
+            let fate = Fate::Whole { answer_after: chance.within(0, 30) };
+            let send = Send { customer, upstream, resource: 0, before: 0, store_after: chance.within(1, 30), fate };
+            actions.push((from + nth * every, Action::Send(send)));
         }
     }
 

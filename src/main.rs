@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use forgetgate::{cli, demo};
+use forgetgate::{cli, demo, telemetry};
 
 /// A request makes a dozen small allocations; this allocator does them at half the price of the system's.
 #[global_allocator]
@@ -80,6 +80,7 @@ struct ConfigArgs {
 }
 
 fn main() -> ExitCode {
+    telemetry::report_panics();
     match Cli::parse().command {
         Command::Run(args) => cli::run::run(&args.config),
         Command::Check { config, json } => {

@@ -20,6 +20,8 @@ use crate::telemetry::from_rfc3339;
 const BYTES_MAX: usize = 64 * 1024;
 /// From the head to the body's last byte.
 const WITHIN: Duration = Duration::from_secs(10);
+/// Seconds by which the clock of whoever submits may be ahead.
+const AHEAD_MAX_S: u64 = 5 * 60;
 /// Characters of a name, and of a reason or note.
 const NAME_MAX: usize = 200;
 const TEXT_MAX: usize = 2000;
@@ -87,10 +89,17 @@ impl SubmissionBody {
     pub(super) const FORM: &'static str = "{\"customer_id\": text, \"id\"?: UUID, \"submitted_time\"?: RFC 3339, \
          \"upstreams\"?: [name, …], \"dry_run\"?: true or false, \"reason\"?: text}";
 
-    pub(super) fn submitted(&self) -> Result<Option<UnixSeconds>, Problem> {
+    /// When the customer asked. The deadline counts from there, so a time that is yet to come would put it off.
+    pub(super) fn submitted(&self, now: UnixSeconds) -> Result<Option<UnixSeconds>, Problem> {
         let Some(text) = &self.submitted_time else { return Ok(None) };
         let detail = "submitted_time is a time as RFC 3339 writes it, such as 2018-05-25T00:00:00Z";
-        from_rfc3339(text).map(Some).ok_or_else(|| Problem::bad("time_invalid", detail))
+        let submitted = from_rfc3339(text).ok_or_else(|| Problem::bad("time_invalid", detail))?;
+        if submitted.0 > now.0.saturating_add(AHEAD_MAX_S) {
+            let detail = "submitted_time is in the future: it is when the customer asked, at most five minutes ahead of the \
+                          gate's clock";
+            return Err(Problem::bad("time_ahead", detail));
+        }
+        Ok(Some(submitted))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::domain::CustomerId;
 use crate::domain::erasure::{JobState, Verdict};
 use crate::domain::query;
 use crate::erasure::{Decided, Submission, Submitted};
+use crate::telemetry::unix_now;
 
 /// Erasures in an answer to a list, unless the caller says otherwise, and at most.
 const LIST_DEFAULT: usize = 100;
@@ -25,7 +26,7 @@ const TELLING_ID_MIN: usize = 4;
 
 pub(super) async fn submit(state: &State, body: &Bytes) -> Result<Answer, Problem> {
     let body: SubmissionBody = parse(body, SubmissionBody::FORM)?;
-    let submitted = body.submitted()?;
+    let submitted = body.submitted(unix_now())?;
     if body.upstreams.as_ref().is_some_and(Vec::is_empty) {
         return Err(Problem::bad("upstreams_empty", "upstreams names at least one; leave it out for all"));
     }
@@ -91,10 +92,16 @@ pub(super) async fn decide(state: &State, call: Call, at: &Parameters, body: &By
         Call::Hold => (Verdict::Hold, name(body.by)?, reason(why)?),
         Call::Unhold => (Verdict::Unhold, name(body.by)?, why.unwrap_or_default()),
         Call::Approve => (Verdict::Approve, name(body.by)?, why.unwrap_or_default()),
+        Call::Close => (Verdict::Close, name(body.by)?, reason(why)?),
         Call::Cancel => (Verdict::Cancel, name(body.by)?, why.unwrap_or_default()),
         // Trying again decides nothing: it needs no name.
         _ => (Verdict::Retry, name_if_any(body.by)?.unwrap_or_default(), why.unwrap_or_default()),
     };
+    if verdict == Verdict::Close {
+        let upstream = at.upstream.clone();
+        let decided = Decided { verdict, by, note, upstream };
+        return Ok(json_answer(StatusCode::OK, &state.eraser.decide(id, decided).await?));
+    }
     if of_one && !matches!(verdict, Verdict::Hold | Verdict::Unhold) {
         return Err(Problem::bad("upstream_refused", "only a hold and its end can be of one upstream"));
     }
@@ -118,11 +125,11 @@ pub(super) async fn confirm(state: &State, at: &Parameters, body: &Bytes) -> Res
     ))
 }
 
-fn decision(body: &[u8]) -> Result<DecisionBody, Problem> {
+pub(super) fn decision(body: &[u8]) -> Result<DecisionBody, Problem> {
     if body.is_empty() { Ok(DecisionBody::default()) } else { parse(body, DecisionBody::FORM) }
 }
 
-fn id(at: &Parameters) -> Result<Uuid, Problem> {
+pub(super) fn id(at: &Parameters) -> Result<Uuid, Problem> {
     let unknown = || Problem::from(crate::erasure::Problem::NotFound);
     Uuid::parse_str(at.id.as_deref().unwrap_or_default()).map_err(|_| unknown())
 }
@@ -137,7 +144,7 @@ fn job_state(word: &str) -> Result<JobState, Problem> {
 }
 
 /// Does the text hold the ID as a word of its own?
-fn names(text: &str, customer: &CustomerId) -> bool {
+pub(super) fn names(text: &str, customer: &CustomerId) -> bool {
     let id = customer.expose();
     let is_part = |c: char| c.is_alphanumeric();
     id.chars().count() >= TELLING_ID_MIN

@@ -13,6 +13,7 @@ use crate::telemetry::{Gauge, METRICS_TYPE};
 const FIGURES_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn metrics(state: &State) -> Answer {
+    state.eraser.tell_standing();
     let mut gauges = vec![
         gauge("forgetgate_ready", "1 if the gate is ready for traffic", u64::from(state.missing().is_empty())),
         gauge("forgetgate_store_writable", "1 if the store can be written", u64::from(state.index.is_writable())),

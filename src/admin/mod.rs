@@ -7,6 +7,7 @@ mod body;
 mod calls;
 mod guard;
 mod health;
+mod holds;
 mod in_force;
 mod listener;
 mod metrics;

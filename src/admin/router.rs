@@ -7,7 +7,8 @@ use hyper::body::Incoming;
 use super::problem::{Answer, Problem, json_answer};
 use super::refusals::Refusals;
 use super::routes::{self, Call, Parameters, Route};
-use super::{State, body, calls, guard, health, metrics, openapi, upstreams};
+use super::{State, body, calls, guard, health, holds, metrics, openapi, upstreams};
+use crate::config::Metrics;
 
 /// Answers one request.
 pub(super) async fn answer(state: &State, refusals: &Refusals, request: Request<Incoming>) -> Answer {
@@ -25,16 +26,18 @@ async fn judged(state: &State, refusals: &Refusals, request: Request<Incoming>) 
     let from_here = guard::check_origin(admin, request.method(), request.headers());
     from_here.map_err(|refused| refusals.told("-", refused))?;
     let (route, parameters) = routes::find(request.method(), request.uri().path())?;
-    if !route.open {
+    let is_open = route.open || (route.call == Call::Metrics && admin.metrics == Metrics::Open);
+    if !is_open {
         guard::check_token(admin, request.headers()).map_err(|refused| refusals.told(route.path, refused))?;
         check_query(route, request.uri().query())?;
     }
     call(state, route, &parameters, request).await
 }
 
-/// Only the list takes a query; an ID that was put there by mistake is refused before it is used.
+/// Only lists take a query; an ID that was put there by mistake is refused before it is used.
 fn check_query(route: &Route, query: Option<&str>) -> Result<(), Problem> {
-    if route.call == Call::List || query.is_none_or(str::is_empty) {
+    // Those who scrape metrics may put a query there that says which they would like.
+    if matches!(route.call, Call::List | Call::Holds | Call::Metrics) || query.is_none_or(str::is_empty) {
         return Ok(());
     }
     Err(Problem::bad("query_refused", "this call takes no query; a customer's ID belongs in the body"))
@@ -54,7 +57,10 @@ async fn call(state: &State, route: &Route, at: &Parameters, request: Request<In
         Call::Receipt => calls::receipt(state, at).await,
         Call::Submit => calls::submit(state, &body::read(request).await?).await,
         Call::Recipients => calls::recipients(state, &body::read(request).await?).await,
-        Call::Approve | Call::Hold | Call::Unhold | Call::Cancel | Call::Retry => {
+        Call::SetHold => holds::set(state, &body::read(request).await?).await,
+        Call::LiftHold => holds::lift(state, at, &body::read(request).await?).await,
+        Call::Holds => holds::list(state, request.uri().query()).await,
+        Call::Approve | Call::Hold | Call::Unhold | Call::Cancel | Call::Retry | Call::Close => {
             calls::decide(state, route.call, at, &body::read(request).await?).await
         }
         Call::Confirm => calls::confirm(state, at, &body::read(request).await?).await,

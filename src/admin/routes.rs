@@ -22,6 +22,10 @@ pub(super) enum Call {
     Unhold,
     Cancel,
     Retry,
+    Close,
+    SetHold,
+    LiftHold,
+    Holds,
     Confirm,
     Receipt,
     Recipients,
@@ -85,10 +89,10 @@ const fn post(
 const ERASURE: (u16, &str) = (200, "Erasure");
 
 /// All calls, in the order of the documents.
-pub(super) static ROUTES: [Route; 18] = [
+pub(super) static ROUTES: [Route; 22] = [
     open("/healthz", Call::Alive, "Is the process alive?", "Health", &[]),
     open("/readyz", Call::Ready, "Is it ready for traffic, and if not, what is missing?", "Readiness", &[503]),
-    open("/metrics", Call::Metrics, "All metrics, as OpenMetrics text", "Metrics", &[]),
+    get("/metrics", Call::Metrics, "All metrics, as OpenMetrics text; admin.metrics says who may", "Metrics", &[]),
     get("/api/v1/openapi.json", Call::OpenApi, "This description", "OpenApi", &[]),
     post(
         "/api/v1/erasures",
@@ -141,6 +145,33 @@ pub(super) static ROUTES: [Route; 18] = [
         ERASURE,
         DECIDING,
     ),
+    post(
+        "/api/v1/erasures/{id}/targets/{upstream}/close",
+        Call::Close,
+        "A named person gives up a target that waits for a person: closed, never accepted",
+        Some("Note"),
+        ERASURE,
+        DECIDING,
+    ),
+    post(
+        "/api/v1/holds",
+        Call::SetHold,
+        "A named person puts a customer on legal hold, before or after an erasure is asked for",
+        Some("HoldRequest"),
+        (201, "Hold"),
+        &[404, 409, 413, 503],
+    ),
+    get("/api/v1/holds", Call::Holds, "Legal holds in the order of their IDs", "HoldList", &[503]),
+    Route {
+        method: Method::DELETE,
+        path: "/api/v1/holds/{id}",
+        call: Call::LiftHold,
+        open: false,
+        summary: "A named person takes a legal hold off",
+        takes: Some("Note"),
+        gives: (200, "Lifted"),
+        problems: &[404, 413, 503],
+    },
     get(
         "/api/v1/erasures/{id}/receipt",
         Call::Receipt,

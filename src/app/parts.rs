@@ -28,6 +28,10 @@ use crate::wire::{Inherited, ServerTls};
 /// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
 const LOST_MARGIN: Duration = Duration::from_secs(2);
 
+/// Requests that wait while their customer is being erased may be this part of all that are in flight: nobody else is
+/// refused for them.
+pub(super) const WAITING_SHARE: usize = 8;
+
 /// What there is before a listener is open.
 struct Core {
     registry: Arc<Registry>,
@@ -52,6 +56,7 @@ impl Core {
         let limits = config.limits.clone();
         let lost_until = cut_before.then(|| Instant::now() + limits.response_timeout + LOST_MARGIN);
         let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
+        barrier.set_waiting_max(limits.in_flight_max / WAITING_SHARE);
         let eraser = Eraser::new(erasure::Parts {
             barrier: Arc::clone(&barrier),
             index: Arc::clone(&opened.index),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::changes;
-use super::parts::{Parts, names};
+use super::parts::{Parts, WAITING_SHARE, names};
 use super::sites::{self, Draft, Made, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
 use crate::listen::{DoorError, Prepared};
@@ -135,6 +135,7 @@ impl Parts {
         });
         self.eraser.reconfigure(sites.clone(), config.erasure.clone(), config.limits.response_timeout);
         self.barrier.set_straggle(config.limits.response_timeout);
+        self.barrier.set_waiting_max(config.limits.in_flight_max / WAITING_SHARE);
         self.shared = Arc::new(Shared {
             routes: self.shared.routes.next(&sites, &slots),
             sites,

@@ -1,70 +1,112 @@
-//! The eraser's side of the barrier: keep new requests of one customer out, wait for those on their way, watch.
+//! The eraser's side of the barrier: keep new requests of one customer out, wait for those on their way.
+//!
+//! Two rules are kept here and nowhere else. A scope that blocks has evicted the customer from the cache and begun a new
+//! generation, under the shard's lock. And a fence ends by itself when its life is over, whatever its owner waits for.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Barrier;
 use super::person::Person;
+use super::{Barrier, Generation, Shard};
 use crate::domain::{Tag, UpstreamNumber};
 
-/// Where a fence still stands.
-#[derive(Debug)]
+/// Where a fence stands.
+#[derive(Clone, Debug)]
 enum Scope {
     Everywhere,
     At(Vec<UpstreamNumber>),
 }
 
-/// One fence, as the shard and the waiting requests see it.
-#[derive(Debug)]
-pub(super) struct FenceState {
-    scope: Mutex<Scope>,
-    moved: watch::Sender<()>,
-}
-
-impl FenceState {
-    pub(super) fn blocks(&self, upstream: UpstreamNumber) -> bool {
-        match &*self.scope.lock() {
-            Scope::Everywhere => true,
-            Scope::At(upstreams) => upstreams.contains(&upstream),
+impl Scope {
+    fn contains(&self, upstream: UpstreamNumber) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::At(upstreams) => upstreams.contains(&upstream),
         }
     }
 
-    fn set(&self, scope: Scope) {
-        *self.scope.lock() = scope;
-        self.moved.send_replace(());
+    /// Does this one keep out whatever the other keeps out?
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everywhere, _) => true,
+            (Self::At(_), Self::Everywhere) => false,
+            (Self::At(ours), Self::At(theirs)) => theirs.iter().all(|upstream| ours.contains(upstream)),
+        }
     }
 }
 
-/// The answer to a request that may not enter now.
 #[derive(Debug)]
-pub struct Fenced(watch::Receiver<()>);
+struct Standing {
+    scope: Scope,
+    ends: Instant,
+    /// While a record of what was done behind it is being made durable, it does not end by itself.
+    frozen: u32,
+}
+
+/// One fence, as the shard and the waiting requests see it.
+#[derive(Debug)]
+pub(super) struct FenceState {
+    standing: Mutex<Standing>,
+    moved: Arc<Notify>,
+}
+
+impl FenceState {
+    pub(super) fn blocks(&self, upstream: UpstreamNumber, now: Instant) -> bool {
+        let standing = self.standing.lock();
+        (standing.frozen > 0 || now < standing.ends) && standing.scope.contains(upstream)
+    }
+}
+
+/// The answer to a request that may not enter now. It counts among those that wait, until it is dropped.
+#[derive(Debug)]
+pub struct Fenced {
+    barrier: Arc<Barrier>,
+    tag: Tag,
+    moved: Pin<Box<OwnedNotified>>,
+    ends: Instant,
+}
 
 impl Fenced {
-    pub(super) fn behind(fence: &FenceState) -> Self {
-        Self(fence.moved.subscribe())
+    /// To be made under the shard's lock, where the waiting request was counted.
+    pub(super) fn behind(barrier: &Arc<Barrier>, tag: Tag, fence: &FenceState) -> Self {
+        let ends = fence.standing.lock().ends;
+        Self { barrier: Arc::clone(barrier), tag, moved: Box::pin(Arc::clone(&fence.moved).notified_owned()), ends }
     }
 
-    /// Waits until the fence has moved; then it is worth trying again. The caller bounds the wait.
+    /// Waits until the fence has moved or its life is over; then it is worth trying again. The caller bounds the wait.
     pub async fn moved(mut self) {
-        // An error means that the fence is gone, which is a move as well.
-        drop(self.0.changed().await);
+        let ends = self.ends;
+        let moved = self.moved.as_mut();
+        if Instant::now() < ends {
+            timeout_at(ends, moved).await.ok();
+        } else {
+            // Its life is over and it was still met: what was done behind it is being recorded.
+            moved.await;
+        }
     }
 }
 
-/// How a drain ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drain {
-    /// All requests that had been on their way there have ended, and none of them was cut.
-    Clean,
-    /// One has not ended in time, or was cut: its data may still be stored until this moment.
-    NotDrained {
-        /// After this moment nothing can arrive any more.
-        until: Instant,
-    },
+impl Drop for Fenced {
+    fn drop(&mut self) {
+        self.barrier.waits_no_more(self.tag);
+    }
+}
+
+/// What was found when a drain ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drain {
+    /// Something that had entered before may still be stored until this moment: it was cut, or has not ended in time.
+    pub until: Option<Instant>,
+    /// It has not ended: its end can be waited for.
+    pub in_sight: bool,
+    /// Something that entered later is on its way, or was cut: rows there may not be marked as erased.
+    pub newer: bool,
 }
 
 /// A fence around one customer. Dropping it lifts what is left of it.
@@ -73,129 +115,154 @@ pub struct Fence {
     barrier: Arc<Barrier>,
     tag: Tag,
     state: Arc<FenceState>,
+    generation: Generation,
 }
 
 impl Fence {
-    pub(super) fn raise(barrier: &Arc<Barrier>, tag: Tag) -> Self {
-        let state = Arc::new(FenceState { scope: Mutex::new(Scope::Everywhere), moved: watch::Sender::new(()) });
+    pub(super) fn raise(
+        barrier: &Arc<Barrier>,
+        tag: Tag,
+        upstreams: Option<Vec<UpstreamNumber>>,
+        life: Duration,
+    ) -> Self {
+        let ends = Instant::now() + life;
+        let scope = upstreams.map_or(Scope::Everywhere, Scope::At);
+        let standing = Mutex::new(Standing { scope, ends, frozen: 0 });
+        let state = Arc::new(FenceState { standing, moved: Arc::default() });
         let mut shard = barrier.shard(tag).lock();
-        shard.known.evict(tag);
-        let person = shard.people.entry(tag).or_default();
-        person.fences_ever = person.fences_ever.wrapping_add(1);
-        person.fences.push(Arc::clone(&state));
+        let generation = shard.forget_all_of(tag);
+        shard.person(tag).fences.push(Arc::clone(&state));
         drop(shard);
-        Self { barrier: Arc::clone(barrier), tag, state }
+        Self { barrier: Arc::clone(barrier), tag, state, generation }
+    }
+
+    /// What entered in an earlier generation entered before this fence.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// Waits until every request that had entered before the fence, where it stands now, has finished recording, or has
-    /// left. What the customer does at other upstreams does not prolong it.
+    /// left. Each of them bounds its own recording. What the customer does at other upstreams does not prolong it.
     pub async fn recorded(&self) {
-        let here = |person: &Person| person.recording(|upstream| self.state.blocks(upstream));
-        self.until(|person| (here(person) == 0).then_some(())).await;
+        let here = |upstream| self.state.standing.lock().scope.contains(upstream);
+        self.until(|person| (!person.records_before(self.generation, here)).then_some(())).await;
     }
 
     /// From now on only requests to these upstreams are kept out.
     pub fn narrow(&self, upstreams: &[UpstreamNumber]) {
-        self.move_to(Scope::At(upstreams.to_vec()));
-    }
-
-    /// Under the shard's lock: a request that was just kept out is listening by then, and hears of it.
-    fn move_to(&self, scope: Scope) {
-        let _entering = self.barrier.shard(self.tag).lock();
-        self.state.set(scope);
-    }
-
-    /// Waits, at most `limit`, until nothing labelled with this customer's ID is on its way to `upstream`.
-    pub async fn drained(&self, upstream: UpstreamNumber, limit: Duration) -> Drain {
-        let quiet = self.until(|person| {
-            let flight = person.existing_flight(upstream);
-            flight.is_none_or(super::person::Flight::is_quiet).then(|| flight.and_then(|f| f.stragglers_until))
-        });
-        let now = Instant::now();
-        match timeout_at(now + limit, quiet).await {
-            Ok(Some(until)) if until > Instant::now() => Drain::NotDrained { until },
-            Ok(_) => Drain::Clean,
-            Err(_elapsed) => Drain::NotDrained { until: Instant::now() + self.barrier.straggle() },
-        }
+        self.move_to(|_| Some(Scope::At(upstreams.to_vec())));
     }
 
     /// Lets requests to this upstream in again.
     pub fn lift(&self, upstream: UpstreamNumber) {
-        let left = match &*self.state.scope.lock() {
-            Scope::Everywhere => return,
-            Scope::At(upstreams) => upstreams.iter().copied().filter(|other| *other != upstream).collect(),
-        };
-        self.move_to(Scope::At(left));
+        self.move_to(|scope| match scope {
+            Scope::Everywhere => None,
+            Scope::At(all) => Some(Scope::At(all.iter().copied().filter(|other| *other != upstream).collect())),
+        });
+    }
+
+    /// Under the shard's lock: a request that was just kept out is listening by then, and hears of it. What is kept out
+    /// anew had been let in: the cache may believe in it.
+    fn move_to(&self, next: impl FnOnce(&Scope) -> Option<Scope>) {
+        let mut shard = self.barrier.shard(self.tag).lock();
+        let mut standing = self.state.standing.lock();
+        let Some(scope) = next(&standing.scope) else { return };
+        if !standing.scope.covers(&scope) {
+            shard.forget_all_of(self.tag);
+        }
+        standing.scope = scope;
+        drop(standing);
+        self.state.moved.notify_waiters();
+    }
+
+    /// Has it kept this customer's requests to `upstream` out without a gap until now? If so, it goes on doing so until
+    /// the answer is dropped, also beyond its life: nothing that is recorded meanwhile can meet a request that it should
+    /// have kept out.
+    #[must_use]
+    pub fn freeze(&self, upstream: UpstreamNumber) -> Option<Frozen<'_>> {
+        let _entering = self.barrier.shard(self.tag).lock();
+        let mut standing = self.state.standing.lock();
+        let stands = standing.frozen > 0 || Instant::now() < standing.ends;
+        if !stands || !standing.scope.contains(upstream) {
+            return None;
+        }
+        standing.frozen += 1;
+        drop(standing);
+        Some(Frozen(self))
+    }
+
+    /// Waits, at most `limit`, until nothing is on its way to `upstream` that entered before generation `before`, and says
+    /// what may still arrive there.
+    pub async fn drained(&self, upstream: UpstreamNumber, before: Generation, limit: Duration) -> Drain {
+        let quiet = self.until(|person| {
+            let flight = person.existing_flight(upstream);
+            flight.is_none_or(|flight| !flight.has_before(before)).then_some(())
+        });
+        let in_sight = timeout(limit, quiet).await.is_err();
+        let now = Instant::now();
+        let mut shard = self.barrier.shard(self.tag).lock();
+        let crowd = shard.crowd(upstream, before, now);
+        let others = shard.crowd(upstream, Generation::LAST, now).is_some();
+        let flight = shard.person(self.tag).existing_flight(upstream);
+        let cut = flight.and_then(|flight| flight.stragglers.until(before, now)).max(crowd);
+        let newer = others || flight.is_some_and(|flight| !flight.is_quiet() || flight.stragglers.any(now));
+        drop(shard);
+        let open = in_sight.then(|| now + self.barrier.straggle());
+        Drain { until: cut.max(open), in_sight, newer }
     }
 
     /// Waits until `ready` gives something; asked again whenever a count falls.
     async fn until<T>(&self, ready: impl Fn(&Person) -> Option<T>) -> T {
-        loop {
-            let bell: Arc<Notify>;
-            let rung;
-            {
-                let mut shard = self.barrier.shard(self.tag).lock();
-                let person = shard.people.entry(self.tag).or_default();
-                if let Some(value) = ready(person) {
-                    return value;
-                }
-                bell = person.bell();
-                rung = Arc::clone(&bell).notified_owned();
+        until(&self.barrier, self.tag, ready).await
+    }
+}
+
+/// Waits until `ready` gives something of a customer whom a fence or a watch keeps in mind.
+pub(super) async fn until<T>(barrier: &Barrier, tag: Tag, ready: impl Fn(&Person) -> Option<T>) -> T {
+    loop {
+        let bell: Arc<Notify>;
+        let rung;
+        {
+            let mut shard = barrier.shard(tag).lock();
+            let person = shard.person(tag);
+            if let Some(value) = ready(person) {
+                return value;
             }
-            rung.await;
+            bell = person.bell();
+            rung = Arc::clone(&bell).notified_owned();
         }
+        rung.await;
     }
 }
 
 impl Drop for Fence {
     fn drop(&mut self) {
-        let mut shard = self.barrier.shard(self.tag).lock();
+        let mut shard: parking_lot::MutexGuard<'_, Shard> = self.barrier.shard(self.tag).lock();
         if let Some(person) = shard.people.get_mut(&self.tag) {
             person.fences.retain(|fence| !Arc::ptr_eq(fence, &self.state));
         }
         shard.forget_if_over(self.tag);
+        self.state.standing.lock().scope = Scope::At(Vec::new());
         drop(shard);
-        self.state.set(Scope::At(Vec::new()));
+        self.state.moved.notify_waiters();
     }
 }
 
-/// Sees whether anything labelled with one customer's ID is on its way to one upstream, from its making on.
+/// A fence that does not end by itself for the moment.
 #[derive(Debug)]
-pub struct Watch {
-    barrier: Arc<Barrier>,
-    tag: Tag,
-    upstream: UpstreamNumber,
-    /// The number of entries at the beginning; `None` if it was not quiet even then.
-    entries: Option<u64>,
-}
+pub struct Frozen<'a>(&'a Fence);
 
-impl Watch {
-    pub(super) fn begin(barrier: &Arc<Barrier>, tag: Tag, upstream: UpstreamNumber) -> Self {
-        let mut shard = barrier.shard(tag).lock();
-        let person = shard.people.entry(tag).or_default();
-        person.pins += 1;
-        let flight = person.flight(upstream);
-        let straggling = flight.stragglers_until.is_some_and(|until| until > Instant::now());
-        let entries = (flight.is_quiet() && !straggling).then_some(flight.entries);
-        drop(shard);
-        Self { barrier: Arc::clone(barrier), tag, upstream, entries }
-    }
-
-    /// Has nothing been on its way there since the watch began?
-    #[must_use]
-    pub fn quiet(&self) -> bool {
-        let shard = self.barrier.shard(self.tag).lock();
-        let flight = shard.people.get(&self.tag).and_then(|person| person.existing_flight(self.upstream));
-        self.entries.is_some() && flight.map(|flight| flight.entries) == self.entries
-    }
-}
-
-impl Drop for Watch {
+impl Drop for Frozen<'_> {
     fn drop(&mut self) {
-        let mut shard = self.barrier.shard(self.tag).lock();
-        if let Some(person) = shard.people.get_mut(&self.tag) {
-            person.pins -= 1;
+        let _entering = self.0.barrier.shard(self.0.tag).lock();
+        let over = {
+            let mut standing = self.0.state.standing.lock();
+            standing.frozen -= 1;
+            standing.frozen == 0 && Instant::now() >= standing.ends
+        };
+        if over {
+            self.0.state.moved.notify_waiters();
         }
-        shard.forget_if_over(self.tag);
     }
 }

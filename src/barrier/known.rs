@@ -8,7 +8,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use smallvec::SmallVec;
 
-use crate::domain::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+use super::Tick;
+use crate::domain::{LabelForm, PairKey, ResourceHash, Tag, UpstreamNumber};
 
 /// A tag is a keyed hash already: its first eight bytes spread as well as any further hashing could.
 #[derive(Default)]
@@ -39,7 +40,7 @@ struct KnownRow {
     resource: ResourceHash,
     upstream: UpstreamNumber,
     form: LabelForm,
-    written: UnixSeconds,
+    written: Tick,
 }
 
 type Rows = SmallVec<[KnownRow; 1]>;
@@ -59,7 +60,7 @@ impl Known {
     }
 
     /// Was this row written less than `lease_s` seconds before `now`?
-    pub(super) fn is_fresh(&mut self, key: &PairKey, now: UnixSeconds, lease_s: u64) -> bool {
+    pub(super) fn is_fresh(&mut self, key: &PairKey, now: Tick, lease_s: u32) -> bool {
         if let Some(rows) = self.young.get(&key.tag) {
             return fresh_in(rows, key, now, lease_s);
         }
@@ -72,7 +73,7 @@ impl Known {
     }
 
     /// This row has just been made durable.
-    pub(super) fn learn(&mut self, key: &PairKey, now: UnixSeconds) {
+    pub(super) fn learn(&mut self, key: &PairKey, now: Tick) {
         let from_old = self.old.remove(&key.tag);
         let rows = self.young.entry(key.tag).or_insert_with(|| {
             let rows = from_old.unwrap_or_default();
@@ -108,6 +109,6 @@ fn is_row(row: &KnownRow, key: &PairKey) -> bool {
     row.resource == key.resource && row.upstream == key.upstream && row.form == key.form
 }
 
-fn fresh_in(rows: &[KnownRow], key: &PairKey, now: UnixSeconds, lease_s: u64) -> bool {
-    rows.iter().any(|row| is_row(row, key) && now.since(row.written) < lease_s)
+fn fresh_in(rows: &[KnownRow], key: &PairKey, now: Tick, lease_s: u32) -> bool {
+    rows.iter().any(|row| is_row(row, key) && now.0.saturating_sub(row.written.0) < lease_s)
 }

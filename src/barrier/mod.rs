@@ -6,45 +6,60 @@
 
 mod fence;
 mod known;
+mod passage;
 mod person;
+mod shard;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use self::fence::{Drain, Fence, Fenced, Watch};
-use self::known::{Known, TagMap};
-use self::person::Person;
-use crate::domain::{PairKey, Tag, UnixSeconds, UpstreamNumber};
+pub use self::fence::{Drain, Fence, Fenced, Frozen};
+pub use self::passage::Passage;
+use self::passage::Stage;
+use self::shard::Shard;
+pub use self::watch::Watch;
+use crate::domain::{PairKey, Tag, UpstreamNumber};
 
 /// A power of two; enough that workers rarely meet at a lock.
 const SHARDS: usize = 64;
 
-struct Shard {
-    people: TagMap<Person>,
-    known: Known,
+/// Of all requests that may wait at fences, one customer's may be this part.
+const WAITING_SHARE: usize = 4;
+
+/// The order of a customer's entries and fences: each fence begins a new generation of those that enter. Good for this
+/// run only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// Before all: nothing has entered in an earlier one.
+    pub const FIRST: Self = Self(0);
+    /// After all.
+    pub const LAST: Self = Self(u64::MAX);
 }
 
-impl Shard {
-    fn forget_if_over(&mut self, tag: Tag) {
-        if self.people.get(&tag).is_some_and(Person::is_over) {
-            self.people.remove(&tag);
-        }
-    }
-}
+/// Seconds since the barrier was made, by a clock that nobody sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tick(u32);
 
 /// The barrier. Shared by all workers and the eraser.
 pub struct Barrier {
     shards: Box<[Mutex<Shard>; SHARDS]>,
-    lease_s: u64,
+    made: Instant,
+    lease_s: u32,
     /// In milliseconds.
     straggle: AtomicU64,
+    /// Requests that wait at fences, and how many may.
+    waiting: AtomicUsize,
+    waiting_max: AtomicUsize,
 }
 
 impl fmt::Debug for Barrier {
@@ -62,14 +77,29 @@ pub struct Entered {
     pub known: bool,
 }
 
+/// Why a request has not entered: its customer is being erased where it goes.
+#[derive(Debug)]
+pub enum KeptOut {
+    /// It may wait for the fence to move, and try again.
+    Fenced(Fenced),
+    /// As many wait as may.
+    Crowded,
+}
+
 impl Barrier {
     /// `cache_entries` bounds the known-pair cache; `lease` is how long one of its entries may be believed; `straggle`
     /// is how long the data of an exchange that was cut may still be stored by an upstream (`response_timeout`).
     #[must_use]
     pub fn new(cache_entries: usize, lease: Duration, straggle: Duration) -> Arc<Self> {
-        let shard = |_| Mutex::new(Shard { people: TagMap::default(), known: Known::new(cache_entries / SHARDS) });
-        let shards = Box::new(std::array::from_fn(shard));
-        let barrier = Arc::new(Self { shards, lease_s: lease.as_secs(), straggle: AtomicU64::new(0) });
+        let shards = Box::new(std::array::from_fn(|_| Mutex::new(Shard::new(cache_entries / SHARDS))));
+        let barrier = Arc::new(Self {
+            shards,
+            made: Instant::now(),
+            lease_s: u32::try_from(lease.as_secs()).unwrap_or(u32::MAX),
+            straggle: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            waiting_max: AtomicUsize::new(usize::MAX),
+        });
         barrier.set_straggle(straggle);
         barrier
     }
@@ -83,35 +113,51 @@ impl Barrier {
         Duration::from_millis(self.straggle.load(Relaxed))
     }
 
+    /// How many requests may wait at fences, of all customers together; one customer's may be a quarter of them.
+    pub fn set_waiting_max(&self, count: usize) {
+        self.waiting_max.store(count.max(1), Relaxed);
+    }
+
     /// One atomic step: the request is counted as on its way, unless a fence keeps it out.
     ///
     /// # Errors
-    /// [`Fenced`] while the customer is being erased there; wait for it to move and try again.
-    pub fn enter(self: &Arc<Self>, key: &PairKey, now: UnixSeconds) -> Result<Entered, Fenced> {
+    /// [`KeptOut`] while the customer is being erased there.
+    pub fn enter(self: &Arc<Self>, key: &PairKey, now: Instant) -> Result<Entered, KeptOut> {
+        let tick = self.tick(now);
         let mut shard = self.shard(key.tag).lock();
-        let Shard { people, known } = &mut *shard;
-        let person = people.entry(key.tag).or_default();
-        if let Some(fence) = person.blocking_fence(key.upstream) {
-            return Err(Fenced::behind(fence));
+        let known = shard.known.is_fresh(key, tick, self.lease_s);
+        let person = shard.person(key.tag);
+        if let Some(fence) = person.blocking_fence(key.upstream, now) {
+            let max = self.waiting_max.load(Relaxed);
+            if person.waiting >= (max / WAITING_SHARE).max(1) || self.waiting.load(Relaxed) >= max {
+                return Err(KeptOut::Crowded);
+            }
+            let fenced = Fenced::behind(self, key.tag, fence);
+            person.waiting += 1;
+            self.waiting.fetch_add(1, Relaxed);
+            return Err(KeptOut::Fenced(fenced));
         }
-        let is_known = known.is_fresh(key, now, self.lease_s);
-        let flight = person.flight(key.upstream);
-        flight.entries = flight.entries.wrapping_add(1);
-        let stage = if is_known { Stage::Recorded } else { Stage::Recording };
-        match stage {
-            Stage::Recording => flight.recording += 1,
-            Stage::Recorded | Stage::Forwarded => flight.on_the_way += 1,
-        }
-        let fences_ever = person.fences_ever;
+        let stage = if known { Stage::Recorded } else { Stage::Recording };
+        let generation = person.generation;
+        person.flight(key.upstream).enter(generation, stage);
         drop(shard);
-        let passage = Passage { barrier: Arc::clone(self), key: *key, stage, fences_ever };
-        Ok(Entered { passage, known: is_known })
+        Ok(Entered { passage: Passage::new(self, key, stage, generation, tick), known })
     }
 
-    /// Keeps new requests of this customer out everywhere, and makes the cache forget the customer.
+    fn waits_no_more(&self, tag: Tag) {
+        self.waiting.fetch_sub(1, Relaxed);
+        let mut shard = self.shard(tag).lock();
+        if let Some(person) = shard.people.get_mut(&tag) {
+            person.waiting = person.waiting.saturating_sub(1);
+        }
+        shard.forget_if_over(tag);
+    }
+
+    /// Keeps new requests of this customer out, everywhere or only at some upstreams, for at most `life`, and makes the
+    /// cache forget the customer.
     #[must_use]
-    pub fn fence(self: &Arc<Self>, tag: Tag) -> Fence {
-        Fence::raise(self, tag)
+    pub fn fence(self: &Arc<Self>, tag: Tag, upstreams: Option<Vec<UpstreamNumber>>, life: Duration) -> Fence {
+        Fence::raise(self, tag, upstreams, life)
     }
 
     /// Begins to watch for requests of this customer to this upstream.
@@ -123,112 +169,22 @@ impl Barrier {
     /// Forgets stragglers whose time is over. Called now and then, so that cut exchanges cost bounded memory.
     pub fn prune(&self) {
         let now = Instant::now();
-        for shard in self.shards.iter() {
-            shard.lock().people.retain(|_, person| {
-                for flight in &mut person.flights {
-                    flight.stragglers_until = flight.stragglers_until.filter(|until| *until > now);
-                }
-                !person.is_over()
-            });
-        }
+        self.shards.iter().for_each(|shard| shard.lock().prune(now));
     }
 
     /// May the data of an exchange that was cut still be stored somewhere?
     #[must_use]
     pub fn is_straggling(&self) -> bool {
         let now = Instant::now();
-        let late = |person: &Person| {
-            person.flights.iter().any(|flight| flight.stragglers_until.is_some_and(|until| until > now))
-        };
-        self.shards.iter().any(|shard| shard.lock().people.values().any(late))
+        self.shards.iter().any(|shard| shard.lock().is_straggling(now))
+    }
+
+    fn tick(&self, now: Instant) -> Tick {
+        Tick(u32::try_from(now.saturating_duration_since(self.made).as_secs()).unwrap_or(u32::MAX))
     }
 
     fn shard(&self, tag: Tag) -> &Mutex<Shard> {
         let [.., last] = tag.0;
         self.shards.get(usize::from(last) % SHARDS).expect("the remainder is below the number of shards")
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Recording,
-    Recorded,
-    Forwarded,
-}
-
-/// A request's place among those on their way. Dropping it counts the request out; if its bytes had left and its end
-/// was not seen, what it carried counts as a straggler for as long as the upstream may still store it.
-#[derive(Debug)]
-pub struct Passage {
-    barrier: Arc<Barrier>,
-    key: PairKey,
-    stage: Stage,
-    fences_ever: u32,
-}
-
-impl Passage {
-    /// The row is durable now. The cache learns it, unless an erasure has begun since the request entered.
-    pub fn recorded(&mut self, now: UnixSeconds) {
-        if self.stage != Stage::Recording {
-            return;
-        }
-        self.stage = Stage::Recorded;
-        let mut shard = self.barrier.shard(self.key.tag).lock();
-        let Shard { people, known } = &mut *shard;
-        let Some(person) = people.get_mut(&self.key.tag) else { return };
-        let flight = person.flight(self.key.upstream);
-        flight.recording -= 1;
-        flight.on_the_way += 1;
-        if person.fences_ever == self.fences_ever {
-            known.learn(&self.key, now);
-        }
-        person.ring();
-    }
-
-    /// From now on bytes of the request may be at the upstream.
-    pub fn forwarded(&mut self) {
-        self.stage = Stage::Forwarded;
-    }
-
-    /// Is its customer being erased where it goes to?
-    #[must_use]
-    pub fn is_fenced(&self) -> bool {
-        let shard = self.barrier.shard(self.key.tag).lock();
-        let fence = shard.people.get(&self.key.tag).and_then(|person| person.blocking_fence(self.key.upstream));
-        fence.is_some()
-    }
-
-    /// Provably nothing of it was sent after all.
-    pub fn unsent(&mut self) {
-        if self.stage == Stage::Forwarded {
-            self.stage = Stage::Recorded;
-        }
-    }
-
-    /// The exchange has really ended.
-    pub fn ended(mut self) {
-        self.stage = match self.stage {
-            Stage::Recording => Stage::Recording,
-            Stage::Recorded | Stage::Forwarded => Stage::Recorded,
-        };
-    }
-}
-
-impl Drop for Passage {
-    fn drop(&mut self) {
-        let mut shard = self.barrier.shard(self.key.tag).lock();
-        let Some(person) = shard.people.get_mut(&self.key.tag) else { return };
-        let flight = person.flight(self.key.upstream);
-        match self.stage {
-            Stage::Recording => flight.recording -= 1,
-            Stage::Recorded => flight.on_the_way -= 1,
-            Stage::Forwarded => {
-                flight.on_the_way -= 1;
-                let until = Instant::now() + self.barrier.straggle();
-                flight.stragglers_until = flight.stragglers_until.max(Some(until));
-            }
-        }
-        person.ring();
-        shard.forget_if_over(self.key.tag);
     }
 }

@@ -1,150 +1,280 @@
 //! P4 and P3 at their root: what the barrier lets in, counts and remembers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Barrier, Drain};
-use crate::domain::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+use tokio::time::{Instant, advance};
+
+use super::{Barrier, Drain, Entered, Generation, KeptOut};
+use crate::domain::{LabelForm, PairKey, ResourceHash, Tag, UpstreamNumber};
 
 const LEASE: Duration = Duration::from_secs(600);
 const STRAGGLE: Duration = Duration::from_secs(300);
-const NOW: UnixSeconds = UnixSeconds(1_000_000);
+const LIFE: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_millis(20);
 const HERE: UpstreamNumber = UpstreamNumber(1);
 const THERE: UpstreamNumber = UpstreamNumber(2);
 
-fn key(customer: u8, upstream: UpstreamNumber) -> PairKey {
-    PairKey { tag: Tag([customer; 16]), upstream, form: LabelForm::RAW, resource: ResourceHash([0; 8]) }
+fn tag(customer: u8) -> Tag {
+    Tag([customer; 16])
 }
 
-fn barrier() -> std::sync::Arc<Barrier> {
+fn key(customer: u8, upstream: UpstreamNumber) -> PairKey {
+    PairKey { tag: tag(customer), upstream, form: LabelForm::RAW, resource: ResourceHash([0; 8]) }
+}
+
+fn barrier() -> Arc<Barrier> {
     Barrier::new(10_000, LEASE, STRAGGLE)
 }
 
-fn passed(barrier: &std::sync::Arc<Barrier>, key: &PairKey) {
-    let mut entered = barrier.enter(key, NOW).unwrap();
-    entered.passage.recorded(NOW);
+fn enter(barrier: &Arc<Barrier>, customer: u8, upstream: UpstreamNumber) -> Entered {
+    barrier.enter(&key(customer, upstream), Instant::now()).expect("the customer is kept out")
+}
+
+fn is_kept_out(barrier: &Arc<Barrier>, customer: u8, upstream: UpstreamNumber) -> bool {
+    barrier.enter(&key(customer, upstream), Instant::now()).is_err()
+}
+
+fn passed(barrier: &Arc<Barrier>, customer: u8, upstream: UpstreamNumber) {
+    let mut entered = enter(barrier, customer, upstream);
+    entered.passage.recorded();
     entered.passage.forwarded();
     entered.passage.ended();
 }
 
-#[test]
-fn p3_a_pair_is_known_only_once_it_was_recorded_and_for_one_lease() {
-    let barrier = barrier();
-    drop(barrier.enter(&key(1, HERE), NOW).unwrap());
-    assert!(!barrier.enter(&key(1, HERE), NOW).unwrap().known, "entering alone teaches nothing");
-
-    passed(&barrier, &key(1, HERE));
-
-    assert!(barrier.enter(&key(1, HERE), NOW).unwrap().known);
-    assert!(!barrier.enter(&key(1, THERE), NOW).unwrap().known, "another upstream is another fact");
-    assert!(!barrier.enter(&key(2, HERE), NOW).unwrap().known, "another customer is another fact");
-    assert!(!barrier.enter(&key(1, HERE), UnixSeconds(NOW.0 + LEASE.as_secs())).unwrap().known, "the lease is over");
+fn forwarded(barrier: &Arc<Barrier>, customer: u8, upstream: UpstreamNumber) -> Entered {
+    let mut entered = enter(barrier, customer, upstream);
+    entered.passage.recorded();
+    entered.passage.forwarded();
+    entered
 }
 
-#[test]
-fn p12_the_cache_is_bounded_and_keeps_what_is_used() {
+#[tokio::test(start_paused = true)]
+async fn p3_a_pair_is_known_only_once_it_was_recorded_and_for_one_lease_by_the_clock_that_nobody_sets() {
+    let barrier = barrier();
+    drop(enter(&barrier, 1, HERE));
+    assert!(!enter(&barrier, 1, HERE).known, "entering alone teaches nothing");
+
+    passed(&barrier, 1, HERE);
+
+    assert!(enter(&barrier, 1, HERE).known);
+    assert!(!enter(&barrier, 1, THERE).known, "another upstream is another fact");
+    assert!(!enter(&barrier, 2, HERE).known, "another customer is another fact");
+    advance(LEASE).await;
+    assert!(!enter(&barrier, 1, HERE).known, "the lease is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p12_the_cache_is_bounded_and_keeps_what_is_used() {
     let barrier = Barrier::new(64 * 8, LEASE, STRAGGLE);
     let keys: Vec<_> = (0..100_u8)
         .map(|n| PairKey { tag: Tag([[n; 15].as_slice(), &[0]].concat().try_into().unwrap()), ..key(0, HERE) })
         .collect();
     for each in &keys {
-        passed(&barrier, each);
+        let mut entered = barrier.enter(each, Instant::now()).unwrap();
+        entered.passage.recorded();
+        entered.passage.ended();
     }
-    let known = keys.iter().filter(|each| barrier.enter(each, NOW).unwrap().known).count();
+    let known = keys.iter().filter(|each| barrier.enter(each, Instant::now()).unwrap().known).count();
     assert!((1..=8).contains(&known), "{known} of 100 rows are kept in a shard of 8");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn p4_a_fence_keeps_only_that_customer_out_until_it_is_lifted() {
     let barrier = barrier();
-    let fence = barrier.fence(Tag([1; 16]));
-    assert!(barrier.enter(&key(1, HERE), NOW).is_err());
-    assert!(barrier.enter(&key(2, HERE), NOW).is_ok());
+    let fence = barrier.fence(tag(1), None, LIFE);
+    assert!(is_kept_out(&barrier, 1, HERE));
+    assert!(!is_kept_out(&barrier, 2, HERE));
 
     fence.narrow(&[HERE]);
-    let waiting = barrier.enter(&key(1, HERE), NOW).unwrap_err();
-    assert!(barrier.enter(&key(1, THERE), NOW).is_ok(), "the fence was narrowed");
+    let KeptOut::Fenced(waiting) = barrier.enter(&key(1, HERE), Instant::now()).unwrap_err() else { panic!() };
+    assert!(!is_kept_out(&barrier, 1, THERE), "the fence was narrowed");
 
     fence.lift(HERE);
     waiting.moved().await;
-    assert!(barrier.enter(&key(1, HERE), NOW).is_ok());
+    assert!(!is_kept_out(&barrier, 1, HERE));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn p4_a_fence_ends_by_itself_unless_what_was_done_behind_it_is_being_recorded() {
+    let barrier = barrier();
+    let fence = barrier.fence(tag(1), Some(vec![HERE]), LIFE);
+    let KeptOut::Fenced(waiting) = barrier.enter(&key(1, HERE), Instant::now()).unwrap_err() else { panic!() };
+    assert!(fence.freeze(THERE).is_none(), "it never stood there");
+    let frozen = fence.freeze(HERE).unwrap();
+    advance(LIFE).await;
+    waiting.moved().await;
+    let KeptOut::Fenced(waiting) = barrier.enter(&key(1, HERE), Instant::now()).unwrap_err() else { panic!() };
+
+    drop(frozen);
+    waiting.moved().await;
+    assert!(!is_kept_out(&barrier, 1, HERE));
+    assert!(fence.freeze(HERE).is_none(), "somebody may have entered since");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p3_a_fence_that_blocks_again_what_it_had_let_in_makes_the_cache_forget_it() {
+    for how in ["narrowed", "lifted"] {
+        let barrier = barrier();
+        let fence = barrier.fence(tag(1), Some(vec![HERE, THERE]), LIFE);
+        if how == "narrowed" {
+            fence.narrow(&[HERE])
+        } else {
+            fence.lift(THERE)
+        }
+        passed(&barrier, 1, THERE);
+        let mut open = enter(&barrier, 1, THERE);
+        assert!(open.known);
+
+        fence.narrow(&[HERE, THERE]);
+        open.passage.recorded();
+        drop(open);
+        fence.lift(THERE);
+
+        assert!(!enter(&barrier, 1, THERE).known, "{how}: it may have been marked meanwhile");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn p3_an_erasure_empties_the_cache_and_late_recorders_do_not_fill_it_again() {
     let barrier = barrier();
-    passed(&barrier, &key(1, HERE));
-    let mut late = barrier.enter(&key(1, THERE), NOW).unwrap();
+    passed(&barrier, 1, HERE);
+    let mut late = enter(&barrier, 1, THERE);
 
-    let fence = barrier.fence(Tag([1; 16]));
-    late.passage.recorded(NOW);
+    let fence = barrier.fence(tag(1), None, LIFE);
+    late.passage.recorded();
     fence.recorded().await;
     late.passage.ended();
     drop(fence);
 
-    assert!(!barrier.enter(&key(1, HERE), NOW).unwrap().known);
-    assert!(!barrier.enter(&key(1, THERE), NOW).unwrap().known);
+    assert!(!enter(&barrier, 1, HERE).known);
+    assert!(!enter(&barrier, 1, THERE).known);
 }
 
-#[tokio::test]
-async fn p4_a_drain_waits_for_what_is_on_its_way_and_only_there() {
+#[tokio::test(start_paused = true)]
+async fn p4_a_drain_waits_for_what_had_entered_before_and_only_there() {
     let barrier = barrier();
-    let mut here = barrier.enter(&key(1, HERE), NOW).unwrap();
-    here.passage.recorded(NOW);
-    here.passage.forwarded();
-    let fence = barrier.fence(Tag([1; 16]));
+    let here = forwarded(&barrier, 1, HERE);
+    let fence = barrier.fence(tag(1), None, LIFE);
+    let erased = fence.generation();
     fence.recorded().await;
     fence.narrow(&[HERE, THERE]);
-    assert_eq!(fence.drained(THERE, Duration::from_secs(5)).await, Drain::Clean);
+    assert_eq!(fence.drained(THERE, erased, LIFE).await, Drain::default());
 
-    let short = fence.drained(HERE, Duration::from_millis(20)).await;
-    assert!(matches!(short, Drain::NotDrained { .. }), "it is still on its way");
+    let short = fence.drained(HERE, erased, MOMENT).await;
+    assert!(short.until.is_some() && short.in_sight, "it is still on its way: {short:?}");
 
-    let draining = tokio::spawn(async move { fence.drained(HERE, Duration::from_secs(30)).await });
+    let draining = tokio::spawn(async move { fence.drained(HERE, erased, LIFE).await });
     here.passage.ended();
-    assert_eq!(draining.await.unwrap(), Drain::Clean);
+    assert_eq!(draining.await.unwrap(), Drain::default());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn p4_what_entered_after_the_erasure_keeps_no_drain_open_and_only_keeps_rows_from_being_marked() {
+    let barrier = barrier();
+    let erased = barrier.fence(tag(1), None, LIFE).generation();
+    let newer = forwarded(&barrier, 1, HERE);
+    let again = barrier.fence(tag(1), Some(vec![HERE]), LIFE);
+
+    let open = again.drained(HERE, erased, LIFE).await;
+    drop(newer);
+    let cut = again.drained(HERE, erased, LIFE).await;
+
+    let newer_only = Drain { until: None, in_sight: false, newer: true };
+    assert_eq!((open, cut), (newer_only, newer_only));
+    advance(STRAGGLE).await;
+    assert_eq!(again.drained(HERE, erased, LIFE).await, Drain::default());
+}
+
+#[tokio::test(start_paused = true)]
 async fn p4_an_exchange_that_was_cut_is_a_straggler_and_one_never_sent_is_not() {
     let barrier = barrier();
-    let mut unsent = barrier.enter(&key(1, THERE), NOW).unwrap();
-    unsent.passage.recorded(NOW);
-    let mut cut = barrier.enter(&key(1, HERE), NOW).unwrap();
-    cut.passage.recorded(NOW);
-    cut.passage.forwarded();
+    let mut unsent = enter(&barrier, 1, THERE);
+    unsent.passage.recorded();
+    let cut = forwarded(&barrier, 1, HERE);
     assert!(!barrier.is_straggling());
     drop((unsent, cut));
     assert!(barrier.is_straggling());
 
-    let fence = barrier.fence(Tag([1; 16]));
-    assert_eq!(fence.drained(THERE, Duration::from_secs(5)).await, Drain::Clean);
-    assert!(matches!(fence.drained(HERE, Duration::from_secs(5)).await, Drain::NotDrained { .. }));
+    let fence = barrier.fence(tag(1), None, LIFE);
+    let erased = fence.generation();
+    assert_eq!(fence.drained(THERE, erased, LIFE).await, Drain::default());
+    let late = fence.drained(HERE, erased, LIFE).await;
+    assert_eq!((late.until, late.in_sight), (Some(Instant::now() + STRAGGLE), false));
 }
 
-#[test]
-fn p4_a_watch_sees_a_request_that_came_and_went() {
+#[tokio::test(start_paused = true)]
+async fn p4_cut_exchanges_of_very_many_customers_cost_bounded_memory_and_none_is_forgotten() {
     let barrier = barrier();
-    let watch = barrier.watch(Tag([1; 16]), HERE);
+    let crowd = |n: u16| {
+        let [high, low] = n.to_be_bytes();
+        let tag = Tag([[high, low].as_slice(), &[0; 14]].concat().try_into().unwrap());
+        PairKey { tag, ..key(0, HERE) }
+    };
+    for n in 0..3000 {
+        let mut entered = barrier.enter(&crowd(n), Instant::now()).unwrap();
+        entered.passage.recorded();
+        entered.passage.forwarded();
+        drop(entered);
+    }
+    let remembered: usize = barrier.shards.iter().map(|shard| shard.lock().people.len()).sum();
+    assert_eq!(remembered, 1024);
+    let fence = barrier.fence(crowd(2999).tag, None, LIFE);
+    assert!(fence.drained(HERE, fence.generation(), LIFE).await.until.is_some());
+    assert!(!barrier.watch(crowd(2998).tag, HERE).quiet());
+
+    advance(STRAGGLE).await;
+    barrier.prune();
+    assert!(!barrier.is_straggling());
+    assert_eq!(fence.drained(HERE, fence.generation(), LIFE).await, Drain::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p12_requests_that_wait_at_fences_are_bounded_for_each_customer_and_for_all() {
+    let barrier = barrier();
+    barrier.set_waiting_max(8);
+    let fences: Vec<_> = (1..=5).map(|customer| barrier.fence(tag(customer), None, LIFE)).collect();
+    let waits = |customer| barrier.enter(&key(customer, HERE), Instant::now()).unwrap_err();
+
+    let mut all: Vec<_> = (1..=4).flat_map(|customer| [waits(customer), waits(customer)]).collect();
+
+    assert!(all.iter().all(|kept_out| matches!(kept_out, KeptOut::Fenced(_))));
+    assert!(matches!(waits(1), KeptOut::Crowded), "one customer has a quarter of the places");
+    assert!(matches!(waits(5), KeptOut::Crowded), "all places are taken");
+    all.truncate(7);
+    assert!(matches!(waits(5), KeptOut::Fenced(_)));
+    drop((all, fences));
+    assert!(barrier.shards.iter().all(|shard| shard.lock().people.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_watch_sees_a_request_that_came_and_went_and_hears_when_what_was_there_has_gone() {
+    let barrier = barrier();
+    let watch = barrier.watch(tag(1), HERE);
     assert!(watch.quiet());
-    passed(&barrier, &key(1, THERE));
+    passed(&barrier, 1, THERE);
     assert!(watch.quiet(), "another upstream is not watched");
 
-    passed(&barrier, &key(1, HERE));
+    passed(&barrier, 1, HERE);
 
     assert!(!watch.quiet());
-    let open = barrier.enter(&key(1, HERE), NOW).unwrap();
-    let late = barrier.watch(Tag([1; 16]), HERE);
+    let open = forwarded(&barrier, 1, HERE);
+    let late = barrier.watch(tag(1), HERE);
+    let gone = tokio::spawn(async move { late.gone(Generation::LAST).await });
+    tokio::task::yield_now().await;
+    assert!(!gone.is_finished());
     drop(open);
-    assert!(!late.quiet(), "something was on its way when this watch began");
+    gone.await.unwrap();
+    assert!(!barrier.watch(tag(1), HERE).quiet(), "something was cut there");
 }
 
-#[test]
-fn p12_nothing_is_remembered_of_customers_for_whom_nothing_is_going_on() {
+#[tokio::test(start_paused = true)]
+async fn p12_nothing_is_remembered_of_customers_for_whom_nothing_is_going_on() {
     let barrier = barrier();
     for customer in 0..200 {
-        passed(&barrier, &key(customer, HERE));
-        drop(barrier.watch(Tag([customer; 16]), HERE));
-        drop(barrier.fence(Tag([customer; 16])));
+        passed(&barrier, customer, HERE);
+        drop(barrier.watch(tag(customer), HERE));
+        drop(barrier.fence(tag(customer), None, LIFE));
     }
     assert!(barrier.shards.iter().all(|shard| shard.lock().people.is_empty()));
 }

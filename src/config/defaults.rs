@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Address, Admin, Authorize, Engine, Erasure, Limits, Log, LogFormat, OpenWebsockets, Store};
+use super::{Address, Admin, Authorize, Engine, Erasure, Limits, Log, LogFormat, Metrics, OpenWebsockets, Store};
 
 impl Address {
     /// Can only this machine reach it?
@@ -54,7 +54,8 @@ impl Default for Log {
 impl Default for Admin {
     /// 127.0.0.1:8081, without a token or TLS.
     fn default() -> Self {
-        Self { address: Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081))), token: None, tls: None }
+        let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)));
+        Self { address, token: None, metrics: Metrics::default(), tls: None }
     }
 }
 
@@ -80,6 +81,7 @@ impl Default for Erasure {
             deadline: Duration::from_secs(30 * 86_400),
             erasures_per_minute: 60,
             barrier_timeout: Duration::from_secs(10),
+            retention: Duration::from_secs(1_095 * 86_400),
             open_websockets: OpenWebsockets::Wait,
         }
     }

@@ -119,6 +119,7 @@ fn admin(admin: &Admin) -> Value {
     json!({
         "address": admin.address.to_string(),
         "token": admin.token.as_ref().map(secret),
+        "metrics": admin.metrics.as_str(),
         "tls": admin.tls.as_ref().map(listen_tls),
     })
 }
@@ -175,6 +176,7 @@ fn erasure(erasure: &Erasure) -> Value {
         "deadline": format_duration(erasure.deadline),
         "erasures_per_minute": erasure.erasures_per_minute,
         "barrier_timeout": format_duration(erasure.barrier_timeout),
+        "retention": format_duration(erasure.retention),
         "open_websockets": open_websockets,
     })
 }

@@ -116,8 +116,31 @@ pub struct Admin {
     pub address: Address,
     /// The bearer token of the API; required unless the address is loopback or a Unix socket.
     pub token: Option<Secret>,
+    /// Who may read the metrics.
+    pub metrics: Metrics,
     /// As a listener's; `None` is no TLS.
     pub tls: Option<ListenTls>,
+}
+
+/// `admin.metrics`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metrics {
+    /// Whoever has the token, where there is one: small numbers give away what becomes of one customer.
+    #[default]
+    Token,
+    /// Whoever reaches the listener.
+    Open,
+}
+
+impl Metrics {
+    /// As the file writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// `store.engine`
@@ -176,8 +199,11 @@ pub struct Erasure {
     pub deadline: Duration,
     /// Above this rate they wait for approval.
     pub erasures_per_minute: u32,
-    /// How long a request for X waits while X is being erased; also the bound of a drain and of a delete.
+    /// How long a request for X waits while X is being erased; also the bound of a fence's life and of a delete. A drain has
+    /// half of it.
     pub barrier_timeout: Duration,
+    /// How long finished erasures are kept.
+    pub retention: Duration,
     /// What happens to open WebSockets.
     pub open_websockets: OpenWebsockets,
 }

@@ -66,10 +66,11 @@ impl AliasKey {
 }
 
 /// Has this ID the form of an alias? Nobody may label data as another customer by having seen an alias, so a caller's
-/// ID of this form counts as invalid. Letters of either case count, as some service may fold them.
+/// ID of this form counts as invalid. Letters of either case count, as some service may fold them,
+/// and so does one between blanks, which some service may trim.
 #[must_use]
 pub fn has_alias_form(id: &str) -> bool {
-    let Some((prefix, digits)) = id.split_at_checked(PREFIX.len()) else { return false };
+    let Some((prefix, digits)) = id.trim().split_at_checked(PREFIX.len()) else { return false };
     prefix.eq_ignore_ascii_case(PREFIX) && digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 

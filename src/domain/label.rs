@@ -3,8 +3,6 @@
 //! A label is a list of `field=value` divided by semicolons, of which only the profile's field (`customer_id`) counts:
 //! `customer_id=abc;platform=iOS`. The other fields are the caller's own and pass on as they are.
 
-use std::borrow::Cow;
-
 use smallvec::SmallVec;
 
 use super::CustomerId;
@@ -123,27 +121,49 @@ pub fn canonical(wire: &[u8], grammar: GrammarName) -> Result<CustomerId, Refusa
     CustomerId::new(&text).ok_or_else(|| Code::LabelInvalid.into())
 }
 
-/// The customer that a `DELETE …/user_data?customer_id=…` names: form-decoded and nothing else, in every service.
+/// The query parameter by which services are told of which version of their API a call is.
+const VERSION: &str = "version";
+
+const ONE_CUSTOMER: &str = "A delete must name one customer: send the query parameter customer_id=YOUR_CUSTOMER_ID";
+
+/// The customer that a `DELETE …/user_data?customer_id=…` names: form-decoded and nothing else, in every service. Since
+/// the query goes on to the service, no reader may find another customer in it, nor another version.
 ///
 /// # Errors
-/// `LabelMissing` for none or a blank one, `LabelSeveral` for several, `LabelInvalid` for one that is no text.
+/// `LabelMissing` for none or a blank one, `LabelSeveral` for several, `LabelInvalid` for one that is no text or that
+/// some reader would cut, `HeaderAmbiguous` for a second spelling of another parameter.
 pub fn from_delete_query(raw_query: Option<&str>, rule: &LabelRule) -> Result<CustomerId, Refusal> {
-    let mut found: Option<Cow<'_, [u8]>> = None;
-    for pair in query::pairs(raw_query.unwrap_or_default()) {
-        if query::decoded(pair.name).eq_ignore_ascii_case(rule.field.as_bytes()) {
-            if found.is_some() {
-                return Err(Code::LabelSeveral.into());
-            }
-            found = Some(query::decoded(pair.value));
-        }
+    let raw = raw_query.unwrap_or_default();
+    let pair = only(raw, &rule.field).map_err(|()| Refusal::new(Code::LabelSeveral, ONE_SPELLING))?;
+    let label_too = rule.query.as_deref().is_some_and(|name| query::spellings(raw, name) > 0);
+    if label_too || only(raw, VERSION).is_err() {
+        return Err(Refusal::new(Code::HeaderAmbiguous, SECOND_PARAMETER));
     }
-    let missing = Refusal::new(
-        Code::LabelMissing,
-        "A delete must name one customer: send the query parameter customer_id=YOUR_CUSTOMER_ID",
-    );
-    let bytes = found.filter(|bytes| !bytes.trim_ascii().is_empty()).ok_or(missing)?;
+    let bytes = pair.map(|pair| query::decoded(pair.value));
+    let missing = Refusal::new(Code::LabelMissing, ONE_CUSTOMER);
+    let bytes = bytes.filter(|bytes| !bytes.trim_ascii().is_empty()).ok_or(missing)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::from(Code::LabelInvalid))?;
+    if text.contains(char::is_control) {
+        return Err(Refusal::new(Code::LabelInvalid, CUT));
+    }
     CustomerId::new(text).ok_or_else(|| Code::LabelInvalid.into())
+}
+
+const ONE_SPELLING: &str = "The delete's query can be read as naming several customers: send the parameter customer_id once, \
+     encoded, and nothing that looks like it";
+const SECOND_PARAMETER: &str =
+    "The delete's query has a parameter that the gate depends on twice, or in a spelling that not every service reads";
+const CUT: &str =
+    "The customer ID holds a control character, which no label can hold and at which some services cut it";
+
+/// The one pair of this name, if there is one. `Err`: a reader of queries may find another, or not find this.
+fn only<'q>(raw: &'q str, name: &str) -> Result<Option<query::Pair<'q>>, ()> {
+    let mut named = query::pairs(raw).filter(|pair| query::decoded(pair.name).eq_ignore_ascii_case(name.as_bytes()));
+    let (first, second) = (named.next(), named.next());
+    let spellings = query::spellings(raw, name);
+    // What stands behind a semicolon is the value's with one reader and a pair of its own with another.
+    let divided = first.is_some_and(|pair| pair.whole.contains(';'));
+    if second.is_some() || divided || spellings != usize::from(first.is_some()) { Err(()) } else { Ok(first) }
 }
 
 #[cfg(test)]
@@ -229,6 +249,56 @@ mod tests {
         assert_eq!(deleted("customer_id=a&customer_id=a"), Err(Code::LabelSeveral));
         assert_eq!(deleted("customer_id=a&Customer_Id=b"), Err(Code::LabelSeveral));
         assert_eq!(deleted("customer_id=%FF"), Err(Code::LabelInvalid));
+        for cut in ["victim%00", "victim%00x", "victim%0a", "%09victim", "victim%7f", "victim%C2%85"] {
+            assert_eq!(deleted(&format!("customer_id={cut}")), Err(Code::LabelInvalid), "{cut}");
+        }
+    }
+
+    #[test]
+    fn p10_no_reader_finds_another_customer_or_version_in_a_delete() {
+        let mut rule = rule();
+        rule.query = Some("x-watson-metadata".into());
+        let deleted = |query: &str| from_delete_query(Some(query), &rule).map(drop).map_err(|refusal| refusal.code);
+        let second = [
+            "customer_id=v",
+            "customer_id",
+            "customer.id=v",
+            "customer+id=v",
+            "customer%5Fid=v",
+            "customer%255Fid=v",
+            "customer_id%00=v",
+            "customer_id[]=v",
+            "customer_id[a]=v",
+            "CUSTOMER_ID=v",
+            "Customer-Id=v",
+            "x=1;customer_id=v",
+            "x=1%26customer_id=v",
+            "x%26customer_id=v",
+            "x=1%2526customer_id%253Dv",
+        ];
+        for second in second {
+            for query in [format!("customer_id=me&{second}"), format!("{second}&customer_id=me&version=1")] {
+                assert_eq!(deleted(&query), Err(Code::LabelSeveral), "{query}");
+            }
+        }
+        for second in
+            ["version=2", "version", "Ver.Sion=2", "versio%6E=2", "version[]=2", "x=1;version=2", "x%26version=2"]
+        {
+            let query = format!("customer_id=me&version=1&{second}");
+            assert_eq!(deleted(&query), Err(Code::HeaderAmbiguous), "{query}");
+        }
+        for one in ["customer_id=me;x=1", "customer_id=me;", "customer.id=me", "customer_id%00=me", "customer_id[]=me"]
+        {
+            assert_eq!(deleted(one), Err(Code::LabelSeveral), "{one}");
+        }
+        for other in ["x-watson-metadata=customer_id%3Dv", "X_Watson_Metadata=customer_id%3Dv", "ver.sion=2"] {
+            assert_eq!(deleted(&format!("customer_id=me&{other}")), Err(Code::HeaderAmbiguous), "{other}");
+        }
+        for fine in
+            ["customer_id=me", "version=2020-01-01&customer_id=me&x=1;y=2&trace=%26", "customer_id=a%26b%3Bc&v=1"]
+        {
+            assert_eq!(deleted(fine), Ok(()), "{fine}");
+        }
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! The pure core: what is decided, with no socket, file, clock or runtime in sight.
 
 pub mod alias;
+mod careless;
 pub mod customer_id;
 pub mod decide;
 pub mod derive;

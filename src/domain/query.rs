@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
+use super::careless;
+
 /// Characters that no decoder can mistake in a query: a space becomes `%20` and a plus `%2B`.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -45,18 +47,57 @@ pub fn encoded(value: impl AsRef<[u8]>) -> String {
     percent_encode(value.as_ref(), QUERY).to_string()
 }
 
-/// Would any reader of queries take this pair, or a part of it, for this name? Some divide pairs at semicolons too, decode
-/// twice, or make one name of `a-b`, `a_b` and `a-b[]`.
+/// Would any reader of queries take this pair, or a part of it, for this name?
 #[must_use]
-pub fn may_spell(part: &str, name: &str) -> bool {
-    let written = part.split_once('=').map_or(part, |(name, _)| name);
-    // Decoding makes nothing longer: most names are ruled out by that.
+pub fn may_spell(pair: &str, name: &str) -> bool {
+    spellings(pair, name) > 0
+}
+
+/// As how many parameters of this name could a reader take the parts of this query? Some divide pairs at semicolons too,
+/// decode more than once, end a name at a NUL, or make one name of `a-b`, `a_b` and `a-b[]`. Each part is decoded once, so
+/// the work grows with the query's length and not faster (P12).
+#[must_use]
+pub fn spellings(query: &str, name: &str) -> usize {
+    let parts = query.split(DIVIDERS).filter(|part| !part.is_empty());
+    parts.map(|part| in_part(part, name)).fold(0, usize::saturating_add)
+}
+
+/// What divides the pairs of a query, with one reader or another.
+const DIVIDERS: [char; 2] = ['&', ';'];
+
+fn in_part(part: &str, name: &str) -> usize {
+    let (written, value) = part.split_once('=').unwrap_or((part, ""));
+    let in_name = count(written, |text| text.split(DIVIDERS).filter(|each| is_name(each, name)).count());
+    // Whoever decodes a value and divides it then finds further pairs in it.
+    let in_value = count(value, |text| {
+        let pairs = text.split(DIVIDERS).skip(1).filter_map(|each| each.split_once('='));
+        pairs.filter(|(each, _)| is_name(each, name)).count()
+    });
+    in_name.saturating_add(in_value)
+}
+
+/// The most that is found in a text as it is written, and in what careless readers make of it; no end of it if the text
+/// has no end.
+fn count(written: &str, found_in: impl Fn(&str) -> usize) -> usize {
+    if !written.bytes().any(|byte| byte == b'%' || byte.is_ascii_control() || !byte.is_ascii()) {
+        return found_in(written);
+    }
+    let decoded = |drop| careless::decoded(written, drop).map_or(usize::MAX, |text| found_in(&text));
+    found_in(written).max(decoded(false)).max(decoded(true))
+}
+
+/// Is this decoded name the one that is asked for, as a whole or up to where a reader may cut it off?
+fn is_name(written: &str, name: &str) -> bool {
+    // A second decoding may bring an equals sign with it.
+    let written = written.split('=').next().unwrap_or_default();
+    // Most names are ruled out by their length.
     if written.len() < letters(name.as_bytes()).count() {
         return false;
     }
-    let once: Cow<'_, [u8]> = percent_decode(written.as_bytes()).into();
-    let twice: Cow<'_, [u8]> = percent_decode(&once).into();
-    letters(&twice).eq(letters(name.as_bytes()))
+    let is = |text: &str| letters(text.as_bytes()).eq(letters(name.as_bytes()));
+    let begun = written.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let cut = begun.find(|c: char| c == '[' || careless::is_dropped(c));
+    is(written) || cut.and_then(|at| begun.get(..at)).is_some_and(is)
 }
 
 fn letters(text: &[u8]) -> impl Iterator<Item = u8> {
@@ -84,9 +125,9 @@ pub fn rewritten<'a>(raw: &'a str, rewrite: impl Fn(Pair<'a>) -> Option<String>)
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{any, proptest};
+    use proptest::prelude::{any, prop, proptest};
 
-    use super::{decoded, encoded, rewritten};
+    use super::{careless, decoded, encoded, rewritten, spellings};
 
     #[test]
     fn p8_pairs_that_are_not_ours_keep_their_bytes() {
@@ -98,10 +139,100 @@ mod tests {
         assert_eq!(rewritten(raw, |pair| (pair.name == "a").then(String::new)), "b=%7e+x&c&d=");
     }
 
+    #[test]
+    fn p9_every_spelling_of_a_name_is_counted() {
+        let spelt = [
+            "customer_id=v",
+            "customer_id",
+            "Customer-ID=v",
+            "customer.id=v",
+            "customer+id=v",
+            "+customer_id=v",
+            "customer%5Fid=v",
+            "customer%255fid=v",
+            "customer%u005fid=v",
+            "customer_id%00=v",
+            "customer_id%00x=v",
+            "customer_id%0d%0a=v",
+            "%00customer_id=v",
+            "cust%00omer_id=v",
+            "customer_id[]=v",
+            "customer_id[x]=v",
+            "customer_id%5B0%5D=v",
+            "customer_id%3Dv",
+            "x%26customer_id=v",
+            "x=1%26customer_id%3Dv",
+            "x=1%253Bcustomer_id%253Dv",
+            "x=1;customer_id=v",
+            ";customer_id=v",
+            "\u{ff43}ustomer_id=v",
+            "cu%C5%BFtomer_id=v",
+        ];
+        for part in spelt {
+            assert_eq!(spellings(part, "customer_id"), 1, "{part}");
+            assert_eq!(spellings(&format!("a=b&{part}&customer_id=me"), "customer_id"), 2, "{part}");
+        }
+        let others = [
+            "",
+            "&;&",
+            "customer=v",
+            "xcustomer_id=v",
+            "customer_ids=v",
+            "customer_id_2=v",
+            "x=customer_id",
+            "x=customer_id=v",
+            "x[customer_id]=v",
+            "x=a%26customer_id",
+            "id=v&customer=v",
+        ];
+        for part in others {
+            assert_eq!(spellings(part, "customer_id"), 0, "{part}");
+        }
+    }
+
+    #[test]
+    fn p12_the_work_of_reading_a_query_grows_with_its_length_and_not_faster() {
+        const BYTES: usize = 64 * 1024;
+        let whole = ["%", "%41", "%2541", "%252541", "%26", "%3B", "customer_id%3D", "%u0041", "%25\u{ff12}5", "%00"];
+        for piece in whole.iter().flat_map(|piece| [format!("{piece}&"), format!("{piece};"), (*piece).to_owned()]) {
+            let query = piece.repeat(BYTES / piece.len());
+            let steps = careless::steps::of(|| spellings(&query, "customer_id"));
+            assert!((1..=64 * query.len()).contains(&steps), "{piece}: {steps} for {}", query.len());
+        }
+        let mut deep = String::from("%41");
+        while deep.len() < BYTES {
+            deep = deep.replace('%', "%25");
+        }
+        assert!(careless::steps::of(|| spellings(&deep, "customer_id")) <= 64 * deep.len());
+        for divider in ["&", ";"] {
+            assert_eq!(careless::steps::of(|| spellings(&divider.repeat(BYTES), "customer_id")), 0);
+        }
+    }
+
     proptest! {
         #[test]
         fn p6_an_encoded_value_decodes_to_itself(value in any::<String>()) {
             assert_eq!(&*decoded(&encoded(&value)), value.as_bytes());
+        }
+
+        /// A value that a service labels with (it holds no `=`) is never taken for a parameter.
+        #[test]
+        fn p6_no_encoded_value_without_an_equals_sign_counts(value in "[^=%\\PC]{0,40}") {
+            assert_eq!(spellings(&format!("a={}", encoded(&value)), "customer_id"), 0);
+        }
+
+        #[test]
+        fn p9_a_name_is_counted_wherever_bytes_of_it_are_escaped(
+            escaped in prop::collection::vec(0_usize..3, 11),
+            before in "[a-z]{1,5}=[a-z0-9]{0,5}[&;]",
+        ) {
+            let escape = |byte: u8, times: usize| match times {
+                0 => char::from(byte).to_string(),
+                1 => format!("%{byte:02x}"),
+                _ => format!("%25{byte:02X}"),
+            };
+            let name: String = "customer_id".bytes().zip(escaped).map(|(byte, times)| escape(byte, times)).collect();
+            assert_eq!(spellings(&format!("{before}{name}=v"), "customer_id"), 1);
         }
     }
 }

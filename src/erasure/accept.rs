@@ -1,18 +1,22 @@
 //! Acceptance: from this on the erasure survives everything (P5), and what the customer sends afterwards is new (P4).
 //!
 //! The fence stands before the job is durable, and the job is durable before anyone gets an answer. A customer has one
-//! erasure at a time: what is asked for meanwhile attaches to it. An `id` is one request's, whosever: what looks whether
-//! it is taken and what takes it are one step in the store, and here one at a time.
+//! erasure at a time: what is asked for meanwhile joins it, under a name of its own. A name is one request's, whosever: what
+//! looks whether it is taken and what takes it are one step in the store, and here one at a time.
+
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Eraser;
-use super::ledger::{Entry, Guard, Marks};
+use super::body::Note;
+use super::doubt::Doubt;
+use super::ledger::Entry;
 use super::send::Carried;
-use crate::barrier::{Fence, Watch};
-use crate::domain::erasure::{Addressed, Intent, Job, Probe, Scope, Undecidable, reaches};
-use crate::domain::{CustomerId, Tag, UnixSeconds};
+use crate::barrier::{Fence, Frozen, Watch};
+use crate::domain::erasure::{Addressed, Intent, Job, Mark, NewJob, Probe, Scope, Undecidable};
+use crate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
 use crate::store::StoreError;
 use crate::telemetry::events;
 
@@ -31,6 +35,9 @@ pub enum Problem {
     /// The decision does not fit.
     #[error("the erasure does not stand as this needs it")]
     Undecidable(#[source] Undecidable),
+    /// As many legal holds are set as may be.
+    #[error("there are as many legal holds as can be kept")]
+    TooManyHolds,
     /// The store did not take it; nothing was accepted.
     #[error("the store does not take it at the moment")]
     Store(#[source] StoreError),
@@ -57,74 +64,134 @@ pub(super) struct Asked {
     pub(super) carried: Option<Carried>,
     pub(super) submitted: Option<UnixSeconds>,
     pub(super) reason: Option<String>,
+    /// Must a person approve it? Where nothing is said, what begins a job above the rate must be.
+    pub(super) above: Option<bool>,
 }
+
+/// What was accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepted {
+    /// The request's own name: new with each, whatever was asked before (P10).
+    pub(super) request: Uuid,
+    /// The erasure that covers it.
+    pub(super) erasure: Uuid,
+}
+
+/// A fence that stands while the acceptance is being made durable, however long that takes.
+struct Raised(Option<Arc<Fence>>);
+
+impl Raised {
+    fn frozen(&self) -> Option<Frozen<'_>> {
+        self.0.as_ref().and_then(|fence| fence.freeze(ANYWHERE))
+    }
+}
+
+/// A fence that was raised everywhere stands at whatever upstream.
+const ANYWHERE: UpstreamNumber = UpstreamNumber(0);
 
 impl Eraser {
     /// Accepts an erasure: when this returns, it is durable and the customer is fenced, unless a person must approve it.
-    pub(super) async fn accept(&self, asked: Asked) -> Result<Uuid, Problem> {
+    pub(super) async fn accept(&self, asked: Asked) -> Result<Accepted, Problem> {
         let shared = &self.shared;
         let tags = shared.keys.tags_all_epochs(&asked.customer);
         let tag = shared.keys.tag(&asked.customer);
         let _alone = shared.customers.lock(tag).await;
-        let _one_of_this_id = match asked.id {
-            Some(id) => Some(shared.requests.lock(id).await),
-            None => None,
-        };
-        if let Some(id) = asked.id
-            && let Some(first) = shared.ledger.load(id).await?
+        let request = asked.id.unwrap_or_else(&*shared.surroundings.new_id);
+        let _one_of_this_name = shared.requests.lock(request).await;
+        if asked.id.is_some()
+            && let Some(first) = shared.ledger.load(request).await?
         {
-            return if tags.contains(&first.tag) { Ok(first.job.id) } else { Err(Problem::OtherCustomer) };
+            let ours = tags.contains(&first.tag);
+            return if ours { Ok(Accepted { request, erasure: first.job.id }) } else { Err(Problem::OtherCustomer) };
         }
-        let above = !shared.rate.allows(self.settings().erasure.erasures_per_minute, Instant::now());
         let running = shared.ledger.unfinished_of(&tags).await?;
+        let above = asked.above.unwrap_or_else(|| {
+            let per_minute = self.settings().erasure.erasures_per_minute;
+            let begins = !running.iter().any(|entry| entry.job.is_active());
+            begins && !shared.rate.has_room(per_minute, Instant::now())
+        });
         let fits = |entry: &Entry| entry.job.awaiting_approval == above;
-        let id = match running.into_iter().find(fits) {
-            Some(entry) => self.join(entry.job.id, asked, tag).await?,
-            None => self.begin(asked, tag, above).await?,
+        let erasure = match running.into_iter().find(fits) {
+            Some(entry) => self.join(entry.job.id, request, asked, tag, above).await?,
+            None => self.begin(request, asked, tag, above).await?,
         };
-        shared.schedule.wake(id, self.now());
-        Ok(id)
+        shared.schedule.wake(erasure, self.now().moment);
+        Ok(Accepted { request, erasure })
     }
 
-    async fn begin(&self, mut asked: Asked, tag: Tag, above: bool) -> Result<Uuid, Problem> {
-        let id = asked.id.unwrap_or_else(&*self.shared.surroundings.new_id);
-        let guard = self.shared.ledger.lock(id).await;
-        let raised = (!above).then(|| self.shared.barrier.fence(tag));
-        let intent = self.intent(&mut asked, !above);
-        let deadline = self.settings().erasure.deadline.as_secs();
-        let mut job = Job::new(id, self.now(), asked.submitted, deadline, intent);
-        job.reason = asked.reason.take();
-        job.awaiting_approval = above;
-        if !self.shared.ledger.create(job, tag, &asked.customer).await? {
-            return Err(Problem::OtherCustomer);
+    /// The fence of an acceptance, unless nothing is to be sent for now.
+    fn raise(&self, tag: Tag, raises: bool) -> (Raised, Option<Mark>) {
+        let life = self.settings().erasure.barrier_timeout;
+        let fence = raises.then(|| Arc::new(self.shared.barrier.fence(tag, None, life)));
+        let mark = fence.as_ref().map(|fence| Mark { run: self.shared.run.name, generation: fence.generation().0 });
+        (Raised(fence), mark)
+    }
+
+    async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool) -> Result<Uuid, Problem> {
+        let _guard = self.shared.ledger.lock(id).await;
+        let held = self.shared.holds.of(&[tag]);
+        let (raised, mark) = self.raise(tag, !above);
+        let frozen = raised.frozen();
+        let settings = self.settings();
+        let now = self.now();
+        let new = NewJob {
+            id,
+            submitted: asked.submitted,
+            deadline: settings.erasure.deadline.as_secs(),
+            reason: asked.reason.take(),
+            intent: self.intent(&mut asked, !above && !held.everywhere),
+            mark,
+            awaiting_approval: above,
+        };
+        let created = self.shared.ledger.create(Job::new(new, now.wall), tag, &asked.customer, now).await;
+        drop(frozen);
+        match created {
+            Ok(true) => {}
+            Ok(false) => return Err(Problem::OtherCustomer),
+            Err(error) => return Err(self.doubtful(Doubt::Created, id, raised, error)),
         }
-        self.keep(&guard, id, raised, asked.carried);
+        if !above {
+            self.shared.rate.count(settings.erasure.erasures_per_minute, Instant::now());
+        }
+        self.keep(id, raised.0.filter(|_| !held.everywhere), asked.carried);
         self.shared.registry.erasures().accepted();
         events::ErasureAccepted { erasure: id, awaiting_approval: above }.emit();
         Ok(id)
     }
 
-    async fn join(&self, id: Uuid, mut asked: Asked, tag: Tag) -> Result<Uuid, Problem> {
+    async fn join(&self, id: Uuid, request: Uuid, mut asked: Asked, tag: Tag, above: bool) -> Result<Uuid, Problem> {
         let guard = self.shared.ledger.lock(id).await;
-        let Some(entry) = self.shared.ledger.load(id).await?.filter(|entry| !entry.job.is_over()) else {
+        let entry = self.shared.ledger.load(id).await?.filter(|entry| !entry.job.is_over());
+        // A person may have decided meanwhile: what would have joined another kind of erasure begins one of its own.
+        let Some(entry) = entry.filter(|entry| entry.job.awaiting_approval == above) else {
             drop(guard);
-            return self.begin(asked, tag, false).await;
+            return self.begin(request, asked, tag, above).await;
         };
-        let active = entry.job.is_active();
-        let raised = active.then(|| self.shared.barrier.fence(tag));
-        let intent = self.intent(&mut asked, active);
-        let known = self.shared.index.upstreams().await?;
-        let within = self.settings().reaches(&asked.customer, &known);
-        let join =
-            |job: &mut Job| (job.join(intent, |scope, upstream| reaches(scope, &within, upstream)), Marks::default());
-        self.shared.ledger.change_locked(&guard, id, self.now(), join).await?;
-        if let Some(own) = asked.id
-            && !self.shared.ledger.attach(own, id, tag, self.now()).await?
-        {
-            return Err(Problem::OtherCustomer);
+        let held = self.shared.holds.of(&[tag]);
+        let (raised, mark) = self.raise(tag, entry.job.is_active());
+        let frozen = raised.frozen();
+        let intent = self.intent(&mut asked, entry.job.is_active() && !held.everywhere);
+        let now = self.now();
+        let note = Note { received: now.wall, submitted: asked.submitted, reason: asked.reason.take() };
+        let change = |job: &mut Job| job.join(intent, mark);
+        let joined = self.shared.ledger.join(&guard, entry, request, note, now, change).await;
+        drop(frozen);
+        match joined {
+            Ok(true) => {}
+            Ok(false) => return Err(Problem::OtherCustomer),
+            Err(error) => return Err(self.doubtful(Doubt::Joined, id, raised, error)),
         }
-        self.keep(&guard, id, raised, asked.carried);
+        self.keep(id, raised.0.filter(|_| !held.everywhere), asked.carried);
         Ok(id)
+    }
+
+    /// The store did not say that it was written. It may be there all the same: nothing of it runs before that is known,
+    /// and the fence stands until then.
+    fn doubtful(&self, doubt: Doubt, id: Uuid, raised: Raised, error: StoreError) -> Problem {
+        if matches!(error, StoreError::Broken) {
+            self.resolve_later(doubt, id, raised.0);
+        }
+        Problem::Store(error)
     }
 
     /// What is asked for. The probe counts as the delete there only if nothing of this customer was on its way while it
@@ -136,14 +203,12 @@ impl Eraser {
             let passed_to = self.settings().is_passed_to(addressed.upstream);
             addressed.probe = (fenced && watch.is_some_and(|watch| watch.quiet()) && !passed_to).then_some(probe);
         }
-        Intent { scope: asked.scope.clone(), addressed, life: self.shared.started }
+        Intent { scope: asked.scope.clone(), addressed }
     }
 
     /// The fence and the caller's call wait for the worker; whoever holds the job's lock sees job and fences as one.
-    fn keep(&self, _guard: &Guard, id: Uuid, raised: Option<Fence>, carried: Option<Carried>) {
-        if let Some(fence) = raised {
-            self.shared.fences.lock().entry(id).or_default().push(fence);
-        }
+    fn keep(&self, id: Uuid, raised: Option<Arc<Fence>>, carried: Option<Carried>) {
+        self.keep_fences(id, raised.into_iter().collect());
         if let Some(call) = carried {
             self.carry(id, call);
         }

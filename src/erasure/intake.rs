@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
+use super::failures::Caller;
 use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
 use crate::barrier::Watch;
@@ -22,11 +23,14 @@ use crate::config::{Authorize, Secret};
 use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
-use crate::domain::{CustomerId, LabelForm, UpstreamNumber, label, query};
+use crate::domain::{CustomerId, LabelForm, label, query};
 use crate::upstream::{Answer, Site};
 
 /// The longest `Prefer: wait` that is honoured.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Erasures that may wait for approval before callers whose authority nobody has proved are refused.
+const AWAITING_MAX: usize = 10_000;
 
 /// A delete as the data path hands it over.
 #[derive(Debug)]
@@ -72,65 +76,65 @@ impl Eraser {
         let rule = &call.site.upstream.profile.label;
         let customer = label::from_delete_query(call.query.as_deref(), rule)?;
         let today = todays_label(call.site.rules(), &customer)?;
-        if self.shared.failures.are_too_many((call.site.number, call.peer), Instant::now()) {
-            return Err(Code::TooManyFailures.into());
-        }
         let settings = self.settings();
         match &settings.erasure.authorize {
             Authorize::Home => self.home(call, customer, &today).await,
             Authorize::Token(token) => {
                 self.check_token(&call, token)?;
-                self.unproved(call, customer).await
+                self.unproved(call, customer, None).await
             }
-            Authorize::Open => self.unproved(call, customer).await,
+            Authorize::Open => self.unproved(call, customer, None).await,
         }
     }
 
-    /// The addressed upstream's answer to the caller's own credentials is the proof.
+    /// The addressed upstream's answer to the caller's own credentials is the proof. Above the rate nothing is sent, that
+    /// question included, until a person approves: that person's word is the proof then.
     async fn home(&self, call: DeleteCall, customer: CustomerId, today: &Label) -> Result<Response<Bytes>, Refused> {
         let site = Arc::clone(&call.site);
         let carried = Carried::new(&call);
+        let caller = Caller::of(site.number, call.peer, &call.headers, self.shared.run.name);
+        if self.shared.failures.are_too_many(caller, Instant::now()) {
+            return Err(Code::TooManyFailures.into());
+        }
+        let keep = site.upstream.credentials.is_none().then(|| carried.clone());
+        if !self.shared.rate.has_room(self.settings().erasure.erasures_per_minute, Instant::now()) {
+            if self.shared.ledger.counted().awaiting >= AWAITING_MAX {
+                return Err(Code::Overloaded.into());
+            }
+            return self.unproved(call, customer, keep).await;
+        }
+        let within = self.settings().erasure.barrier_timeout;
+        let leave = self.shared.failures.leave(caller, within).await.ok_or(Code::TooManyFailures)?;
         let tag = self.shared.keys.tag(&customer);
         let watch = self.shared.barrier.watch(tag, site.number);
-        let held = self.is_held(&customer, site.number).await?;
-        let text = if held {
-            nobodys_label(&site, (self.shared.surroundings.new_id)())
-        } else {
-            text_of(&site.aliases, &customer, today.form)
-        };
-        let sent = self.now();
+        let tags = self.shared.keys.tags_all_epochs(&customer);
+        let held = self.shared.holds.of(&tags).is_at(site.number);
+        let nobody = || nobodys_label(&site, (self.shared.surroundings.new_id)());
+        let text = if held { nobody() } else { text_of(&site.aliases, &customer, today.form) };
+        let sent = self.now().wall;
         let answer = self.probe(&site, &carried, &text).await?;
+        drop(leave);
         if !answer.response.status().is_success() {
-            if matches!(answer.response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-                self.shared.failures.note((site.number, call.peer), Instant::now());
-            }
+            self.shared.failures.note(caller, Instant::now());
             return Ok(passed_on(answer));
         }
-        let evidence = send::evidence(&answer, sent, self.now(), true);
-        let counts = site.upstream.profile.erase.as_ref().is_some_and(|rule| rule.success.accepts(evidence.status));
+        self.shared.failures.was_good(caller, Instant::now());
+        let elapsed = (self.shared.surroundings.elapsed)();
+        self.shared.lanes.note(site.number, site.upstream.profile.deletes_per_minute, elapsed);
+        let counts = send::is_success(&site, &answer);
+        let evidence = send::evidence(&site, &answer, sent, self.now().wall, true);
         let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
-        let keep = site.upstream.credentials.is_none().then_some(carried);
         let asked = Asked {
-            scope: Scope::Group(site.upstream.group.clone()),
+            scope: Scope::Among(self.settings().group(&site.upstream.group)),
             probe: (!held).then_some(probe),
             carried: keep,
+            above: Some(false),
             ..asked(&call, customer)
         };
         self.accepted(asked, call.prefer_wait, passed_on(answer)).await
     }
 
-    /// On legal hold a probe must prove the caller's authority and delete nothing.
-    async fn is_held(&self, customer: &CustomerId, upstream: UpstreamNumber) -> Result<bool, Refused> {
-        let tags = self.shared.keys.tags_all_epochs(customer);
-        let unfinished = self.shared.ledger.unfinished_of(&tags).await.map_err(|error| {
-            report::warn("an erasure could not be accepted", &error);
-            Code::StoreUnavailable
-        })?;
-        Ok(unfinished.iter().any(|entry| entry.job.is_held_at(upstream)))
-    }
-
     async fn probe(&self, site: &Site, carried: &Carried, text: &str) -> Result<Answer, Refused> {
-        self.shared.paces.note(site.number, site.upstream.profile.deletes_per_minute, Instant::now());
         let request = carried.request(site, text).ok_or(Code::PathAmbiguous)?;
         let within = self.settings().erasure.barrier_timeout;
         self.exchange(site, request, within).await.map_err(|error| {
@@ -139,9 +143,19 @@ impl Eraser {
         })
     }
 
-    async fn unproved(&self, call: DeleteCall, customer: CustomerId) -> Result<Response<Bytes>, Refused> {
+    /// Nothing was asked of the addressed upstream. With a call of the caller's, a person has to approve.
+    async fn unproved(
+        &self,
+        call: DeleteCall,
+        customer: CustomerId,
+        carried: Option<Carried>,
+    ) -> Result<Response<Bytes>, Refused> {
         let wait = call.prefer_wait;
-        self.accepted(asked(&call, customer), wait, empty(StatusCode::ACCEPTED)).await
+        let home = matches!(self.settings().erasure.authorize, Authorize::Home);
+        let group = || Scope::Among(self.settings().group(&call.site.upstream.group));
+        let scope = if home { group() } else { Scope::All };
+        let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, customer) };
+        self.accepted(asked, wait, empty(StatusCode::ACCEPTED)).await
     }
 
     async fn accepted(
@@ -150,19 +164,21 @@ impl Eraser {
         wait: Option<Duration>,
         otherwise: Response<Bytes>,
     ) -> Result<Response<Bytes>, Refused> {
-        let id = self.accept(asked).await.map_err(|error| {
+        let accepted = self.accept(asked).await.map_err(|error| {
             report::warn("an erasure could not be accepted", &error);
             Code::StoreUnavailable
         })?;
+        let name = accepted.request;
         if let Some(limit) = wait {
-            let all = timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(id)).await;
+            let all = timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(name)).await;
             if matches!(all, Ok(Ok(()))) {
-                return Ok(naming(empty(StatusCode::OK), id));
+                return Ok(naming(empty(StatusCode::OK), name));
             }
         }
-        Ok(naming(otherwise, id))
+        Ok(naming(otherwise, name))
     }
 
+    /// The right token is never asked to wait, however many wrong ones came from the same address.
     fn check_token(&self, call: &DeleteCall, token: &Secret) -> Result<(), Refused> {
         let wanted = token.read().map_err(|error| {
             report::warn("the token of erasures cannot be read", &error);
@@ -172,8 +188,10 @@ impl Eraser {
         if shown.is_some_and(|shown| same(shown, wanted.expose().as_bytes())) {
             return Ok(());
         }
-        self.shared.failures.note((call.site.number, call.peer), Instant::now());
-        Err(Code::ErasureUnauthorised.into())
+        let caller = Caller::new(call.site.number, call.peer, None, self.shared.run.name);
+        let too_many = self.shared.failures.are_too_many(caller, Instant::now());
+        self.shared.failures.note(caller, Instant::now());
+        Err(if too_many { Code::TooManyFailures.into() } else { Code::ErasureUnauthorised.into() })
     }
 }
 
@@ -202,6 +220,7 @@ fn asked(call: &DeleteCall, customer: CustomerId) -> Asked {
         carried: None,
         submitted: None,
         reason: None,
+        above: None,
     }
 }
 

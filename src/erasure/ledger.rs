@@ -3,38 +3,26 @@
 //!
 //! The store is the only truth: nothing of a job is kept in memory between two steps, so a restart changes nothing.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Weak};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::Weak;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::Notify;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::body::{self, Body, Note};
+use super::locks::{Guard, Locks};
 use super::report;
-use crate::domain::erasure::Job;
+use crate::domain::erasure::{Job, Now, Run, Stamp, Standing, Summary};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
 use crate::store::seal::Keys;
 use crate::store::{JobWrite, Jobs, StoreError, StoredJob};
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure" };
-
-/// Unfinished erasures that are read at once.
-const UNFINISHED_PAGE: usize = 200;
-
-/// A body as the store keeps it: sealed as a whole, since people's reasons and notes may name the customer (P7).
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Body {
-    /// An erasure, with its ID until it is over; sealed once more, so that it is opened only where it is needed.
-    Erasure { job: Box<Job>, sealed: Option<String> },
-    /// Another request for the same customer, which attached to that erasure under an ID of its own.
-    Attached { to: Uuid },
-}
 
 /// A job as it was read.
 #[derive(Debug)]
@@ -44,48 +32,58 @@ pub(super) struct Entry {
     sealed: Option<String>,
 }
 
+/// An unfinished job, by its list entry.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) id: Uuid,
+    pub(super) tag: Tag,
+    /// `None` where it does not read: then the job has to be.
+    pub(super) summary: Option<Summary>,
+}
+
 /// What a change leaves behind besides the job.
 #[derive(Debug, Default)]
 pub(super) struct Marks(pub(super) Vec<PairKey>);
 
-/// Whoever holds it is the only one who changes this job.
-pub(super) type Guard = OwnedMutexGuard<()>;
+/// Which unfinished jobs stand how: true at any moment, and exact since each write is counted by its job.
+#[derive(Debug, Default)]
+struct Gauges {
+    unfinished: HashSet<Uuid>,
+    awaiting: HashSet<Uuid>,
+    action: HashSet<Uuid>,
+}
 
-/// One lock for each name that is in use at the moment.
-#[derive(Debug)]
-pub(super) struct Locks<K>(Mutex<HashMap<K, Weak<tokio::sync::Mutex<()>>>>);
-
-impl<K: Eq + Hash> Locks<K> {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(HashMap::new()))
+impl Gauges {
+    fn set(&mut self, id: Uuid, unfinished: bool, standing: Standing) {
+        let put = |set: &mut HashSet<Uuid>, is: bool| if is { set.insert(id) } else { set.remove(&id) };
+        put(&mut self.awaiting, unfinished && standing.awaiting_approval);
+        put(&mut self.action, unfinished && standing.action_required);
+        put(&mut self.unfinished, unfinished);
     }
+}
 
-    pub(super) async fn lock(&self, name: K) -> Guard {
-        let lock = {
-            let mut all = self.0.lock();
-            all.retain(|_, lock| lock.strong_count() > 0);
-            let found = all.get(&name).and_then(Weak::upgrade);
-            found.unwrap_or_else(|| {
-                let new = Arc::default();
-                all.insert(name, Arc::downgrade(&new));
-                new
-            })
-        };
-        lock.lock_owned().await
-    }
+/// How many stand how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted {
+    pub(super) unfinished: usize,
+    pub(super) awaiting: usize,
+    pub(super) action: usize,
 }
 
 /// The ledger.
 pub(super) struct Ledger {
     store: Arc<dyn Jobs>,
     keys: Arc<Keys>,
+    run: Run,
     locks: Locks<Uuid>,
     listeners: Mutex<HashMap<Uuid, Weak<Notify>>>,
+    gauges: Mutex<Gauges>,
 }
 
 impl Ledger {
-    pub(super) fn new(store: Arc<dyn Jobs>, keys: Arc<Keys>) -> Self {
-        Self { store, keys, locks: Locks::new(), listeners: Mutex::new(HashMap::new()) }
+    pub(super) fn new(store: Arc<dyn Jobs>, keys: Arc<Keys>, run: Run) -> Self {
+        let (locks, listeners, gauges) = (Locks::new(), Mutex::default(), Mutex::default());
+        Self { store, keys, run, locks, listeners, gauges }
     }
 
     /// Keeps others from changing this job.
@@ -100,11 +98,16 @@ impl Ledger {
         for _ in 0..2 {
             let Some(stored) = self.store.job(id).await? else { return Ok(None) };
             match self.read(&stored)? {
-                Body::Erasure { job, sealed } => return Ok(Some(Entry { job: *job, tag: stored.tag, sealed })),
-                Body::Attached { to } => id = to,
+                Body::Erasure { job, sealed } => return Ok(Some(self.entry(*job, stored.tag, sealed))),
+                Body::Attached { to, .. } => id = to,
             }
         }
         Err(CORRUPT)
+    }
+
+    fn entry(&self, mut job: Job, tag: Tag, sealed: Option<String>) -> Entry {
+        job.take_over(&self.run);
+        Entry { job, tag, sealed }
     }
 
     /// The customer whose erasure this is; `None` once it is over.
@@ -118,28 +121,25 @@ impl Ledger {
     }
 
     /// Writes a new erasure. `false`: its ID is taken.
-    pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId) -> Result<bool, StoreError> {
+    pub(super) async fn create(&self, job: Job, tag: Tag, customer: &CustomerId, now: Now) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        self.store.create(self.stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) })?).await
-    }
-
-    /// Notes that the request `id` attached to the erasure `to`. `false`: its ID is taken.
-    pub(super) async fn attach(&self, id: Uuid, to: Uuid, tag: Tag, at: UnixSeconds) -> Result<bool, StoreError> {
-        let body = self.written(id, &Body::Attached { to })?;
-        self.store
-            .create(StoredJob { id, tag, finished: true, received: at, of: Some(to), summary: Vec::new(), body })
-            .await
+        let (id, stored, standing) = self.stored(Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) }, now)?;
+        let made = self.store.create(stored).await?;
+        if made {
+            self.gauges.lock().set(id, true, standing);
+        }
+        Ok(made)
     }
 
     /// Changes a job, and marks rows in the same durable write. `None` if there is no such job.
     pub(super) async fn change<T>(
         &self,
         id: Uuid,
-        at: UnixSeconds,
+        now: Now,
         change: impl FnOnce(&mut Job) -> (T, Marks),
     ) -> Result<Option<T>, StoreError> {
         let guard = self.lock(id).await;
-        self.change_locked(&guard, id, at, change).await
+        self.change_locked(&guard, id, now, change).await
     }
 
     /// The same for a job that the caller has locked.
@@ -147,46 +147,77 @@ impl Ledger {
         &self,
         _guard: &Guard,
         id: Uuid,
-        at: UnixSeconds,
+        now: Now,
         change: impl FnOnce(&mut Job) -> (T, Marks),
     ) -> Result<Option<T>, StoreError> {
         let Some(mut entry) = self.load(id).await? else { return Ok(None) };
         let before = entry.job.clone();
         let (value, marks) = change(&mut entry.job);
         if entry.job != before || !marks.0.is_empty() {
-            self.write(entry, marks, at).await?;
+            self.write(entry, marks, now, None).await?;
         }
         Ok(Some(value))
     }
 
-    async fn write(&self, entry: Entry, marks: Marks, at: UnixSeconds) -> Result<(), StoreError> {
-        let (id, job) = (entry.job.id, self.stored(entry)?);
-        self.store.commit(JobWrite { job, erased: marks.0, at, also: None }).await?;
-        if let Some(listener) = self.listeners.lock().get(&id).and_then(Weak::upgrade) {
-            listener.notify_waiters();
-        }
-        Ok(())
+    /// Another request for the same customer joins a job that the caller has locked, under a name of its own, all in one
+    /// durable write. `false`: that name is taken; then nothing has changed.
+    pub(super) async fn join(
+        &self,
+        _guard: &Guard,
+        mut entry: Entry,
+        own: Uuid,
+        note: Note,
+        now: Now,
+        change: impl FnOnce(&mut Job),
+    ) -> Result<bool, StoreError> {
+        let (to, tag) = (entry.job.id, entry.tag);
+        change(&mut entry.job);
+        let body = self.written(own, &Body::Attached { to, note })?;
+        let received = UnixSeconds(now.moment.0);
+        let also = StoredJob { id: own, tag, finished: true, received, of: Some(to), summary: Vec::new(), body };
+        self.write(entry, Marks::default(), now, Some(also)).await
     }
 
-    /// Shows each erasure that is not over, however many there are: no more than a page of them is in memory at once.
-    pub(super) async fn each_unfinished(&self, mut show: impl FnMut(Entry)) -> Result<(), StoreError> {
-        let mut cursor = None;
-        loop {
-            let listed = self.store.listed(cursor, UNFINISHED_PAGE).await?;
-            cursor = listed.last().map(|job| (job.tag, job.id));
-            let more = listed.len() == UNFINISHED_PAGE;
-            for job in listed {
-                match self.load(job.id).await {
-                    Ok(entry) => entry.filter(|entry| !entry.job.is_over()).into_iter().for_each(&mut show),
-                    // One that cannot be read must not hide the others.
-                    Err(error @ StoreError::Corrupt { .. }) => report::step_failed(job.id, &error),
-                    Err(error) => return Err(error),
-                }
-            }
-            if !more {
-                return Ok(());
+    async fn write(&self, entry: Entry, marks: Marks, now: Now, also: Option<StoredJob>) -> Result<bool, StoreError> {
+        let (id, job, standing) = self.stored(entry, now)?;
+        let finished = job.finished;
+        let written = self.store.commit(JobWrite { job, erased: marks.0, at: UnixSeconds(now.moment.0), also }).await?;
+        if written {
+            self.gauges.lock().set(id, !finished, standing);
+            if let Some(listener) = self.listeners.lock().get(&id).and_then(Weak::upgrade) {
+                listener.notify_waiters();
             }
         }
+        Ok(written)
+    }
+
+    /// A page of the list of unfinished jobs, after a place in it.
+    pub(super) async fn listed(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        let page = self.store.listed(cursor, limit).await?;
+        let listed = page.into_iter().map(|listed| {
+            let summary = Summary::from_bytes(&listed.summary).filter(|summary| !summary.overfull);
+            Listed { id: listed.id, tag: listed.tag, summary }
+        });
+        Ok(listed.collect())
+    }
+
+    /// What the list says of a job, or would if it could be read.
+    pub(super) async fn summary(&self, listed: &Listed) -> Result<Option<Summary>, StoreError> {
+        if let Some(summary) = &listed.summary {
+            return Ok(Some(summary.clone()));
+        }
+        Ok(self.load(listed.id).await?.map(|entry| Summary::of(&entry.job)))
+    }
+
+    /// After a start: how a listed job stands.
+    pub(super) fn counts(&self, id: Uuid, standing: Standing) {
+        self.gauges.lock().set(id, true, standing);
+    }
+
+    pub(super) fn counted(&self) -> Counted {
+        let gauges = self.gauges.lock();
+        let (unfinished, awaiting) = (gauges.unfinished.len(), gauges.awaiting.len());
+        Counted { unfinished, awaiting, action: gauges.action.len() }
     }
 
     /// Those of one customer.
@@ -206,8 +237,14 @@ impl Ledger {
         Ok((self.entries(stored), next))
     }
 
+    /// Removes what has been over since before this moment.
+    pub(super) async fn purge(&self, before: UnixSeconds) -> Result<u64, StoreError> {
+        self.store.purge(before).await
+    }
+
     /// Waits until every upstream has accepted. Never ends if that does not happen: the caller bounds it.
     pub(super) async fn accepted_everywhere(&self, id: Uuid) -> Result<(), StoreError> {
+        let Some(id) = self.load(id).await?.map(|entry| entry.job.id) else { return std::future::pending().await };
         let bell = self.listen(id);
         loop {
             let rung = bell.notified();
@@ -228,28 +265,33 @@ impl Ledger {
             new
         })
     }
-    fn stored(&self, entry: Entry) -> Result<StoredJob, StoreError> {
-        let Entry { job, tag, sealed } = entry;
+
+    fn stored(&self, entry: Entry, now: Now) -> Result<(Uuid, StoredJob, Standing), StoreError> {
+        let Entry { mut job, tag, sealed } = entry;
+        job.stamp = Stamp { run: self.run.name, at: now.moment };
         let (id, finished, received) = (job.id, job.is_over(), job.received);
         let sealed = sealed.filter(|_| !finished);
+        let summary = Summary::of(&job);
         let body = self.written(id, &Body::Erasure { job: Box::new(job), sealed })?;
-        Ok(StoredJob { id, tag, finished, received, of: None, summary: Vec::new(), body })
+        let bytes = if finished { Vec::new() } else { summary.to_bytes() };
+        let stored = StoredJob { id, tag, finished, received, of: None, summary: bytes, body };
+        Ok((id, stored, summary.standing))
     }
 
     fn written(&self, id: Uuid, body: &Body) -> Result<Vec<u8>, StoreError> {
-        let plain = serde_json::to_vec(body).map(Zeroizing::new).map_err(|_| CORRUPT)?;
+        let plain = body::write(body).map(Zeroizing::new).ok_or(CORRUPT)?;
         self.keys.seal_job(id, &plain).map_err(|_| StoreError::Broken)
     }
 
     fn read(&self, stored: &StoredJob) -> Result<Body, StoreError> {
         let plain = self.keys.open_job(stored.id, &stored.body).map_err(|_| CORRUPT)?;
-        serde_json::from_slice(&plain).map_err(|_| CORRUPT)
+        body::read(&plain)
     }
 
     /// One that cannot be read must not hide the others; it is said each time it is met.
     fn entries(&self, stored: Vec<StoredJob>) -> Vec<Entry> {
         let entry = |stored: StoredJob| match self.read(&stored) {
-            Ok(Body::Erasure { job, sealed }) => Some(Entry { job: *job, tag: stored.tag, sealed }),
+            Ok(Body::Erasure { job, sealed }) => Some(self.entry(*job, stored.tag, sealed)),
             Ok(Body::Attached { .. }) => None,
             Err(error) => {
                 report::step_failed(stored.id, &error);

@@ -6,21 +6,32 @@
 
 mod accept;
 mod answer;
+mod attempt;
+mod body;
+mod decide;
+mod doubt;
 mod failures;
+mod holds;
 mod intake;
+mod lanes;
 mod ledger;
+mod leg;
+mod locks;
 mod office;
 mod pace;
+mod planning;
 mod report;
-mod round;
+mod restore;
+mod schedule;
 mod send;
 mod settings;
 mod views;
 mod worker;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,23 +42,30 @@ use uuid::Uuid;
 
 pub use self::accept::Problem;
 pub use self::answer::Refused;
+pub use self::decide::Decided;
 pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
-pub use self::office::{Decided, Submission, Submitted};
-pub use self::views::{DecisionView, DryRun, EvidenceView, List, Recipient, Recipients, TargetView, TargetWord, View};
+pub use self::office::{Submission, Submitted};
+pub use self::views::{
+    DecisionView, DryRun, EvidenceView, HoldList, HoldView, List, Recipient, Recipients, TargetView, TargetWord, View,
+};
 
+use self::attempt::Fences;
 use self::failures::Failures;
-use self::ledger::{Ledger, Locks};
-use self::pace::{Paces, Rate};
+use self::holds::Holds;
+use self::lanes::Lanes;
+use self::ledger::Ledger;
+use self::locks::Locks;
+use self::pace::Rate;
+use self::schedule::Schedule;
 use self::send::Carried;
 use self::settings::Settings;
-use self::worker::Schedule;
-use crate::barrier::{Barrier, Fence};
+use crate::barrier::Barrier;
 use crate::config;
-use crate::domain::erasure::Job;
-use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::erasure::{Moment, Now, Run};
+use crate::domain::{Tag, UnixSeconds};
 use crate::store::seal::Keys;
-use crate::store::{Index, Jobs, StoreError};
+use crate::store::{Index, Jobs};
 use crate::telemetry::Registry;
 use crate::upstream::{Site, Transport};
 
@@ -147,36 +165,42 @@ struct Shared {
     transport: Arc<dyn Transport>,
     surroundings: Surroundings,
     runtime: Handle,
-    /// When this run began.
-    started: UnixSeconds,
+    run: Run,
     cut_before: bool,
     lease: Duration,
     /// Fences that were raised with the acceptance, until the worker takes them over.
-    fences: Mutex<HashMap<Uuid, Vec<Fence>>>,
+    fences: Mutex<HashMap<Uuid, Fences>>,
+    /// Erasures of which it is not known whether the store has them.
+    doubts: Mutex<HashSet<Uuid>>,
     /// Callers' own calls, for upstreams without credentials. In memory only.
     carried: Mutex<HashMap<Uuid, Vec<Carried>>>,
-    paces: Paces,
+    holds: Holds,
+    lanes: Lanes,
     rate: Rate,
     failures: Failures,
+    /// How often in a row an erasure's step failed in the store.
+    failures_of_store: Mutex<HashMap<Uuid, u32>>,
     schedule: Schedule,
     registry: Arc<Registry>,
-    /// When the unfinished ones were last looked at, for the alarm about late ones.
+    /// When the unfinished ones were last looked at, for the alarm about late ones; and how many were late.
     looked: Mutex<Option<UnixSeconds>>,
-    slots: Arc<Semaphore>,
-    /// For erasures whose first attempt has not begun.
-    fresh_slots: Arc<Semaphore>,
+    late: AtomicU64,
+    steps: Arc<Semaphore>,
 }
 
 impl Eraser {
     /// An eraser that does nothing yet: call [`Self::restore`] before the listeners open, and [`Self::run`] after.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let started = (parts.clock)();
+        let begun = Moment((parts.clock)().0);
+        let straggle = parts.response_timeout.as_secs() + 1;
+        let run = Run { name: (parts.surroundings.random)(), begun, straggle };
         let settings = Settings::new(parts.sites, parts.erasure, parts.response_timeout);
         let shared = Shared {
             barrier: parts.barrier,
             index: parts.index,
-            ledger: Ledger::new(parts.jobs, Arc::clone(&parts.keys)),
+            ledger: Ledger::new(Arc::clone(&parts.jobs), Arc::clone(&parts.keys), run),
+            holds: Holds::new(parts.jobs, Arc::clone(&parts.keys)),
             keys: parts.keys,
             customers: Locks::new(),
             requests: Locks::new(),
@@ -185,19 +209,21 @@ impl Eraser {
             transport: parts.transport,
             surroundings: parts.surroundings,
             runtime: parts.runtime,
-            started,
+            run,
             cut_before: parts.cut_before,
             lease: parts.lease,
             fences: Mutex::default(),
+            doubts: Mutex::default(),
             carried: Mutex::default(),
-            paces: Paces::default(),
+            lanes: Lanes::default(),
             rate: Rate::default(),
             failures: Failures::default(),
+            failures_of_store: Mutex::default(),
             schedule: Schedule::default(),
             registry: parts.registry,
             looked: Mutex::default(),
-            slots: Arc::new(Semaphore::new(worker::AT_ONCE)),
-            fresh_slots: Arc::new(Semaphore::new(worker::AT_ONCE)),
+            late: AtomicU64::new(0),
+            steps: Arc::new(Semaphore::new(worker::STEPS_MAX)),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -208,22 +234,9 @@ impl Eraser {
         self.shared.settings.store(Arc::new(Settings::new(sites, erasure, response_timeout)));
     }
 
-    /// The upstreams at which an erasure that is not over has not been accepted yet.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn awaits(&self) -> Result<BTreeSet<UpstreamNumber>, StoreError> {
-        let mut upstreams = BTreeSet::new();
-        let open = |job: &Job| {
-            let open = job.targets.iter().filter(|target| !target.is_accepted());
-            open.map(|target| target.key.upstream).collect::<Vec<_>>()
-        };
-        self.shared.ledger.each_unfinished(|entry| upstreams.extend(open(&entry.job))).await?;
-        Ok(upstreams)
-    }
-
-    fn now(&self) -> UnixSeconds {
-        (self.shared.clock)()
+    fn now(&self) -> Now {
+        let elapsed = (self.shared.surroundings.elapsed)().as_secs();
+        Now { moment: self.shared.run.begun.after(elapsed), wall: (self.shared.clock)() }
     }
 
     fn settings(&self) -> Arc<Settings> {

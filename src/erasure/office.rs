@@ -1,15 +1,14 @@
-//! What people do with erasures, through the admin API: ask for one, look at them, decide.
+//! What people do with erasures, through the admin API: ask for one, look at them. What they decide is in `decide`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use super::accept::{Asked, Problem};
-use super::ledger::Marks;
 use super::settings::{Settings, held};
 use super::views::{DryRun, List, Recipient, Recipients, TargetView, View};
 use super::{Eraser, send};
-use crate::domain::erasure::{Decision, Fault, Intent, Job, JobState, Scope, Target, TargetState, Verdict, plan};
+use crate::domain::erasure::{Fault, Intent, JobState, Scope, Target, TargetState, plan};
 use crate::domain::{CustomerId, UnixSeconds};
 
 /// Entries of a page that are read at once, and pages that are read for one answer.
@@ -45,19 +44,6 @@ pub enum Submitted {
     DryRun(DryRun),
 }
 
-/// A decision of a named person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
-    /// What.
-    pub verdict: Verdict,
-    /// Who.
-    pub by: String,
-    /// Reason or note.
-    pub note: String,
-    /// For a hold or its end: only at this upstream, by name.
-    pub upstream: Option<String>,
-}
-
 impl Eraser {
     /// Accepts an erasure, or says what it would do.
     ///
@@ -71,6 +57,7 @@ impl Eraser {
         let asked = Asked {
             customer: submission.customer_id,
             id: submission.id,
+            above: None,
             scope,
             addressed: None,
             probe: None,
@@ -81,8 +68,8 @@ impl Eraser {
         // A task of its own: a requester who leaves does not end it between fence and record.
         let eraser = self.clone();
         let accepting = self.shared.runtime.spawn(async move {
-            let id = eraser.accept(asked).await?;
-            eraser.show(id).await
+            let accepted = eraser.accept(asked).await?;
+            eraser.show(accepted.erasure).await
         });
         let shown = accepting.await.map_err(|_| Problem::Store(crate::store::StoreError::Broken))?;
         shown.map(|view| Submitted::Accepted(Box::new(view)))
@@ -91,16 +78,18 @@ impl Eraser {
     async fn dry_run(&self, customer: &CustomerId, scope: Scope) -> Result<DryRun, Problem> {
         let settings = self.settings();
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
+        let rows: Vec<_> = rows.into_iter().filter(|row| row.erased_at.is_none()).collect();
         let reaches = settings.reaches(customer, &self.shared.index.upstreams().await?);
-        let intent = Intent { scope, addressed: None, life: self.shared.started };
+        let (intent, now) = (Intent { scope, addressed: None }, self.now());
+        let on_hold = self.shared.holds.of(&self.shared.keys.tags_all_epochs(customer));
         let mut run = DryRun { dry_run: true, targets: Vec::new(), cannot_be_erased: Vec::new() };
         for target in plan(&[intent], &reaches, &held(&rows)) {
             match impossible(&settings, &target) {
-                None => run.targets.push(TargetView::of(&target, None)),
+                None => run.targets.push(TargetView::of(&target, None, now, &on_hold)),
                 Some(fault) => {
                     let state = TargetState::NotSupported;
                     let target = Target { state, last_error: Some(fault), ..target };
-                    run.cannot_be_erased.push(TargetView::of(&target, None));
+                    run.cannot_be_erased.push(TargetView::of(&target, None, now, &on_hold));
                 }
             }
         }
@@ -113,7 +102,7 @@ impl Eraser {
     /// `NotFound` or `Store`.
     pub async fn show(&self, id: Uuid) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
-        Ok(View::of(&entry.job, self.now()))
+        Ok(View::of(&entry.job, self.now(), &self.shared.holds.of(&[entry.tag])))
     }
 
     /// A page of erasures in the order of their IDs, oldest first. It may hold fewer than `limit` and still not be the
@@ -131,8 +120,9 @@ impl Eraser {
                     return Ok(list);
                 }
                 list.next = Some(entry.job.id);
-                if state.is_none_or(|state| entry.job.state() == state) {
-                    list.erasures.push(View::of(&entry.job, now));
+                let held = self.shared.holds.of(&[entry.tag]);
+                if state.is_none_or(|state| entry.job.state(&held) == state) {
+                    list.erasures.push(View::of(&entry.job, now, &held));
                 }
             }
             list.next = next;
@@ -141,34 +131,6 @@ impl Eraser {
             }
         }
         Ok(list)
-    }
-
-    /// Carries out a decision.
-    ///
-    /// # Errors
-    /// `NotFound`, `UnknownUpstream`, `Undecidable` or `Store`.
-    pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<View, Problem> {
-        let id = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?.job.id;
-        let guard = self.shared.ledger.lock(id).await;
-        let now = self.now();
-        let approves = decided.verdict == Verdict::Approve;
-        let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
-        let upstream = decided.upstream.as_deref().map(|name| number(&entry.job, name)).transpose()?;
-        let decision = Decision { at: now, verdict: decided.verdict, by: decided.by, note: decided.note };
-        let raised = approves.then(|| self.shared.barrier.fence(entry.tag));
-        let change = |job: &mut Job| (job.decide(decision, upstream).map(|()| job.clone()), Marks::default());
-        let changed = self.shared.ledger.change_locked(&guard, id, now, change).await?.ok_or(Problem::NotFound)?;
-        let job = changed.map_err(Problem::Undecidable)?;
-        if let Some(fence) = raised.filter(|_| job.is_active()) {
-            self.shared.fences.lock().entry(id).or_default().push(fence);
-        }
-        if !job.is_active() {
-            drop(self.shared.fences.lock().remove(&id));
-        }
-        drop(guard);
-        self.told_decision(&job, decided.verdict);
-        self.shared.schedule.wake(id, now);
-        Ok(View::of(&job, now))
     }
 
     /// Where this customer's data is, as far as the index knows. What was erased and has not come back is not shown.
@@ -202,11 +164,6 @@ fn scope(settings: &Settings, names: Option<&[String]>) -> Result<Scope, Problem
     let Some(names) = names else { return Ok(Scope::All) };
     let number = |name: &String| settings.named(name).map(|site| site.number).ok_or(Problem::UnknownUpstream);
     names.iter().map(number).collect::<Result<_, _>>().map(Scope::Only)
-}
-
-fn number(job: &Job, name: &str) -> Result<crate::domain::UpstreamNumber, Problem> {
-    let target = job.targets.iter().find(|target| target.name == name);
-    target.map(|target| target.key.upstream).ok_or(Problem::UnknownUpstream)
 }
 
 fn impossible(settings: &Settings, target: &Target) -> Option<Fault> {

@@ -1,4 +1,4 @@
-//! What is told about erasures: log lines, counters and the alarm about late ones. Names, states and IDs of erasures
+//! What is told about erasures: log lines and counters. Names, states and IDs of erasures
 //! only, never a customer's (P7).
 
 use std::error::Error;
@@ -6,10 +6,9 @@ use std::error::Error;
 use uuid::Uuid;
 
 use super::Eraser;
-use crate::domain::UnixSeconds;
-use crate::domain::erasure::{Job, JobState, Outcome, Target, TargetState, Verdict};
+use crate::domain::erasure::{Job, Moment, Outcome, Target, TargetState, Verdict};
 use crate::store::StoreError;
-use crate::telemetry::{AttemptOutcome, FailureKind, Standing, TargetEnd, chain, events};
+use crate::telemetry::{AttemptOutcome, FailureKind, TargetEnd, chain, events};
 use crate::upstream::{CallError, ConnectError, Fault, Stage};
 
 pub(super) fn warn(what: &str, error: &dyn Error) {
@@ -35,25 +34,22 @@ pub(super) fn no_answer(upstream: &str, error: &CallError) {
     events::UpstreamFailed { upstream, kind, error: &chain(error) }.emit();
 }
 
-/// How metrics count this end of an attempt; one that was put off by the gate's own rate is none.
-pub(super) const fn attempt_outcome(outcome: &Outcome) -> Option<AttemptOutcome> {
+/// How metrics count this end of an attempt.
+pub(super) const fn attempt_outcome(outcome: &Outcome) -> AttemptOutcome {
     match outcome {
-        Outcome::Accepted { straggling_until: None, .. } => Some(AttemptOutcome::Accepted),
-        Outcome::Accepted { .. } => Some(AttemptOutcome::NotDrained),
-        Outcome::Retry { .. } => Some(AttemptOutcome::Retry),
-        Outcome::Blocked(_) => Some(AttemptOutcome::Blocked),
-        Outcome::Refused(_) => Some(AttemptOutcome::Refused),
-        Outcome::NotSupported(_) => Some(AttemptOutcome::NotSupported),
-        Outcome::Paced { .. } => None,
+        Outcome::Accepted { straggling: None, .. } => AttemptOutcome::Accepted,
+        Outcome::Accepted { .. } => AttemptOutcome::NotDrained,
+        Outcome::Retry { .. } => AttemptOutcome::Retry,
+        Outcome::Blocked { .. } => AttemptOutcome::Blocked,
+        Outcome::Refused(_) => AttemptOutcome::Refused,
+        Outcome::NotSupported(_) => AttemptOutcome::NotSupported,
     }
 }
 
 impl Eraser {
-    pub(super) fn told_attempt(&self, erasure: Uuid, target: &Target, outcome: Option<AttemptOutcome>) {
+    pub(super) fn told_attempt(&self, erasure: Uuid, target: &Target, outcome: AttemptOutcome) {
         let counters = self.shared.registry.erasures();
-        if let Some(outcome) = outcome {
-            counters.attempt(outcome);
-        }
+        counters.attempt(outcome);
         match target.state {
             TargetState::Settled => counters.target_ended(TargetEnd::Settled),
             TargetState::Refused => counters.target_ended(TargetEnd::Refused),
@@ -64,52 +60,36 @@ impl Eraser {
             | TargetState::Sent
             | TargetState::Accepted
             | TargetState::Retrying
-            | TargetState::Blocked => {}
+            | TargetState::Blocked
+            | TargetState::Closed => {}
         }
         let (upstream, state) = (target.name.as_str(), target.state.as_str());
         let status = target.last_status().map_or(0, u64::from);
         events::ErasureTarget { erasure, upstream, state, attempts: target.attempts.into(), status }.emit();
-        if target.needs_person() {
+        if target.needs_person {
             events::ErasureNeedsAction { erasure, upstream, state }.emit();
         }
     }
 
     /// Probes that were taken for attempts.
     pub(super) fn told_probes<'a>(&self, outcomes: impl Iterator<Item = &'a Outcome>) {
-        outcomes.filter_map(attempt_outcome).for_each(|outcome| self.shared.registry.erasures().attempt(outcome));
+        outcomes.map(attempt_outcome).for_each(|outcome| self.shared.registry.erasures().attempt(outcome));
     }
 
     /// `before` is the erasure as it was before its targets were settled at `now`.
-    pub(super) fn told_settled(&self, before: &Job, now: UnixSeconds) {
+    pub(super) fn told_settled(&self, before: &Job, now: Moment) {
         let settled = before.targets.iter().filter(|target| target.settles_at().is_some_and(|at| at <= now));
         settled.for_each(|_| self.shared.registry.erasures().target_ended(TargetEnd::Settled));
     }
 
     pub(super) fn told_decision(&self, job: &Job, verdict: Verdict) {
-        if verdict == Verdict::Cancel {
-            job.targets.iter().for_each(|_| self.shared.registry.erasures().target_ended(TargetEnd::Cancelled));
+        let ended = |end| self.shared.registry.erasures().target_ended(end);
+        match verdict {
+            Verdict::Cancel => job.targets.iter().for_each(|_| ended(TargetEnd::Cancelled)),
+            Verdict::Close => ended(TargetEnd::Closed),
+            Verdict::Approve | Verdict::Hold | Verdict::Unhold | Verdict::Retry => {}
         }
+        self.tell_standing();
         events::ErasureDecided { erasure: job.id, verdict: verdict.as_str() }.emit();
-    }
-}
-
-/// Counts how an unfinished one stands. One that has become late since they were `last` looked at is an alarm.
-pub(super) fn stand(standing: &mut Standing, job: &Job, last: Option<UnixSeconds>, now: UnixSeconds) {
-    standing.unfinished += 1;
-    match job.state() {
-        JobState::AwaitingApproval => standing.awaiting_approval += 1,
-        JobState::ActionRequired => standing.action_required += 1,
-        JobState::Accepted
-        | JobState::Running
-        | JobState::Settling
-        | JobState::Done
-        | JobState::Held
-        | JobState::Cancelled => {}
-    }
-    if job.is_late(now) {
-        standing.late += 1;
-        if last.is_none_or(|last| !job.is_late(last)) {
-            events::ErasureLate { erasure: job.id }.emit();
-        }
     }
 }

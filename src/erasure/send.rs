@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::intake::DeleteCall;
 use super::{Eraser, report};
-use crate::domain::erasure::{Evidence, Fault, Outcome, Target, judge};
+use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Target, judge};
 use crate::domain::{UnixSeconds, UpstreamNumber, query};
 use crate::upstream::{Answer, Bounds, CallError, CredentialsError, Fault as Broken, Site};
 
@@ -91,7 +91,13 @@ pub(super) const fn bounds(within: Duration) -> Bounds {
 }
 
 /// What was seen of an answer. Nothing in it is the upstream's own text: a `Date` that is none is left out.
-pub(super) fn evidence(answer: &Answer, sent: UnixSeconds, answered: UnixSeconds, drained: bool) -> Evidence {
+pub(super) fn evidence(
+    site: &Site,
+    answer: &Answer,
+    sent: UnixSeconds,
+    answered: UnixSeconds,
+    drained: bool,
+) -> Evidence {
     let date = answer.response.headers().get(DATE).and_then(|date| date.to_str().ok());
     Evidence {
         sent,
@@ -100,6 +106,7 @@ pub(super) fn evidence(answer: &Answer, sent: UnixSeconds, answered: UnixSeconds
         status: answer.response.status().as_u16(),
         digest: HEXLOWER.encode(&Sha256::digest(answer.response.body())),
         drained,
+        address: format!("{}{}", site.upstream.url.authority, site.upstream.url.path),
     }
 }
 
@@ -145,14 +152,25 @@ impl Eraser {
         self.shared.transport.exchange(site, request, bounds(within)).await
     }
 
+    /// What authorises the gate's own call there; none where a caller's call will be used. Got before anybody is kept out.
+    pub(super) async fn credentials(
+        &self,
+        id: Uuid,
+        site: &Site,
+        within: Duration,
+    ) -> Result<Option<HeaderValue>, Outcome> {
+        let carried = site.upstream.credentials.is_none() && self.carried_to(id, site.number).is_some();
+        if carried || site.upstream.profile.erase.is_none() { Ok(None) } else { authorization(site, within).await }
+    }
+
     /// Makes the request of a delete.
-    pub(super) async fn request(
+    pub(super) fn request(
         &self,
         id: Uuid,
         site: &Site,
         target: &Target,
         text: &str,
-        within: Duration,
+        authorization: Option<HeaderValue>,
     ) -> Result<Request<Full<Bytes>>, Outcome> {
         const NONE: Outcome = Outcome::NotSupported(Fault::NotSupported);
         site.upstream.profile.erase.as_ref().ok_or(NONE)?;
@@ -162,21 +180,16 @@ impl Eraser {
             return call.request(site, text).ok_or(NONE);
         }
         let mut request = own_request(site, target, text).ok_or(NONE)?;
-        if let Some(authorization) = authorization(site, within).await? {
+        if let Some(authorization) = authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization);
         }
         Ok(request)
     }
 
     /// Sends a delete. When its own credentials are refused and there may be better ones, it is sent once more with those.
-    pub(super) async fn send(
-        &self,
-        site: &Site,
-        request: Request<Full<Bytes>>,
-        drained: bool,
-        straggling_until: Option<UnixSeconds>,
-    ) -> Outcome {
-        let within = self.settings().erasure.barrier_timeout;
+    pub(super) async fn send(&self, site: &Site, request: Request<Full<Bytes>>, straggling: Option<Moment>) -> Outcome {
+        let settings = self.settings();
+        let within = settings.erasure.barrier_timeout;
         let deadline = Instant::now() + within;
         let mut again = request.clone();
         let mut sent = self.now();
@@ -188,27 +201,32 @@ impl Eraser {
             answer = self.exchange(site, again, deadline.saturating_duration_since(Instant::now())).await;
         }
         match answer {
-            Ok(answer) => self.judge(site, &answer, sent, drained, straggling_until),
-            Err(CallError::MaybeSent(Broken::Timeout)) => Outcome::Retry { fault: Fault::Timeout, after: None },
-            Err(_) => Outcome::Retry { fault: Fault::Unreachable, after: None },
+            Ok(answer) => self.judge(site, &answer, sent.wall, straggling),
+            Err(error) => {
+                let late = matches!(error, CallError::MaybeSent(Broken::Timeout));
+                let fault = if late { Fault::Timeout } else { Fault::Unreachable };
+                // What has been sent may be carried out for as long as any request may be, with a second for rounding.
+                let until = self.now().moment.after(settings.response_timeout.as_secs() + 1);
+                Outcome::Retry { fault, after: None, unanswered: error.maybe_sent().then_some(until) }
+            }
         }
     }
 
-    fn judge(
-        &self,
-        site: &Site,
-        answer: &Answer,
-        sent: UnixSeconds,
-        drained: bool,
-        straggling_until: Option<UnixSeconds>,
-    ) -> Outcome {
-        let now = self.now();
+    fn judge(&self, site: &Site, answer: &Answer, sent: UnixSeconds, straggling: Option<Moment>) -> Outcome {
+        let now = self.now().wall;
         let status = answer.response.status().as_u16();
-        if site.upstream.profile.erase.as_ref().is_some_and(|rule| rule.success.accepts(status)) {
-            return Outcome::Accepted { evidence: evidence(answer, sent, now, drained), straggling_until };
+        if is_success(site, answer) {
+            let evidence = evidence(site, answer, sent, now, straggling.is_none());
+            return Outcome::Accepted { evidence, straggling };
         }
         judge(status, retry_after(answer.response.headers(), now))
     }
+}
+
+/// Does the profile take this answer for an accepted delete?
+pub(super) fn is_success(site: &Site, answer: &Answer) -> bool {
+    let rule = site.upstream.profile.erase.as_ref();
+    rule.is_some_and(|rule| rule.success.accepts_answer(answer.response.status().as_u16(), answer.response.body()))
 }
 
 /// Credentials in place of those that were refused, if there may be better ones: an IAM's next token, a changed secret.
@@ -226,13 +244,15 @@ async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderVal
         Ok(Ok(authorization)) => Ok(authorization),
         Ok(Err(error)) => {
             report::warn("a delete has no credentials", &error);
-            Err(if CredentialsError::is_blocked(&error) {
-                Outcome::Blocked(fault)
+            let blocked = CredentialsError::is_blocked(&error);
+            let after = error.retry_after().map(|after| after.as_secs());
+            Err(if blocked {
+                Outcome::Blocked { fault, after }
             } else {
-                Outcome::Retry { fault, after: None }
+                Outcome::Retry { fault, after, unanswered: None }
             })
         }
-        Err(_late) => Err(Outcome::Retry { fault, after: None }),
+        Err(_late) => Err(Outcome::Retry { fault, after: None, unanswered: None }),
     }
 }
 

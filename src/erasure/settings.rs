@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use crate::config;
 use crate::domain::alias::has_alias_form;
 use crate::domain::decide::todays_label;
@@ -15,13 +17,20 @@ use crate::upstream::Site;
 #[derive(Debug)]
 pub(super) struct Settings {
     sites: Vec<Arc<Site>>,
+    topology: u64,
     pub(super) erasure: config::Erasure,
     pub(super) response_timeout: Duration,
 }
 
 impl Settings {
-    pub(super) const fn new(sites: Vec<Arc<Site>>, erasure: config::Erasure, response_timeout: Duration) -> Self {
-        Self { sites, erasure, response_timeout }
+    pub(super) fn new(sites: Vec<Arc<Site>>, erasure: config::Erasure, response_timeout: Duration) -> Self {
+        let topology = topology(&sites);
+        Self { sites, topology, erasure, response_timeout }
+    }
+
+    /// A number for how upstreams pass IDs on to each other: another one when that changes.
+    pub(super) const fn topology(&self) -> u64 {
+        self.topology
     }
 
     /// The upstream of this number, if it is configured.
@@ -49,19 +58,44 @@ impl Settings {
         configured.chain(gone.map(not_configured)).collect()
     }
 
+    /// The upstreams of one group.
+    pub(super) fn group(&self, name: &str) -> Vec<UpstreamNumber> {
+        self.sites.iter().filter(|site| site.upstream.group == name).map(|site| site.number).collect()
+    }
+
+    /// How fast this upstream takes deletes.
+    pub(super) fn deletes_per_minute(&self, upstream: UpstreamNumber) -> Option<u32> {
+        self.site(upstream)?.upstream.profile.deletes_per_minute
+    }
+
+    fn passes_to(&self, site: &Site) -> Vec<UpstreamNumber> {
+        site.upstream.passes_to.iter().filter_map(|name| self.named(name)).map(|site| site.number).collect()
+    }
+
+    /// These upstreams and all that pass IDs on to them.
+    pub(super) fn with_passers(&self, upstreams: &[UpstreamNumber]) -> Vec<UpstreamNumber> {
+        let mut all = upstreams.to_vec();
+        let mut at = 0;
+        while let Some(to) = all.get(at).copied() {
+            let passes = |site: &&Arc<Site>| self.passes_to(site).contains(&to);
+            let from: Vec<_> = self.sites.iter().filter(passes).map(|site| site.number).collect();
+            all.extend(from.into_iter().filter(|from| !all.contains(from)).collect::<Vec<_>>());
+            at += 1;
+        }
+        all
+    }
+
     fn reach(&self, site: &Site, customer: &CustomerId) -> Reach {
         let upstream = &site.upstream;
         let text = customer.expose();
-        let numbers = upstream.passes_to.iter().filter_map(|name| self.named(name)).map(|site| site.number);
         // An ID of an alias's form that policy does not alias was refused before; it is no label there today.
         let today = todays_label(site.rules(), customer).map_or(LabelForm::alias(site.aliases.epoch()), |l| l.form);
         Reach {
             number: site.number,
             name: upstream.name.to_string(),
             profile: upstream.profile.name.clone(),
-            group: Some(upstream.group.clone()),
             held_labels_before: upstream.held_labels_before,
-            passes_to: numbers.collect(),
+            passes_to: self.passes_to(site),
             today,
             raw_possible: upstream.profile.label.grammar.allows(text) && !has_alias_form(text),
             settle: upstream.profile.settle.as_secs(),
@@ -69,12 +103,19 @@ impl Settings {
     }
 }
 
+fn topology(sites: &[Arc<Site>]) -> u64 {
+    let passing = sites.iter().flat_map(|site| site.upstream.passes_to.iter().map(|to| (&site.upstream.name, to)));
+    let mut all: Vec<String> = passing.map(|(from, to)| format!("{from}\0{to}")).collect();
+    all.sort();
+    let digest = Sha256::digest(all.join("\0\0"));
+    digest.first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
 fn not_configured(upstream: &KnownUpstream) -> Reach {
     Reach {
         number: upstream.number,
         name: upstream.name.clone(),
         profile: String::new(),
-        group: None,
         held_labels_before: false,
         passes_to: Vec::new(),
         today: LabelForm::RAW,

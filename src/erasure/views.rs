@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::domain::erasure::{Decision, Evidence, Job, JobState, Target, TargetState};
+use crate::domain::erasure::{Decision, Evidence, Job, JobState, Later, Now, OnHold, Target, TargetState};
 use crate::domain::{LabelForm, UnixSeconds};
 
 /// A time, written as RFC 3339 in UTC.
@@ -54,19 +54,20 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn of(job: &Job, now: UnixSeconds) -> Self {
+    pub(super) fn of(job: &Job, now: Now, held: &OnHold) -> Self {
         let name = |number| job.targets.iter().find(|t| t.key.upstream == number).map(|t| t.name.clone());
         let target = |target: &Target| {
             let other = (target.key.label_of != target.key.upstream).then_some(target.key.label_of);
-            TargetView::of(target, other.map(|number| name(number).unwrap_or_else(|| format!("upstream {}", number.0))))
+            let other = other.map(|number| name(number).unwrap_or_else(|| format!("upstream {}", number.0)));
+            TargetView::of(target, other, now, held)
         };
         Self {
             id: job.id,
-            state: job.state(),
+            state: job.state(held),
             received: job.received,
             submitted_time: job.submitted,
             due: job.due,
-            late: job.is_late(now),
+            late: job.is_late(now.wall),
             reason: job.reason.clone(),
             targets: job.targets.iter().map(target).collect(),
             decisions: job.decisions.iter().map(DecisionView::of).collect(),
@@ -93,6 +94,15 @@ pub struct TargetView {
     /// When the delete that counts was sent.
     #[serde(serialize_with = "rfc3339_or_null")]
     pub instant: Option<UnixSeconds>,
+    /// Why that lies after the answer to the request, or will: what the customer sent in between is erased, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instant_after_answer: Option<Later>,
+    /// Does a person have to do something, also while it is tried again or waits for its turn?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub needs_person: bool,
+    /// Who gave it up, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<DecisionView>,
     /// When it is tried again.
     #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<UnixSeconds>,
@@ -102,8 +112,8 @@ pub struct TargetView {
 }
 
 impl TargetView {
-    pub(super) fn of(target: &Target, label_of: Option<String>) -> Self {
-        let held = target.hold.is_some() && !target.is_accepted();
+    pub(super) fn of(target: &Target, label_of: Option<String>, now: Now, held: &OnHold) -> Self {
+        let held = held.is_at(target.key.upstream) && !target.is_accepted() && !target.is_over();
         Self {
             upstream: target.name.clone(),
             form: form_name(target.key.form),
@@ -112,7 +122,10 @@ impl TargetView {
             attempts: target.attempts,
             last_error: target.last_error.map(|fault| fault.to_string()),
             instant: target.instant,
-            next_attempt: target.next,
+            instant_after_answer: target.later,
+            needs_person: target.needs_person,
+            next_attempt: target.next.map(|at| now.on_the_wall(at)),
+            closed: target.closed.as_ref().map(DecisionView::of),
             evidence: target.evidence.as_ref().map(EvidenceView::of),
         }
     }
@@ -153,12 +166,14 @@ pub struct EvidenceView {
     pub digest: String,
     /// Had everything drained?
     pub drained: bool,
+    /// The upstream's address to which it was sent.
+    pub address: String,
 }
 
 impl EvidenceView {
     fn of(evidence: &Evidence) -> Self {
-        let Evidence { sent, answered, date, status, digest, drained } = evidence.clone();
-        Self { sent, answered, date, status, digest, drained }
+        let Evidence { sent, answered, date, status, digest, drained, address } = evidence.clone();
+        Self { sent, answered, date, status, digest, drained, address }
     }
 }
 
@@ -178,9 +193,35 @@ pub struct DecisionView {
 
 impl DecisionView {
     fn of(decision: &Decision) -> Self {
-        let Decision { at, verdict, by, note } = decision.clone();
+        let Decision { at, verdict, by, note, upstream: _ } = decision.clone();
         Self { at, decision: verdict, by, note }
     }
+}
+
+/// A legal hold, without whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HoldView {
+    /// Its ID.
+    pub id: Uuid,
+    /// At one upstream only, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// Since when.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: UnixSeconds,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A page of legal holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HoldList {
+    /// In the order of their IDs.
+    pub holds: Vec<HoldView>,
+    /// The cursor of the next page, if there may be one.
+    pub next: Option<Uuid>,
 }
 
 /// A page of erasures.

@@ -45,7 +45,7 @@ pub struct EraseCall {
     pub path: String,
     /// The caller's query, as it was sent.
     pub query: Option<String>,
-    /// The head for the upstream: hop-by-hop lines gone, `Host` set, no body.
+    /// The head for the upstream: hop-by-hop lines and the label gone, `Host` set, no body.
     pub headers: HeaderMap,
     /// The caller's authority towards the gate.
     pub forgetgate_authorization: Option<HeaderValue>,
@@ -104,13 +104,16 @@ pub(super) fn prepare(
 ) -> Prepared {
     let forgetgate_authorization =
         head.lines.first("forgetgate-authorization").and_then(|value| HeaderValue::from_bytes(value).ok());
+    let mut headers = map_of(lines);
+    // The query says whose data it is. SDKs send their default label along, which may be another customer's.
+    headers.remove(&destination.site.upstream.profile.label.header);
     Prepared {
         destination: Arc::clone(destination),
         api,
         method: head.method.clone(),
         path,
         query: head.uri.query().map(str::to_owned),
-        headers: map_of(lines),
+        headers,
         forgetgate_authorization,
         prefer_wait: head.lines.all("prefer").find_map(wait_of),
         peer,

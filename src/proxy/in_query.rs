@@ -33,12 +33,13 @@ fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
     (profile.opt_out.is_some() && is(LEGACY_OPT_OUT)).then_some(Role::LegacyOptOut)
 }
 
-/// Could a part of a pair be taken for a governed parameter by a reader that divides, decodes or folds further?
-fn may_be_governed(profile: &Profile, part: &str) -> bool {
+/// As how many governed parameters could a pair be taken by a reader that divides, decodes or folds further?
+fn governed_in(profile: &Profile, pair: Pair<'_>) -> usize {
     let opt_out = profile.opt_out.as_ref();
     let legacy = opt_out.map(|_| LEGACY_OPT_OUT);
     let governed = [profile.label.query.as_deref(), opt_out.and_then(|rule| rule.query.as_deref()), legacy];
-    governed.into_iter().flatten().any(|name| query::may_spell(part, name))
+    let spellings = governed.into_iter().flatten().map(|name| query::spellings(pair.whole, name));
+    spellings.fold(0, usize::saturating_add)
 }
 
 /// Reads the query of a governed call.
@@ -46,8 +47,7 @@ pub(super) fn read<'q>(query: Option<&'q str>, profile: &Profile) -> Result<InQu
     let mut found = InQuery::default();
     for pair in query.into_iter().flat_map(query::pairs) {
         let role = role(profile, pair);
-        let mut other_parts = pair.whole.split(';').skip(usize::from(role.is_some()));
-        if other_parts.any(|part| may_be_governed(profile, part)) {
+        if governed_in(profile, pair) > usize::from(role.is_some()) {
             let sentence = "The query has a second spelling of a parameter that the gate depends on";
             return Err(Refusal::new(Code::HeaderAmbiguous, sentence));
         }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Gate;
 use super::forward::Passages;
 use super::route::Destination;
-use crate::barrier::{Entered, Fenced};
+use crate::barrier::{Entered, KeptOut};
 use crate::domain::decide::{Label, Permit};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{PairKey, ResourceHash};
@@ -43,9 +43,9 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
     let mut passages = Passages::new();
     if !permit.labels().is_empty() {
         let keys: SmallVec<[PairKey; 1]> = permit.labels().iter().map(|label| pair_key(gate, label, place)).collect();
-        let entered = match try_enter_all(gate, &keys) {
+        let entered = match try_enter_all(gate, &keys, gate.now()) {
             Ok(entered) => entered,
-            Err(fenced) => Box::pin(wait_and_enter(gate, &keys, fenced)).await?,
+            Err(kept_out) => Box::pin(wait_and_enter(gate, &keys, kept_out)).await?,
         };
         let counters = gate.counters().upstream(place.destination.slot);
         for ((label, key), Entered { mut passage, known }) in permit.labels().iter().zip(&keys).zip(entered) {
@@ -54,7 +54,7 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
             } else {
                 Box::pin(make_durable(gate, label, *key, place)).await?;
                 counters.recorded_pair();
-                passage.recorded(gate.unix_now());
+                passage.recorded();
             }
             passages.push(passage);
         }
@@ -71,21 +71,26 @@ fn pair_key(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
     }
 }
 
-/// Waits while a customer is being erased, then enters.
-async fn wait_and_enter(gate: &Gate, keys: &[PairKey], mut fenced: Fenced) -> Result<SmallVec<[Entered; 1]>, Refusal> {
+/// Waits while a customer is being erased, then enters. Where as many wait already as may, nobody waits.
+async fn wait_and_enter(
+    gate: &Gate,
+    keys: &[PairKey],
+    mut kept_out: KeptOut,
+) -> Result<SmallVec<[Entered; 1]>, Refusal> {
     let deadline = Instant::now() + gate.barrier_timeout();
     loop {
+        let KeptOut::Fenced(fenced) = kept_out else { return Err(Code::ErasureInProgress.into()) };
         timeout_at(deadline, fenced.moved()).await.map_err(|_| Refusal::from(Code::ErasureInProgress))?;
-        fenced = match try_enter_all(gate, keys) {
+        kept_out = match try_enter_all(gate, keys, Instant::now()) {
             Ok(entered) => return Ok(entered),
-            Err(fenced) => fenced,
+            Err(kept_out) => kept_out,
         };
     }
 }
 
 /// Enters for all or for none: whoever waited for one fence while counted behind another could block two erasures.
-fn try_enter_all(gate: &Gate, keys: &[PairKey]) -> Result<SmallVec<[Entered; 1]>, Fenced> {
-    keys.iter().map(|key| gate.barrier().enter(key, gate.unix_now())).collect()
+fn try_enter_all(gate: &Gate, keys: &[PairKey], now: Instant) -> Result<SmallVec<[Entered; 1]>, KeptOut> {
+    keys.iter().map(|key| gate.barrier().enter(key, now)).collect()
 }
 
 async fn make_durable(gate: &Gate, label: &Label, key: PairKey, place: Place<'_>) -> Result<(), Refusal> {

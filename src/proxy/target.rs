@@ -106,7 +106,8 @@ fn overrides_in_query(raw: &str) -> Vec<Cow<'_, [u8]>> {
     if !may_name_a_method(raw.as_bytes()) {
         return Vec::new();
     }
-    let overrides = query::pairs(raw).filter(|pair| {
+    // What stands behind a semicolon is a parameter of its own with some readers.
+    let overrides = raw.split(';').flat_map(query::pairs).filter(|pair| {
         // `method` alone is a word that a service may use for something of its own.
         (pair.name.contains(['_', '%'])
             && query::may_spell(pair.name, "_method")

@@ -53,12 +53,21 @@ pub enum TargetEnd {
     NotSupported,
     /// Called off before a delete was sent.
     Cancelled,
+    /// Given up by a named person.
+    Closed,
 }
 
 impl TargetEnd {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Settled, Self::Verified, Self::Confirmed, Self::Refused, Self::NotSupported, Self::Cancelled];
+    pub const ALL: [Self; 7] = [
+        Self::Settled,
+        Self::Verified,
+        Self::Confirmed,
+        Self::Refused,
+        Self::NotSupported,
+        Self::Cancelled,
+        Self::Closed,
+    ];
 
     /// As metrics write it.
     #[must_use]
@@ -70,6 +79,7 @@ impl TargetEnd {
             Self::Refused => "refused",
             Self::NotSupported => "not_supported",
             Self::Cancelled => "cancelled",
+            Self::Closed => "closed",
         }
     }
 }

@@ -194,6 +194,13 @@ events! {
         /// Which.
         task: &'a str,
     }
+    /// A thread panicked. Its message is not written: a library's may hold a customer's ID.
+    Panicked<'a> error "a thread panicked" {
+        /// The source file and the line.
+        place: &'a str,
+        /// The thread's name, or `-`.
+        thread: &'a str,
+    }
     /// The gate takes nothing new and waits for what is under way.
     Draining info "draining" {
         /// Requests in flight.

@@ -91,6 +91,11 @@ struct SetUp {
 /// There from when logging is set up.
 static SET_UP: OnceLock<SetUp> = OnceLock::new();
 
+/// Is there a log?
+pub(super) fn is_set_up() -> bool {
+    SET_UP.get().is_some()
+}
+
 /// How access lines are to look; `None` if nobody wants them.
 pub(super) fn access_look() -> Option<Look> {
     SET_UP.get().filter(|set_up| set_up.shows_access.load(Relaxed)).map(|set_up| set_up.look)

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,6 +41,15 @@ impl CredentialsError {
         match self {
             Self::Secret(_) | Self::Unfit => true,
             Self::Iam(error) => error.is_blocked(),
+        }
+    }
+
+    /// For how long asking again is of no use, if somebody said so: IAM's `Retry-After`, a day at most.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Secret(_) | Self::Unfit => None,
+            Self::Iam(error) => error.retry_after(),
         }
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! However many ask, one exchange is under way: they all wait for its one outcome, and it goes on when they leave. A
 //! token is renewed behind their backs at 80 % of its life. A failure is everybody's answer until its pause is over, so
-//! that neither a wrong key nor an IAM that is down is hammered. Time comes in as an argument.
+//! that neither a wrong key nor an IAM that is down is hammered; IAM may ask for a longer one. Time comes in as an argument.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use parking_lot::Mutex;
@@ -24,7 +24,8 @@ use super::connect::Connector;
 use super::credentials::sensitive;
 use crate::config::secret::SecretError;
 use crate::config::{Renew, Secret};
-use crate::telemetry::{chain, events};
+use crate::domain::UnixSeconds;
+use crate::telemetry::{chain, clock, events};
 
 /// Where the token call is if the configured URL has no path; the SDKs take it with and without.
 const DEFAULT_PATH: &str = "/identity/token";
@@ -38,6 +39,8 @@ const WITHIN_MAX: Duration = Duration::from_secs(30);
 const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// The longest `Retry-After` that is honoured, as for services.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A token that replaced a refused one is kept at least this long, even if it is refused too: the fault is then not
 /// the token's, and a service that answers 401 to everything must not cause an exchange a request.
 const REPLACEMENT_KEPT: Duration = Duration::from_secs(60);
@@ -59,6 +62,8 @@ pub enum IamError {
     Unwilling {
         /// Its status.
         status: StatusCode,
+        /// How long it wants to be left alone, from now on.
+        retry_after: Option<Duration>,
     },
     /// No answer.
     #[error("IAM cannot be reached")]
@@ -79,6 +84,20 @@ impl IamError {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         matches!(self, Self::Secret(_) | Self::WrongKey { .. })
+    }
+
+    /// How long IAM wants to be left alone, if it said so. It is not asked before.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        if let Self::Unwilling { retry_after, .. } = self { *retry_after } else { None }
+    }
+
+    /// The same error later, when `left` of its pause is left.
+    fn with_left(mut self, left: Duration) -> Self {
+        if let Self::Unwilling { retry_after: Some(retry_after), .. } = &mut self {
+            *retry_after = left;
+        }
+        self
     }
 }
 
@@ -190,7 +209,8 @@ impl Shared {
     fn look(self: &Arc<Self>, now: Instant) -> Look {
         let mut state = self.state.lock();
         let running = state.exchange.as_ref().filter(|running| running.has_changed().is_ok()).cloned();
-        let failed = state.failure.as_ref().filter(|failure| now < failure.until).map(|f| f.error.clone());
+        let failed = state.failure.as_ref().filter(|failure| now < failure.until);
+        let failed = failed.map(|failure| failure.error.clone().with_left(failure.until - now));
         if let Some(token) = state.token.as_ref().filter(|token| now < token.expires) {
             let header = token.header.clone();
             if now >= token.renew && running.is_none() && failed.is_none() {
@@ -234,6 +254,7 @@ impl Shared {
                 events::Warned { what: &format!("no token from IAM: {}", chain(&error)) }.emit();
                 let in_a_row = state.failure.as_ref().map_or(0, |failure| failure.in_a_row);
                 let pause = PAUSE_FIRST.saturating_mul(1 << in_a_row.min(6)).min(PAUSE_MAX);
+                let pause = error.retry_after().map_or(pause, |told| told.max(pause));
                 state.failure =
                     Some(Failure { error: error.clone(), in_a_row: in_a_row.saturating_add(1), until: now + pause });
                 Err(error)
@@ -275,7 +296,11 @@ fn token_of(answer: &Answer) -> Result<(HeaderValue, Duration), IamError> {
         status @ (StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             return Err(IamError::WrongKey { status });
         }
-        status if !status.is_success() => return Err(IamError::Unwilling { status }),
+        status if !status.is_success() => {
+            let may_say = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            let retry_after = may_say.then(|| retry_after(answer.response.headers(), clock::unix_now())).flatten();
+            return Err(IamError::Unwilling { status, retry_after });
+        }
         _ => {}
     }
     match answer.end {
@@ -290,4 +315,35 @@ fn token_of(answer: &Answer) -> Result<(HeaderValue, Duration), IamError> {
         return Err(IamError::Garbage);
     }
     Ok((header, life))
+}
+
+/// `Retry-After`, as seconds or as a date (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, now: UnixSeconds) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = value.parse().ok().or_else(|| {
+        let at = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(at.as_secs().saturating_sub(now.0))
+    });
+    seconds.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, HeaderMap, HeaderValue, RETRY_AFTER, UnixSeconds, retry_after};
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date_and_a_day_at_most() {
+        let read = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            retry_after(&headers, UnixSeconds(784_111_777 - 60)).map(|told| told.as_secs())
+        };
+        assert_eq!((read("60"), read(" 0 "), read("86401")), (Some(60), Some(0), Some(86_400)));
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(60));
+        assert_eq!(read("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
+        assert_eq!(
+            (read("18446744073709551615"), read("soon"), read("-1"), read("1.5")),
+            (Some(86_400), None, None, None)
+        );
+        assert_eq!(retry_after(&HeaderMap::new(), UnixSeconds(0)), None::<Duration>);
+    }
 }

@@ -1,5 +1,8 @@
 //! What is not understood is refused, what is too much is refused, and both as problems (P11, P12).
 
+use forgetgate::domain::UnixSeconds;
+use forgetgate::telemetry::{rfc3339, unix_now};
+
 use crate::caller::{call, raw};
 use crate::world::{Wish, World};
 
@@ -37,6 +40,23 @@ async fn what_is_not_understood_is_refused_and_nothing_is_accepted() {
         assert_eq!((reply.status, reply.problem().as_str()), (400, code), "{query}");
     }
     assert_eq!(world.get("/api/v1/erasures").await.json()["erasures"], serde_json::json!([]));
+}
+
+/// The deadline counts from when the customer asked: a day that is yet to come would put it off without an alarm.
+#[tokio::test]
+async fn p5_an_erasure_that_is_asked_for_in_the_future_is_refused() {
+    let world = World::new(Wish::default()).await;
+    let at = |ahead: i64| rfc3339(UnixSeconds(unix_now().0.checked_add_signed(ahead).unwrap()));
+    let body = |time: &str| format!("{{\"customer_id\": \"x\", \"dry_run\": true, \"submitted_time\": \"{time}\"}}");
+    for time in [at(400), at(365 * 86_400), at(4 * 365 * 86_400).replace('Z', "+00:00"), "9999-12-30T00:00:00Z".into()]
+    {
+        let reply = world.post("/api/v1/erasures", &body(&time)).await;
+        assert_eq!((reply.status, reply.problem().as_str()), (400, "time_ahead"), "{time}");
+        assert!(reply.body.contains("in the future"), "{}", reply.body);
+    }
+    for time in [at(0), at(-60), at(200), at(-86_400), "1971-01-01T00:00:00Z".into()] {
+        assert_eq!(world.post("/api/v1/erasures", &body(&time)).await.status, 200, "{time}");
+    }
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ use crate::caller::call;
 use crate::described::{concrete, operations};
 use crate::world::{TOKEN, Wish, World};
 
-/// P10: with a token, every call but the three open ones needs it.
+/// P10: with a token, every call but the two of health needs it.
 #[tokio::test]
 async fn nobody_gets_in_without_the_token_wherever_they_knock() {
     let world = World::new(Wish { token: true, ..Wish::default() }).await;
     for (method, path) in operations(&world).await {
-        let open = ["/healthz", "/readyz", "/metrics"].contains(&path.as_str());
+        let open = ["/healthz", "/readyz"].contains(&path.as_str());
         let wrong = format!("Authorization: Bearer {TOKEN}x");
         let twice = format!("Authorization: Bearer {TOKEN}\r\nAuthorization: Bearer {TOKEN}");
         let basic = format!("Authorization: Basic {TOKEN}");
@@ -26,6 +26,23 @@ async fn nobody_gets_in_without_the_token_wherever_they_knock() {
             }
         }
     }
+}
+
+/// One customer's request or delete moves the counters by one: whoever reads them knows what became of it.
+#[tokio::test]
+async fn p10_metrics_are_open_only_where_the_operator_says_so() {
+    let read = async |world: &World, line: &str| call(world.address, "GET", "/metrics?name[]=x", &[line], "").await;
+    let world = World::new(Wish { token: true, ..Wish::default() }).await;
+    let refused = read(&world, "X-Nothing: here").await;
+    assert_eq!((refused.status, refused.problem().as_str()), (401, "unauthorised"));
+    assert_eq!(read(&world, &format!("Authorization: Bearer {TOKEN}")).await.status, 200);
+
+    let world = World::new(Wish { token: true, open_metrics: true, ..Wish::default() }).await;
+    assert!(read(&world, "X-Nothing: here").await.body.ends_with("# EOF\n"));
+    assert_eq!(call(world.address, "GET", "/api/v1/upstreams", &[], "").await.status, 401);
+
+    let world = World::new(Wish::default()).await;
+    assert_eq!(read(&world, "X-Nothing: here").await.status, 200);
 }
 
 #[tokio::test]

@@ -131,6 +131,9 @@ async fn p13_metrics_and_health_are_read_by_others_over_tls() {
     for page in ["healthz", "readyz", "metrics"] {
         let mut curl = Command::new("curl");
         curl.args(["-sS", "--fail", "--max-time", "20", "--cacert", &gate.file("gate-ca.pem")]);
+        if page == "metrics" {
+            curl.args(["--oauth2-bearer", "secret"]);
+        }
         curl.arg(format!("{}/{page}", gate.url()));
         let output = tokio::task::spawn_blocking(move || curl.output().unwrap()).await.unwrap();
         assert!(output.status.success(), "{page}: {}", String::from_utf8_lossy(&output.stderr));

@@ -31,6 +31,8 @@ pub(crate) struct Wish {
     /// Every erasure waits for approval.
     pub(crate) approve: bool,
     pub(crate) unix: bool,
+    /// Metrics need no token.
+    pub(crate) open_metrics: bool,
 }
 
 pub(crate) struct World {
@@ -172,6 +174,7 @@ fn spawn(work: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<(
 fn configuration(wish: &Wish, folder: &std::path::Path, service: SocketAddr) -> Config {
     std::fs::write(folder.join("token"), format!("{TOKEN}\n")).unwrap();
     let token = if wish.token { "token = { file = \"token\" }" } else { "" };
+    let metrics = if wish.open_metrics { "metrics = \"open\"" } else { "" };
     let upstream = |name: &str| {
         format!(
             "[[upstream]]\nname = \"{name}\"\nprofile = \"watson-assistant\"\nurl = \"http://{service}\"\n\
@@ -179,7 +182,7 @@ fn configuration(wish: &Wish, folder: &std::path::Path, service: SocketAddr) -> 
         )
     };
     let text = format!(
-        "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n{token}\n\
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n{token}\n{metrics}\n\
          [store]\nengine = \"memory\"\nkey = {{ file = \"key\" }}\n{}{}",
         upstream("one"),
         upstream("two")

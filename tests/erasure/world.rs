@@ -24,6 +24,7 @@ use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
 use forgetgate::upstream::{Authenticator, Connector, Network, Site};
 use http::{HeaderMap, HeaderValue, Response};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
@@ -121,6 +122,7 @@ pub(crate) fn erasure() -> Erasure {
         deadline: Duration::from_secs(30 * 86_400),
         erasures_per_minute: 60,
         barrier_timeout: Duration::from_secs(10),
+        retention: Duration::from_secs(1_000 * 86_400),
         open_websockets: OpenWebsockets::Wait,
     }
 }
@@ -162,6 +164,7 @@ pub(crate) struct World {
     pub(crate) registry: Arc<Registry>,
     pub(crate) folder: Arc<tempfile::TempDir>,
     clock: Arc<AtomicU64>,
+    elapsed: Arc<AtomicU64>,
     working: Option<AbortOnDropHandle<()>>,
 }
 
@@ -194,7 +197,8 @@ impl World {
         let registry = Registry::new(&names, 1);
         let barrier = Barrier::new(1000, LEASE, plan.straggle);
         let clock = Arc::new(AtomicU64::new(plan.now));
-        let read = Arc::clone(&clock);
+        let elapsed = Arc::new(AtomicU64::new(0));
+        let (read, waited) = (Arc::clone(&clock), Arc::clone(&elapsed));
         let eraser = Eraser::new(Parts {
             barrier: Arc::clone(&barrier),
             index: Arc::clone(&store.index),
@@ -206,12 +210,15 @@ impl World {
             lease: LEASE,
             clock: Arc::new(move || UnixSeconds(read.load(Ordering::SeqCst))) as Clock,
             transport: Arc::new(Network),
-            surroundings: Surroundings::default(),
+            surroundings: Surroundings {
+                elapsed: Arc::new(move || Duration::from_secs(waited.load(Ordering::SeqCst))),
+                ..Surroundings::default()
+            },
             registry: Arc::clone(&registry),
             runtime: tokio::runtime::Handle::current(),
             cut_before: plan.cut_before,
         });
-        Self { eraser, barrier, store, sites, registry, folder: plan.folder, clock, working: None }
+        Self { eraser, barrier, store, sites, registry, folder: plan.folder, clock, elapsed, working: None }
     }
 
     pub(crate) fn work(&mut self) {
@@ -223,8 +230,16 @@ impl World {
         UnixSeconds(self.clock.load(Ordering::SeqCst))
     }
 
+    /// Time passes, by both clocks.
     pub(crate) fn pass(&self, seconds: u64) {
         self.clock.fetch_add(seconds, Ordering::SeqCst);
+        self.elapsed.fetch_add(seconds, Ordering::SeqCst);
+        self.eraser.wake();
+    }
+
+    /// Somebody sets the wall clock.
+    pub(crate) fn set_wall_clock(&self, to: u64) {
+        self.clock.store(to, Ordering::SeqCst);
         self.eraser.wake();
     }
 
@@ -240,11 +255,11 @@ impl World {
     /// `None` if a fence keeps it out.
     pub(crate) async fn try_forward(&self, customer: &str, name: &str, form: LabelForm) -> Option<Passage> {
         let key = self.key(customer, name, form);
-        let mut passage = self.barrier.enter(&key, self.now()).ok()?.passage;
+        let mut passage = self.barrier.enter(&key, Instant::now()).ok()?.passage;
         let placement =
             Placement { key, id: id(customer), resource: "rooms/1".into(), wire: None, api: Some(2), seen: self.now() };
         self.store.index.record(placement).await.unwrap();
-        passage.recorded(self.now());
+        passage.recorded();
         passage.forwarded();
         Some(passage)
     }
@@ -255,7 +270,17 @@ impl World {
     }
 
     pub(crate) fn is_kept_out(&self, customer: &str, name: &str) -> bool {
-        self.barrier.enter(&self.key(customer, name, LabelForm::RAW), self.now()).is_err()
+        self.barrier.enter(&self.key(customer, name, LabelForm::RAW), Instant::now()).is_err()
+    }
+
+    /// Waits until the customer is let in there.
+    pub(crate) async fn let_in(&self, customer: &str, name: &str) {
+        let let_in = async {
+            while self.is_kept_out(customer, name) {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(let_in).await;
     }
 
     fn key(&self, customer: &str, name: &str, form: LabelForm) -> PairKey {

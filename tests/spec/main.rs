@@ -21,6 +21,7 @@ mod codec_random;
 mod codec_reuse;
 mod codec_sizes;
 mod codec_wire;
+mod deletes;
 mod derive;
 mod disconnects;
 mod faults;

@@ -152,9 +152,15 @@ fn p9_every_line_of_a_method_override_is_judged() {
 #[test]
 fn p9_a_method_override_in_the_query_is_judged_as_the_method_that_it_means() {
     let delete = "POST /api/v2/user_data?customer_id=alice";
-    for parameter in
-        ["_method=DELETE", "_method=delete", "%5fmethod=DELETE", "_Method=%44ELETE", "a=1&_method=GET&_method=DELETE"]
-    {
+    for parameter in [
+        "_method=DELETE",
+        "_method=delete",
+        "%5fmethod=DELETE",
+        "_Method=%44ELETE",
+        "a=1&_method=GET&_method=DELETE",
+        "a=1;_method=DELETE",
+        "_method=DELETE;a=1",
+    ] {
         World::start().refused(request(&format!("{delete}&{parameter}"), &[], ""), 400, "header_ambiguous");
     }
     for parameter in ["X-HTTP-Method-Override=DELETE", "x_http_method=delete", "x.method%2doverride=DELETE"] {

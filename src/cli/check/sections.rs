@@ -2,7 +2,7 @@
 
 use super::table::{paragraph, table};
 use crate::config::{
-    Address, Config, Engine, IpRange, Limits, Listen, ListenMode, ListenTls, Others, TlsVersion, Upstream,
+    Address, Config, Engine, IpRange, Limits, Listen, ListenMode, ListenTls, Metrics, Others, TlsVersion, Upstream,
     format_duration, format_size,
 };
 use crate::domain::profile::Profile;
@@ -18,10 +18,16 @@ pub(super) fn gate(config: &Config) -> String {
         Some(token) => format!("token in {}", token.source()),
         None => "no token: whoever is on this machine".to_owned(),
     };
+    let metrics = match (&admin.token, admin.metrics) {
+        (None, _) => "whoever is on this machine",
+        (Some(_), Metrics::Token) => "whoever has that token, as a bearer",
+        (Some(_), Metrics::Open) => "whoever reaches that address: they tell whether a customer is known",
+    };
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
     let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
     let lines = config.listen.iter().map(|listen| ("listens at", listener(listen))).chain([
         ("admin at", format!("{}{} ({token})", admin.address, over_tls(admin.tls.as_ref()))),
+        ("metrics for", metrics.to_owned()),
         ("workers", workers),
         ("store", store_at),
         ("its key", store.key_file.display().to_string()),

@@ -19,6 +19,8 @@ pub(super) fn erasure(root: &Table<'_>, outside: &Outside<'_>) -> Erasure {
     erasure.erasures_per_minute = count(&table, "erasures_per_minute", erasure.erasures_per_minute, &(0..=1_000_000));
     let barrier = Duration::from_millis(10)..=minutes;
     erasure.barrier_timeout = duration(&table, "barrier_timeout", erasure.barrier_timeout, &barrier);
+    let day = Duration::from_secs(86_400);
+    erasure.retention = duration(&table, "retention", erasure.retention, &(day..=10 * years));
     let open = table.get("open_websockets");
     erasure.open_websockets = open
         .and_then(|value| value.choice(&[("wait", OpenWebsockets::Wait), ("close", OpenWebsockets::Close)], &[]))

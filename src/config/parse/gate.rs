@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use tracing_subscriber::EnvFilter;
 
 use super::super::file::{Table, Value};
-use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat};
+use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat, Metrics};
 use super::interception::interception;
 use super::outside::{Outside, Unreadable};
 use super::{proxies, sockets, tls};
@@ -93,8 +93,15 @@ pub(super) fn admin(root: &Table<'_>, outside: &Outside<'_>) -> Admin {
     admin.address = written.and_then(|value| sockets::address(&value, ADDRESS_FORM)).unwrap_or(admin.address);
     let token = table.get("token");
     admin.token = token.as_ref().and_then(|value| outside.secret(value, Unreadable::IsFault));
+    let metrics = table.get("metrics");
+    let words = [("token", Metrics::Token), ("open", Metrics::Open)];
+    let chosen = metrics.as_ref().and_then(|value| value.choice(&words, &[]));
+    admin.metrics = chosen.unwrap_or(admin.metrics);
     admin.tls = tls::listen(&table, outside);
     table.close();
+    if let (Some(value), Some(Metrics::Token), None) = (&metrics, chosen, &token) {
+        value.fault("asks for a token, and there is none: the metrics would be open", "`token` beside it, or \"open\"");
+    }
     if admin.tls.is_some() && matches!(admin.address, Address::Unix(_)) {
         let what = "is no use on a Unix socket, which only this machine reaches";
         table.report.fault(&table.place_of("tls"), what, "an IP address and a port, or no `tls`");

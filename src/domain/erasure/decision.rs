@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::UnixSeconds;
+use crate::domain::{UnixSeconds, UpstreamNumber};
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +10,7 @@ use crate::domain::UnixSeconds;
 pub enum Verdict {
     /// An erasure above the rate may go on.
     Approve,
-    /// Legal hold.
+    /// Legal hold of the customer.
     Hold,
     /// The hold is over.
     Unhold,
@@ -18,6 +18,8 @@ pub enum Verdict {
     Cancel,
     /// Try now.
     Retry,
+    /// A target that waits for a person is given up.
+    Close,
 }
 
 impl Verdict {
@@ -30,12 +32,14 @@ impl Verdict {
             Self::Unhold => "unhold",
             Self::Cancel => "cancel",
             Self::Retry => "retry",
+            Self::Close => "close",
         }
     }
 }
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Decision {
     /// When.
     pub at: UnixSeconds,
@@ -45,6 +49,9 @@ pub struct Decision {
     pub by: String,
     /// Why.
     pub note: String,
+    /// At which upstream, where the decision is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamNumber>,
 }
 
 /// Why a decision cannot be carried out.
@@ -59,10 +66,30 @@ pub enum Undecidable {
     /// `approve` of one that does not wait for it.
     #[error("the erasure is not waiting for approval")]
     NotWaiting,
-    /// `unhold` of one that is not held.
+    /// `unhold` of a customer who is not held.
     #[error("the erasure is not on hold")]
     NotHeld,
     /// No such upstream among the targets.
     #[error("the erasure has no such target")]
     NoSuchTarget,
+    /// `close` of a target that goes on by itself, or is over.
+    #[error("no target there waits for a person: only blocked, refused and unsupported targets can be closed")]
+    NotClosable,
+}
+
+/// Where legal hold forbids to erase a customer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnHold {
+    /// At every upstream.
+    pub everywhere: bool,
+    /// At these.
+    pub upstreams: Vec<UpstreamNumber>,
+}
+
+impl OnHold {
+    /// Does it forbid deletes at this upstream?
+    #[must_use]
+    pub fn is_at(&self, upstream: UpstreamNumber) -> bool {
+        self.everywhere || self.upstreams.contains(&upstream)
+    }
 }

@@ -2,23 +2,36 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::target::Evidence;
-use crate::domain::{LabelForm, UnixSeconds, UpstreamNumber};
+use super::outcome::Evidence;
+use crate::domain::{LabelForm, UpstreamNumber};
 
-/// How far the requester's authority reaches.
+/// How far the requester's authority reaches. Names were resolved when the erasure was accepted: renaming a group later
+/// changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Every upstream.
     All,
-    /// The upstreams of one group.
-    Group(String),
-    /// These, as the requester chose.
+    /// These, as far as data is there: those of one group.
+    Among(Vec<UpstreamNumber>),
+    /// These, as the requester chose: they are asked, whatever the index knows.
     Only(Vec<UpstreamNumber>),
+}
+
+impl Scope {
+    /// Does this authority reach that upstream?
+    #[must_use]
+    pub fn reaches(&self, upstream: UpstreamNumber) -> bool {
+        match self {
+            Self::All => true,
+            Self::Among(upstreams) | Self::Only(upstreams) => upstreams.contains(&upstream),
+        }
+    }
 }
 
 /// The addressed upstream's own acceptance of the caller's delete, when it counts as that target's delete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Probe {
     /// Under which form of the label it went.
     pub form: LabelForm,
@@ -28,6 +41,7 @@ pub struct Probe {
 
 /// The upstream that a delete on the data path was addressed to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Addressed {
     /// Which.
     pub upstream: UpstreamNumber,
@@ -45,13 +59,12 @@ pub struct Addressed {
 
 /// One request for the erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Intent {
     /// How far it reaches.
     pub scope: Scope,
     /// Of a delete on the data path.
     pub addressed: Option<Addressed>,
-    /// When the gate that accepted it had started: what a gate before it had under way may have been lost.
-    pub life: UnixSeconds,
 }
 
 impl Intent {

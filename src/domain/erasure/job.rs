@@ -4,27 +4,32 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::decision::{Decision, Undecidable, Verdict};
+use super::decision::{Decision, OnHold, Undecidable, Verdict};
 use super::intent::{Intent, Scope};
-use super::target::{Outcome, Target, TargetKey, TargetState};
+use super::moment::{Moment, Now, Run, Stamp};
+use super::outcome::{Later, Outcome};
+use super::target::{Target, TargetKey, TargetState};
 use crate::domain::{UnixSeconds, UpstreamNumber};
 
 /// Decisions that are remembered; older ones go first.
 const DECISIONS_MAX: usize = 100;
 
+/// Requests whose scopes are remembered, for planning anew; beyond these the oldest goes.
+const COVERED_MAX: usize = 32;
+
 /// How far an erasure has come, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Durable and fenced; its targets have not been read yet.
+    /// Durable; its targets have not been read yet.
     Accepted,
-    /// Above the rate: a person approves it first.
+    /// Above the rate: a person approves it first. Nothing has been sent.
     AwaitingApproval,
     /// Deletes are being sent, or will be again.
     Running,
     /// All upstreams have accepted; their own delay runs.
     Settling,
-    /// All targets are settled. The ID is destroyed.
+    /// All targets are settled, or were given up by a person. The ID is destroyed.
     Done,
     /// Legal hold.
     Held,
@@ -34,8 +39,19 @@ pub enum JobState {
     Cancelled,
 }
 
+/// Which requests of the customer an erasure covers: those that entered the gate in an earlier generation of this run.
+/// Of the requests of another run it covers none but those that were lost with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The run's name.
+    pub run: u64,
+    /// The generation.
+    pub generation: u64,
+}
+
 /// One erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Job {
     /// Its ID.
     pub id: Uuid,
@@ -49,64 +65,99 @@ pub struct Job {
     pub reason: Option<String>,
     /// What was asked for and is not yet turned into targets.
     pub intents: Vec<Intent>,
+    /// What was asked for and has been. If upstreams pass IDs on to others later, it is planned anew.
+    pub covered: Vec<Intent>,
+    /// How upstreams passed IDs on to each other when it was planned.
+    pub topology: u64,
     /// Where it goes.
     pub targets: Vec<Target>,
+    /// Which requests it covers.
+    pub mark: Option<Mark>,
     /// Does it wait for a person's approval?
     pub awaiting_approval: bool,
-    /// On legal hold?
-    pub hold: Option<Decision>,
     /// Called off?
     pub cancelled: Option<Decision>,
     /// Everything that people decided, oldest first.
     pub decisions: Vec<Decision>,
     /// Has a delete been sent anywhere, a probe included? Then it cannot be cancelled.
     pub deleted: bool,
-    /// When it was over: all settled.
+    /// When it was over.
     pub done: Option<UnixSeconds>,
+    /// When it was stored, and by which run: what its moments mean.
+    pub stamp: Stamp,
+}
+
+/// What a new erasure is made of.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its ID.
+    pub id: Uuid,
+    /// When the person asked, if the requester said so.
+    pub submitted: Option<UnixSeconds>,
+    /// Seconds until it is late.
+    pub deadline: u64,
+    /// Why, in the requester's words.
+    pub reason: Option<String>,
+    /// What is asked for.
+    pub intent: Intent,
+    /// Which requests it covers.
+    pub mark: Option<Mark>,
+    /// Must a person approve it first?
+    pub awaiting_approval: bool,
 }
 
 impl Job {
-    /// A new erasure, `deadline` in seconds.
+    /// A new erasure, accepted now.
     #[must_use]
-    pub fn new(id: Uuid, received: UnixSeconds, submitted: Option<UnixSeconds>, deadline: u64, intent: Intent) -> Self {
-        let due = UnixSeconds(submitted.unwrap_or(received).0.saturating_add(deadline));
-        let deleted = intent.is_probed();
+    pub fn new(new: NewJob, now: UnixSeconds) -> Self {
         Self {
-            id,
-            received,
-            submitted,
-            due,
-            reason: None,
-            intents: vec![intent],
+            id: new.id,
+            received: now,
+            submitted: new.submitted,
+            due: UnixSeconds(new.submitted.unwrap_or(now).0.saturating_add(new.deadline)),
+            reason: new.reason,
+            deleted: new.intent.is_probed(),
+            intents: vec![new.intent],
+            covered: Vec::new(),
+            topology: 0,
             targets: Vec::new(),
-            awaiting_approval: false,
-            hold: None,
+            mark: new.mark,
+            awaiting_approval: new.awaiting_approval,
             cancelled: None,
             decisions: Vec::new(),
-            deleted,
             done: None,
+            stamp: Stamp::default(),
         }
     }
 
-    /// Where it stands.
+    /// Moments that an earlier run stored, on this run's clock.
+    pub fn take_over(&mut self, run: &Run) {
+        let stamp = self.stamp;
+        if stamp.run != run.name {
+            self.targets.iter_mut().for_each(|target| target.take_over(&stamp, run));
+            self.stamp = Stamp { run: run.name, at: run.begun };
+        }
+    }
+
+    /// Where it stands, with what is on hold.
     #[must_use]
-    pub fn state(&self) -> JobState {
-        let all = |is: fn(&Target) -> bool| self.targets.iter().all(is);
+    pub fn state(&self, held: &OnHold) -> JobState {
+        let open = |target: &&Target| !target.is_accepted() && !target.is_over();
         if self.cancelled.is_some() {
             JobState::Cancelled
         } else if self.done.is_some() {
             JobState::Done
-        } else if self.hold.is_some() {
+        } else if held.everywhere {
             JobState::Held
         } else if self.awaiting_approval {
             JobState::AwaitingApproval
         } else if !self.intents.is_empty() {
             JobState::Accepted
-        } else if self.targets.iter().any(Target::needs_person) {
+        } else if self.targets.iter().any(|target| target.needs_person) {
             JobState::ActionRequired
-        } else if self.targets.iter().any(|target| target.hold.is_some() && !target.is_accepted()) {
+        } else if self.targets.iter().filter(open).any(|target| held.is_at(target.key.upstream)) {
             JobState::Held
-        } else if all(Target::is_accepted) {
+        } else if self.targets.iter().filter(open).count() == 0 {
             JobState::Settling
         } else {
             JobState::Running
@@ -119,32 +170,10 @@ impl Job {
         self.done.is_some() || self.cancelled.is_some()
     }
 
-    /// May work go on? Not when it is over, held or waits for approval.
+    /// May work go on? Not when it is over or waits for approval.
     #[must_use]
     pub const fn is_active(&self) -> bool {
-        !self.is_over() && self.hold.is_none() && !self.awaiting_approval
-    }
-
-    /// Does legal hold forbid deletes at this upstream?
-    #[must_use]
-    pub fn is_held_at(&self, upstream: UpstreamNumber) -> bool {
-        let at = |target: &Target| target.key.upstream == upstream && target.hold.is_some();
-        !self.is_over() && (self.hold.is_some() || self.targets.iter().any(at))
-    }
-
-    /// Is the customer to be kept out somewhere, because a first attempt has not ended? `None` if not; an empty list
-    /// means everywhere, since the targets are not known yet.
-    #[must_use]
-    pub fn fenced(&self) -> Option<Vec<UpstreamNumber>> {
-        if !self.is_active() {
-            return None;
-        }
-        if !self.intents.is_empty() {
-            return Some(Vec::new());
-        }
-        let first = |target: &&Target| !target.attempted && target.hold.is_none() && target.attempt_at().is_some();
-        let upstreams: Vec<_> = self.targets.iter().filter(first).map(|target| target.key.upstream).collect();
-        (!upstreams.is_empty()).then_some(upstreams)
+        !self.is_over() && !self.awaiting_approval
     }
 
     /// Have all upstreams accepted? Not before the targets are known.
@@ -170,95 +199,129 @@ impl Job {
     }
 
     /// The same customer's erasure is asked for again. What the new request may not reach is left alone.
-    pub fn join(&mut self, intent: Intent, reaches: impl Fn(&Scope, UpstreamNumber) -> bool) {
+    pub fn join(&mut self, intent: Intent, mark: Option<Mark>) {
         for target in &mut self.targets {
-            if reaches(&intent.scope, target.key.upstream) {
+            if intent.scope.reaches(target.key.upstream) {
                 target.rejoin();
             }
         }
         self.deleted |= intent.is_probed();
+        self.mark = mark.or(self.mark);
         self.intents.retain(|earlier| !earlier.is_superseded_by(&intent));
         self.intents.push(intent);
     }
 
     /// The targets of these intents were read: new ones are added, those known already stay as they are. What was asked
     /// for while they were being read is planned next.
-    pub fn planned(&mut self, intents: &[Intent], targets: Vec<Target>) {
+    pub fn planned(&mut self, intents: &[Intent], targets: Vec<Target>, topology: u64) {
         self.intents.retain(|intent| !intents.contains(intent));
+        for intent in intents {
+            let mut intent = intent.clone();
+            intent.forget_probe();
+            self.covered.retain(|earlier| !earlier.is_superseded_by(&intent));
+            self.covered.push(intent);
+        }
+        let surplus = self.covered.len().saturating_sub(COVERED_MAX);
+        self.covered.drain(..surplus);
+        self.topology = topology;
         self.extended(targets);
     }
 
-    /// Adds targets that are not known yet.
+    /// Upstreams pass IDs on to each other in another way than when it was planned: it is planned anew.
+    pub fn plan_anew(&mut self, topology: u64) -> bool {
+        let anew = self.intents.is_empty() && self.topology != topology && !self.is_over() && !self.covered.is_empty();
+        if anew {
+            self.intents = std::mem::take(&mut self.covered);
+        }
+        anew
+    }
+
+    /// Adds targets that are not known yet. One that was given up is taken up again: there is data there once more.
     pub fn extended(&mut self, targets: Vec<Target>) {
         for target in targets {
-            if self.target(target.key).is_none() {
-                self.targets.push(target);
+            match self.target_mut(target.key) {
+                None => self.targets.push(target),
+                Some(known) if known.state == TargetState::Closed => *known = target,
+                Some(_) => {}
             }
         }
     }
 
     /// A probe's answer counts as this target's delete.
-    pub fn probe_counts(&mut self, key: TargetKey, outcome: Outcome, now: UnixSeconds) {
-        if let Some(target) = self.target_mut(key) {
-            target.sending();
+    pub fn probe_counts(&mut self, key: TargetKey, outcome: Outcome, now: Now) {
+        if let Some(target) = self.target_mut(key)
+            && target.sending()
+        {
             target.ended(outcome, now, 0);
         }
     }
 
-    /// An attempt has got so far. Nothing changes for targets that are accepted or may not be attempted.
+    /// An attempt has got so far. Nothing changes for targets at which none is to be made.
     pub fn progress(&mut self, keys: &[TargetKey], state: TargetState) {
-        for target in self.targets.iter_mut().filter(|target| keys.contains(&target.key)) {
-            target.progress(state);
-        }
+        self.targets.iter_mut().filter(|target| keys.contains(&target.key)).for_each(|target| target.progress(state));
     }
 
     /// A delete is about to be sent. `false`: it must not be, since a person decided otherwise meanwhile.
-    pub fn sending(&mut self, key: TargetKey) -> bool {
-        let active = self.is_active();
-        let Some(target) = self.target_mut(key).filter(|target| active && target.hold.is_none()) else {
-            return false;
-        };
-        target.sending();
-        self.deleted = true;
-        true
+    pub fn sending(&mut self, key: TargetKey, held: &OnHold) -> bool {
+        let allowed = self.is_active() && !held.is_at(key.upstream);
+        let sends = allowed && self.target_mut(key).is_some_and(Target::sending);
+        self.deleted |= sends;
+        sends
+    }
+
+    /// The delete that was about to be sent was not.
+    pub fn unsent(&mut self, key: TargetKey) {
+        if let Some(target) = self.target_mut(key) {
+            target.unsent();
+        }
+    }
+
+    /// The customer is let in at these targets before a delete that counts was sent there.
+    pub fn unfence(&mut self, keys: &[TargetKey], why: Later) {
+        self.targets.iter_mut().filter(|target| keys.contains(&target.key)).for_each(|target| target.unfence(why));
     }
 
     /// An attempt has ended.
-    pub fn ended(&mut self, key: TargetKey, outcome: Outcome, now: UnixSeconds, random: u64) {
+    pub fn ended(&mut self, key: TargetKey, outcome: Outcome, now: Now, random: u64) {
         if let Some(target) = self.target_mut(key) {
             target.ended(outcome, now, random);
         }
     }
 
-    /// Services' delays that are over.
-    pub fn settle(&mut self, now: UnixSeconds) {
-        for target in &mut self.targets {
-            target.settle(now);
-        }
+    /// What was in the way at this upstream was seen to end.
+    pub fn straggler_ended(&mut self, upstream: UpstreamNumber, now: Moment) {
+        let there = self.targets.iter_mut().filter(|target| target.key.upstream == upstream);
+        there.for_each(|target| target.straggler_ended(now));
     }
 
-    /// Everything is settled.
+    /// Services' delays that are over.
+    pub fn settle(&mut self, now: Moment) {
+        self.targets.iter_mut().for_each(|target| target.settle(now));
+    }
+
+    /// Everything has come to its end.
     pub const fn finish(&mut self, now: UnixSeconds) {
         self.done = Some(now);
     }
 
-    /// Carries out what a person decided; `upstream` names one target's upstream for a hold, by number.
+    /// Carries out what a person decided about this erasure; holds are the customer's and not decided here. `mark` says
+    /// which requests an approved erasure covers.
     ///
     /// # Errors
     /// Where the decision does not fit the state; nothing is changed then.
-    pub fn decide(&mut self, decision: Decision, upstream: Option<UpstreamNumber>) -> Result<(), Undecidable> {
+    pub fn decide(&mut self, decision: Decision, mark: Option<Mark>) -> Result<(), Undecidable> {
         if self.is_over() {
             return Err(Undecidable::Over);
         }
-        match (decision.verdict, upstream) {
-            (Verdict::Approve, _) => self.approve()?,
-            (Verdict::Hold, None) => self.hold(&decision),
-            (Verdict::Unhold, None) => drop(self.hold.take().ok_or(Undecidable::NotHeld)?),
-            (Verdict::Hold, Some(upstream)) => self.hold_at(upstream, Some(&decision))?,
-            (Verdict::Unhold, Some(upstream)) => self.hold_at(upstream, None)?,
-            (Verdict::Cancel, _) if self.deleted => return Err(Undecidable::AlreadySent),
-            (Verdict::Cancel, _) => self.cancelled = Some(decision.clone()),
-            (Verdict::Retry, _) => self.targets.iter_mut().for_each(Target::retry),
+        match decision.verdict {
+            Verdict::Approve => self.approve(mark)?,
+            // The customer has been let in since: what was probed before does not cover what comes now.
+            Verdict::Hold => self.intents.iter_mut().for_each(Intent::forget_probe),
+            Verdict::Unhold => self.targets.iter_mut().for_each(|target| target.unfence(Later::Decision)),
+            Verdict::Cancel if self.deleted => return Err(Undecidable::AlreadySent),
+            Verdict::Cancel => self.cancelled = Some(decision.clone()),
+            Verdict::Retry => self.targets.iter_mut().for_each(Target::retry),
+            Verdict::Close => self.close(&decision)?,
         }
         if self.decisions.len() == DECISIONS_MAX {
             self.decisions.remove(0);
@@ -267,27 +330,33 @@ impl Job {
         Ok(())
     }
 
-    fn approve(&mut self) -> Result<(), Undecidable> {
+    fn approve(&mut self, mark: Option<Mark>) -> Result<(), Undecidable> {
         if !self.awaiting_approval {
             return Err(Undecidable::NotWaiting);
         }
         self.awaiting_approval = false;
+        self.mark = mark.or(self.mark);
         Ok(())
     }
 
-    /// A hold lets the customer's requests in again: what was probed before does not cover what comes now.
-    fn hold(&mut self, decision: &Decision) {
-        self.hold = Some(decision.clone());
-        self.intents.iter_mut().for_each(Intent::forget_probe);
-    }
-
-    fn hold_at(&mut self, upstream: UpstreamNumber, hold: Option<&Decision>) -> Result<(), Undecidable> {
-        let mut at = self.targets.iter_mut().filter(|target| target.key.upstream == upstream).peekable();
-        let first = at.peek().ok_or(Undecidable::NoSuchTarget)?;
-        if hold.is_none() && first.hold.is_none() {
-            return Err(Undecidable::NotHeld);
+    fn close(&mut self, decision: &Decision) -> Result<(), Undecidable> {
+        let at = |target: &&mut Target| decision.upstream.is_none_or(|upstream| target.key.upstream == upstream);
+        if !self.targets.iter_mut().any(|target| at(&target)) {
+            return Err(Undecidable::NoSuchTarget);
         }
-        at.for_each(|target| target.hold = hold.cloned());
-        Ok(())
+        let closable = self.targets.iter_mut().filter(at).filter(|target| target.is_for_a_person());
+        let closed = closable.map(|target| target.close(decision.clone())).count();
+        if closed == 0 { Err(Undecidable::NotClosable) } else { Ok(()) }
+    }
+
+    /// Whom a scope names of these; for planning whom an erasure may still have to be sent to.
+    #[must_use]
+    pub fn may_reach(&self, upstream: UpstreamNumber) -> bool {
+        let reaches = |intent: &Intent| {
+            intent.scope.reaches(upstream)
+                || matches!(intent.scope, Scope::Only(_))
+                || intent.addressed.as_ref().is_some_and(|addressed| addressed.upstream == upstream)
+        };
+        self.intents.iter().any(reaches)
     }
 }

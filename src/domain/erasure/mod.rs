@@ -6,17 +6,23 @@
 mod decision;
 mod intent;
 mod job;
+mod moment;
+mod outcome;
 mod plan;
 mod retry;
 mod step;
+mod summary;
 mod target;
 #[cfg(test)]
 mod tests;
 
-pub use self::decision::{Decision, Undecidable, Verdict};
+pub use self::decision::{Decision, OnHold, Undecidable, Verdict};
 pub use self::intent::{Addressed, Intent, Probe, Scope};
-pub use self::job::{Job, JobState};
-pub use self::plan::{Held, Reach, passers, plan, plan_at, reaches};
+pub use self::job::{Job, JobState, Mark, NewJob};
+pub use self::moment::{Moment, Now, Run, Stamp};
+pub use self::outcome::{Evidence, Fault, Later, Outcome};
+pub use self::plan::{Held, Reach, passers, plan, plan_at};
 pub use self::retry::{DELAY_MAX, RETRY_AFTER_MAX, judge};
 pub use self::step::{Step, next_step};
-pub use self::target::{Evidence, Fault, Outcome, Target, TargetKey, TargetState};
+pub use self::summary::{Place, Standing, Summary};
+pub use self::target::{Target, TargetKey, TargetState};

@@ -16,8 +16,6 @@ pub struct Reach {
     pub name: String,
     /// Its profile's name.
     pub profile: String,
-    /// Its group; `None` for one that is no longer configured, which no group's authority reaches.
-    pub group: Option<String>,
     /// It held labelled data before the gate.
     pub held_labels_before: bool,
     /// To whom it passes IDs on.
@@ -59,16 +57,6 @@ pub fn plan_at(upstreams: &[UpstreamNumber], reaches: &[Reach], held: &[Held]) -
     keys.into_iter().filter_map(|key| target(key, reaches, held, &[])).collect()
 }
 
-/// Does this authority reach that upstream?
-#[must_use]
-pub fn reaches(scope: &Scope, reaches: &[Reach], upstream: UpstreamNumber) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Group(group) => find(reaches, upstream).is_some_and(|reach| reach.group.as_ref() == Some(group)),
-        Scope::Only(upstreams) => upstreams.contains(&upstream),
-    }
-}
-
 /// All upstreams from which a customer's ID can travel on to `upstream`, by however many steps; not itself.
 #[must_use]
 pub fn passers(reaches: &[Reach], upstream: UpstreamNumber) -> BTreeSet<UpstreamNumber> {
@@ -94,7 +82,7 @@ fn find(reaches: &[Reach], number: UpstreamNumber) -> Option<&Reach> {
 }
 
 fn keys_of(intent: &Intent, known: &[Reach], held: &[Held]) -> BTreeSet<TargetKey> {
-    let within = |upstream| reaches(&intent.scope, known, upstream);
+    let within = |upstream| intent.scope.reaches(upstream);
     let mut first: VecDeque<TargetKey> = VecDeque::new();
     if let Some(addressed) = &intent.addressed {
         first.extend(find(known, addressed.upstream).map(|home| own(home.number, home.today)));
@@ -114,7 +102,9 @@ fn keys_of(intent: &Intent, known: &[Reach], held: &[Held]) -> BTreeSet<TargetKe
     let mut keys = BTreeSet::new();
     while let Some(key) = first.pop_front() {
         if keys.insert(key) {
-            first.extend(passed_on(key, known).filter(|passed| within(passed.upstream)));
+            // Who chose an upstream chose what it passes on, too: it would stay behind otherwise.
+            let follows = |upstream| within(upstream) || matches!(intent.scope, Scope::Only(_));
+            first.extend(passed_on(key, known).filter(|passed| follows(passed.upstream)));
         }
     }
     keys

@@ -3,7 +3,7 @@
 //! Exponential back-off with full jitter, so that an upstream that comes back is not met by everyone at once. There is
 //! no last attempt.
 
-use super::target::{Fault, Outcome};
+use super::outcome::{Fault, Outcome};
 
 /// The longest wait between two attempts, in seconds.
 pub const DELAY_MAX: u64 = 15 * 60;
@@ -27,6 +27,11 @@ pub(super) fn blocked_delay(failures: u32, random: u64) -> u64 {
     jittered(BLOCKED_FIRST, failures, random)
 }
 
+/// How long somebody else's wish to wait is honoured, in seconds.
+pub(super) fn bounded(after: Option<u64>) -> u64 {
+    after.unwrap_or(0).min(RETRY_AFTER_MAX)
+}
+
 fn jittered(first: u64, failures: u32, random: u64) -> u64 {
     let ceiling = first.saturating_mul(1_u64.checked_shl(failures).unwrap_or(u64::MAX)).min(DELAY_MAX);
     1 + random % ceiling
@@ -37,8 +42,8 @@ fn jittered(first: u64, failures: u32, random: u64) -> u64 {
 pub const fn judge(status: u16, retry_after: Option<u64>) -> Outcome {
     let fault = Fault::Status(status);
     match status {
-        401 | 403 => Outcome::Blocked(fault),
-        408 | 429 | 500..=599 => Outcome::Retry { fault, after: retry_after },
+        401 | 403 => Outcome::Blocked { fault, after: None },
+        408 | 429 | 500..=599 => Outcome::Retry { fault, after: retry_after, unanswered: None },
         _ => Outcome::Refused(fault),
     }
 }
@@ -51,13 +56,14 @@ mod tests {
 
     #[test]
     fn every_status_has_exactly_the_meaning_that_the_contract_gives_it() {
-        let retry = |status, after| Outcome::Retry { fault: Fault::Status(status), after };
+        let retry = |status, after| Outcome::Retry { fault: Fault::Status(status), after, unanswered: None };
+        let blocked = |status| Outcome::Blocked { fault: Fault::Status(status), after: None };
         let table = [
             (301, Outcome::Refused(Fault::Status(301))),
             (304, Outcome::Refused(Fault::Status(304))),
             (400, Outcome::Refused(Fault::Status(400))),
-            (401, Outcome::Blocked(Fault::Status(401))),
-            (403, Outcome::Blocked(Fault::Status(403))),
+            (401, blocked(401)),
+            (403, blocked(403)),
             (404, Outcome::Refused(Fault::Status(404))),
             (408, retry(408, Some(7))),
             (429, retry(429, Some(7))),

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
+use super::moment::{Moment, Now, Run, Stamp};
+use super::outcome::{Evidence, Fault, Later, Outcome};
 use super::retry;
 use crate::domain::{LabelForm, UnixSeconds, UpstreamNumber};
 
@@ -45,6 +47,8 @@ pub enum TargetState {
     Refused,
     /// This upstream cannot be asked to erase this.
     NotSupported,
+    /// A named person gave it up. Never success.
+    Closed,
 }
 
 impl TargetState {
@@ -62,89 +66,14 @@ impl TargetState {
             Self::Blocked => "blocked",
             Self::Refused => "refused",
             Self::NotSupported => "not_supported",
+            Self::Closed => "closed",
         }
     }
 }
 
-/// Why an attempt did not end in acceptance. It never quotes an upstream's answer, which could hold an ID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// Nothing came back.
-    #[error("the upstream could not be reached")]
-    Unreachable,
-    /// It took too long.
-    #[error("the upstream did not answer in time")]
-    Timeout,
-    /// An answer that is not acceptance.
-    #[error("the upstream answered {0}")]
-    Status(u16),
-    /// The gate's own limit for this upstream.
-    #[error("waiting for the upstream's rate of deletes")]
-    Paced,
-    /// No credentials to be had, such as an IAM that does not answer.
-    #[error("the upstream's credentials could not be obtained")]
-    Credentials,
-    /// The profile has no way to erase, or the label cannot be written there.
-    #[error("this upstream cannot be asked to erase this label")]
-    NotSupported,
-    /// The upstream is no longer in the configuration.
-    #[error("the upstream is not configured any more")]
-    NotConfigured,
-    /// A straggler may still arrive.
-    #[error("a request that was cut short may still arrive there; the delete is sent again after that")]
-    NotDrained,
-}
-
-/// What was observed when the upstream answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// When the delete was sent, by our clock.
-    pub sent: UnixSeconds,
-    /// When the answer came, by our clock.
-    pub answered: UnixSeconds,
-    /// The answer's `Date`, by the upstream's clock.
-    pub date: Option<String>,
-    /// Its status.
-    pub status: u16,
-    /// SHA-256 of its body, in hexadecimal.
-    pub digest: String,
-    /// Had everything drained before it was sent?
-    pub drained: bool,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// 2xx. With a time: something may still arrive until then, so it does not count yet.
-    Accepted {
-        /// What was seen.
-        evidence: Evidence,
-        /// Until when a straggler may arrive.
-        straggling_until: Option<UnixSeconds>,
-    },
-    /// To be tried again.
-    Retry {
-        /// Why.
-        fault: Fault,
-        /// What the upstream's `Retry-After` asks for, in seconds.
-        after: Option<u64>,
-    },
-    /// Not sent: the gate's own rate says not before this time. The attempt does not count.
-    Paced {
-        /// When there is room.
-        until: UnixSeconds,
-    },
-    /// 401, 403 or no credentials.
-    Blocked(Fault),
-    /// Another answer.
-    Refused(Fault),
-    /// Cannot be asked.
-    NotSupported(Fault),
-}
-
 /// One target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Target {
     /// Its name within the job.
     pub key: TargetKey,
@@ -163,19 +92,27 @@ pub struct Target {
     /// Failed attempts in a row: what the back-off grows with.
     pub failures: u32,
     /// Not before: of a retry, or of the repetition after a straggler.
-    pub next: Option<UnixSeconds>,
-    /// Has an attempt ended since the erasure was accepted or reopened? Until then the fence of the acceptance is due.
-    pub attempted: bool,
+    pub next: Option<Moment>,
+    /// Is the fence of the acceptance given up, because an attempt has ended, or none could be begun at once?
+    pub unfenced: bool,
     /// Was the erasure asked for again while a delete was under way? Then that one does not count.
     pub reopened: bool,
+    /// Until when a delete that was not answered may still be carried out.
+    pub unanswered: Option<Moment>,
+    /// Does it need a person, and has since had no answer that says otherwise?
+    pub needs_person: bool,
     /// When the delete that counts was sent.
     pub instant: Option<UnixSeconds>,
+    /// Why the instant lies after the answer, if it does.
+    pub later: Option<Later>,
+    /// When it was accepted.
+    pub accepted_at: Option<Moment>,
     /// The last failure, until it is overcome.
     pub last_error: Option<Fault>,
     /// What was last observed.
     pub evidence: Option<Evidence>,
-    /// On legal hold?
-    pub hold: Option<Decision>,
+    /// Who gave it up.
+    pub closed: Option<Decision>,
 }
 
 impl Target {
@@ -192,30 +129,36 @@ impl Target {
             attempts: 0,
             failures: 0,
             next: None,
-            attempted: false,
+            unfenced: false,
             reopened: false,
+            unanswered: None,
+            needs_person: false,
             instant: None,
+            later: None,
+            accepted_at: None,
             last_error: None,
             evidence: None,
-            hold: None,
+            closed: None,
         }
     }
 
     /// Is an attempt to be made now? A state in which an attempt was under way means that it was interrupted.
     #[must_use]
-    pub fn is_due(&self, now: UnixSeconds) -> bool {
-        self.hold.is_none() && self.attempt_at().is_some_and(|at| at <= now)
+    pub fn is_due(&self, now: Moment) -> bool {
+        self.attempt_at().is_some_and(|at| at <= now)
     }
 
     /// When the next attempt is to be made; `None` if there is none to be made by itself.
     #[must_use]
-    pub fn attempt_at(&self) -> Option<UnixSeconds> {
+    pub fn attempt_at(&self) -> Option<Moment> {
         match self.state {
-            TargetState::Pending | TargetState::Fenced | TargetState::Draining => Some(UnixSeconds(0)),
-            TargetState::Sent | TargetState::Retrying | TargetState::Blocked => {
-                Some(self.next.unwrap_or(UnixSeconds(0)))
-            }
-            TargetState::Accepted | TargetState::Settled | TargetState::Refused | TargetState::NotSupported => None,
+            TargetState::Pending | TargetState::Fenced | TargetState::Draining => Some(Moment(0)),
+            TargetState::Sent | TargetState::Retrying | TargetState::Blocked => Some(self.next.unwrap_or(Moment(0))),
+            TargetState::Accepted
+            | TargetState::Settled
+            | TargetState::Refused
+            | TargetState::NotSupported
+            | TargetState::Closed => None,
         }
     }
 
@@ -223,6 +166,18 @@ impl Target {
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
         matches!(self.state, TargetState::Accepted | TargetState::Settled)
+    }
+
+    /// Will nothing more happen to it?
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        matches!(self.state, TargetState::Settled | TargetState::Closed)
+    }
+
+    /// Has a delete been sent there already? Its repetition goes before the first ones of others.
+    #[must_use]
+    pub const fn is_repeat(&self) -> bool {
+        self.attempts > 0
     }
 
     /// The status that the last attempt ended with, if it had one.
@@ -235,83 +190,122 @@ impl Target {
         }
     }
 
-    /// Does a person have to do something?
-    #[must_use]
-    pub const fn needs_person(&self) -> bool {
-        matches!(self.state, TargetState::Blocked | TargetState::Refused | TargetState::NotSupported)
-    }
-
     /// When an accepted target is settled.
     #[must_use]
-    pub fn settles_at(&self) -> Option<UnixSeconds> {
-        let accepted = self.evidence.as_ref().filter(|_| self.state == TargetState::Accepted)?;
-        Some(UnixSeconds(accepted.answered.0.saturating_add(self.settle)))
+    pub fn settles_at(&self) -> Option<Moment> {
+        let accepted = self.accepted_at.filter(|_| self.state == TargetState::Accepted)?;
+        Some(accepted.after(self.settle))
+    }
+
+    /// Moments that an earlier run stored, on this run's clock. A delete that it had under way may still be carried out.
+    pub(super) fn take_over(&mut self, stamp: &Stamp, run: &Run) {
+        for moment in [&mut self.next, &mut self.unanswered, &mut self.accepted_at].into_iter().flatten() {
+            *moment = stamp.taken_over(*moment, run);
+        }
+        if self.state == TargetState::Sent && self.next.is_none() {
+            self.unanswered = self.unanswered.max(Some(run.begun.after(run.straggle)));
+        }
     }
 
     /// An attempt goes on: it is fenced, it drains.
     pub(super) fn progress(&mut self, state: TargetState) {
-        if !self.is_accepted() {
+        if self.attempt_at().is_some() {
             self.state = state;
             self.next = None;
         }
     }
 
-    /// A delete is about to be sent. Recorded before it is.
-    pub(super) fn sending(&mut self) {
+    /// A delete is about to be sent. Recorded before it is. `false`: none is to be sent there any more.
+    pub(super) fn sending(&mut self) -> bool {
+        if self.attempt_at().is_none() {
+            return false;
+        }
         self.progress(TargetState::Sent);
         self.attempts = self.attempts.saturating_add(1);
+        true
+    }
+
+    /// The fence of the acceptance is given up before a delete that counts: the instant will lie after the answer.
+    pub(super) fn unfence(&mut self, why: Later) {
+        self.unfenced = true;
+        self.later.get_or_insert(why);
+    }
+
+    /// The delete was not sent after all.
+    pub(super) fn unsent(&mut self) {
+        if self.state == TargetState::Sent && self.next.is_none() {
+            self.state = TargetState::Pending;
+            self.attempts = self.attempts.saturating_sub(1);
+        }
     }
 
     /// The attempt has ended. `random` spreads the retries.
-    pub(super) fn ended(&mut self, outcome: Outcome, now: UnixSeconds, random: u64) {
-        if self.is_accepted() {
+    pub(super) fn ended(&mut self, outcome: Outcome, now: Now, random: u64) {
+        if self.attempt_at().is_none() {
             return;
         }
-        self.attempted = true;
+        self.needs_person = false;
+        let moment = now.moment;
         match outcome {
-            Outcome::Accepted { evidence, straggling_until } => self.answered(evidence, straggling_until, now),
-            Outcome::Retry { fault, after } => {
-                let delay = retry::delay(self.failures, random).max(after.unwrap_or(0).min(retry::RETRY_AFTER_MAX));
-                self.failed(TargetState::Retrying, fault, Some(now.0.saturating_add(delay)));
+            Outcome::Accepted { evidence, straggling } => self.answered(evidence, straggling, moment),
+            Outcome::Retry { fault, after, unanswered } => {
+                self.unanswered = self.unanswered.max(unanswered);
+                self.unfence(if unanswered.is_some() { Later::Unanswered } else { Later::Retry });
+                let delay = retry::delay(self.failures, random).max(retry::bounded(after));
+                self.failed(TargetState::Retrying, fault, Some(moment.after(delay)));
             }
-            Outcome::Blocked(fault) => {
-                let delay = retry::blocked_delay(self.failures, random);
-                self.failed(TargetState::Blocked, fault, Some(now.0.saturating_add(delay)));
+            Outcome::Blocked { fault, after } => {
+                self.unfence(Later::Retry);
+                let delay = retry::blocked_delay(self.failures, random).max(retry::bounded(after));
+                self.failed(TargetState::Blocked, fault, Some(moment.after(delay)));
             }
-            Outcome::Paced { until } => {
-                let failures = self.failures;
-                self.failed(TargetState::Retrying, Fault::Paced, Some(until.0));
-                self.failures = failures;
+            Outcome::Refused(fault) => {
+                self.unfence(Later::Retry);
+                self.failed(TargetState::Refused, fault, None);
             }
-            Outcome::Refused(fault) => self.failed(TargetState::Refused, fault, None),
-            Outcome::NotSupported(fault) => self.failed(TargetState::NotSupported, fault, None),
+            Outcome::NotSupported(fault) => {
+                self.unfence(Later::Retry);
+                self.failed(TargetState::NotSupported, fault, None);
+            }
         }
         if self.reopened {
             self.reopen();
         }
     }
 
-    fn answered(&mut self, evidence: Evidence, straggling_until: Option<UnixSeconds>, now: UnixSeconds) {
+    fn answered(&mut self, evidence: Evidence, straggling: Option<Moment>, now: Moment) {
         self.failures = 0;
-        if let Some(until) = straggling_until {
+        let unanswered = self.unanswered.filter(|until| *until > now);
+        if let Some(until) = straggling.max(unanswered) {
             // At least a second from now: a straggler whose time never ends must not make the worker spin.
             self.state = TargetState::Sent;
-            self.next = Some(until.max(UnixSeconds(now.0.saturating_add(1))));
-            self.last_error = Some(Fault::NotDrained);
+            self.next = Some(until.max(now.after(1)));
+            self.last_error = Some(if straggling.is_some() { Fault::NotDrained } else { Fault::Unanswered });
+            self.unfence(if straggling.is_some() { Later::Straggler } else { Later::Unanswered });
         } else {
             self.state = if self.settle == 0 { TargetState::Settled } else { TargetState::Accepted };
             self.next = None;
+            self.unanswered = None;
             self.last_error = None;
+            self.accepted_at = Some(now);
             self.instant = Some(evidence.sent);
         }
         self.evidence = Some(evidence);
     }
 
-    fn failed(&mut self, state: TargetState, fault: Fault, next: Option<u64>) {
+    fn failed(&mut self, state: TargetState, fault: Fault, next: Option<Moment>) {
         self.state = state;
-        self.next = next.map(UnixSeconds);
+        self.next = next;
         self.last_error = Some(fault);
         self.failures = self.failures.saturating_add(1);
+        self.needs_person = matches!(state, TargetState::Blocked | TargetState::Refused | TargetState::NotSupported);
+    }
+
+    /// What was in the way there was seen to end: the delete is sent again now, unless another may still be carried out.
+    pub(super) fn straggler_ended(&mut self, now: Moment) {
+        if self.state == TargetState::Sent && self.last_error == Some(Fault::NotDrained) && self.next.is_some() {
+            self.next = Some(self.unanswered.unwrap_or(now).max(now));
+        }
     }
 
     /// The erasure was asked for again. A delete not sent yet serves both; any other is done once more.
@@ -319,6 +313,7 @@ impl Target {
         match self.state {
             TargetState::Pending | TargetState::Fenced | TargetState::Draining => {}
             TargetState::Sent if self.next.is_none() => self.reopened = true,
+            TargetState::Closed => {}
             TargetState::Sent
             | TargetState::Accepted
             | TargetState::Settled
@@ -333,22 +328,37 @@ impl Target {
         self.state = TargetState::Pending;
         self.next = None;
         self.failures = 0;
-        self.attempted = false;
+        self.unfenced = false;
         self.reopened = false;
         self.instant = None;
+        self.later = None;
     }
 
     /// A person wants it tried now. What is accepted, under way or waiting for a straggler stays as it is.
     pub(super) fn retry(&mut self) {
-        if self.needs_person() || self.state == TargetState::Retrying {
+        if self.is_for_a_person() || self.state == TargetState::Retrying {
             self.state = TargetState::Pending;
             self.next = None;
             self.failures = 0;
         }
     }
 
+    /// Can it be given up?
+    #[must_use]
+    pub const fn is_for_a_person(&self) -> bool {
+        matches!(self.state, TargetState::Blocked | TargetState::Refused | TargetState::NotSupported)
+    }
+
+    /// A named person gives it up.
+    pub(super) fn close(&mut self, decision: Decision) {
+        self.state = TargetState::Closed;
+        self.next = None;
+        self.needs_person = false;
+        self.closed = Some(decision);
+    }
+
     /// The service's delay is over.
-    pub(super) fn settle(&mut self, now: UnixSeconds) {
+    pub(super) fn settle(&mut self, now: Moment) {
         if self.settles_at().is_some_and(|at| at <= now) {
             self.state = TargetState::Settled;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::classes::Classes;
 use super::matching::segments;
 use super::template::{PathTemplate, Segment};
+use crate::domain::query;
 
 /// One `[[endpoint]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,12 +82,10 @@ pub struct When {
 }
 
 impl When {
-    /// Is it met? Parameters are split at `&` and at `;`, since some services know both: in doubt it is met.
+    /// Is it met? In doubt it is: if any reader of queries could find one of the parameters.
     #[must_use]
     pub fn holds(&self, query: Option<&str>) -> bool {
-        let names = query.unwrap_or_default().split(['&', ';']).map(|pair| pair.split('=').next().unwrap_or_default());
-        let mut decoded = names.map(|name| percent_encoding::percent_decode_str(name).decode_utf8_lossy());
-        decoded.any(|name| self.query.iter().any(|wanted| wanted.eq_ignore_ascii_case(name.trim_matches(['+', ' ']))))
+        query.is_some_and(|query| self.query.iter().any(|wanted| query::may_spell(query, wanted)))
     }
 }
 

@@ -5,29 +5,66 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use super::template::{PathTemplate, Segment};
 
 /// Everything but the unreserved characters of RFC 3986.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Which answers count as accepted.
+/// Which answers count as accepted. One that says that a part of it failed never does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Success {
+pub struct Success {
+    pub(super) statuses: Statuses,
+    /// JSON pointer to what a service reports as failed although its status is good.
+    pub(super) failure: Option<Box<str>>,
+}
+
+/// The statuses of acceptance, none of which is [`is_partial`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Statuses {
     /// Every 2xx.
     Any2xx,
-    /// These codes, all of them 2xx.
-    Codes(Box<[u16]>),
+    /// These.
+    Listed(Box<[u16]>),
+}
+
+/// Does this 2xx say that its answer is only a part, a mixture of outcomes, or another's word: 203, 206, 207 and their kin?
+pub(super) const fn is_partial(status: u16) -> bool {
+    matches!(status, 203 | 206 | 207 | 208 | 226)
 }
 
 impl Success {
     /// Is this status an acceptance?
     #[must_use]
     pub fn accepts(&self, status: u16) -> bool {
-        match self {
-            Self::Any2xx => (200..300).contains(&status),
-            Self::Codes(codes) => codes.contains(&status),
-        }
+        let is_one = match &self.statuses {
+            Statuses::Any2xx => (200..300).contains(&status),
+            Statuses::Listed(codes) => codes.contains(&status),
+        };
+        is_one && !is_partial(status)
+    }
+
+    /// Is this answer an acceptance? Where the profile names a place for failures, nothing may stand there: no value, or
+    /// one without content. A body that cannot be looked into is no acceptance then, unless it is empty.
+    #[must_use]
+    pub fn accepts_answer(&self, status: u16, body: &[u8]) -> bool {
+        let says_failed = |pointer: &str| match serde_json::from_slice::<Value>(body) {
+            Ok(value) => value.pointer(pointer).is_some_and(has_content),
+            Err(_) => !body.trim_ascii().is_empty(),
+        };
+        self.accepts(status) && !self.failure.as_deref().is_some_and(says_failed)
+    }
+}
+
+fn has_content(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) => true,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
     }
 }
 

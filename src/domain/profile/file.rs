@@ -91,8 +91,22 @@ pub struct EraseFile {
     pub query: BTreeMap<String, String>,
     /// `{version}` if nothing better is known.
     pub default_version: Option<String>,
-    /// What counts as accepted.
-    pub success: Option<String>,
+    /// The statuses that count as accepted: `[200, 202, 204]`, or `"2xx"`, which is also what holds if nothing is said. 203,
+    /// 206, 207, 208 and 226 never count: they tell of parts, or of several outcomes.
+    pub success: Option<SuccessFile>,
+    /// JSON pointer, such as `/errors`, to what the service reports as failed although its status is good. There must be no
+    /// value at it, or one without content (`null`, `false`, `0`, `""`, `[]`, `{}`); a body that is no JSON is no acceptance.
+    pub failure_pointer: Option<String>,
+}
+
+/// `erase.success`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected \"2xx\" or a list of statuses such as [200, 202, 204]")]
+pub enum SuccessFile {
+    /// `"2xx"`, or statuses with commas between them.
+    Words(String),
+    /// A list of statuses.
+    Statuses(Vec<i64>),
 }
 
 /// `[verify]`

@@ -20,7 +20,9 @@ pub use self::classes::Classes;
 pub use self::endpoint::{Endpoint, When};
 pub use self::erase::{EraseRule, Success, VerifyRule};
 pub use self::fault::{FaultKind, Known};
-pub use self::file::{EndpointFile, EraseFile, LabelFile, OneOrMany, OptOutFile, RateFile, VerifyFile, WhenFile};
+pub use self::file::{
+    EndpointFile, EraseFile, LabelFile, OneOrMany, OptOutFile, RateFile, SuccessFile, VerifyFile, WhenFile,
+};
 pub use self::matching::{Ambiguous, Match, climbs_out};
 pub use self::template::{PathTemplate, Segment};
 #[expect(clippy::module_name_repetitions, reason = "elsewhere these stand among other files and faults")]

@@ -54,6 +54,36 @@ async fn the_pause_grows_to_a_minute_and_no_further() {
     assert_eq!(stand_in.asked(), 13);
 }
 
+/// IAM says for how long it wants to be left alone, and whoever asks meanwhile hears how much of that is left.
+#[tokio::test]
+async fn iam_is_left_alone_for_as_long_as_it_says() {
+    for (status, told, waits) in [(429, "60", 60), (503, "7200", 7200), (429, "999999999", 86_400), (503, "0", 1)] {
+        let busy = answer(status, "{}").replace("\r\n\r\n", &format!("\r\nRetry-After: {told}\r\n\r\n"));
+        let (stand_in, connector) = stand_in([busy, grant("t1", HOUR)], 100).await;
+        let (_folder, iam) = iam(&connector);
+        let now = Instant::now();
+        let error = iam.authorization(now).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(told.parse::<u64>().unwrap().min(86_400))));
+        assert!(!error.is_blocked());
+
+        let nearly = later(now, waits) - Duration::from_millis(1);
+        let left = iam.authorization(nearly).await.unwrap_err().retry_after().unwrap();
+        // The exchange took real time, by which the pause ends later.
+        assert!((Duration::from_millis(1)..LONG).contains(&left), "{left:?}");
+        assert_eq!(stand_in.asked(), 1);
+        assert_eq!(iam.authorization(later(now, waits + LONG.as_secs())).await.unwrap(), "Bearer t1");
+    }
+}
+
+/// Other failures say nothing of when, whatever their headers are.
+#[tokio::test]
+async fn only_an_iam_that_is_busy_is_believed_about_when_to_ask_again() {
+    for status in [400, 401, 404, 500] {
+        let error = failure([answer(status, "{}").replace("\r\n\r\n", "\r\nRetry-After: 60\r\n\r\n")]).await;
+        assert_eq!(error.retry_after(), None, "{status}");
+    }
+}
+
 #[tokio::test]
 async fn a_wrong_key_blocks_and_nothing_else_does() {
     for status in [400, 401, 403] {
@@ -63,7 +93,10 @@ async fn a_wrong_key_blocks_and_nothing_else_does() {
     }
     for status in [301, 404, 429, 500, 503] {
         let error = failure([answer(status, "{}")]).await;
-        assert!(matches!(&error, IamError::Unwilling { status: seen } if *seen == status), "{error:?}");
+        assert!(
+            matches!(&error, IamError::Unwilling { status: seen, retry_after: None } if *seen == status),
+            "{error:?}"
+        );
         assert!(!error.is_blocked());
     }
 }

@@ -17,6 +17,8 @@ const SECTIONS: &[(&str, usize, &str, &str)] = &[
     ("[admin]\naddress = \"localhost:1\"\n", 2, "admin.address", "an IP address and a port"),
     ("[admin]\naddress = \"0.0.0.0:8081\"\n", 1, "admin.token", "is missing: the admin API is not on loopback"),
     ("[admin]\naddress = \"127.0.0.1:8080\"\n", 1, "admin", "127.0.0.1:8080 is listened at twice"),
+    ("[admin]\nmetrics = \"token\"\n", 2, "admin.metrics", "asks for a token, and there is none"),
+    ("[admin]\nmetrics = \"closed\"\n", 2, "admin.metrics", "token"),
     ("[admin]\ntoken = \"hunter2\"\n", 2, "admin.token", "a secret never stands in this file"),
     ("[admin]\ntoken = {}\n", 2, "admin.token", "names no place"),
     ("[admin]\ntoken = { file = \"a\", env = \"B\" }\n", 2, "admin.token", "names two places"),

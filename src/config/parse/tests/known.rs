@@ -26,6 +26,7 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[admin]\naddress = \"127.0.0.1:9\"", Used),
     ("[admin]\naddress = \"unix:/run/admin.sock\"", Used),
     ("[admin]\ntoken = { file = \"token\" }", Used),
+    ("[admin]\nmetrics = \"open\"", Used),
     ("[admin]\ntls = { cert = \"a\", key = \"b\" }", Used),
     ("[store]\nengine = \"memory\"", Used),
     ("[store]\nengine = \"postgres\"", NotYet),

@@ -3,6 +3,7 @@
 //! A path that everyone reads alike is looked up; a path that two readers could read differently is never resolved,
 //! only asked whether any reading of it comes near a governed call. In doubt the answer is [`Ambiguous`].
 
+mod erasing;
 mod loose;
 mod rivals;
 mod spelling;
@@ -12,6 +13,7 @@ mod tree;
 
 use std::fmt;
 
+use self::erasing::{Erasing, Near};
 use self::loose::Loose;
 pub use self::loose::climbs_out;
 use self::spelling::Spelling;
@@ -38,16 +40,24 @@ pub struct Match<'p> {
     pub endpoint: Option<&'p Endpoint>,
     /// The classes that hold for this request: the endpoint's, its condition taken into account.
     pub classes: Classes,
-    /// The number of the API's version in the path of the endpoint.
+    /// The number of the API's version in the path. A delete by label may have one that the profile does not list.
     pub api: Option<u8>,
+}
+
+/// An endpoint, and the version of the API under which it was called.
+#[derive(Clone, Copy)]
+struct Found<'p> {
+    endpoint: &'p Endpoint,
+    api: Option<u8>,
 }
 
 impl<'p> Match<'p> {
     /// A request that the profile does not name.
     pub const UNKNOWN: Self = Self { endpoint: None, classes: Classes::NONE, api: None };
 
-    fn of(endpoint: &'p Endpoint, query: Option<&str>) -> Self {
-        Self { endpoint: Some(endpoint), classes: endpoint.classes_for(query), api: endpoint.api }
+    fn of(found: Found<'p>, query: Option<&str>) -> Self {
+        let Found { endpoint, api } = found;
+        Self { endpoint: Some(endpoint), classes: endpoint.classes_for(query), api }
     }
 
     /// What the index remembers of the path, from decoded segments: `assistants/a1`; empty for the service as a whole.
@@ -74,6 +84,23 @@ struct OneMethod {
     tree: Tree,
     /// Those for which the gate acts.
     governed: Vec<Index>,
+    /// Its deletes by label, each once for all versions of the API.
+    erasing: Vec<Erasing>,
+}
+
+impl OneMethod {
+    fn new(name: Box<str>) -> Self {
+        Self { name, tree: Tree::default(), governed: Vec::new(), erasing: Vec::new() }
+    }
+
+    fn insert(&mut self, endpoint: &Endpoint, index: Index) {
+        self.tree.insert(&endpoint.template, endpoint.classes.websocket(), index);
+        if !endpoint.classes.governed().is_empty() {
+            self.governed.push(index);
+        }
+        let erasing = Erasing::of(endpoint, index);
+        self.erasing.extend(erasing.filter(|new| !self.erasing.iter().any(|known| known.is_like(new))));
+    }
 }
 
 /// The endpoints of a profile, ready to be asked.
@@ -89,13 +116,11 @@ impl Matcher {
         let mut methods: Vec<OneMethod> = Vec::new();
         for (index, endpoint) in endpoints.iter().enumerate() {
             let at = methods.iter().position(|method| method.name == endpoint.method).unwrap_or_else(|| {
-                methods.push(OneMethod { name: endpoint.method.clone(), tree: Tree::default(), governed: Vec::new() });
+                methods.push(OneMethod::new(endpoint.method.clone()));
                 methods.len() - 1
             });
-            let Some(method) = methods.get_mut(at) else { continue };
-            method.tree.insert(&endpoint.template, endpoint.classes.websocket(), index);
-            if !endpoint.classes.governed().is_empty() {
-                method.governed.push(index);
+            if let Some(method) = methods.get_mut(at) {
+                method.insert(endpoint, index);
             }
         }
         Self { endpoints, methods }
@@ -114,13 +139,13 @@ impl Matcher {
     ) -> Result<Match<'_>, Ambiguous> {
         if let Some(known) = self.method(method) {
             let found = self.find(known, path, websocket).map_err(|()| Ambiguous::Path)?;
-            return Ok(found.map_or(Match::UNKNOWN, |endpoint| Match::of(endpoint, query)));
+            return Ok(found.map_or(Match::UNKNOWN, |found| Match::of(found, query)));
         }
         let Some(meant) = self.methods.iter().find(|known| says(&known.name, method, str::eq_ignore_ascii_case)) else {
             return Ok(Match::UNKNOWN);
         };
         match self.find(meant, path, websocket) {
-            Ok(found) if found.is_none_or(|endpoint| endpoint.classes.governed().is_empty()) => Ok(Match::UNKNOWN),
+            Ok(found) if found.is_none_or(|found| found.endpoint.classes.governed().is_empty()) => Ok(Match::UNKNOWN),
             Ok(_) | Err(()) => Err(Ambiguous::Method),
         }
     }
@@ -130,21 +155,50 @@ impl Matcher {
     }
 
     /// `Err` when the path is ambiguous.
-    fn find(&self, method: &OneMethod, path: &str, websocket: bool) -> Result<Option<&Endpoint>, ()> {
+    fn find(&self, method: &OneMethod, path: &str, websocket: bool) -> Result<Option<Found<'_>>, ()> {
         let sent = segments(path);
         let spelling = Spelling::of(path, &sent);
         let sent_as = method.tree.find(&sent, websocket);
         if spelling == Spelling::Clean {
-            return self.plain(method, &sent, sent_as, true, websocket);
+            let found = self.plain(method, &sent, sent_as, true, websocket)?;
+            return self.or_erasing(method, &sent, found, true);
         }
         let decoded: Vec<_> =
             sent.iter().map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy()).collect();
         let read: Vec<&str> = decoded.iter().map(AsRef::as_ref).collect();
         let read_as = method.tree.find(&read, websocket);
         match spelling {
-            Spelling::Clean | Spelling::Escaped => self.plain(method, &read, read_as, sent_as == read_as, websocket),
-            Spelling::Doubtful => self.doubtful(method, path, read_as, websocket),
+            Spelling::Clean | Spelling::Escaped => {
+                let found = self.plain(method, &read, read_as, sent_as == read_as, websocket)?;
+                self.or_erasing(method, &read, found, *sent == *read)
+            }
+            Spelling::Doubtful => {
+                let found = self.doubtful(method, path, read_as, websocket)?;
+                Ok(found.map(|endpoint| Found { endpoint, api: endpoint.api }))
+            }
         }
+    }
+
+    /// What was found, unless the path is, or could be, a delete by label under another version of the API.
+    fn or_erasing<'m>(
+        &'m self,
+        method: &OneMethod,
+        segments: &[&str],
+        found: Option<&'m Endpoint>,
+        exact: bool,
+    ) -> Result<Option<Found<'m>>, ()> {
+        for erasing in &method.erasing {
+            match (erasing.near(segments, exact), found) {
+                (Near::No, _) => {}
+                (_, Some(endpoint)) if erasing.is_named_by(endpoint) => {}
+                (Near::Version(api), None) => {
+                    return Ok(self.endpoints.get(erasing.endpoint).map(|endpoint| Found { endpoint, api: Some(api) }));
+                }
+                (Near::Maybe { versioned: false }, Some(_)) => {}
+                (Near::Version(_), Some(_)) | (Near::Maybe { .. }, _) => return Err(()),
+            }
+        }
+        Ok(found.map(|endpoint| Found { endpoint, api: endpoint.api }))
     }
 
     /// Everyone sees the same segments; they may still be written differently (in another case, with an extension).
@@ -188,6 +242,9 @@ impl Matcher {
             .filter(|endpoint| loose.may_hold(&endpoint.template.fixed()))
             .map(|endpoint| endpoint.classes.governed())
             .collect();
+        if method.erasing.iter().any(|erasing| erasing.may_be_in(&loose)) {
+            return Err(());
+        }
         if near.is_empty() {
             return Ok(None);
         }

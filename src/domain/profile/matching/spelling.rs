@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use super::loose;
+use crate::domain::careless;
 
 /// What a look at the bytes of a path says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn is_data(text: &str) -> bool {
     if text.contains(char::is_control) {
         return false;
     }
-    let read: String = text.chars().filter(|c| !loose::is_dropped(*c)).map(loose::twin).collect();
+    let read: String = text.chars().filter(|c| !careless::is_dropped(*c)).map(careless::twin).collect();
     let second_escape =
         read.split('%').skip(1).any(|after| begins_with_hex_pair(after) || begins_with_unicode_escape(after));
     let nothing = read.chars().all(|c| c == '.' || c.is_whitespace());

@@ -240,7 +240,7 @@ fn governed() -> impl Strategy<Value = (&'static str, usize)> {
 
 /// A way to write a path differently so that some server still reads it as it was.
 #[derive(Clone, Copy, Debug)]
-enum Trick {
+pub(super) enum Trick {
     EscapeByte,
     EscapePercent,
     EscapeSlash,
@@ -262,7 +262,7 @@ enum Trick {
     Prefix,
 }
 
-const TRICKS: [Trick; 19] = [
+pub(super) const TRICKS: [Trick; 19] = [
     Trick::EscapeByte,
     Trick::EscapePercent,
     Trick::EscapeSlash,
@@ -291,7 +291,7 @@ fn replace(path: &str, at: usize, which: impl Fn(char) -> bool, with: impl Fn(ch
     format!("{}{}{}", &path[..*place], with(*c), &path[place + c.len_utf8()..])
 }
 
-fn play(trick: Trick, path: &str, at: usize) -> String {
+pub(super) fn play(trick: Trick, path: &str, at: usize) -> String {
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let slash = |c: char| c == '/';
     match trick {

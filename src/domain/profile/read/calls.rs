@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::endpoint::Endpoint;
-use super::super::erase::{API, EraseRule, QueryTemplate, Success, VerifyRule};
+use super::super::erase::{API, EraseRule, QueryTemplate, Statuses, Success, VerifyRule, is_partial};
 use super::super::fault::{FaultKind, ProfileFault};
-use super::super::file::{EraseFile, OneOrMany, VerifyFile};
+use super::super::file::{EraseFile, OneOrMany, SuccessFile, VerifyFile};
 use super::super::template::{self, PathTemplate};
 use super::{Faults, LIST_MAX, NAME_BYTES_MAX, endpoints};
 
@@ -41,7 +41,7 @@ pub(super) fn erase(written: Option<&EraseFile>, endpoints: &[Endpoint], faults:
         .default_version
         .as_deref()
         .and_then(|text| faults.text("erase.default_version", text, is_version, "a version such as \"2021-06-14\""));
-    let success = success(written.success.as_deref(), faults);
+    let success = success(written, faults);
     Some(EraseRule {
         method: method.into(),
         api: written.api,
@@ -78,17 +78,37 @@ fn apis(method: &str, path: &str, default: Option<u8>, endpoints: &[Endpoint], f
     if versioned { (0..=u8::MAX).filter(|api| deletes(&at(*api))).collect() } else { Vec::new() }
 }
 
-fn success(written: Option<&str>, faults: &mut Faults) -> Success {
-    let written = written.unwrap_or("2xx");
-    if written == "2xx" {
-        return Success::Any2xx;
+fn success(written: &EraseFile, faults: &mut Faults) -> Success {
+    let statuses = match &written.success {
+        None => Statuses::Any2xx,
+        Some(SuccessFile::Words(words)) if words == "2xx" => Statuses::Any2xx,
+        Some(SuccessFile::Words(words)) => {
+            let statuses = words.split(',').take(LIST_MAX).map(|word| word.trim().parse().ok());
+            Statuses::Listed(listed(statuses, words, faults))
+        }
+        Some(SuccessFile::Statuses(written_)) => {
+            let statuses = written_.iter().take(LIST_MAX).map(|status| u16::try_from(*status).ok());
+            let shown = written_.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+            Statuses::Listed(listed(statuses, &shown, faults))
+        }
+    };
+    let pointer = written.failure_pointer.as_deref();
+    let is_pointer = |text: &str| text.starts_with('/');
+    let failure = pointer
+        .and_then(|text| faults.text("erase.failure_pointer", text, is_pointer, "a JSON pointer such as \"/errors\""));
+    Success { statuses, failure: failure.map(Into::into) }
+}
+
+fn listed(statuses: impl Iterator<Item = Option<u16>>, shown: &str, faults: &mut Faults) -> Box<[u16]> {
+    let whole = |status: Option<u16>| status.filter(|status| (200..300).contains(status) && !is_partial(*status));
+    let statuses: Option<Vec<u16>> = statuses.map(whole).collect();
+    let statuses = statuses.filter(|statuses| !statuses.is_empty());
+    if statuses.is_none() {
+        let right = "\"2xx\" or a list of statuses such as [200, 202, 204], without 203, 206, 207, 208 and 226, which tell \
+                     of parts";
+        faults.malformed("erase.success", shown, right);
     }
-    let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (200..300).contains(code));
-    let codes: Option<Box<[u16]>> = written.split(',').take(LIST_MAX).map(code).collect();
-    if codes.is_none() {
-        faults.malformed("erase.success", written, "\"2xx\" or codes from 200 to 299 with commas between them");
-    }
-    Success::Codes(codes.unwrap_or_default())
+    statuses.unwrap_or_default().into()
 }
 
 fn query(at: &str, written: &BTreeMap<String, String>, faults: &mut Faults) -> QueryTemplate {

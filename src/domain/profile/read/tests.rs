@@ -1,6 +1,6 @@
 //! Faults are told all at once, each with its place and what would be right.
 
-use super::super::{Classes, GrammarName, Profile, ProfileFile, built_in};
+use super::super::{Classes, GrammarName, Profile, ProfileFile, Success, built_in};
 use super::*;
 
 const GOOD: &str = r#"
@@ -67,6 +67,40 @@ fn a_profile_of_ones_own_is_read_like_a_built_in_one() {
 }
 
 #[test]
+fn p13_an_answer_that_tells_of_a_part_or_of_a_failure_is_no_acceptance() {
+    let success = |lines: &str| {
+        let text = GOOD.replace("success = \"200, 202\"", lines);
+        Profile::from_toml(&text).unwrap_or_else(|faults| panic!("{lines}: {faults:?}")).erase.unwrap().success
+    };
+    let accepted = |success: &Success| (100..600).filter(|status| success.accepts(*status)).collect::<Vec<_>>();
+    for lines in ["", "success = \"2xx\""] {
+        let any: Vec<u16> = (200..300).filter(|status| ![203, 206, 207, 208, 226].contains(status)).collect();
+        assert_eq!(accepted(&success(lines)), any);
+    }
+    assert_eq!(accepted(&success("success = [200, 204]")), [200, 204]);
+    assert_eq!(accepted(&success("success = \"202,200\"")), [200, 202]);
+
+    let plain = success("success = [200]");
+    let looking = success("success = [200]\nfailure_pointer = \"/result/errors\"");
+    let clean = ["", " \n", "{}", "[]", "null", "{\"errors\":[1]}", "{\"result\":{\"errors\":[]}}", "{\"result\":1}"];
+    let empty =
+        ["null", "false", "0", "0.0", "\"\"", "[]", "{}"].map(|value| format!("{{\"result\":{{\"errors\":{value}}}}}"));
+    for body in clean.into_iter().chain(empty.iter().map(String::as_str)) {
+        assert!(looking.accepts_answer(200, body.as_bytes()) && plain.accepts_answer(200, body.as_bytes()), "{body}");
+        assert!(
+            !looking.accepts_answer(207, body.as_bytes()) && !looking.accepts_answer(500, body.as_bytes()),
+            "{body}"
+        );
+    }
+    let failed = ["true", "1", "-0.5", "\"x\"", "[{}]", "{\"a\":null}"];
+    let failed = failed.map(|value| format!("{{\"result\":{{\"errors\":{value}}}}}"));
+    for body in failed.iter().map(String::as_str).chain(["<html>", "{\"result\":{\"errors\":[", "\u{fffd}"]) {
+        assert!(!looking.accepts_answer(200, body.as_bytes()), "{body}");
+        assert!(plain.accepts_answer(200, body.as_bytes()), "{body}");
+    }
+}
+
+#[test]
 fn p6_an_id_is_encoded_so_that_no_decoder_can_mistake_it() {
     let assistant = built_in("watson-assistant").unwrap();
     let erase = assistant.erase.as_ref().unwrap();
@@ -96,7 +130,7 @@ fn an_id_cannot_break_out_of_a_filter() {
 }
 
 /// What is written in [`GOOD`], what is written instead, and what is told of it.
-const FAULTS: [(&str, &str, &str); 36] = [
+const FAULTS: [(&str, &str, &str); 41] = [
     ("name    = \"acme-transcribe\"", "name = \"Acme!\"", "name: \"Acme!\" is not a name of lower-case letters"),
     (
         "error   = \"watson\"",
@@ -124,7 +158,16 @@ const FAULTS: [(&str, &str, &str); 36] = [
         "erase.query.date: \"{version\" is not text with whole {placeholders}",
     ),
     ("default_version = \"2024-01-01\"", "", "erase.default_version: goes with \"{version}\""),
-    ("\"200, 202\"", "\"200, 404\"", "erase.success: \"200, 404\" is not \"2xx\" or codes"),
+    ("\"200, 202\"", "\"200, 404\"", "erase.success: \"200, 404\" is not \"2xx\" or a list"),
+    ("\"200, 202\"", "[200, 207]", "erase.success: \"200, 207\" is not \"2xx\" or a list"),
+    ("\"200, 202\"", "[-1]", "erase.success: \"-1\" is not \"2xx\" or a list"),
+    ("\"200, 202\"", "[]", "erase.success: \"\" is not \"2xx\" or a list"),
+    ("\"200, 202\"", "200", "expected \"2xx\" or a list of statuses such as [200, 202, 204]"),
+    (
+        "success = \"200, 202\"",
+        "failure_pointer = \"errors\"",
+        "erase.failure_pointer: \"errors\" is not a JSON pointer such as",
+    ),
     ("absent = \"/0\"", "absent = \"0\"", "verify.absent: \"0\" is not a JSON pointer"),
     ("absent = \"/0\"", "", "verify: missing field `absent`"),
     ("is   = [\"log-query\"]", "", "verify.call: no endpoint of class log-query is `GET /v1/rooms/{room}/log`"),

@@ -1,0 +1,203 @@
+//! One attempt at the targets whose turn has come: fence, drain, delete, lift, each upstream for itself.
+//!
+//! Turn and credentials are there before anybody is kept out. What one upstream passes on to another is deleted at the
+//! other only after the first has drained, and the first opens again only after the other's delete was sent: else new
+//! data could be passed on and be swept away.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use http::HeaderValue;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::Eraser;
+use super::ledger::{Entry, Marks};
+use super::settings::{Settings, held};
+use crate::barrier::{Fence, Generation};
+use crate::domain::erasure::{Job, Moment, Reach, TargetKey, TargetState, passers, plan_at};
+use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
+use crate::store::{Row, StoreError};
+
+/// Fences of one erasure that are passed on from step to step.
+pub(super) type Fences = Vec<Arc<Fence>>;
+
+/// What all upstreams of one attempt share.
+pub(super) struct Round {
+    pub(super) eraser: Eraser,
+    pub(super) id: Uuid,
+    pub(super) tag: Tag,
+    pub(super) customer: CustomerId,
+    pub(super) settings: Arc<Settings>,
+    pub(super) reaches: Vec<Reach>,
+    /// Fences of the acceptance, which are given up here; and those that single upstreams have raised since.
+    fences: Mutex<Fences>,
+    own: Mutex<Vec<(UpstreamNumber, Arc<Fence>)>>,
+    /// The upstreams whose deletes are still to come, and those whose requests are kept out for them.
+    open: Mutex<BTreeSet<UpstreamNumber>>,
+    involved: BTreeSet<UpstreamNumber>,
+    /// What entered before this is covered by the erasure.
+    pub(super) before: Generation,
+}
+
+/// One upstream at which deletes may go out now, and for which targets.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) upstream: UpstreamNumber,
+    pub(super) keys: Vec<TargetKey>,
+}
+
+impl Eraser {
+    /// Begins the attempt, on tasks of its own. Each leg gives its turn back when it ends.
+    pub(super) async fn attempt(&self, entry: &Entry, granted: Vec<Granted>, fences: Fences) -> Result<(), StoreError> {
+        let prepared = self.prepare(entry, &granted, fences).await;
+        let round = match prepared {
+            Ok(Some(round)) => Arc::new(round),
+            nothing => {
+                granted.iter().for_each(|granted| self.leg_over(entry.job.id, granted.upstream));
+                return nothing.map(drop);
+            }
+        };
+        for granted in granted {
+            self.run_leg(Arc::clone(&round), granted);
+        }
+        Ok(())
+    }
+
+    async fn prepare(&self, entry: &Entry, granted: &[Granted], fences: Fences) -> Result<Option<Round>, StoreError> {
+        let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(None) };
+        let settings = self.settings();
+        let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
+        let open: BTreeSet<UpstreamNumber> = granted.iter().map(|granted| granted.upstream).collect();
+        let involved = with_passers(&open, &reaches);
+        narrow(&fences, &involved);
+        let mark = entry.job.mark.filter(|mark| mark.run == self.shared.run.name);
+        Ok(Some(Round {
+            eraser: self.clone(),
+            id: entry.job.id,
+            tag: self.shared.keys.tag(&customer),
+            customer,
+            settings,
+            reaches,
+            fences: Mutex::new(fences),
+            own: Mutex::default(),
+            open: Mutex::new(open),
+            involved,
+            before: mark.map_or(Generation::FIRST, |mark| Generation(mark.generation)),
+        }))
+    }
+
+    /// The customer's rows, read when all that had entered before these fences have recorded. Rows that are marked erased
+    /// are left out: nothing has been sent since.
+    pub(super) async fn fenced_rows(
+        &self,
+        customer: &CustomerId,
+        fences: &[Arc<Fence>],
+    ) -> Result<Vec<Row>, StoreError> {
+        for fence in fences {
+            fence.recorded().await;
+        }
+        let tags = self.shared.keys.tags_all_epochs(customer);
+        let rows = self.shared.index.rows(&tags, customer).await?;
+        Ok(rows.into_iter().filter(|row| row.erased_at.is_none()).collect())
+    }
+
+    /// What the run before this one had on its way there may still arrive until then. That is this run's own clock.
+    pub(super) fn lost_until(&self, rows: &[Row], upstream: UpstreamNumber) -> Option<Moment> {
+        let until = self.shared.run.begun.after(self.settings().response_timeout.as_secs() + 1);
+        let there = rows.iter().any(|row| row.key.upstream == upstream);
+        (self.shared.cut_before && there && self.now().moment < until).then_some(until)
+    }
+}
+
+/// These upstreams and all that pass IDs on to them.
+pub(super) fn with_passers(upstreams: &BTreeSet<UpstreamNumber>, reaches: &[Reach]) -> BTreeSet<UpstreamNumber> {
+    upstreams.iter().flat_map(|upstream| passers(reaches, *upstream)).chain(upstreams.iter().copied()).collect()
+}
+
+pub(super) fn narrow(fences: &[Arc<Fence>], upstreams: &BTreeSet<UpstreamNumber>) {
+    let list: Vec<UpstreamNumber> = upstreams.iter().copied().collect();
+    for fence in fences {
+        fence.narrow(&list);
+    }
+}
+
+impl Round {
+    /// The upstream and those that pass IDs on to it.
+    pub(super) fn around(&self, upstream: UpstreamNumber) -> Vec<UpstreamNumber> {
+        passers(&self.reaches, upstream).into_iter().chain([upstream]).collect()
+    }
+
+    /// The fences of the acceptance, if they have stood around this upstream until now; else a new one.
+    pub(super) fn fences_around(&self, upstream: UpstreamNumber) -> (Fences, bool) {
+        let around = self.around(upstream);
+        let shared = self.fences.lock().clone();
+        let stands = |fence: &Arc<Fence>| around.iter().all(|upstream| fence.freeze(*upstream).is_some());
+        if shared.iter().any(stands) {
+            return (shared.into_iter().filter(stands).collect(), true);
+        }
+        let life = self.settings.erasure.barrier_timeout;
+        let fence = Arc::new(self.eraser.shared.barrier.fence(self.tag, Some(around), life));
+        self.own.lock().push((upstream, Arc::clone(&fence)));
+        (vec![fence], false)
+    }
+
+    /// The leg there ended badly: its fences, and those of the acceptance, are not lifted by that.
+    pub(super) fn left_standing(&self, upstream: UpstreamNumber) -> Fences {
+        let own = self.own.lock().clone().into_iter().filter(|(at, _)| *at == upstream).map(|(_, fence)| fence);
+        self.fences.lock().iter().cloned().chain(own).collect()
+    }
+
+    /// Notes that the targets there are draining. They are read again: a person may have decided something meanwhile, and
+    /// the customer may be known there in another form by now.
+    pub(super) async fn begin(&self, granted: &Granted, rows: &[Row]) -> Result<Vec<TargetKey>, StoreError> {
+        let now = self.eraser.now();
+        let more = plan_at(&[granted.upstream], &self.reaches, &held(rows));
+        let change = |job: &mut Job| {
+            if job.is_active() {
+                job.extended(more);
+            }
+            let on_hold = self.eraser.shared.holds.of(&[self.tag]);
+            let may = |key: &TargetKey| {
+                let due = job.target(*key).is_some_and(|target| target.is_due(now.moment));
+                job.is_active() && due && !on_hold.is_at(key.upstream)
+            };
+            let keys: Vec<TargetKey> = granted.keys.iter().copied().filter(may).collect();
+            job.progress(&keys, TargetState::Draining);
+            (keys, Marks::default())
+        };
+        Ok(self.eraser.shared.ledger.change(self.id, now, change).await?.unwrap_or_default())
+    }
+
+    /// The deletes there are over. Lets the customer in again wherever nothing waits any more.
+    pub(super) fn ended(&self, upstream: UpstreamNumber) {
+        self.own.lock().retain(|(at, _)| *at != upstream);
+        let mut open = self.open.lock();
+        open.remove(&upstream);
+        let fences = self.fences.lock().clone();
+        for each in &self.involved {
+            let awaited = open.contains(each) || open.iter().any(|to| passers(&self.reaches, *to).contains(each));
+            if !awaited {
+                fences.iter().for_each(|fence| fence.lift(*each));
+            }
+        }
+    }
+}
+
+/// What authorises the gate's own calls; none where a caller's call is used, or none is needed.
+pub(super) type Credentials = Option<HeaderValue>;
+
+/// The rows that a delete under this target covers.
+pub(super) fn marks(rows: &[Row], key: TargetKey) -> Vec<PairKey> {
+    let covered =
+        |row: &&Row| row.key.upstream == key.upstream && row.key.form == key.form && key.label_of == key.upstream;
+    rows.iter().filter(covered).map(|row| row.key).collect()
+}
+
+/// Runs all of these and gives the first error, if there is one.
+pub(super) async fn all<F: Future<Output = Result<(), StoreError>>>(
+    futures: impl Iterator<Item = F>,
+) -> Result<(), StoreError> {
+    join_all(futures).await.into_iter().collect()
+}

@@ -1,0 +1,84 @@
+//! A job's body as the store keeps it: JSON with a version, sealed as a whole, since people's reasons and notes may name
+//! the customer (P7).
+//!
+//! A body of a newer version is refused by name, never taken for a damaged one. Within a version every field is known.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::UnixSeconds;
+use crate::domain::erasure::Job;
+use crate::store::StoreError;
+
+/// The version in which bodies are written. One more for every change of what [`Job`] is made of.
+const VERSION: u32 = 1;
+
+/// What is kept under a job's ID.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Body {
+    /// An erasure, with its ID until it is over; sealed once more, so that it is opened only where it is needed.
+    Erasure { job: Box<Job>, sealed: Option<String> },
+    /// Another request for the same customer, which attached to that erasure under an ID of its own.
+    Attached { to: Uuid, note: Note },
+}
+
+/// What a request that attached said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Note {
+    /// When it was accepted.
+    pub(super) received: UnixSeconds,
+    /// When the person asked, if the requester said so.
+    pub(super) submitted: Option<UnixSeconds>,
+    /// Why, in the requester's words.
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Versioned<B> {
+    v: u32,
+    body: B,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+pub(super) fn write(body: &Body) -> Option<Vec<u8>> {
+    serde_json::to_vec(&Versioned { v: VERSION, body }).ok()
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Body, StoreError> {
+    match serde_json::from_slice::<Versioned<Body>>(bytes) {
+        Ok(Versioned { v: VERSION, body }) => Ok(body),
+        Ok(_) | Err(_) => {
+            let version = serde_json::from_slice::<Version>(bytes).map(|version| version.v);
+            let newer = version.is_ok_and(|version| version > VERSION);
+            let what = if newer { "an erasure that a newer version of Forgetgate has written" } else { "an erasure" };
+            Err(StoreError::Corrupt { what })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Body, read};
+
+    /// As version 1 wrote it, every field present. It is never changed: a new version gets a text of its own.
+    const OF_VERSION_1: &str = include_str!("body_v1.json");
+
+    #[test]
+    fn p5_bodies_of_every_released_version_are_read_and_those_of_a_newer_one_are_refused_by_name() {
+        let Ok(Body::Erasure { job, sealed }) = read(OF_VERSION_1.as_bytes()) else { panic!("it does not read") };
+        assert_eq!((job.targets.len(), job.intents.len(), job.decisions.len(), job.covered.len()), (2, 1, 1, 1));
+        assert!(sealed.is_some() && job.targets[1].closed.is_some());
+
+        let newer = OF_VERSION_1.replacen("\"v\":1", "\"v\":2", 1);
+        let error = read(newer.as_bytes()).err().unwrap().to_string();
+        assert!(error.contains("a newer version"), "{error}");
+        let unknown = OF_VERSION_1.replacen("\"topology\"", "\"topologies\"", 1);
+        assert!(read(unknown.as_bytes()).is_err());
+    }
+}

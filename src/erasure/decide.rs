@@ -1,0 +1,213 @@
+//! What named people decide: about an erasure, about one of its targets, and about a customer's legal holds.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Eraser;
+use super::accept::Problem;
+use super::attempt::marks;
+use super::holds::Hold;
+use super::ledger::{Entry, Marks};
+use super::views::{HoldList, HoldView, View};
+use crate::barrier::Generation;
+use crate::domain::erasure::{Decision, Job, Mark, Target, Undecidable, Verdict};
+use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
+use crate::store::StoreError;
+
+/// A decision of a named person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// What.
+    pub verdict: Verdict,
+    /// Who.
+    pub by: String,
+    /// Reason or note.
+    pub note: String,
+    /// For a hold or its end: only at this upstream, by name. For closing: which target's.
+    pub upstream: Option<String>,
+}
+
+impl Eraser {
+    /// Carries out a decision. A hold of an erasure is a hold of its customer.
+    ///
+    /// # Errors
+    /// `NotFound`, `UnknownUpstream`, `Undecidable`, `TooManyHolds` or `Store`.
+    pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<View, Problem> {
+        let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
+        let upstream = match decided.upstream.as_deref() {
+            Some(name) => Some(self.upstream_of(&entry.job, name).await?),
+            None => None,
+        };
+        let decision =
+            Decision { at: self.now().wall, verdict: decided.verdict, by: decided.by, note: decided.note, upstream };
+        match decided.verdict {
+            Verdict::Hold if entry.job.is_over() => Err(Problem::Undecidable(Undecidable::Over)),
+            Verdict::Hold => {
+                self.set_hold(entry.tag, decision).await?;
+                self.view(entry.job.id).await
+            }
+            Verdict::Unhold => {
+                let ids = self.shared.holds.ids_of(&[entry.tag], upstream);
+                if ids.is_empty() {
+                    return Err(Problem::Undecidable(Undecidable::NotHeld));
+                }
+                for id in ids {
+                    self.shared.holds.lift(id).await?;
+                }
+                self.told_of_holds(entry.tag, &decision).await?;
+                self.view(entry.job.id).await
+            }
+            Verdict::Approve | Verdict::Cancel | Verdict::Retry | Verdict::Close => {
+                self.decide_about(entry.job.id, decision).await
+            }
+        }
+    }
+
+    async fn view(&self, id: Uuid) -> Result<View, Problem> {
+        self.show(id).await
+    }
+
+    async fn upstream_of(&self, job: &Job, name: &str) -> Result<UpstreamNumber, Problem> {
+        if let Some(target) = job.targets.iter().find(|target| target.name == name) {
+            return Ok(target.key.upstream);
+        }
+        let known = self.shared.index.upstreams().await?;
+        let found = known.iter().find(|known| known.name == name).map(|known| known.number);
+        found.ok_or(Problem::UnknownUpstream)
+    }
+
+    async fn decide_about(&self, id: Uuid, decision: Decision) -> Result<View, Problem> {
+        let guard = self.shared.ledger.lock(id).await;
+        let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
+        let (verdict, now) = (decision.verdict, self.now());
+        let life = self.settings().erasure.barrier_timeout;
+        let raises = matches!(verdict, Verdict::Approve | Verdict::Close);
+        let fence = raises.then(|| Arc::new(self.shared.barrier.fence(entry.tag, None, life)));
+        let generation = fence.as_ref().map(|fence| fence.generation());
+        let mark = generation.map(|generation| Mark { run: self.shared.run.name, generation: generation.0 });
+        let gone = match (&fence, verdict, decision.upstream) {
+            (Some(fence), Verdict::Close, Some(upstream)) => self.given_up(&entry, fence, upstream).await?,
+            _ => Vec::new(),
+        };
+        let frozen = fence.as_ref().and_then(|fence| fence.freeze(UpstreamNumber(0)));
+        let marked = if frozen.is_some() { gone } else { Vec::new() };
+        let change = |job: &mut Job| match job.decide(decision, mark) {
+            Ok(()) => (Ok(job.clone()), Marks(marked)),
+            Err(error) => (Err(error), Marks::default()),
+        };
+        let changed = self.shared.ledger.change_locked(&guard, id, now, change).await;
+        drop(frozen);
+        let job = changed?.ok_or(Problem::NotFound)?.map_err(Problem::Undecidable)?;
+        if verdict == Verdict::Approve {
+            self.keep_fences(id, fence.into_iter().collect());
+        }
+        if job.is_over() {
+            self.shared.fences.lock().remove(&id);
+        }
+        drop(guard);
+        self.told_decision(&job, verdict);
+        self.shared.schedule.wake(id, now.moment);
+        Ok(View::of(&job, self.now(), &self.shared.holds.of(&[entry.tag])))
+    }
+
+    /// The rows at an upstream that is given up, behind a fence: later erasures do not go there for them. Where something
+    /// is on its way there is new data, and they stay.
+    async fn given_up(
+        &self,
+        entry: &Entry,
+        fence: &Arc<crate::barrier::Fence>,
+        upstream: UpstreamNumber,
+    ) -> Result<Vec<PairKey>, StoreError> {
+        let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(Vec::new()) };
+        let closable = |target: &&Target| target.key.upstream == upstream && target.is_for_a_person();
+        let keys: Vec<_> = entry.job.targets.iter().filter(closable).map(|target| target.key).collect();
+        let rows = self.fenced_rows(&customer, std::slice::from_ref(fence)).await?;
+        let drain = fence.drained(upstream, Generation::LAST, std::time::Duration::ZERO).await;
+        let quiet = drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
+        Ok(if quiet { keys.into_iter().flat_map(|key| marks(&rows, key)).collect() } else { Vec::new() })
+    }
+
+    async fn set_hold(&self, tag: Tag, decision: Decision) -> Result<Uuid, Problem> {
+        let id = (self.shared.surroundings.new_id)();
+        let hold = Hold::new(decision.upstream, decision.at, decision.by.clone(), decision.note.clone());
+        if !self.shared.holds.set(id, tag, hold).await? {
+            return Err(Problem::TooManyHolds);
+        }
+        self.told_of_holds(tag, &decision).await?;
+        Ok(id)
+    }
+
+    /// The customer's unfinished erasures keep the decision, and are looked at again.
+    async fn told_of_holds(&self, tag: Tag, decision: &Decision) -> Result<(), StoreError> {
+        for entry in self.shared.ledger.unfinished_of(&[tag]).await? {
+            let (id, now) = (entry.job.id, self.now());
+            let change = |job: &mut Job| (job.decide(decision.clone(), None), Marks::default());
+            if let Some(Ok(())) = self.shared.ledger.change(id, now, change).await? {
+                self.told_decision(&entry.job, decision.verdict);
+            }
+            if self.shared.holds.of(&[tag]).everywhere {
+                // Nothing will be sent: the customer is let in.
+                self.shared.fences.lock().remove(&id);
+            }
+            self.shared.schedule.wake(id, now.moment);
+        }
+        Ok(())
+    }
+
+    /// Puts a customer on legal hold, whether an erasure was asked for or not.
+    ///
+    /// # Errors
+    /// `UnknownUpstream`, `TooManyHolds` or `Store`.
+    pub async fn hold(&self, customer: &CustomerId, decided: Decided) -> Result<HoldView, Problem> {
+        let name = decided.upstream;
+        let known = self.shared.index.upstreams().await?;
+        let number = |name: &String| known.iter().find(|known| known.name == *name).map(|known| known.number);
+        let upstream = name.as_ref().map(|name| number(name).ok_or(Problem::UnknownUpstream)).transpose()?;
+        let at = self.now().wall;
+        let (by, reason) = (decided.by.clone(), decided.note.clone());
+        let decision = Decision { at, verdict: Verdict::Hold, by: decided.by, note: decided.note, upstream };
+        let id = self.set_hold(self.shared.keys.tag(customer), decision).await?;
+        Ok(HoldView { id, upstream: name, since: at, by, reason })
+    }
+
+    /// Takes a hold off.
+    ///
+    /// # Errors
+    /// `NotFound` or `Store`.
+    pub async fn unhold(&self, id: Uuid, by: String) -> Result<(), Problem> {
+        let tag = self.shared.holds.lift(id).await?.ok_or(Problem::NotFound)?;
+        let decision =
+            Decision { at: self.now().wall, verdict: Verdict::Unhold, by, note: String::new(), upstream: None };
+        self.told_of_holds(tag, &decision).await?;
+        Ok(())
+    }
+
+    /// The IDs of a customer's holds, everywhere or at single upstreams.
+    #[must_use]
+    pub fn holds_of(&self, customer: &CustomerId) -> Vec<Uuid> {
+        self.shared.holds.all_of(&self.shared.keys.tags_all_epochs(customer))
+    }
+
+    /// A page of holds in the order of their IDs.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn holds(&self, cursor: Option<Uuid>, limit: usize) -> Result<HoldList, Problem> {
+        let known = self.shared.index.upstreams().await?;
+        let name = |number: UpstreamNumber| {
+            let found = known.iter().find(|known| known.number == number).map(|known| known.name.clone());
+            found.unwrap_or_else(|| format!("upstream {}", number.0))
+        };
+        let page = self.shared.holds.page(cursor, limit);
+        let next = page.last().map(|(id, _)| *id).filter(|_| page.len() == limit);
+        let view = |(id, hold): (Uuid, Hold)| HoldView {
+            id,
+            upstream: hold.upstream.map(name),
+            since: hold.at,
+            by: hold.by,
+            reason: hold.reason,
+        };
+        Ok(HoldList { holds: page.into_iter().map(view).collect(), next })
+    }
+}

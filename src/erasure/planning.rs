@@ -1,0 +1,106 @@
+//! From what was asked for to targets: read behind a fence, which is then narrowed to them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Eraser;
+use super::attempt::{Fences, marks, narrow, with_passers};
+use super::ledger::{Entry, Marks};
+use super::settings::held;
+use crate::domain::UpstreamNumber;
+use crate::domain::erasure::{Intent, Job, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, plan};
+use crate::store::{Row, StoreError};
+
+/// A probe that counts, as the outcome of an attempt at that target; and may its rows be marked?
+struct Probed {
+    key: TargetKey,
+    outcome: Outcome,
+    markable: bool,
+}
+
+impl Eraser {
+    /// Reads the targets behind the fence, and narrows it to them.
+    pub(super) async fn plan(&self, entry: &Entry, fences: &mut Fences, topology: u64) -> Result<(), StoreError> {
+        let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(()) };
+        let settings = self.settings();
+        let unbroken = !fences.is_empty();
+        if !unbroken {
+            let tag = self.shared.keys.tag(&customer);
+            let life = settings.erasure.barrier_timeout;
+            fences.push(Arc::new(self.shared.barrier.fence(tag, None, life)));
+        }
+        let rows = self.fenced_rows(&customer, fences).await?;
+        let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
+        let intents = &entry.job.intents;
+        let targets = plan(intents, &reaches, &held(&rows));
+        let on_hold = self.shared.holds.of(&[entry.tag]);
+        let (probes, frozen) = self.probes(intents, &rows, fences, unbroken);
+        let now = self.now();
+        let change = |job: &mut Job| {
+            if !job.is_active() {
+                return (BTreeSet::new(), Marks::default());
+            }
+            job.planned(intents, targets, topology);
+            let counting = probes.iter().filter(|probe| probe.markable);
+            let marked = Marks(counting.flat_map(|probe| marks(&rows, probe.key)).collect());
+            for probe in &probes {
+                job.probe_counts(probe.key, probe.outcome.clone(), now);
+            }
+            let fenced = to_be_fenced(job, &on_hold);
+            let first = |target: &&Target| fenced.contains(&target.key.upstream) && is_first(target);
+            let keys: Vec<TargetKey> = job.targets.iter().filter(first).map(|target| target.key).collect();
+            job.progress(&keys, TargetState::Fenced);
+            (fenced, marked)
+        };
+        let changed = self.shared.ledger.change(entry.job.id, now, change).await;
+        drop(frozen);
+        let fenced = changed?.unwrap_or_default();
+        self.told_probes(probes.iter().map(|probe| &probe.outcome));
+        self.narrow_to(fences, &fenced, &reaches);
+        Ok(())
+    }
+
+    /// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request,
+    /// are not among these.
+    fn narrow_to(&self, fences: &mut Fences, fenced: &BTreeSet<UpstreamNumber>, reaches: &[Reach]) {
+        if fenced.is_empty() {
+            fences.clear();
+        } else {
+            narrow(fences, &with_passers(fenced, reaches));
+        }
+    }
+
+    /// The probes that count. Rows are marked under a fence that has stood since the acceptance, and stands on until that is
+    /// durable.
+    fn probes<'a>(
+        &self,
+        intents: &[Intent],
+        rows: &[Row],
+        fences: &'a Fences,
+        unbroken: bool,
+    ) -> (Vec<Probed>, Vec<crate::barrier::Frozen<'a>>) {
+        let (mut probes, mut frozen) = (Vec::new(), Vec::new());
+        for addressed in intents.iter().filter_map(|intent| intent.addressed.as_ref()) {
+            let Some(probe) = &addressed.probe else { continue };
+            let upstream = addressed.upstream;
+            let key = TargetKey { upstream, form: probe.form, label_of: upstream };
+            let straggling = self.lost_until(rows, upstream);
+            let stands = fences.iter().find_map(|fence| fence.freeze(upstream)).filter(|_| unbroken);
+            let markable = straggling.is_none() && stands.is_some();
+            frozen.extend(stands);
+            let outcome = Outcome::Accepted { evidence: probe.evidence.clone(), straggling };
+            probes.push(Probed { key, outcome, markable });
+        }
+        (probes, frozen)
+    }
+}
+
+fn is_first(target: &Target) -> bool {
+    !target.unfenced && target.attempt_at() == Some(Moment(0))
+}
+
+/// The upstreams at which the first attempt is still to come.
+pub(super) fn to_be_fenced(job: &Job, held: &OnHold) -> BTreeSet<UpstreamNumber> {
+    let first = job.targets.iter().filter(|target| is_first(target) && !held.is_at(target.key.upstream));
+    first.map(|target| target.key.upstream).collect()
+}

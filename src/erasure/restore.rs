@@ -1,0 +1,154 @@
+//! What is known again after a start, and what is looked at now and then: all from the list of unfinished erasures, whose
+//! entries say enough. No erasure is read for it.
+
+use std::sync::Arc;
+
+use super::lanes::Turn;
+use super::ledger::Listed;
+use super::{Eraser, report};
+use crate::domain::erasure::{Moment, Summary};
+use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
+use crate::store::StoreError;
+use crate::telemetry::{Standing, events};
+use uuid::Uuid;
+
+/// Entries of the list that are read at once.
+const PAGE: usize = 1000;
+
+/// An erasure that should have been taken up so long ago, in seconds, was forgotten.
+const OVERDUE: u64 = 60;
+
+impl Eraser {
+    /// Knows again what is unfinished: fences of first attempts, places in line, times. Before the listeners open.
+    ///
+    /// # Errors
+    /// When the store cannot be read: then the listeners must not open.
+    pub async fn restore(&self) -> Result<(), StoreError> {
+        self.shared.holds.load().await?;
+        self.each_listed(|eraser, listed, summary| eraser.restore_one(listed, summary)).await
+    }
+
+    async fn each_listed(&self, mut show: impl FnMut(&Self, &Listed, &Summary)) -> Result<(), StoreError> {
+        let mut cursor: Option<(Tag, Uuid)> = None;
+        loop {
+            let page = self.shared.ledger.listed(cursor, PAGE).await?;
+            cursor = page.last().map(|listed| (listed.tag, listed.id));
+            for listed in &page {
+                match self.shared.ledger.summary(listed).await {
+                    Ok(Some(summary)) => show(self, listed, &summary),
+                    Ok(None) => {}
+                    Err(error @ StoreError::Corrupt { .. }) => report::step_failed(listed.id, &error),
+                    Err(error) => return Err(error),
+                }
+            }
+            if page.len() < PAGE {
+                return Ok(());
+            }
+        }
+    }
+
+    fn restore_one(&self, listed: &Listed, summary: &Summary) {
+        let settings = self.settings();
+        self.shared.ledger.counts(listed.id, summary.standing);
+        let held = self.shared.holds.of(&[listed.tag]);
+        let fenced: Vec<UpstreamNumber> = summary
+            .places
+            .iter()
+            .filter(|place| place.fenced && !held.is_at(place.upstream))
+            .map(|place| place.upstream)
+            .collect();
+        let everywhere = summary.unplanned && !summary.standing.awaiting_approval && !held.everywhere;
+        if everywhere || !fenced.is_empty() {
+            let around = (!everywhere).then(|| settings.with_passers(&fenced));
+            let life = settings.erasure.barrier_timeout;
+            let fence = self.shared.barrier.fence(listed.tag, around, life);
+            self.keep_fences(listed.id, vec![Arc::new(fence)]);
+        }
+        for place in summary.places.iter().filter(|place| place.in_line && !held.is_at(place.upstream)) {
+            let turn = Turn::new(listed.id, summary.received, place.repeat);
+            self.shared.lanes.line_up(place.upstream, turn, settings.deletes_per_minute(place.upstream));
+        }
+        if let Some(at) = summary.next_in(&self.shared.run) {
+            self.shared.schedule.wake(listed.id, at);
+        }
+    }
+
+    /// The upstreams at which an erasure that is not over has not been accepted yet, or may still have to be sent.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn awaits(&self) -> Result<std::collections::BTreeSet<UpstreamNumber>, StoreError> {
+        let all: Vec<_> = self.shared.index.upstreams().await?.iter().map(|known| known.number).collect();
+        let mut awaited = std::collections::BTreeSet::new();
+        self.each_listed(|_, _, summary| {
+            awaited.extend(summary.places.iter().map(|place| place.upstream));
+            if summary.unplanned {
+                awaited.extend(all.iter().copied());
+            }
+        })
+        .await?;
+        Ok(awaited)
+    }
+
+    /// Looks at everything that is unfinished, and tidies up.
+    pub(super) async fn look(&self) {
+        let now = self.now();
+        let last = self.shared.looked.lock().replace(now.wall);
+        let (mut late, mut forgotten) = (0, Vec::new());
+        let looked = self
+            .each_listed(|eraser, listed, summary| {
+                if now.wall > summary.due {
+                    late += 1;
+                    if last.is_none_or(|last| last <= summary.due) {
+                        events::ErasureLate { erasure: listed.id }.emit();
+                    }
+                }
+                if eraser.is_overdue(listed, summary, now.moment) {
+                    forgotten.push(listed.id);
+                }
+            })
+            .await;
+        match looked {
+            Ok(()) => self.shared.late.store(late, std::sync::atomic::Ordering::Relaxed),
+            Err(error) => report::warn("unfinished erasures cannot be read", &error),
+        }
+        forgotten.into_iter().for_each(|id| self.shared.schedule.wake(id, now.moment));
+        self.tell_standing();
+        self.shared.barrier.prune();
+        if let Err(error) = self.sweep().await {
+            report::warn("rows of erased customers cannot be swept", &error);
+        }
+        let kept = self.settings().erasure.retention.as_secs();
+        if let Err(error) = self.shared.ledger.purge(UnixSeconds(now.moment.0.saturating_sub(kept))).await {
+            report::warn("finished erasures cannot be removed", &error);
+        }
+    }
+
+    fn is_overdue(&self, listed: &Listed, summary: &Summary, now: Moment) -> bool {
+        let due = summary.next_in(&self.shared.run).is_some_and(|at| at.after(OVERDUE) < now);
+        let stored = self.shared.run.name != summary.stamp.run || summary.stamp.at.after(OVERDUE) < now;
+        due && stored && !self.shared.lanes.is_waiting(listed.id, summary.received)
+    }
+
+    /// The gauges, as they are at this moment.
+    pub fn tell_standing(&self) {
+        let counted = self.shared.ledger.counted();
+        let late = self.shared.late.load(std::sync::atomic::Ordering::Relaxed);
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        self.shared.registry.erasures().stand(Standing {
+            unfinished: number(counted.unfinished),
+            late,
+            awaiting_approval: number(counted.awaiting),
+            action_required: number(counted.action),
+        });
+    }
+
+    /// Removes rows that were marked erased so long ago that no cache can still believe in them; gives how many.
+    ///
+    /// # Errors
+    /// When the store does not do it; it is done again later.
+    pub async fn sweep(&self) -> Result<u64, StoreError> {
+        let believed = self.shared.lease.as_secs().saturating_mul(2);
+        self.shared.index.sweep(UnixSeconds(self.now().moment.0.saturating_sub(believed))).await
+    }
+}

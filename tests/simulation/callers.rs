@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use forgetgate::barrier::{Entered, Passage};
+use forgetgate::barrier::{Entered, KeptOut, Passage};
 use forgetgate::domain::PairKey;
 use forgetgate::erasure::DeleteCall;
 use forgetgate::store::{Index, Placement};
@@ -78,7 +78,7 @@ impl Request {
             return;
         }
         world.alive().await;
-        passage.recorded(world.wall());
+        passage.recorded();
         if self.send.before > 0 {
             sleep(Duration::from_millis(self.send.before)).await;
         }
@@ -94,18 +94,22 @@ impl Request {
         let deadline = Instant::now() + BARRIER_TIMEOUT;
         let mut waited = false;
         loop {
-            match life.barrier.enter(&self.key, life.world.wall()) {
+            match life.barrier.enter(&self.key, Instant::now()) {
                 Ok(entered) => {
                     self.say(format_args!("enters, known: {}", entered.known));
                     return Some(entered);
                 }
-                Err(fenced) => {
+                Err(kept_out) => {
                     if !waited {
                         self.say("waits at a fence");
                         life.check_fenced(self.send.customer);
                     }
                     waited = true;
-                    if timeout_at(deadline, fenced.moved()).await.is_err() {
+                    let moved = match kept_out {
+                        KeptOut::Fenced(fenced) => timeout_at(deadline, fenced.moved()).await.is_ok(),
+                        KeptOut::Crowded => false,
+                    };
+                    if !moved {
                         self.say("503 erasure_in_progress");
                         return None;
                     }

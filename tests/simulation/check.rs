@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use forgetgate::domain::PairKey;
 use forgetgate::domain::erasure::{JobState, TargetState};
 use forgetgate::erasure::{TargetView, TargetWord, View};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::contract::short;
@@ -99,7 +100,7 @@ fn is_under_way(target: &TargetView) -> bool {
     match target.state {
         TargetWord::Held => false,
         TargetWord::Of(state) => match state {
-            TargetState::Settled | TargetState::Refused | TargetState::NotSupported => false,
+            TargetState::Settled | TargetState::Refused | TargetState::NotSupported | TargetState::Closed => false,
             TargetState::Pending
             | TargetState::Fenced
             | TargetState::Draining
@@ -157,9 +158,9 @@ impl Life {
 
     /// Somebody who is kept out somewhere.
     pub(crate) fn fenced(&self) -> Option<(usize, usize)> {
-        let world = &self.world;
+        let (world, now) = (&self.world, Instant::now());
         let all = (0..world.land.customers).flat_map(|c| (0..world.land.upstreams.len()).map(move |u| (c, u)));
-        let is_fenced = |&(c, u): &(usize, usize)| self.barrier.enter(&key(world, c, u, 9), world.wall()).is_err();
+        let is_fenced = |&(c, u): &(usize, usize)| self.barrier.enter(&key(world, c, u, 9), now).is_err();
         all.into_iter().find(is_fenced)
     }
 
@@ -204,7 +205,8 @@ impl Life {
             let views = views.0.iter().filter(|(id, _)| of_theirs(id)).flat_map(|(_, view)| &view.targets);
             let admits = views.filter(|target| target.upstream == name).any(|target| {
                 let instant = target.instant.map(|instant| instant.0);
-                !is_accepted(target) || instant.is_some_and(|instant| sent.contains(&instant))
+                let said = target.instant_after_answer.is_some();
+                !is_accepted(target) || (said && instant.is_some_and(|instant| sent.contains(&instant)))
             });
             let probe = state.deletes[delete].probe_of;
             (admits, probe.is_some_and(|ask| !matches!(asks[ask].outcome, Outcome::Accepted(_))))

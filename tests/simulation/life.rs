@@ -169,6 +169,7 @@ pub(crate) fn erasure(world: &World) -> Erasure {
     Erasure {
         authorize: if world.land.home { Authorize::Home } else { Authorize::Open },
         deadline: Duration::from_secs(30 * 86_400),
+        retention: Duration::from_secs(100 * 365 * 86_400),
         erasures_per_minute: world.land.erasures_per_minute,
         barrier_timeout: BARRIER_TIMEOUT,
         open_websockets: if world.land.closes_sockets { OpenWebsockets::Close } else { OpenWebsockets::Wait },

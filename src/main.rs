@@ -23,7 +23,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the gate; it reads its configuration again when that changes, and on SIGHUP
-    Run(ConfigArgs),
+    Run {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Make a new, empty store where none is, though its key is there
+        #[arg(long)]
+        new_store: bool,
+    },
     /// Check a configuration: faults, warnings, and the policy of every upstream
     Check {
         #[command(flatten)]
@@ -82,7 +88,7 @@ struct ConfigArgs {
 fn main() -> ExitCode {
     telemetry::report_panics();
     match Cli::parse().command {
-        Command::Run(args) => cli::run::run(&args.config),
+        Command::Run { config, new_store } => cli::run::run(&config.config, new_store),
         Command::Check { config, json } => {
             let (text, code) = cli::check::check(&config.config, json);
             print(&text);

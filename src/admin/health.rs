@@ -72,9 +72,10 @@ impl Drop for Awaited {
     }
 }
 
-/// `GET /healthz`
-pub(super) fn alive() -> Answer {
-    json_answer(StatusCode::OK, &json!({ "alive": true }))
+/// `GET /healthz`: 503 when only a new start may help.
+pub(super) fn alive(alive: bool) -> Answer {
+    let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json_answer(status, &json!({ "alive": alive }))
 }
 
 /// `GET /readyz`

@@ -45,7 +45,7 @@ fn check_query(route: &Route, query: Option<&str>) -> Result<(), Problem> {
 
 async fn call(state: &State, route: &Route, at: &Parameters, request: Request<Incoming>) -> Result<Answer, Problem> {
     match route.call {
-        Call::Alive => Ok(health::alive()),
+        Call::Alive => Ok(health::alive(state.index.is_alive())),
         Call::Ready => Ok(health::ready(&state.missing())),
         Call::Metrics => Ok(metrics::metrics(state).await),
         Call::OpenApi => Ok(json_answer(StatusCode::OK, &openapi::description())),

@@ -90,7 +90,7 @@ const ERASURE: (u16, &str) = (200, "Erasure");
 
 /// All calls, in the order of the documents.
 pub(super) static ROUTES: [Route; 22] = [
-    open("/healthz", Call::Alive, "Is the process alive?", "Health", &[]),
+    open("/healthz", Call::Alive, "Is the process alive, and its store?", "Health", &[503]),
     open("/readyz", Call::Ready, "Is it ready for traffic, and if not, what is missing?", "Readiness", &[503]),
     get("/metrics", Call::Metrics, "All metrics, as OpenMetrics text; admin.metrics says who may", "Metrics", &[]),
     get("/api/v1/openapi.json", Call::OpenApi, "This description", "OpenApi", &[]),

@@ -5,7 +5,6 @@
 
 mod access;
 mod changes;
-mod ended;
 mod parts;
 mod reload;
 mod renewal;
@@ -25,8 +24,7 @@ use self::parts::{Parts, Told};
 use self::reload::Reloads;
 pub use self::sites::SitesError;
 use crate::admin::InForce;
-use crate::config::PemFault;
-use crate::config::{Address, Config, Source};
+use crate::config::{self, Address, Config, PemFault, Source};
 use crate::listen::DoorError;
 use crate::store::{self, OpenError, StoreError};
 use crate::telemetry::{Registry, events};
@@ -120,7 +118,7 @@ pub struct Running {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    begin(config, None, Inherited::default())
+    begin(config, None, Inherited::default(), store::open)
 }
 
 /// The same for a configuration that `source` was last read as: it is read again when its files change, and when it is
@@ -129,11 +127,24 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start_from(source: Source, config: Config, inherited: Inherited) -> Result<Running, StartError> {
-    begin(config, Some(source), inherited)
+    begin(config, Some(source), inherited, store::open)
 }
 
-fn begin(config: Config, source: Option<Source>, inherited: Inherited) -> Result<Running, StartError> {
-    let opened = store::open(&config.store)?;
+/// The same, and a store that is missing is made even where its key is there.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn start_anew(source: Source, config: Config, inherited: Inherited) -> Result<Running, StartError> {
+    begin(config, Some(source), inherited, store::open_or_make)
+}
+
+fn begin(
+    config: Config,
+    source: Option<Source>,
+    inherited: Inherited,
+    open: fn(&config::Store) -> Result<store::Opened, OpenError>,
+) -> Result<Running, StartError> {
+    let opened = open(&config.store)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let (built, told) = std::sync::mpsc::channel();
     let (stop, stopped) = oneshot::channel();

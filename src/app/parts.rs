@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::access::Access;
-use super::ended::EndedMark;
 use super::renewal::Renewal;
 use super::sites::{self, Made};
 use super::supervisor;
@@ -120,7 +119,6 @@ pub(super) struct Parts {
     admin_serving: tokio::task::JoinHandle<()>,
     admin_drain: CancellationToken,
     pub(super) state: Arc<State>,
-    mark: EndedMark,
     pub(super) barrier: Arc<Barrier>,
     /// Until when something may arrive at an upstream that the run before this one had on its way.
     lost_until: Option<Instant>,
@@ -134,23 +132,8 @@ impl Parts {
         in_force: InForce,
         inherited: Inherited,
     ) -> Result<Self, StartError> {
-        let mark = EndedMark::of(&config.store);
         // A store that knows no upstream has never served.
-        let cut_before = mark.take() && !opened.index.upstreams().await?.is_empty();
-        let built = Self::assemble(config, opened, in_force, (mark.clone(), cut_before, inherited)).await;
-        if built.is_err() && !cut_before {
-            // Nothing was let in, so there is nothing that the next start should reckon with.
-            mark.set();
-        }
-        built
-    }
-
-    async fn assemble(
-        config: Config,
-        opened: Opened,
-        in_force: InForce,
-        (mark, cut_before, inherited): (EndedMark, bool, Inherited),
-    ) -> Result<Self, StartError> {
+        let cut_before = !opened.ending.was_orderly() && !opened.index.upstreams().await?.is_empty();
         let core = Core::build(&config, &opened, cut_before).await?;
         let Core { registry, access, made, barrier, lost_until, eraser, shared } = core;
         let readiness = Readiness::new();
@@ -159,6 +142,8 @@ impl Parts {
         let admin_tls = tls(config.admin.tls.as_ref(), "admin")?;
         let admin = admin_listener.local_address().clone();
         let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
+        // From here on something may be on its way when this run ends; before, the next has as much to reckon with as this.
+        opened.ending.set_orderly(false);
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
         drop(awaited);
         let (index, config) = (Arc::clone(&opened.index), Arc::new(in_force));
@@ -171,7 +156,7 @@ impl Parts {
         );
         let worker = eraser.clone();
         let work = tokio::spawn(async move { worker.run().await });
-        tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), admin_drain.clone()));
+        tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), Arc::clone(&opened.index), admin_drain.clone()));
         registry.reloads().began();
         Ok(Self {
             listeners,
@@ -188,7 +173,6 @@ impl Parts {
             admin_serving,
             admin_drain,
             state,
-            mark,
             barrier,
             lost_until,
             opened,
@@ -222,13 +206,10 @@ impl Parts {
         self.admin_serving.await.ok();
         drop(self.state);
         self.access.finish();
-        drop(self.opened);
         // The next run must reckon with what this one still reckons with.
         let nothing_is_late =
             !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
-        if whole && nothing_is_late {
-            self.mark.set();
-        }
+        self.opened.ending.set_orderly(whole && nothing_is_late);
         whole
     }
 }

@@ -1,4 +1,4 @@
-//! What a service manager is told (`NOTIFY_SOCKET`): ready, reloading, stopping, and that every worker is alive.
+//! What a service manager is told (`NOTIFY_SOCKET`): ready, reloading, stopping, and that every worker and the store are alive.
 //!
 //! Without a manager nothing is said. One that cannot be told is not a reason to serve nobody: it will say so itself.
 
@@ -9,6 +9,7 @@ use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::store::Index;
 use crate::telemetry::{Registry, events};
 
 /// A worker says that it is alive five times a second: within this time each has.
@@ -32,15 +33,16 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Tells a manager that asks for it (`WATCHDOG_USEC`) that every worker is alive, as long as that is so.
-pub(super) async fn keep_informed(registry: Arc<Registry>, ended: CancellationToken) {
+/// Tells a manager that asks for it (`WATCHDOG_USEC`) that every worker and the store are alive, as long as that is so.
+pub(super) async fn keep_informed(registry: Arc<Registry>, index: Arc<dyn Index>, ended: CancellationToken) {
     let Some(patience) = sd_notify::watchdog_enabled() else { return };
     let mut look = interval((patience / 3).max(PULSE));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before: Option<Vec<u64>> = None;
     while ended.run_until_cancelled(look.tick()).await.is_some() {
         let now = registry.pulses();
-        if before.is_none_or(|before| before.iter().zip(&now).all(|(before, now)| before < now)) {
+        let turning = before.is_none_or(|before| before.iter().zip(&now).all(|(before, now)| before < now));
+        if turning && index.is_alive() {
             tell(&[NotifyState::Watchdog]);
         }
         before = Some(now);

@@ -94,6 +94,8 @@ pub(super) fn targets(list: &[Value]) -> String {
             ["upstream", "form", "state", "instant", "next_attempt", "last_error"]
                 .map(|member| text(target, member).to_owned());
         let attempts = target.get("attempts").map(Value::to_string).unwrap_or_default();
+        let waiting = text(target, "waiting");
+        let error = if error.is_empty() && !waiting.is_empty() { format!("waits for {waiting}") } else { error };
         [upstream, form, state, attempts, instant, next, error]
     };
     table(["UPSTREAM", "LABEL", "STATE", "DELETES", "INSTANT", "NEXT ATTEMPT", "LAST ERROR"], list.iter().map(row))

@@ -1,13 +1,20 @@
-//! `forgetgate index stats`: what is in the index, in figures.
+//! `forgetgate index`: what is in the index, in figures; and what to do when its store does not open.
 //!
-//! The gate that runs is asked, since a store has one owner at a time; the figures are those of its `/metrics`.
+//! For figures the gate that runs is asked, since a store has one owner at a time; they are those of its `/metrics`. The rest
+//! works on a store that nobody has open.
+
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
+use tokio::runtime;
 
 use super::answer::{Answer, Failure, pretty, wait_for};
 use super::check::table::table;
 use super::client::{Client, GateArgs};
+use crate::config;
+use crate::store::{self, OpenError};
+use crate::telemetry::chain;
 
 /// Each figure: its metric, its member in JSON, and what it is called in the table.
 const FIGURES: [(&str, &str, &str); 7] = [
@@ -37,12 +44,27 @@ pub enum IndexAction {
         #[command(flatten)]
         gate: GateArgs,
     },
+    /// Take a store as it is whose tip is missing; no gate may be running
+    Accept {
+        /// The configuration of the gate, which says where the store is
+        #[arg(long, value_name = "FILE", default_value = "config.toml")]
+        config: PathBuf,
+        /// Take it even if it lacks something: customers whose rows are missing are not found by erasures any more
+        #[arg(long)]
+        incomplete: bool,
+    },
 }
 
 /// Does it. Blocking.
 #[must_use]
 pub fn index(args: &IndexArgs) -> Answer {
-    let IndexAction::Stats { gate } = &args.action;
+    match &args.action {
+        IndexAction::Stats { gate } => stats(gate),
+        IndexAction::Accept { config, incomplete } => accept(config, *incomplete).into(),
+    }
+}
+
+fn stats(gate: &GateArgs) -> Answer {
     wait_for(async {
         let page = Client::find(gate)?.page("/metrics").await?;
         if figure(&page, FIGURES[0].0).is_none() {
@@ -50,6 +72,30 @@ pub fn index(args: &IndexArgs) -> Answer {
         }
         Ok(Answer::done(if gate.json { pretty(&members(&page)) } else { shown(&page) }))
     })
+}
+
+fn accept(path: &Path, incomplete: bool) -> Result<Answer, Failure> {
+    let store = config::load(path).map_err(|faults| Failure::config(path, &faults))?.config.store;
+    let (opened, wrong) = store::accept(&store, incomplete).map_err(|error| {
+        let lacks = matches!(error, OpenError::Behind { .. } | OpenError::Damaged { .. });
+        let more = if lacks { "; `--incomplete` takes it all the same" } else { "" };
+        Failure::failed(format!("{}{more}", chain(&error)))
+    })?;
+    let figures = block_on(opened.index.figures())?.map_err(|error| Failure::failed(chain(&error)))?;
+    let holds = format!(
+        "It holds {} rows and {} erasures, of which {} are not over.\n",
+        figures.rows, figures.jobs, figures.unfinished_jobs
+    );
+    let path = store.path.display();
+    Ok(Answer::done(match wrong {
+        None => format!("The store in {path} is whole; there is nothing to accept. {holds}"),
+        Some(wrong) => format!("The store in {path} is taken as it is, though {}.\n{holds}", chain(&wrong)),
+    }))
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| Failure::failed(error.to_string()))?.block_on(future))
 }
 
 /// The value of a metric without labels.

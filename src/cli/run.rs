@@ -15,8 +15,8 @@ use crate::wire::Inherited;
 /// The configuration was refused.
 const CONFIG_REFUSED: u8 = 3;
 
-/// Runs a gate from a configuration file.
-pub fn run(path: &Path) -> ExitCode {
+/// Runs a gate from a configuration file. `new_store`: a store that is missing is made even where its key is there.
+pub fn run(path: &Path, new_store: bool) -> ExitCode {
     // First of all: before it is listened for, a SIGHUP ends the process.
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -50,7 +50,8 @@ pub fn run(path: &Path) -> ExitCode {
         events::Warned { what: "store.engine is memory: what is recorded is gone when the gate stops" }.emit();
     }
     let upstreams = loaded.config.upstreams.len() as u64;
-    match app::start_from(source, loaded.config, inherited) {
+    let start = if new_store { app::start_anew } else { app::start_from };
+    match start(source, loaded.config, inherited) {
         Ok(running) => {
             events::Started { version: env!("CARGO_PKG_VERSION"), workers: running.workers as u64, upstreams }.emit();
             app::announce(&running);

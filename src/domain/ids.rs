@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// The blind name of a customer: the first 16 bytes of HMAC-SHA-256(index key of the epoch, canonical ID).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,18 +40,9 @@ impl LabelForm {
     }
 }
 
-/// The first 8 bytes of SHA-256 of a resource path such as `assistants/a1`: enough to tell a customer's resources apart.
+/// What stands for a resource path such as `assistants/a1` in a customer's rows: a keyed hash, which the store's keys give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceHash(pub [u8; 8]);
-
-impl ResourceHash {
-    /// The hash of a resource path.
-    #[must_use]
-    pub fn of(resource: &str) -> Self {
-        let digest: [u8; 32] = Sha256::digest(resource.as_bytes()).into();
-        Self(digest.first_chunk().copied().unwrap_or_default())
-    }
-}
 
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

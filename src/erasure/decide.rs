@@ -183,12 +183,6 @@ impl Eraser {
         Ok(())
     }
 
-    /// The IDs of a customer's holds, everywhere or at single upstreams.
-    #[must_use]
-    pub fn holds_of(&self, customer: &CustomerId) -> Vec<Uuid> {
-        self.shared.holds.all_of(&self.shared.keys.tags_all_epochs(customer))
-    }
-
     /// A page of holds in the order of their IDs.
     ///
     /// # Errors

@@ -149,12 +149,6 @@ impl Holds {
         theirs.filter(|(_, at)| *at == upstream).map(|(id, _)| *id).collect()
     }
 
-    /// All holds of these tags.
-    pub(super) fn all_of(&self, tags: &[Tag]) -> Vec<Uuid> {
-        let known = self.known.read();
-        tags.iter().filter_map(|tag| known.by_tag.get(tag)).flatten().map(|(id, _)| *id).collect()
-    }
-
     /// In the order of their IDs, from the first after `cursor`.
     pub(super) fn page(&self, cursor: Option<Uuid>, limit: usize) -> Vec<(Uuid, Hold)> {
         let known = self.known.read();

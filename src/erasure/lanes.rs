@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::domain::{UnixSeconds, UpstreamNumber};
 
 /// Erasures at once at one upstream.
-pub(super) const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 8;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -122,6 +122,18 @@ impl Lanes {
         self.0.lock().values().any(|lane| turns.iter().any(|turn| lane.line.contains(turn)))
     }
 
+    /// In how many seconds its turn will have come, as far as the service's rate decides that. `None` where it does not.
+    pub(super) fn estimate(&self, upstream: UpstreamNumber, turn: Turn, now: Duration) -> Option<u64> {
+        let mut all = self.0.lock();
+        let lane = all.get_mut(&upstream)?;
+        let rate = lane.per_minute?;
+        let ahead = lane.line.range(..turn).count();
+        let beyond = ahead.checked_sub(lane.free(now))?;
+        let slot = lane.sent.get(beyond % rate).copied().unwrap_or(now);
+        let minutes = u32::try_from(beyond / rate).unwrap_or(u32::MAX).saturating_add(1);
+        Some((slot + MINUTE.saturating_mul(minutes)).saturating_sub(now).as_secs())
+    }
+
     /// What was under way there has ended.
     pub(super) fn done(&self, upstream: UpstreamNumber) {
         if let Some(lane) = self.0.lock().get_mut(&upstream) {
@@ -183,6 +195,9 @@ mod tests {
         }
         assert_eq!(enter(turn(7, true), NONE), None);
         assert_eq!(lanes.ready(NONE), (vec![], Some(MINUTE)));
+        let estimate = |n, is_repeat| lanes.estimate(HERE, turn(n, is_repeat), NONE);
+        assert_eq!((estimate(7, true), estimate(3, false)), (Some(60), Some(60)));
+        assert_eq!((estimate(5, false), estimate(9, false)), (Some(120), Some(120)));
         assert_eq!(ids(&lanes.ready(MINUTE)), [7, 3]);
         assert_eq!(enter(turn(5, false), MINUTE), None, "others are before it");
         assert_eq!(enter(turn(7, true), MINUTE), Some(1));
@@ -196,12 +211,12 @@ mod tests {
         let enter = |n| lanes.enter(HERE, turn(n, false), 3, None, NONE);
         let at_once = u64::try_from(AT_ONCE).unwrap();
         assert!((1..=at_once).all(|n| enter(n) == Some(3)));
-        assert_eq!((enter(10), enter(11)), (None, None));
+        assert_eq!((enter(20), enter(21)), (None, None));
         assert_eq!(lanes.ready(NONE), (vec![], None));
         lanes.done(HERE);
-        assert_eq!(enter(11), None, "10 came first");
-        lanes.stay_only(Uuid::from_u128(10), UnixSeconds(10), &[]);
-        assert_eq!(enter(11), Some(3));
+        assert_eq!(enter(21), None, "20 came first");
+        lanes.stay_only(Uuid::from_u128(20), UnixSeconds(20), &[]);
+        assert_eq!(enter(21), Some(3));
     }
 
     #[test]

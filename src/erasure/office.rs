@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::accept::{Asked, Problem};
+use super::lanes::Turn;
 use super::settings::{Settings, held};
 use super::views::{DryRun, List, Recipient, Recipients, TargetView, View};
 use super::{Eraser, send};
-use crate::domain::erasure::{Fault, Intent, JobState, Scope, Target, TargetState, plan};
+use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, plan};
 use crate::domain::{CustomerId, UnixSeconds};
 
 /// Entries of a page that are read at once, and pages that are read for one answer.
@@ -102,7 +103,20 @@ impl Eraser {
     /// `NotFound` or `Store`.
     pub async fn show(&self, id: Uuid) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
-        Ok(View::of(&entry.job, self.now(), &self.shared.holds.of(&[entry.tag])))
+        let mut view = View::of(&entry.job, self.now(), &self.shared.holds.of(&[entry.tag]));
+        for (target, shown) in entry.job.targets.iter().zip(&mut view.targets) {
+            shown.next_attempt = shown.next_attempt.or_else(|| self.turn_of(&entry.job, target));
+        }
+        Ok(view)
+    }
+
+    /// When the turn of what waits in line comes, as far as that can be known.
+    fn turn_of(&self, job: &Job, target: &Target) -> Option<UnixSeconds> {
+        let turn = Turn::new(job.id, job.received, target.is_repeat());
+        let elapsed = (self.shared.surroundings.elapsed)();
+        let estimate = || self.shared.lanes.estimate(target.key.upstream, turn, elapsed);
+        let seconds = target.is_in_line().then(estimate).flatten()?;
+        Some(UnixSeconds(self.now().wall.0 + seconds))
     }
 
     /// A page of erasures in the order of their IDs, oldest first. It may hold fewer than `limit` and still not be the

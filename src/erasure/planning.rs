@@ -8,7 +8,7 @@ use super::attempt::{Fences, marks, narrow, with_passers};
 use super::ledger::{Entry, Marks};
 use super::settings::held;
 use crate::domain::UpstreamNumber;
-use crate::domain::erasure::{Intent, Job, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, plan};
+use crate::domain::erasure::{Held, Intent, Job, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, plan};
 use crate::store::{Row, StoreError};
 
 /// A probe that counts, as the outcome of an attempt at that target; and may its rows be marked?
@@ -32,7 +32,8 @@ impl Eraser {
         let rows = self.fenced_rows(&customer, fences).await?;
         let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
         let intents = &entry.job.intents;
-        let targets = plan(intents, &reaches, &held(&rows));
+        let known: Vec<Held> = held(&rows).into_iter().chain(entry.job.went_to()).collect();
+        let targets = plan(intents, &reaches, &known);
         let on_hold = self.shared.holds.of(&[entry.tag]);
         let (probes, frozen) = self.probes(intents, &rows, fences, unbroken);
         let now = self.now();
@@ -56,18 +57,8 @@ impl Eraser {
         drop(frozen);
         let fenced = changed?.unwrap_or_default();
         self.told_probes(probes.iter().map(|probe| &probe.outcome));
-        self.narrow_to(fences, &fenced, &reaches);
+        narrow_to(fences, &fenced, &reaches);
         Ok(())
-    }
-
-    /// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request,
-    /// are not among these.
-    fn narrow_to(&self, fences: &mut Fences, fenced: &BTreeSet<UpstreamNumber>, reaches: &[Reach]) {
-        if fenced.is_empty() {
-            fences.clear();
-        } else {
-            narrow(fences, &with_passers(fenced, reaches));
-        }
     }
 
     /// The probes that count. Rows are marked under a fence that has stood since the acceptance, and stands on until that is
@@ -92,6 +83,16 @@ impl Eraser {
             probes.push(Probed { key, outcome, markable });
         }
         (probes, frozen)
+    }
+}
+
+/// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request, are
+/// not among these.
+fn narrow_to(fences: &mut Fences, fenced: &BTreeSet<UpstreamNumber>, reaches: &[Reach]) {
+    if fenced.is_empty() {
+        fences.clear();
+    } else {
+        narrow(fences, &with_passers(fenced, reaches));
     }
 }
 

@@ -103,6 +103,9 @@ pub struct TargetView {
     /// Who gave it up, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<DecisionView>,
+    /// What it waits for, where it is its turn that has not come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<&'static str>,
     /// When it is tried again.
     #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
     pub next_attempt: Option<UnixSeconds>,
@@ -124,6 +127,7 @@ impl TargetView {
             instant: target.instant,
             instant_after_answer: target.later,
             needs_person: target.needs_person,
+            waiting: target.is_in_line().then_some("its turn among the deletes to this upstream"),
             next_attempt: target.next.map(|at| now.on_the_wall(at)),
             closed: target.closed.as_ref().map(DecisionView::of),
             evidence: target.evidence.as_ref().map(EvidenceView::of),

@@ -7,9 +7,9 @@ use super::Gate;
 use super::forward::Passages;
 use super::route::Destination;
 use crate::barrier::{Entered, KeptOut};
+use crate::domain::PairKey;
 use crate::domain::decide::{Label, Permit};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::{PairKey, ResourceHash};
 use crate::store::Placement;
 
 /// A judged request whose facts are durable: the only thing that can be forwarded.
@@ -63,12 +63,9 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
 }
 
 fn pair_key(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
-    PairKey {
-        tag: gate.keys().tag(&label.id),
-        upstream: place.destination.site.number,
-        form: label.form,
-        resource: ResourceHash::of(place.resource),
-    }
+    let tag = gate.keys().tag(&label.id);
+    let resource = gate.keys().resource_hash(tag, place.resource);
+    PairKey { tag, upstream: place.destination.site.number, form: label.form, resource }
 }
 
 /// Waits while a customer is being erased, then enters. Where as many wait already as may, nobody waits.

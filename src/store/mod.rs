@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 #[doc(hidden)]
 pub use self::open::open_with;
-pub use self::open::{OpenError, Opened, open};
+pub use self::open::{Ending, OpenError, Opened, accept, open, open_or_make};
 #[doc(hidden)]
-pub use self::sled::Tuning;
+pub use self::sled::{Check, Tuning};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.
@@ -85,6 +85,8 @@ pub struct Row {
     pub resource: Box<str>,
     /// The wire label, where it cannot be derived.
     pub wire: Option<Box<str>>,
+    /// `false`: only its key reads, so its resource is unknown and its times may be. An erasure goes there all the same.
+    pub readable: bool,
 }
 
 /// What is in the index, in figures.
@@ -102,7 +104,8 @@ pub struct Figures {
     pub bytes: u64,
     /// How often writes were made durable since the start; many records share one.
     pub syncs: u64,
-    /// Entries that were met since the store was opened and do not read, 1,000 at most. They are left as they are.
+    /// Entries that were met since the store was opened and do not read, 1,000 at most. They are left as they are until
+    /// something new is written in their place.
     pub unreadable: u64,
 }
 
@@ -129,6 +132,11 @@ pub trait Index: Send + Sync + std::fmt::Debug {
 
     /// Can it be written at this moment? For readiness; costs no I/O.
     fn is_writable(&self) -> bool;
+
+    /// Is there hope that it will be? `false` once it has been in trouble for so long that only a new start may help.
+    fn is_alive(&self) -> bool {
+        true
+    }
 }
 
 /// An upstream that the store knows.

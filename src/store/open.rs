@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::memory::MemoryStore;
 use super::seal::Keys;
 use super::seal::key_file::{self, Failure as KeyFailure, KeyBytes};
-use super::sled::{self, SledStore, Tuning};
+use super::sled::{self, Check, Found, SledStore, Tuning};
 use super::{Index, Jobs};
 use crate::config::{self, Engine};
 use crate::telemetry::events;
@@ -21,6 +22,39 @@ pub struct Opened {
     pub index: Arc<dyn Index>,
     /// The erasures.
     pub jobs: Arc<dyn Jobs>,
+    /// How the run before this one ended, and how this one does.
+    pub ending: Ending,
+}
+
+/// Whether a run ended in good order. It is in the store itself, written by its last write when it is closed.
+///
+/// After a run that was cut, requests that were on their way may still arrive at their upstreams for a while, and an erasure must
+/// reckon with them.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    before: bool,
+    now: Arc<AtomicBool>,
+}
+
+impl Ending {
+    pub(super) fn new(before: bool) -> Self {
+        Self { before, now: Arc::new(AtomicBool::new(before)) }
+    }
+
+    /// Did the run before this one end in good order?
+    #[must_use]
+    pub const fn was_orderly(&self) -> bool {
+        self.before
+    }
+
+    /// What the store will say of this run when it is closed: at first what it said of the one before.
+    pub fn set_orderly(&self, orderly: bool) {
+        self.now.store(orderly, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_orderly(&self) -> bool {
+        self.now.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for Opened {
@@ -57,8 +91,49 @@ pub enum OpenError {
         /// Its format.
         found: u32,
     },
+    /// It ends before what was acknowledged: damage that looks like an end, or an old copy.
+    #[error(
+        "the store in {path} is older than it was: its latest write has number {found}, and number {expected} was \
+         acknowledged; put back the files as they were, or restore it from an export (`forgetgate index restore`)"
+    )]
+    Behind {
+        /// The store.
+        path: PathBuf,
+        /// The number of its latest write.
+        found: u64,
+        /// The number that its tip says.
+        expected: u64,
+    },
+    /// What says how far it had come is gone.
+    #[error(
+        "{tip} {reason}, so nobody knows whether the store in {path} is whole; put the file back, restore the store from an \
+         export (`forgetgate index restore`), or take it as it is (`forgetgate index accept`)"
+    )]
+    NoTip {
+        /// The store.
+        path: PathBuf,
+        /// The file.
+        tip: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Where a store is expected there is none.
+    #[error(
+        "there is no store in {path}, and its {remains} is there: a volume that is not mounted, or a store that was removed; put \
+         it back, restore it from an export (`forgetgate index restore`), or make a new, empty one \
+         (`forgetgate run --new-store`), which knows of no data and of no erasure from before"
+    )]
+    Gone {
+        /// Where it should be.
+        path: PathBuf,
+        /// What of it is there.
+        remains: String,
+    },
     /// Its files do not hold together.
-    #[error("the store in {path} is damaged: {reason}")]
+    #[error(
+        "the store in {path} is damaged: {reason}; put back the files as they were, or restore it from an export \
+         (`forgetgate index restore`)"
+    )]
     Damaged {
         /// The store.
         path: PathBuf,
@@ -84,6 +159,39 @@ pub fn open(config: &config::Store) -> Result<Opened, OpenError> {
     open_with(config, Tuning::default())
 }
 
+/// As [`open`], and a store that is missing is made even where its key is there: whoever asks for it knows that nothing of
+/// before will be found.
+///
+/// # Errors
+///
+/// [`OpenError`].
+pub fn open_or_make(config: &config::Store) -> Result<Opened, OpenError> {
+    open_with(config, Tuning { new_store: true, ..Tuning::default() })
+}
+
+/// Takes a store as it is that does not open because its tip is missing or, with `incomplete`, because it lacks something.
+/// Gives it open, and what was wrong with it; `None`: nothing.
+///
+/// # Errors
+///
+/// [`OpenError`]: it does not open even so, or it lacks something.
+pub fn accept(config: &config::Store, incomplete: bool) -> Result<(Opened, Option<OpenError>), OpenError> {
+    let wrong = match open(config) {
+        Ok(opened) => return Ok((opened, None)),
+        Err(wrong) => wrong,
+    };
+    let check = match wrong {
+        OpenError::Behind { .. } | OpenError::Damaged { .. } | OpenError::NoTip { .. } if incomplete => Check::Nothing,
+        OpenError::NoTip { .. } => Check::Entries,
+        _ => return Err(wrong),
+    };
+    let opened = open_with(config, Tuning { check, ..Tuning::default() })?;
+    if incomplete {
+        opened.ending.set_orderly(false);
+    }
+    Ok((opened, Some(wrong)))
+}
+
 /// As [`open`], with what only tests set otherwise.
 ///
 /// # Errors
@@ -93,22 +201,41 @@ pub fn open(config: &config::Store) -> Result<Opened, OpenError> {
 pub fn open_with(config: &config::Store, tuning: Tuning) -> Result<Opened, OpenError> {
     match config.engine {
         Engine::Sled => {
-            let key = if sled::exists(config)? {
-                let missing = || KeyFailure::Missing { path: config.key_file.clone() };
-                key_file::read(&config.key_file)?.ok_or_else(missing)?
-            } else {
-                read_or_make_key(config)?
-            };
-            let keys = Arc::new(Keys::derive(&key));
+            let keys = Arc::new(Keys::derive(&*sled_key(config, tuning.new_store)?));
             let store = Arc::new(SledStore::open(config, Arc::clone(&keys), tuning)?);
-            Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store })
+            let ending = store.ending();
+            Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store, ending })
         }
         Engine::Memory => {
             let keys = Arc::new(Keys::derive(&*read_or_make_key(config)?));
             let store = Arc::new(MemoryStore::new(Arc::clone(&keys)));
-            Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store })
+            Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store, ending: Ending::new(true) })
         }
     }
+}
+
+/// The key of the store that is there, or of the one that is to be made. Where neither is, both are new.
+fn sled_key(config: &config::Store, new_store: bool) -> Result<KeyBytes, OpenError> {
+    let io_error = |source| OpenError::Io { path: config.path.clone(), source };
+    let old = key_file::read(&config.key_file)?;
+    match sled::look(&config.path).map_err(io_error)? {
+        Found::Store => {
+            return Ok(old.ok_or_else(|| KeyFailure::Missing { path: config.key_file.clone() })?);
+        }
+        Found::Begun => {}
+        Found::Nothing { tip } => {
+            let remains = match (&old, tip) {
+                (Some(_), _) => Some(format!("key ({})", config.key_file.display())),
+                (None, true) => Some("tip".to_owned()),
+                (None, false) => None,
+            };
+            if let Some(remains) = remains.filter(|_| !new_store) {
+                return Err(OpenError::Gone { path: config.path.clone(), remains });
+            }
+            sled::begin(&config.path).map_err(io_error)?;
+        }
+    }
+    read_or_make_key(config)
 }
 
 /// A new key is said aloud: whoever loses it can erase nothing any more.

@@ -59,11 +59,18 @@ impl StoredRow {
         }
     }
 
-    pub(crate) fn open(self, keys: &Keys, id: &CustomerId, key: PairKey) -> Result<Row, StoreError> {
-        let corrupt = StoreError::Corrupt { what: "a row" };
-        let Ok(plain) = keys.open_row(id, key, &self.sealed) else { return Err(corrupt) };
-        let Some((resource, wire)) = read_private(&plain) else { return Err(corrupt) };
-        Ok(Row {
+    /// A row of which nothing is known but its key.
+    pub(crate) const fn unknown(seen: UnixSeconds) -> Self {
+        Self { first_seen: seen, last_seen: seen, erased_at: None, api: None, sealed: Vec::new() }
+    }
+
+    /// Opens it with the customer's ID. What does not open still says in its key where data is.
+    pub(crate) fn open(self, keys: &Keys, id: &CustomerId, key: PairKey) -> Row {
+        let plain = keys.open_row(id, key, &self.sealed).ok();
+        let private = plain.and_then(|plain| read_private(&plain));
+        let readable = private.is_some();
+        let (resource, wire) = private.unwrap_or_default();
+        Row {
             key,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
@@ -71,7 +78,8 @@ impl StoredRow {
             api: self.api,
             resource,
             wire,
-        })
+            readable,
+        }
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -146,7 +154,8 @@ mod tests {
             let stored = StoredRow::seal(&keys, &fact).unwrap();
             let read = StoredRow::from_bytes(&stored.to_bytes()).unwrap();
             prop_assert_eq!(&read, &stored);
-            let row = read.open(&keys, &fact.id, fact.key).unwrap();
+            let row = read.open(&keys, &fact.id, fact.key);
+            prop_assert!(row.readable);
             prop_assert_eq!((&*row.resource, row.wire.as_deref(), row.api), (&*resource, wire.as_deref(), api));
         }
 

@@ -89,7 +89,7 @@ events! {
         after_s: u64,
     }
     /// An entry of the store does not read. Said for the first one of each table since the store was opened.
-    StoreUnreadable<'a> error "an entry of the store cannot be read and is left as it is: restore the store from a backup" {
+    StoreUnreadable<'a> error "an entry of the store cannot be read and is left as it is: see `forgetgate index restore`" {
         /// In which table.
         table: &'a str,
     }

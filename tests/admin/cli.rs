@@ -135,9 +135,10 @@ async fn an_erasure_that_waits_for_an_upstreams_rate_says_so_and_until_when() {
     }
     world.labelled("eve").await;
     let erasure = world.erasure("eve").await;
-    let shown = world.until_target(&erasure, "retrying").await;
+    let shown = world.until_waiting(&erasure).await;
     let target = &shown["targets"][0];
-    assert_eq!(target["last_error"], "waiting for the upstream's rate of deletes");
+    assert_eq!(target["waiting"], "its turn among the deletes to this upstream");
+    assert_eq!(target["instant_after_answer"], "rate");
     let next = target["next_attempt"].as_str().unwrap();
     assert!(next > shown["received"].as_str().unwrap(), "{shown}");
     let id = shown["id"].as_str().unwrap();

@@ -9,7 +9,7 @@ use crate::schema::conforms;
 use crate::world::{Wish, World};
 
 /// The calls of the contract.
-const CONTRACT: [(&str, &str); 18] = [
+const CONTRACT: [(&str, &str); 22] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -23,6 +23,10 @@ const CONTRACT: [(&str, &str); 18] = [
     ("POST", "/api/v1/erasures/{id}/cancel"),
     ("POST", "/api/v1/erasures/{id}/retry"),
     ("POST", "/api/v1/erasures/{id}/targets/{upstream}/confirm"),
+    ("POST", "/api/v1/erasures/{id}/targets/{upstream}/close"),
+    ("POST", "/api/v1/holds"),
+    ("GET", "/api/v1/holds"),
+    ("DELETE", "/api/v1/holds/{id}"),
     ("GET", "/api/v1/erasures/{id}/receipt"),
     ("POST", "/api/v1/recipients"),
     ("GET", "/api/v1/upstreams"),
@@ -101,6 +105,14 @@ async fn answers_have_the_form_that_the_description_gives_them() {
         ("Erasure", held.json()),
         ("DryRun", dry.json()),
         ("ErasureList", world.get("/api/v1/erasures").await.json()),
+        (
+            "Hold",
+            world
+                .post("/api/v1/holds", "{\"customer_id\": \"third\", \"by\": \"Ada\", \"reason\": \"court\"}")
+                .await
+                .json(),
+        ),
+        ("HoldList", world.get("/api/v1/holds").await.json()),
         ("Recipients", world.post("/api/v1/recipients", "{\"customer_id\": \"another\"}").await.json()),
         ("Upstreams", world.get("/api/v1/upstreams").await.json()),
         ("Problem", world.get(&format!("{path}/receipt")).await.json()),

@@ -132,8 +132,8 @@ impl World {
     }
 
     /// Waits until its first target is in this state.
-    pub(crate) async fn until_target(&self, path: &str, state: &str) -> serde_json::Value {
-        self.until_at(path, "/targets/0/state", state).await
+    pub(crate) async fn until_waiting(&self, path: &str) -> serde_json::Value {
+        self.until_at(path, "/targets/0/instant_after_answer", "rate").await
     }
 
     async fn until_at(&self, path: &str, place: &str, state: &str) -> serde_json::Value {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::JobState;
 use forgetgate::domain::refusal::Code;
 use forgetgate::domain::{Tag, UnixSeconds};
@@ -12,19 +13,42 @@ use uuid::Uuid;
 use crate::service::Service;
 use crate::world::{Plan, World, open_store, pair, upstream};
 
+/// How jobs cannot be written for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fails {
+    Not,
+    /// Nothing is written.
+    Before,
+    /// It is written, and nobody is told so.
+    After,
+}
+
 /// Jobs that cannot be written for a while.
 #[derive(Debug)]
 struct Failing {
     jobs: Arc<dyn Jobs>,
-    failing: Mutex<bool>,
+    fails: Mutex<Fails>,
+}
+
+impl Failing {
+    fn write<'a>(&'a self, written: StoreFuture<'a, bool>) -> StoreFuture<'a, bool> {
+        let fails = *self.fails.lock();
+        Box::pin(async move {
+            match fails {
+                Fails::Not => written.await,
+                Fails::Before => Err(StoreError::Broken),
+                Fails::After => written.await.and(Err(StoreError::Broken)),
+            }
+        })
+    }
 }
 
 impl Jobs for Failing {
     fn create(&self, job: StoredJob) -> StoreFuture<'_, bool> {
-        if *self.failing.lock() { Box::pin(async { Err(StoreError::Broken) }) } else { self.jobs.create(job) }
+        self.write(self.jobs.create(job))
     }
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
-        if *self.failing.lock() { Box::pin(async { Err(StoreError::Broken) }) } else { self.jobs.commit(write) }
+        self.write(self.jobs.commit(write))
     }
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
         self.jobs.job(id)
@@ -56,7 +80,7 @@ impl Jobs for Failing {
 async fn p5_what_cannot_be_made_durable_is_not_accepted_and_keeps_nobody_out() {
     let plan = Plan::default();
     let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), failing: Mutex::new(true) });
+    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Before) });
     let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
     let (world, one, _two) = pair(plan, |_| {}).await;
 
@@ -65,7 +89,7 @@ async fn p5_what_cannot_be_made_durable_is_not_accepted_and_keeps_nobody_out() {
     world.let_in("ann", "one").await;
     assert_eq!(one.calls().len(), 0);
 
-    *failing.failing.lock() = false;
+    *failing.fails.lock() = Fails::Not;
     let id = world.erase("ann", "one").await;
     world.until_state(id, JobState::Settling).await;
 }
@@ -74,13 +98,13 @@ async fn p5_what_cannot_be_made_durable_is_not_accepted_and_keeps_nobody_out() {
 async fn p4_while_the_store_fails_nothing_is_sent_and_the_customer_stays_out_of_the_first_attempt() {
     let plan = Plan::default();
     let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), failing: Mutex::new(false) });
+    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Not) });
     let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
     let (one, two) = (Service::start().await, Service::start().await);
     let upstreams = vec![upstream("one", &one.url), upstream("two", &two.url)];
     let mut world = World::idle(plan, upstreams).await;
     let id = world.erase("ann", "one").await;
-    *failing.failing.lock() = true;
+    *failing.fails.lock() = Fails::Before;
     world.work();
     for _ in 0..1000 {
         tokio::task::yield_now().await;
@@ -88,8 +112,91 @@ async fn p4_while_the_store_fails_nothing_is_sent_and_the_customer_stays_out_of_
     assert!(world.is_kept_out("ann", "one"));
     assert_eq!(one.calls().len(), 0, "no delete before its intention is durable");
 
-    *failing.failing.lock() = false;
+    *failing.fails.lock() = Fails::Not;
     world.pass(1);
     world.until_state(id, JobState::Settling).await;
     assert_eq!(one.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn p4_an_erasure_that_was_refused_is_withdrawn_before_anything_of_it_runs_and_nobody_gets_in_until_then() {
+    let plan = Plan::default();
+    let store = open_store(plan.folder.path(), plan.engine);
+    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::After) });
+    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+
+    let refused = world.delete("ann", "one").await.unwrap_err();
+    assert_eq!(refused.status, 503);
+    let there = world.store.jobs.jobs(None, 10).await.unwrap();
+    assert_eq!(there.len(), 1, "it is in the store all the same");
+    turns().await;
+    assert!(world.is_kept_out("ann", "one"));
+    assert_eq!(one.calls().len(), 0);
+
+    *failing.fails.lock() = Fails::Not;
+    world.let_in("ann", "one").await;
+    world.until_state(there[0].id, JobState::Cancelled).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    world.pass(120);
+    turns().await;
+    assert_eq!(one.calls().len(), 0, "what came after the refusal stays");
+}
+
+#[tokio::test]
+async fn p4_a_request_whose_joining_is_in_doubt_is_carried_out_with_the_customer_kept_out_since() {
+    let plan = Plan::default();
+    let store = open_store(plan.folder.path(), plan.engine);
+    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Not) });
+    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    let id = world.erase("ann", "one").await;
+    world.until_state(id, JobState::Settling).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+
+    *failing.fails.lock() = Fails::After;
+    assert_eq!(world.delete("ann", "one").await.unwrap_err().status, 503);
+    turns().await;
+    assert!(world.is_kept_out("ann", "one"));
+
+    *failing.fails.lock() = Fails::Not;
+    world.pass(60);
+    one.saw(2).await;
+    world.until_state(id, JobState::Settling).await;
+    assert!(world.marked("ann").await[0].2);
+}
+
+#[tokio::test]
+async fn p3_a_delete_whose_acceptance_cannot_be_recorded_lifts_nothing_and_no_marked_row_is_believed() {
+    for fails in [Fails::Before, Fails::After] {
+        let plan = Plan::default();
+        let store = open_store(plan.folder.path(), plan.engine);
+        let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Not) });
+        let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+        let (world, one, _two) = pair(plan, |_| {}).await;
+        world.labelled("ann", "one", LabelForm::RAW).await;
+        let answer = one.will_wait();
+        let id = world.erase("ann", "one").await;
+        one.saw(1).await;
+        *failing.fails.lock() = fails;
+        answer.send(crate::service::status(200)).unwrap();
+        turns().await;
+        assert!(world.is_kept_out("ann", "one"), "{fails:?}");
+
+        *failing.fails.lock() = Fails::Not;
+        world.pass(1);
+        world.until_state(id, JobState::Settling).await;
+        assert!(world.marked("ann").await[0].2, "{fails:?}");
+        world.let_in("ann", "one").await;
+        let again = world.forward("ann", "one", LabelForm::RAW).await;
+        assert!(!world.marked("ann").await[0].2, "{fails:?}: the request wrote its row again");
+        again.ended();
+    }
+}
+
+async fn turns() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
 }

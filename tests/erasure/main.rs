@@ -6,9 +6,12 @@
 mod at_once;
 mod deletes;
 mod failing;
+mod holds;
 mod intake;
 mod office;
 mod point_in_time;
+mod rates;
 mod restarts;
 mod service;
+mod time;
 mod world;

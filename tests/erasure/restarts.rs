@@ -6,15 +6,10 @@ use forgetgate::config::{Engine, Erasure, Upstream};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Later, TargetState};
 use forgetgate::erasure::View;
-use forgetgate::store::{JobWrite, Opened};
+use forgetgate::store::JobWrite;
 
 use crate::service::{Service, soon, status};
-use crate::world::{BEGIN, Plan, World, erasure, open_store, opened_body, submission, upstream};
-
-/// The same store for a second life.
-fn same(store: &Opened) -> Opened {
-    Opened { keys: Arc::clone(&store.keys), index: Arc::clone(&store.index), jobs: Arc::clone(&store.jobs) }
-}
+use crate::world::{BEGIN, Plan, World, erasure, open_store, opened_body, shared, submission, upstream};
 
 fn upstreams(one: &Service, two: &Service) -> Vec<Upstream> {
     vec![upstream("one", &one.url), upstream("two", &two.url)]
@@ -29,7 +24,7 @@ async fn p5_what_was_accepted_before_a_crash_is_fenced_before_the_listeners_open
     let (one, two) = services().await;
     let plan = Plan::default();
     let store = open_store(plan.folder.path(), Engine::Sled);
-    let first = World::idle(Plan { store: Some(same(&store)), ..plan }, upstreams(&one, &two)).await;
+    let first = World::idle(Plan { store: Some(shared(&store)), ..plan }, upstreams(&one, &two)).await;
     first.labelled("ann", "two", LabelForm::RAW).await;
     let id = first.submit(submission("ann")).await.unwrap().id;
     let folder = Arc::clone(&first.folder);
@@ -52,7 +47,7 @@ async fn p5_what_was_accepted_before_a_crash_is_fenced_before_the_listeners_open
 async fn p5_a_delete_that_was_under_way_at_a_crash_is_sent_again_fenced_there_and_nowhere_else() {
     let (one, two) = services().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let first = World::new(Plan { store: Some(same(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    let first = World::new(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
     first.labelled("ann", "two", LabelForm::RAW).await;
     let _never = one.will_wait();
     let id = first.erase("ann", "one").await;
@@ -82,7 +77,7 @@ async fn p5_a_delete_that_was_under_way_at_a_crash_is_sent_again_fenced_there_an
 async fn p4_what_a_crash_cut_off_may_still_arrive_so_the_delete_is_repeated_after_that() {
     let (one, two) = services().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let first = World::idle(Plan { store: Some(same(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    let first = World::idle(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
     let lost = first.forward("ann", "one", LabelForm::RAW).await;
     let now = first.now().0;
     drop((first, lost));
@@ -107,7 +102,7 @@ async fn p10_a_callers_credentials_do_not_survive_a_restart() {
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
     let mut erasure = erasure();
     erasure.authorize = forgetgate::config::Authorize::Home;
-    let plan = Plan { store: Some(same(&store)), erasure: erasure.clone(), ..Plan::default() };
+    let plan = Plan { store: Some(shared(&store)), erasure: erasure.clone(), ..Plan::default() };
     let first = World::new(plan, upstreams(&one, &two)).await;
     let on_its_way = first.forward("ann", "one", LabelForm::RAW).await;
     one.will_say(&[200, 503]);
@@ -131,7 +126,7 @@ async fn p10_a_callers_credentials_do_not_survive_a_restart() {
 async fn an_erasure_that_cannot_be_read_keeps_nobody_out_for_ever_and_holds_up_no_other() {
     let (one, two) = services().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let first = World::idle(Plan { store: Some(same(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    let first = World::idle(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
     let id = first.submit(submission("ann")).await.unwrap().id;
     drop(first);
     let mut job = store.jobs.job(id).await.unwrap().unwrap();
@@ -156,7 +151,7 @@ async fn p5_however_many_are_settling_each_is_found_after_a_restart_and_counted(
     let plan = || Plan { erasure: Erasure { erasures_per_minute: 1000, ..erasure() }, ..Plan::default() };
     let (one, two) = services().await;
     let store = open_store(Plan::default().folder.path(), Engine::Memory);
-    let world = World::new(Plan { store: Some(same(&store)), ..plan() }, upstreams(&one, &two)).await;
+    let world = World::new(Plan { store: Some(shared(&store)), ..plan() }, upstreams(&one, &two)).await;
     let mut ids = Vec::new();
     for number in 0..MANY {
         ids.push(world.erase(&format!("customer{number}"), "one").await);

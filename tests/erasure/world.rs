@@ -410,3 +410,9 @@ pub(crate) async fn pair(plan: Plan, change: impl Fn(&mut Upstream)) -> (World, 
     upstreams.iter_mut().for_each(change);
     (World::new(plan, upstreams).await, one, two)
 }
+
+/// The same store for a second life.
+pub(crate) fn shared(store: &Opened) -> Opened {
+    let (index, jobs) = (Arc::clone(&store.index), Arc::clone(&store.jobs));
+    Opened { keys: Arc::clone(&store.keys), index, jobs, ending: store.ending.clone() }
+}

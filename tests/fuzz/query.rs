@@ -27,12 +27,25 @@ fuzz_target!(|data: &[u8]| {
     let rule = &built_in("watson-assistant").expect("a built-in profile").label;
     if let Ok(id) = from_delete_query(Some(raw), rule) {
         assert!(named == 1 && !id.expose().trim().is_empty());
+        for name in ["customer_id", "version"] {
+            for decode in [0, 1, 2] {
+                let found = found_by(raw, name, decode);
+                assert!(found <= 1, "{raw:?} names {found} of {name}, decoded {decode} times before it is divided");
+            }
+        }
     }
     // The substitute keeps what it is given: then nothing may change but the spelling of the same filter.
     if let Some(changed) = log_filter::rewritten(raw, "customer_id", |id| Some(format!("fg_{id}").into())) {
         assert!(changed.contains("fg_"));
     }
 });
+
+/// How many parameters of this name does a reader find that decodes a query so many times before it divides it?
+fn found_by(raw: &str, name: &str, decode: usize) -> usize {
+    let decoded = |text: String| percent_decode_str(&text).decode_utf8_lossy().into_owned();
+    let text = (0..decode).fold(raw.to_owned(), |text, _| decoded(text));
+    text.split(['&', ';']).filter(|part| (decode == 0 || part.contains('=')) && reads_as(part, name)).count()
+}
 
 /// Would a common reader take this part for that parameter? It decodes once or twice, does not tell upper from lower case,
 /// and makes one name of `a-b`, `a_b`, `a.b` and `a-b[]`.

@@ -1,16 +1,15 @@
 //! P7: a customer's ID that nobody would write by chance is sent through every door, and then looked for wherever it must
 //! not be: logs at their loudest, metrics, the admin API's answers, refusals, and every byte of the store's files.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::{BASE64, HEXLOWER};
 use forgetgate::demo::services::{Kind, Options, Running, Seen, Silence};
 use forgetgate::{config, store};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::support::{Answer, Call, Gate, Setup, Site, eventually, service_for, service_of};
 
@@ -271,18 +270,14 @@ fn everything(format: &str) {
 /// ID is in there; once it is over, no entry has it any more. (The engine's file may keep the bytes of removed entries;
 /// they are sealed.)
 fn search_erasures(folder: &Path) {
-    let keys = store::open(&kept(folder)).unwrap().keys;
-    let mut bodies: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    for piece in &sled::open(folder.join("index")).unwrap().open_tree("parts").unwrap() {
-        let (key, bytes) = piece.unwrap();
-        // Of one job and generation; the rest of the key is which piece it is.
-        bodies.entry(key[..24].to_vec()).or_default().extend_from_slice(&bytes);
-    }
+    let opened = store::open(&kept(folder)).unwrap();
+    let keys = Arc::clone(&opened.keys);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let jobs = runtime.block_on(opened.jobs.jobs(None, 10_000)).unwrap();
     let (mut over, mut under_way) = (0, 0);
-    for (key, body) in bodies {
-        let id = Uuid::from_slice(&key[..16]).unwrap();
+    for (id, body) in jobs.into_iter().map(|job| (job.id, job.body)) {
         let body: Value = serde_json::from_slice(&keys.open_job(id, &body).unwrap()).unwrap();
-        let Some(erasure) = body.get("erasure") else { continue };
+        let Some(erasure) = body["body"].get("erasure") else { continue };
         let sealed = erasure["sealed"].as_str().map(|sealed| BASE64.decode(sealed.as_bytes()).unwrap());
         assert!(!holds_canary(&body.to_string()), "in what is sealed together there is no ID in the clear: {body}");
         if erasure["job"]["done"].is_null() {

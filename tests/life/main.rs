@@ -10,6 +10,7 @@ mod activation;
 mod canary;
 mod durable;
 mod floods;
+mod hanging;
 mod kill;
 mod limits;
 mod memory;

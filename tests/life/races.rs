@@ -183,7 +183,9 @@ impl<'a> Round<'a> {
 
     fn judge(&self, asked: Instant, answered: Instant, erasure: &Value) {
         let targets = erasure["targets"].as_array().unwrap();
-        let is_calm = |target: &Value| target["attempts"] == 1 && target["evidence"]["drained"] == true;
+        let is_calm = |target: &Value| {
+            target["attempts"] == 1 && target["evidence"]["drained"] == true && target["instant_after_answer"].is_null()
+        };
         let calm = targets.iter().all(is_calm);
         self.arena.calm.fetch_add(u64::from(calm), Ordering::SeqCst);
         for (service, name) in NAMES.iter().enumerate() {

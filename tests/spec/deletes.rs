@@ -1,5 +1,10 @@
 //! A delete by label as callers write it: whoever reads it finds the one customer that the gate records (P6, P9, P10).
 
+use forgetgate::domain::label::from_delete_query;
+use forgetgate::domain::profile::built_in;
+use percent_encoding::percent_decode_str;
+use proptest::prelude::*;
+
 use crate::client::request;
 use crate::world::{Plan, World};
 
@@ -72,5 +77,82 @@ fn p10_a_delete_of_any_version_is_an_erasure_or_goes_nowhere() {
     for header in ["X-HTTP-Method-Override: DELETE", "X-Method-Override: delete"] {
         let line = "POST /api/v7/user_data?customer_id=alice";
         speech().refused(request(line, &[header, "Content-Length: 0"], ""), 400, "header_ambiguous");
+    }
+}
+
+/// The pieces of which a query that means two things is made.
+const PIECES: [&str; 32] = [
+    "customer_id=alice",
+    "customer_id%00",
+    "customer_id[",
+    "customer_id",
+    "customer",
+    "_id",
+    "id",
+    "version",
+    "=",
+    "&",
+    ";",
+    "me",
+    "victim",
+    "x=1",
+    "+",
+    ".",
+    "-",
+    "_",
+    "[]",
+    "[",
+    "]",
+    "%5F",
+    "%255f",
+    "%26",
+    "%2526",
+    "%3B",
+    "%3D",
+    "%253d",
+    "%00",
+    "%20",
+    "C",
+    "\u{ff43}",
+];
+
+/// The values of all parameters of this name that a reader finds.
+fn found_by(query: &str, name: &str, decode_first: usize, dividers: &[char], cuts: &[char]) -> Vec<String> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let text = (0..decode_first).fold(query.to_owned(), |text, _| decoded(&text));
+    let pairs = text.split(dividers).filter_map(|pair| {
+        let (written, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let written = decoded(&written.replace('+', " ")).to_lowercase();
+        let cut = written.trim().split(cuts).next().unwrap_or_default().replace(['.', ' ', '-'], "_");
+        (cut == name).then(|| value.to_owned())
+    });
+    pairs.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// P6, P10: who reads an accepted delete finds one customer and no second version, however it divides, decodes, folds or cuts.
+    #[test]
+    fn p10_all_readers_of_an_accepted_delete_find_one_customer(
+        pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 1..9),
+    ) {
+        let query = format!("customer_id=me&{}", pieces.concat());
+        for query in [&query, &pieces.concat()] {
+            let rule = &built_in("watson-speech-to-text").unwrap().label;
+            let Ok(_customer) = from_delete_query(Some(query), rule) else { continue };
+            for dividers in [&['&'][..], &['&', ';']] {
+                for cuts in [&[][..], &['['], &['\0'], &['[', '\0']] {
+                    let customers = found_by(query, "customer_id", 0, dividers, cuts);
+                    prop_assert_eq!(customers.len(), 1, "{} {:?}", query, customers);
+                    prop_assert!(found_by(query, "version", 0, dividers, cuts).len() <= 1, "{}", query);
+                    for decode in [1, 2] {
+                        let with_value = |values: Vec<String>| values.iter().filter(|value| !value.is_empty()).count();
+                        prop_assert!(with_value(found_by(query, "customer_id", decode, dividers, cuts)) <= 1, "{}", query);
+                        prop_assert!(with_value(found_by(query, "version", decode, dividers, cuts)) <= 1, "{}", query);
+                    }
+                }
+            }
+        }
     }
 }

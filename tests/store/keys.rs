@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use forgetgate::store::seal::key_file::Failure as KeyFailure;
-use forgetgate::store::{OpenError, open};
+use forgetgate::store::seal::Keys;
+use forgetgate::store::seal::key_file::{self, Failure as KeyFailure};
+use forgetgate::store::{OpenError, Tuning, open, open_with};
 
 use crate::world::{World, fact, rows_of, wait};
 
@@ -58,11 +59,54 @@ fn a_key_that_others_can_read_is_refused() {
     assert!(still_holds_its_fact(&world));
 }
 
+fn said(world: &World) -> String {
+    let refused = open(&world.config).unwrap_err();
+    assert!(matches!(refused, OpenError::Gone { .. }), "{refused}");
+    refused.to_string()
+}
+
+/// P11: a volume that is not mounted looks like this.
 #[test]
-fn a_key_without_a_store_makes_a_store_with_that_key() {
+fn p11_a_key_without_its_store_is_refused_with_words_unless_a_new_store_is_wanted() {
     let world = with_one_fact();
     let key = fs::read(&world.config.key_file).unwrap();
+    fs::rename(&world.config.path, world.config.path.with_extension("away")).unwrap();
+    for _ in 0..2 {
+        let said = said(&world);
+        assert!(said.contains("its key (") && said.contains("--new-store"), "{said}");
+        assert!(!world.config.path.exists(), "nothing is made in its place");
+    }
+    fs::rename(world.config.path.with_extension("away"), &world.config.path).unwrap();
+    assert!(still_holds_its_fact(&world));
     fs::remove_dir_all(&world.config.path).unwrap();
-    assert!(!still_holds_its_fact(&world));
+    let wanted = || open_with(&world.config, Tuning { new_store: true, ..Tuning::default() }).unwrap();
+    assert_eq!(wait(rows_of(&wanted(), "anna")).len(), 0);
     assert_eq!(fs::read(&world.config.key_file).unwrap(), key);
+    assert!(!still_holds_its_fact(&world), "it opens without the wish from now on");
+    wait(wanted().index.record(fact(&wanted_keys(&world), "anna", 1, "r"))).unwrap();
+    assert!(still_holds_its_fact(&world), "and the wish harms no store that is there");
+}
+
+fn wanted_keys(world: &World) -> Keys {
+    Keys::derive(&key_file::read(&world.config.key_file).unwrap().unwrap())
+}
+
+#[test]
+fn p11_a_store_that_is_gone_with_its_key_is_refused_by_what_its_tip_remembers() {
+    let world = with_one_fact();
+    fs::remove_dir_all(&world.config.path).unwrap();
+    fs::remove_file(&world.config.key_file).unwrap();
+    assert!(said(&world).contains("its tip is there"));
+    assert!(!world.config.key_file.exists(), "no key is made");
+}
+
+/// A crash between the making of the key and that of the store.
+#[test]
+fn a_first_start_that_was_cut_short_after_its_key_is_begun_again() {
+    let world = World::sled();
+    fs::create_dir(&world.config.path).unwrap();
+    fs::write(world.config.path.join("creating"), "").unwrap();
+    key_file::read_or_make(&world.config.key_file).unwrap();
+    drop(world.open());
+    assert!(!world.config.path.join("creating").exists());
 }

@@ -5,6 +5,7 @@
 mod campaign;
 mod child;
 mod contract;
+mod damage;
 mod differential;
 mod durable;
 mod faults;
@@ -12,6 +13,7 @@ mod keys;
 mod kill;
 mod power;
 mod recorder;
+mod tip;
 mod unreadable;
 mod workload;
 mod world;

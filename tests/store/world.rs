@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use forgetgate::config::{Engine, Store};
-use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{CustomerId, LabelForm, PairKey, UnixSeconds, UpstreamNumber};
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{JobWrite, Opened, Placement, Row, StoredJob, open};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -57,19 +56,12 @@ pub(crate) fn id(text: &str) -> CustomerId {
     CustomerId::new(text).unwrap()
 }
 
-pub(crate) fn resource_hash(resource: &str) -> ResourceHash {
-    ResourceHash(Sha256::digest(resource)[..8].try_into().unwrap())
-}
-
 pub(crate) fn fact(keys: &Keys, customer: &str, upstream: u16, resource: &str) -> Placement {
     let id = id(customer);
+    let tag = keys.tag(&id);
+    let (upstream, resource_hash) = (UpstreamNumber(upstream), keys.resource_hash(tag, resource));
     Placement {
-        key: PairKey {
-            tag: keys.tag(&id),
-            upstream: UpstreamNumber(upstream),
-            form: LabelForm::RAW,
-            resource: resource_hash(resource),
-        },
+        key: PairKey { tag, upstream, form: LabelForm::RAW, resource: resource_hash },
         id,
         resource: resource.into(),
         wire: None,

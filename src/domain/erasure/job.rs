@@ -8,6 +8,7 @@ use super::decision::{Decision, OnHold, Undecidable, Verdict};
 use super::intent::{Intent, Scope};
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Later, Outcome};
+use super::plan::Held;
 use super::target::{Target, TargetKey, TargetState};
 use crate::domain::{UnixSeconds, UpstreamNumber};
 
@@ -71,6 +72,8 @@ pub struct Job {
     pub topology: u64,
     /// Where it goes.
     pub targets: Vec<Target>,
+    /// Why the targets that are planned next will have their instants after the answer, if they will.
+    pub later: Option<Later>,
     /// Which requests it covers.
     pub mark: Option<Mark>,
     /// Does it wait for a person's approval?
@@ -121,6 +124,7 @@ impl Job {
             covered: Vec::new(),
             topology: 0,
             targets: Vec::new(),
+            later: None,
             mark: new.mark,
             awaiting_approval: new.awaiting_approval,
             cancelled: None,
@@ -224,7 +228,8 @@ impl Job {
         let surplus = self.covered.len().saturating_sub(COVERED_MAX);
         self.covered.drain(..surplus);
         self.topology = topology;
-        self.extended(targets);
+        let later = self.later.take();
+        self.extended(targets.into_iter().map(|target| Target { later: target.later.or(later), ..target }).collect());
     }
 
     /// Upstreams pass IDs on to each other in another way than when it was planned: it is planned anew.
@@ -232,8 +237,21 @@ impl Job {
         let anew = self.intents.is_empty() && self.topology != topology && !self.is_over() && !self.covered.is_empty();
         if anew {
             self.intents = std::mem::take(&mut self.covered);
+            self.later = Some(Later::FenceEnded);
         }
         anew
+    }
+
+    /// Where it went, as planning reads it. What was passed on from there is still to be followed when the index has
+    /// forgotten, since the deletes were accepted, that anything was there.
+    #[must_use]
+    pub fn went_to(&self) -> Vec<Held> {
+        let own = |target: &&Target| target.key.label_of == target.key.upstream && target.state != TargetState::Closed;
+        let held = |target: &Target| {
+            let TargetKey { upstream, form, .. } = target.key;
+            Held { upstream, form, api: target.api, last_seen: UnixSeconds(0) }
+        };
+        self.targets.iter().filter(own).map(held).collect()
     }
 
     /// Adds targets that are not known yet. One that was given up is taken up again: there is data there once more.
@@ -241,7 +259,10 @@ impl Job {
         for target in targets {
             match self.target_mut(target.key) {
                 None => self.targets.push(target),
-                Some(known) if known.state == TargetState::Closed => *known = target,
+                // A delete that was not answered may still be carried out, whatever a person has decided since.
+                Some(known) if known.state == TargetState::Closed => {
+                    *known = Target { unanswered: known.unanswered, ..target };
+                }
                 Some(_) => {}
             }
         }
@@ -317,7 +338,7 @@ impl Job {
             Verdict::Approve => self.approve(mark)?,
             // The customer has been let in since: what was probed before does not cover what comes now.
             Verdict::Hold => self.intents.iter_mut().for_each(Intent::forget_probe),
-            Verdict::Unhold => self.targets.iter_mut().for_each(|target| target.unfence(Later::Decision)),
+            Verdict::Unhold => self.unheld(decision.upstream),
             Verdict::Cancel if self.deleted => return Err(Undecidable::AlreadySent),
             Verdict::Cancel => self.cancelled = Some(decision.clone()),
             Verdict::Retry => self.targets.iter_mut().for_each(Target::retry),
@@ -335,8 +356,17 @@ impl Job {
             return Err(Undecidable::NotWaiting);
         }
         self.awaiting_approval = false;
+        self.later = Some(Later::Decision);
         self.mark = mark.or(self.mark);
         Ok(())
+    }
+
+    fn unheld(&mut self, upstream: Option<UpstreamNumber>) {
+        let at = |target: &&mut Target| upstream.is_none_or(|upstream| target.key.upstream == upstream);
+        self.targets.iter_mut().filter(at).for_each(|target| target.unfence(Later::Decision));
+        if !self.intents.is_empty() {
+            self.later = Some(Later::Decision);
+        }
     }
 
     fn close(&mut self, decision: &Decision) -> Result<(), Undecidable> {

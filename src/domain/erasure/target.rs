@@ -162,6 +162,12 @@ impl Target {
         }
     }
 
+    /// Is it due, and its customer not kept out for it? Then it waits for its turn at the upstream.
+    #[must_use]
+    pub fn is_in_line(&self) -> bool {
+        self.unfenced && self.attempt_at() == Some(Moment(0)) && self.state != TargetState::Sent
+    }
+
     /// Has the upstream accepted a delete that counts?
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
@@ -204,6 +210,7 @@ impl Target {
         }
         if self.state == TargetState::Sent && self.next.is_none() {
             self.unanswered = self.unanswered.max(Some(run.begun.after(run.straggle)));
+            self.not_under_way();
         }
     }
 
@@ -225,10 +232,13 @@ impl Target {
         true
     }
 
-    /// The fence of the acceptance is given up before a delete that counts: the instant will lie after the answer.
+    /// The fence of the acceptance is given up before a delete that counts: the instant will lie after the answer. Where
+    /// one has been accepted the instant stays as it is.
     pub(super) fn unfence(&mut self, why: Later) {
-        self.unfenced = true;
-        self.later.get_or_insert(why);
+        if !self.is_accepted() {
+            self.unfenced = true;
+            self.later.get_or_insert(why);
+        }
     }
 
     /// The delete was not sent after all.
@@ -236,6 +246,14 @@ impl Target {
         if self.state == TargetState::Sent && self.next.is_none() {
             self.state = TargetState::Pending;
             self.attempts = self.attempts.saturating_sub(1);
+            self.not_under_way();
+        }
+    }
+
+    /// No delete is on its way any more: the next one serves whoever asked again while one was.
+    fn not_under_way(&mut self) {
+        if self.reopened {
+            self.reopen();
         }
     }
 
@@ -268,9 +286,7 @@ impl Target {
                 self.failed(TargetState::NotSupported, fault, None);
             }
         }
-        if self.reopened {
-            self.reopen();
-        }
+        self.not_under_way();
     }
 
     fn answered(&mut self, evidence: Evidence, straggling: Option<Moment>, now: Moment) {

@@ -72,7 +72,7 @@ impl Index for MemoryStore {
     fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>> {
         self.answer(move |state| {
             let theirs = state.rows.iter().filter(|(key, _)| tags.contains(&key.tag));
-            theirs.map(|(key, row)| row.clone().open(&self.keys, id, *key)).collect()
+            Ok(theirs.map(|(key, row)| row.clone().open(&self.keys, id, *key)).collect())
         })
     }
 

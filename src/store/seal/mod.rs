@@ -17,7 +17,7 @@ use smallvec::{SmallVec, smallvec};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::domain::{CustomerId, PairKey, Tag};
+use crate::domain::{CustomerId, PairKey, ResourceHash, Tag};
 
 /// Bytes that sealing adds: a random nonce in front and the authentication tag behind.
 pub const OVERHEAD: usize = NONCE + MAC;
@@ -41,6 +41,8 @@ pub struct Keys {
     root: Hkdf<Sha256>,
     /// HMAC already keyed with the index key: cloning it saves two of the four hash blocks of a tag.
     tagger: Hmac<Sha256>,
+    /// The same for resources, with a key of its own.
+    resources: Hmac<Sha256>,
     rows: Hkdf<Sha256>,
     jobs: ChaCha20Poly1305,
 }
@@ -61,10 +63,12 @@ impl Keys {
         let root = Hkdf::<Sha256>::new(Some(b"forgetgate store"), store_key);
         let index = expand(&root, &[b"index\0", &[Self::EPOCH]]);
         let job = expand(&root, &[b"job\0"]);
+        // Extracted under salts of their own: an expansion of the index key itself would be the HMAC of a text that a caller
+        // could send as an ID, and so half a key would be somebody's tag.
+        let resource = expand(&Hkdf::<Sha256>::new(Some(b"forgetgate resource"), &*index), &[]);
         Self {
             tagger: Hmac::<Sha256>::new_from_slice(&*index).expect("HMAC takes a key of any length"),
-            // Extracted under a salt of its own: an expansion of the index key itself would be the HMAC of a text
-            // that a caller could send as an ID, and so half a key would be somebody's tag.
+            resources: Hmac::<Sha256>::new_from_slice(&*resource).expect("HMAC takes a key of any length"),
             rows: Hkdf::<Sha256>::new(Some(b"forgetgate row"), &*index),
             jobs: ChaCha20Poly1305::new(&(*job).into()),
             root,
@@ -76,12 +80,20 @@ impl Keys {
     pub fn tag(&self, id: &CustomerId) -> Tag {
         let mut mac = self.tagger.clone();
         mac.update(id.expose().as_bytes());
-        let whole = mac.finalize().into_bytes();
-        let mut tag = [0; 16];
-        for (to, from) in tag.iter_mut().zip(whole.iter()) {
-            *to = *from;
+        Tag(beginning(mac))
+    }
+
+    /// What stands for a resource such as `assistants/a1` in the key of this customer's rows: enough to tell the customer's
+    /// resources apart, and of no use to whoever has the store without its key, or compares two customers. No resource: zeros.
+    #[must_use]
+    pub fn resource_hash(&self, tag: Tag, resource: &str) -> ResourceHash {
+        if resource.is_empty() {
+            return ResourceHash([0; 8]);
         }
-        Tag(tag)
+        let mut mac = self.resources.clone();
+        mac.update(&tag.0);
+        mac.update(resource.as_bytes());
+        ResourceHash(beginning(mac))
     }
 
     /// The blind names of a customer in every live epoch, the present one first: what a look-up has to try.
@@ -147,6 +159,15 @@ impl Keys {
         let key = expand(&self.rows, &[id.expose().as_bytes()]);
         ChaCha20Poly1305::new(&(*key).into())
     }
+}
+
+fn beginning<const N: usize>(mac: Hmac<Sha256>) -> [u8; N] {
+    let whole = mac.finalize().into_bytes();
+    let mut bytes = [0; N];
+    for (to, from) in bytes.iter_mut().zip(whole.iter()) {
+        *to = *from;
+    }
+    bytes
 }
 
 fn expand(from: &Hkdf<Sha256>, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {

@@ -36,10 +36,26 @@ impl Files {
         self.directory.join("creating")
     }
 
+    /// Beside the folder: `store.tip`.
+    pub(super) fn tip(&self) -> PathBuf {
+        self.beside(".tip")
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.directory.file_name().unwrap_or_default().to_owned();
+        name.push(ending);
+        self.directory.with_file_name(name)
+    }
+
     /// Is there a store that was once completed, or what is left of one? It is never taken for an empty place.
     pub(super) fn store_exists(&self) -> io::Result<bool> {
         let something = self.data().try_exists()? || self.conf().try_exists()?;
-        Ok(something && !self.creating().try_exists()?)
+        Ok(something && !self.is_begun()?)
+    }
+
+    /// Did a first creation begin that was not completed?
+    pub(super) fn is_begun(&self) -> io::Result<bool> {
+        self.creating().try_exists()
     }
 
     /// Is another process using the store at this moment?
@@ -60,7 +76,11 @@ impl Files {
     pub(super) fn begin_creation(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         File::create(self.creating())?.sync_all()?;
-        self.sync_names()?;
+        self.sync_names()
+    }
+
+    /// Throws away what a creation left that did not come to its end.
+    pub(super) fn clear(&self) -> io::Result<()> {
         for leftover in self.entries("")? {
             let name = leftover.file_name().unwrap_or_default();
             if leftover.is_dir() && name == "blobs" {

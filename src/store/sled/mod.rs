@@ -7,10 +7,14 @@ mod files;
 mod queue;
 mod report;
 mod tables;
+mod tip;
+mod trouble;
 mod writer;
 
 use std::fmt;
 use std::future::ready;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -22,7 +26,7 @@ use self::files::Files;
 use self::queue::{Answer, Work};
 use self::tables::{TableError, Tables};
 use self::writer::{Opener, Shared};
-use super::open::OpenError;
+use super::open::{Ending, OpenError};
 use super::row::StoredRow;
 use super::seal::Keys;
 use super::{
@@ -31,6 +35,7 @@ use super::{
 };
 use crate::config;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::telemetry::chain;
 
 /// What only tests set otherwise; no configuration reaches it.
 #[doc(hidden)]
@@ -42,23 +47,75 @@ pub struct Tuning {
     pub stall: Duration,
     /// How many works may wait for the writer.
     pub queue_bound: usize,
+    /// How long the store may be in trouble before it counts as dead.
+    pub dead_after: Duration,
+    /// What an old store has to show. With less, damage is silent: a test shows that.
+    pub check: Check,
+    /// Make a new store beside a key that was there before?
+    pub new_store: bool,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { sync_data: true, stall: Duration::from_secs(30), queue_bound: 16_384 }
+        Self {
+            sync_data: true,
+            stall: Duration::from_secs(30),
+            queue_bound: 16_384,
+            dead_after: Duration::from_secs(180),
+            check: Check::Whole,
+            new_store: false,
+        }
     }
 }
 
-/// Is there a completed store at this path?
-pub(super) fn exists(config: &config::Store) -> Result<bool, OpenError> {
-    Files::new(&config.path).store_exists().map_err(|source| OpenError::Io { path: config.path.clone(), source })
+/// What an old store has to show before it is used.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// All its entries, and its tip.
+    Whole,
+    /// All its entries; a tip that is missing or behind which it is does not matter.
+    Entries,
+    /// Nothing.
+    Nothing,
+}
+
+/// What is at a store's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A completed store, or what is left of one.
+    Store,
+    /// A creation that did not come to its end.
+    Begun,
+    /// Nothing; `tip`: but once there was.
+    Nothing {
+        /// Is a tip there?
+        tip: bool,
+    },
+}
+
+/// Looks for a store at this path.
+pub(super) fn look(path: &Path) -> io::Result<Found> {
+    let files = Files::new(path);
+    Ok(if files.store_exists()? {
+        Found::Store
+    } else if files.is_begun()? {
+        Found::Begun
+    } else {
+        Found::Nothing { tip: files.tip().try_exists()? }
+    })
+}
+
+/// Notes that a store is being made here: before its key is, so that a key of its own is not taken for an old one's.
+pub(super) fn begin(path: &Path) -> io::Result<()> {
+    Files::new(path).begin_creation()
 }
 
 /// The store in one directory.
 pub(super) struct SledStore {
     keys: Arc<Keys>,
     shared: Arc<Shared>,
+    ending: Ending,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -78,24 +135,20 @@ impl SledStore {
         }
         let opener =
             Opener { path: path.clone(), cache_bytes: config.cache_bytes, key_check: keys.check_value(), tuning };
-        let shared = Arc::new(Shared::new(tuning.queue_bound, Arc::default()));
-        let tables = opener.open(&shared.syncs).map_err(|error| match error {
-            TableError::WrongKey => OpenError::WrongKey { path: path.clone(), key_file: config.key_file.clone() },
-            TableError::Format { found } => OpenError::Format { path: path.clone(), found },
-            TableError::Sync(source) | TableError::Sled(sled::Error::Io(source)) => {
-                OpenError::Io { path: path.clone(), source }
-            }
-            other @ (TableError::Sled(_)
-            | TableError::Panic(_)
-            | TableError::Unreadable(_)
-            | TableError::TooLarge(_)) => OpenError::Damaged { path: path.clone(), reason: other.to_string() },
-        })?;
+        let shared = Arc::new(Shared::new(&tuning, Arc::default()));
+        let tables = opener.open(&shared.syncs).map_err(|error| refusal(error, config))?;
+        let ending = Ending::new(tables.ended_well());
         let (writers, watchers) = (Arc::clone(&shared), Arc::clone(&shared));
         let write = thread::Builder::new().name("store-writer".into());
-        let write = write.spawn(move || writer::run(&writers, &opener, tables)).map_err(io_error)?;
+        let at_end = ending.clone();
+        let write = write.spawn(move || writer::run(&writers, &opener, tables, &at_end)).map_err(io_error)?;
         let watch = thread::Builder::new().name("store-watch".into());
         let watch = watch.spawn(move || writer::watch(&watchers, tuning.stall)).map_err(io_error)?;
-        Ok(Self { keys, shared, threads: vec![write, watch] })
+        Ok(Self { keys, shared, ending, threads: vec![write, watch] })
+    }
+
+    pub(super) fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 
     /// Has the writer do something, and gives its answer once everything before it is durable.
@@ -124,6 +177,24 @@ impl SledStore {
     }
 }
 
+/// Why what was found does not open.
+fn refusal(error: TableError, config: &config::Store) -> OpenError {
+    let path = config.path.clone();
+    match error {
+        TableError::WrongKey => OpenError::WrongKey { path, key_file: config.key_file.clone() },
+        TableError::Format { found } => OpenError::Format { path, found },
+        TableError::Behind { found, expected } => OpenError::Behind { path, found, expected },
+        TableError::NoTip(reason) => OpenError::NoTip { tip: Files::new(&path).tip(), path, reason },
+        TableError::Sync(source) | TableError::Sled(sled::Error::Io(source)) => OpenError::Io { path, source },
+        other @ (TableError::Sled(_)
+        | TableError::Panic
+        | TableError::Unreadable(_)
+        | TableError::NoTrailer
+        | TableError::Incomplete { .. }
+        | TableError::TooLarge(_)) => OpenError::Damaged { path, reason: chain(&other) },
+    }
+}
+
 impl Drop for SledStore {
     /// Waits until what is in line has been written and the files are closed.
     fn drop(&mut self) {
@@ -148,7 +219,22 @@ impl Index for SledStore {
     fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>> {
         let tags = tags.to_vec();
         let found = self.ask(0, move |tables| tables.rows(&tags));
-        Box::pin(async move { found.await?.into_iter().map(|(key, row)| row.open(&self.keys, id, key)).collect() })
+        Box::pin(async move {
+            let found = found.await?.into_iter();
+            let opened = |(key, row): (_, Option<StoredRow>)| {
+                row.unwrap_or(StoredRow::unknown(UnixSeconds(0))).open(&self.keys, id, key)
+            };
+            let rows: Vec<Row> = found.map(opened).collect();
+            let unread: Vec<_> = rows.iter().filter(|row| !row.readable).map(|row| row.key.to_bytes()).collect();
+            if !unread.is_empty() {
+                let count = move |tables: &mut Tables| {
+                    unread.iter().for_each(|key| tables.leave_unread("placements", key));
+                    Ok(())
+                };
+                self.ask(0, count).await?;
+            }
+            Ok(rows)
+        })
     }
 
     fn sweep(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
@@ -179,6 +265,10 @@ impl Index for SledStore {
 
     fn is_writable(&self) -> bool {
         self.shared.queue.is_open()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.shared.is_alive()
     }
 }
 

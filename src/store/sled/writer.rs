@@ -1,7 +1,8 @@
 //! The one thread that owns sled: it takes what waits, applies it, makes it durable once and answers all.
 //!
 //! Any error or panic breaks the engine: whoever waits is told so, traffic is refused, and the store is opened again
-//! from its files, with back-off, until that succeeds. A failed sync is never repeated on the same writes.
+//! from its files, with back-off, until that succeeds. A failed sync is never repeated on the same writes. A store that does
+//! not come out of its trouble counts as dead (`trouble`).
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -11,13 +12,16 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::Tuning;
 use super::files::Files;
 use super::queue::{Answer, Queue, Refusal, Work};
 use super::report;
 use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
+use super::trouble::Trouble;
 use crate::domain::UnixSeconds;
+use crate::store::Ending;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -51,17 +55,27 @@ impl Opener {
         report::warn("the store's lock is not released yet", None);
     }
 
-    /// After a failure: what the page cache holds is written again first.
-    fn reopen(&self, syncs: &Arc<AtomicU64>) -> Result<Tables, TableError> {
-        Files::new(&self.path).rewrite_data()?;
-        self.open(syncs)
+    /// After a failure. `rewrite`: what the page cache holds is written again first; it is `false` again when that is done.
+    fn reopen(&self, syncs: &Arc<AtomicU64>, rewrite: &mut bool) -> Result<Tables, TableError> {
+        if std::mem::replace(rewrite, true) {
+            Files::new(&self.path).rewrite_data()?;
+        }
+        let tables = self.open(syncs);
+        *rewrite = tables.as_ref().is_err_and(may_leave_clean_pages);
+        tables
     }
+}
+
+/// May there be pages now that are not on the disk and count as clean?
+const fn may_leave_clean_pages(error: &TableError) -> bool {
+    matches!(error, TableError::Sync(_) | TableError::Sled(sled::Error::Io(_)))
 }
 
 /// What the writer shares with its askers and with the watchdog.
 pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) syncs: Arc<AtomicU64>,
+    trouble: Trouble,
     /// Who waits for the sync that is under way. Dropping them tells them that the store is broken.
     waiting: Mutex<Vec<Answer>>,
     /// Odd while a batch is under way; every change is a new number.
@@ -69,18 +83,28 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(queue_bound: usize, syncs: Arc<AtomicU64>) -> Self {
-        Self { queue: Queue::new(queue_bound), syncs, waiting: Mutex::default(), progress: AtomicU64::new(0) }
+    pub(super) fn new(tuning: &Tuning, syncs: Arc<AtomicU64>) -> Self {
+        Self {
+            queue: Queue::new(tuning.queue_bound),
+            syncs,
+            trouble: Trouble::new(tuning.dead_after),
+            waiting: Mutex::default(),
+            progress: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.trouble.is_bearable(self.queue.is_open(), Instant::now())
     }
 }
 
 /// Serves until the queue is closed and empty.
-pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
+pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables, ending: &Ending) {
     let mut tables = first;
     loop {
         match serve(shared, &mut tables) {
             Ok(()) => {
-                if let Err(error) = guarded(AssertUnwindSafe(|| tables.close())) {
+                if let Err(error) = guarded(AssertUnwindSafe(|| tables.close(ending.is_orderly()))) {
                     report::warn("the store did not close in good order", Some(&error));
                 }
                 opener.wait_until_released();
@@ -90,9 +114,13 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables) {
                 shared.queue.refuse(Refusal::Broken);
                 shared.waiting.lock().clear();
                 let since = report::broken(&error);
+                let times = shared.trouble.again(Instant::now());
                 bury(tables);
-                let Some(again) = open_again(shared, opener) else { return };
+                // Once for each trouble, and whenever a write has failed.
+                let rewrite = times == 0 || may_leave_clean_pages(&error);
+                let Some(again) = open_again(shared, opener, (times, rewrite)) else { return };
                 tables = again;
+                shared.trouble.over(Instant::now());
                 shared.queue.accept(Refusal::Broken);
                 report::recovered(since);
             }
@@ -138,11 +166,12 @@ fn bury(tables: Tables) {
     }
 }
 
-/// Opens the store again, however long it takes. `None` when the queue was closed meanwhile.
-fn open_again(shared: &Shared, opener: &Opener) -> Option<Tables> {
-    let mut pause = PAUSE_MIN;
+/// Opens the store again, however long it takes; the more often it broke lately, the later. `None` when the queue was closed
+/// meanwhile.
+fn open_again(shared: &Shared, opener: &Opener, (times, mut rewrite): (u32, bool)) -> Option<Tables> {
+    let mut pause = PAUSE_MIN.saturating_mul(1 << times.min(16)).min(PAUSE_MAX);
     while !shared.queue.closed_within(pause) {
-        match opener.reopen(&shared.syncs) {
+        match opener.reopen(&shared.syncs, &mut rewrite) {
             Ok(tables) => return Some(tables),
             Err(error) => report::warn("the store does not open yet", Some(&error)),
         }
@@ -163,6 +192,7 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
         let progress = shared.progress.load(Ordering::Relaxed);
         let stuck = progress % 2 == 1 && progress == last;
         if !stuck && unmoved >= LOOKS {
+            shared.trouble.over(Instant::now());
             shared.queue.accept(Refusal::Stalled);
             report::recovered(since);
         }
@@ -171,15 +201,12 @@ pub(super) fn watch(shared: &Shared, stall: Duration) {
         if unmoved == LOOKS {
             shared.queue.refuse(Refusal::Stalled);
             shared.waiting.lock().clear();
+            shared.trouble.again(Instant::now());
             since = report::stalled(stall);
         }
     }
 }
 
 fn guarded<T>(body: impl FnOnce() -> Result<T, TableError> + panic::UnwindSafe) -> Result<T, TableError> {
-    panic::catch_unwind(body).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word");
-        Err(TableError::Panic(text.into()))
-    })
+    panic::catch_unwind(body).unwrap_or(Err(TableError::Panic))
 }

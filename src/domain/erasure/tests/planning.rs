@@ -7,7 +7,6 @@ fn reach(number: u16) -> Reach {
         number: UpstreamNumber(number),
         name: format!("upstream-{number}"),
         profile: "watson".into(),
-        group: Some("default".into()),
         held_labels_before: false,
         passes_to: vec![],
         today: LabelForm::RAW,
@@ -16,8 +15,12 @@ fn reach(number: u16) -> Reach {
     }
 }
 
+fn passing(number: u16, to: u16) -> Reach {
+    Reach { passes_to: vec![UpstreamNumber(to)], ..reach(number) }
+}
+
 fn held(upstream: u16, form: LabelForm) -> Held {
-    Held { upstream: UpstreamNumber(upstream), form, api: None, last_seen: NOW }
+    Held { upstream: UpstreamNumber(upstream), form, api: None, last_seen: NOW.wall }
 }
 
 fn addressed_to(upstream: u16) -> Intent {
@@ -63,7 +66,6 @@ fn an_upstream_that_held_labels_before_gets_both_forms_where_the_raw_one_was_pos
 
 #[test]
 fn ids_are_followed_to_whom_they_were_passed_in_the_form_that_was_sent_there() {
-    let passing = |number, to: u16| Reach { passes_to: vec![UpstreamNumber(to)], ..reach(number) };
     let chain = [passing(1, 2), passing(2, 3), reach(3)];
     let from_alias = keys(&[intent()], &chain, &[held(1, ALIAS)]);
     assert_eq!(from_alias, [(1, 1, 1), (2, 1, 1), (3, 1, 1)], "the alias of the first, all along");
@@ -80,11 +82,9 @@ fn ids_are_followed_to_whom_they_were_passed_in_the_form_that_was_sent_there() {
 
 #[test]
 fn p10_authority_proved_in_one_group_reaches_no_other() {
-    let other = |number| Reach { group: Some("other".into()), ..reach(number) };
-    let gone = Reach { group: None, ..reach(4) };
-    let reaches = [Reach { passes_to: vec![UpstreamNumber(3)], ..reach(1) }, reach(2), other(3), gone];
+    let reaches = [passing(1, 3), reach(2), reach(3), reach(4)];
     let rows = [1, 2, 3, 4].map(|number| held(number, LabelForm::RAW));
-    let home = Intent { scope: Scope::Group("default".into()), ..addressed_to(1) };
+    let home = Intent { scope: among(&[1, 2]), ..addressed_to(1) };
     assert_eq!(keys(&[home], &reaches, &rows), [(1, 0, 1), (2, 0, 2)]);
     let only = Intent { scope: Scope::Only(vec![UpstreamNumber(3)]), ..intent() };
     assert_eq!(keys(&[only], &reaches, &rows), [(3, 0, 3)]);
@@ -97,7 +97,7 @@ fn a_delete_uses_the_callers_api_and_version_where_the_profile_is_the_same_else_
     let rows = [
         Held { api: Some(1), ..held(2, LabelForm::RAW) },
         Held { api: Some(3), ..held(3, LabelForm::RAW) },
-        Held { api: Some(4), last_seen: UnixSeconds(NOW.0 - 9), ..held(3, ALIAS) },
+        Held { api: Some(4), last_seen: UnixSeconds(NOW.wall.0 - 9), ..held(3, ALIAS) },
     ];
     let targets = plan(&[addressed_to(1)], &[reach(1), reach(2), foreign], &rows);
     let said: Vec<_> = targets.iter().map(|t| (t.key.upstream.0, t.api, t.version.as_deref())).collect();
@@ -110,4 +110,66 @@ fn what_was_sent_in_another_form_since_is_found_by_a_later_attempt() {
     let rows = [held(1, ALIAS), held(2, ALIAS)];
     let more = plan_at(&[UpstreamNumber(1)], &[reach(1), reach(2)], &rows);
     assert_eq!(more.iter().map(|target| target.key.upstream.0).collect::<Vec<_>>(), [1]);
+}
+
+/// Plans what is asked for, as the index and the upstreams are now.
+fn plan_now(job: &mut Job, reaches: &[Reach], rows: &[Held], topology: u64) -> Vec<u16> {
+    let intents = job.intents.clone();
+    let known: Vec<Held> = rows.iter().copied().chain(job.went_to()).collect();
+    job.planned(&intents, plan(&intents, reaches, &known), topology);
+    job.targets.iter().map(|target| target.key.upstream.0).collect()
+}
+
+#[test]
+fn p5_when_upstreams_pass_ids_on_in_another_way_a_running_erasure_is_planned_again_with_the_same_scopes() {
+    let row = [held(1, LabelForm::RAW)];
+    let changed = [passing(1, 2), reach(2)];
+    let table = [(Scope::All, vec![1, 2]), (Scope::Only(vec![UpstreamNumber(1)]), vec![1, 2]), (among(&[1]), vec![1])];
+    for (scope, expected) in table {
+        // The index knows the row still, or has forgotten it since the delete was accepted.
+        for rows in [&row[..], &[]] {
+            let mut job = asked_for(Intent { scope: scope.clone(), ..intent() });
+            assert_eq!(plan_now(&mut job, &[reach(1), reach(2)], &row, 1), [1]);
+            attempt(&mut job, 1, accepted(NOW), NOW);
+            assert!(!job.plan_anew(1), "nothing has changed");
+
+            assert!(job.plan_anew(2));
+            assert_eq!(job.intents, [Intent { scope: scope.clone(), ..intent() }]);
+            assert_eq!(next(&job, NOW), Step::Plan);
+            assert_eq!(plan_now(&mut job, &changed, rows, 2), expected, "{scope:?}");
+            assert!(job.targets[0].is_accepted(), "what was accepted stays");
+            assert!(!job.plan_anew(2), "once");
+        }
+    }
+}
+
+#[test]
+fn an_erasure_that_is_over_or_waits_to_be_planned_is_not_planned_anew() {
+    assert!(!job().plan_anew(1));
+    let mut over = planned();
+    over.finish(NOW.wall);
+    assert!(!over.plan_anew(1));
+}
+
+#[test]
+fn p4_planning_anew_forgets_probes_and_keeps_who_was_addressed() {
+    let mut addressed = addressed_to(1);
+    let probe = Probe { form: LabelForm::RAW, evidence: evidence(NOW, 200) };
+    addressed.addressed.as_mut().unwrap().probe = Some(probe);
+    let mut job = asked_for(addressed);
+    plan_now(&mut job, &[reach(1)], &[], 1);
+    assert!(job.plan_anew(2));
+    assert_eq!(job.intents, [addressed_to(1)]);
+}
+
+#[test]
+fn p12_a_bounded_number_of_requests_is_remembered_for_planning_anew() {
+    let mut job = job();
+    for number in 0..100 {
+        let intent = Intent { scope: among(&[number]), ..intent() };
+        job.join(intent.clone(), None);
+        job.planned(&[intent], vec![], 0);
+    }
+    assert_eq!(job.covered.len(), 32);
+    assert_eq!(job.covered.last().unwrap().scope, among(&[99]));
 }

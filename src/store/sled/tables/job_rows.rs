@@ -97,8 +97,8 @@ impl Head {
     }
 }
 
-/// How many jobs there are. Kept in a row of its own that belongs to each step which changes it, so that it is exact after
-/// any crash and nothing has to be counted at opening.
+/// How many jobs there are. The note of a step says it as well, so that it is exact after any crash and nothing has to be
+/// counted at opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct JobCounts {
     pub(super) jobs: u64,
@@ -116,14 +116,15 @@ impl JobCounts {
         self.unfinished = self.unfinished.saturating_sub(u64::from(!finished));
     }
 
-    pub(super) fn to_bytes(self) -> [u8; 16] {
-        ((u128::from(self.jobs) << 64) | u128::from(self.unfinished)).to_be_bytes()
+    fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.jobs.to_be_bytes());
+        bytes.extend_from_slice(&self.unfinished.to_be_bytes());
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (jobs, rest) = number(bytes)?;
         let (unfinished, rest) = number(rest)?;
-        rest.is_empty().then_some(Self { jobs, unfinished })
+        Some((Self { jobs, unfinished }, rest))
     }
 }
 
@@ -158,15 +159,28 @@ impl Place {
     }
 }
 
-/// What is noted before the first of several rows: enough to finish the step or to take it back.
+/// What is noted before the first of several rows: enough to finish them or to take them back. Steps come one after another,
+/// so the latest note says of all of them what must be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Note {
-    /// A job's step. It counts if the job's head has this generation.
-    Step { generation: u64, old: Option<Place>, also: Option<Uuid>, counts: JobCounts },
-    /// A job that is removed. It counts at once.
-    Removal { place: Place, counts: JobCounts },
+pub(super) struct Note {
+    /// Jobs without it.
+    pub(super) before: JobCounts,
+    /// Jobs with it.
+    pub(super) after: JobCounts,
+    pub(super) what: Noted,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    /// Nothing is under way.
+    Nothing,
+    /// A job's step. It counts if the job's head has this generation.
+    Step { id: Uuid, generation: u64, old: Option<Place>, also: Option<Uuid> },
+    /// A job that is removed. It counts at once.
+    Removal { id: Uuid, place: Place },
+}
+
+const NOTHING: u8 = 0;
 const STEP: u8 = 1;
 const REMOVAL: u8 = 2;
 const HAS_OLD: u8 = 1;
@@ -174,23 +188,28 @@ const HAS_ALSO: u8 = 2;
 
 impl Note {
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        match self {
-            Self::Step { generation, old, also, counts } => {
-                bytes.extend_from_slice(&[
-                    STEP,
-                    u8::from(old.is_some()) * HAS_OLD + u8::from(also.is_some()) * HAS_ALSO,
-                ]);
-                bytes.extend_from_slice(&counts.to_bytes());
+        let (kind, flags) = match self.what {
+            Noted::Nothing => (NOTHING, 0),
+            Noted::Step { old, also, .. } => {
+                (STEP, u8::from(old.is_some()) * HAS_OLD + u8::from(also.is_some()) * HAS_ALSO)
+            }
+            Noted::Removal { .. } => (REMOVAL, 0),
+        };
+        let mut bytes = vec![LAYOUT, kind, flags];
+        self.before.write(&mut bytes);
+        self.after.write(&mut bytes);
+        match self.what {
+            Noted::Nothing => {}
+            Noted::Step { id, generation, old, also } => {
+                bytes.extend_from_slice(id.as_bytes());
                 bytes.extend_from_slice(&generation.to_be_bytes());
                 if let Some(old) = old {
                     old.write(&mut bytes);
                 }
                 bytes.extend_from_slice(also.as_ref().map_or(&[][..], |also| also.as_bytes()));
             }
-            Self::Removal { place, counts } => {
-                bytes.extend_from_slice(&[REMOVAL, 0]);
-                bytes.extend_from_slice(&counts.to_bytes());
+            Noted::Removal { id, place } => {
+                bytes.extend_from_slice(id.as_bytes());
                 place.write(&mut bytes);
             }
         }
@@ -198,23 +217,26 @@ impl Note {
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (&[kind, flags], rest) = bytes.split_first_chunk::<2>()?;
-        let (counts, rest) = rest.split_first_chunk::<16>()?;
-        let counts = JobCounts::from_bytes(counts)?;
-        let (note, rest) = match kind {
+        let (&[LAYOUT, kind, flags], rest) = bytes.split_first_chunk::<3>()? else { return None };
+        let (before, rest) = JobCounts::read(rest)?;
+        let (after, rest) = JobCounts::read(rest)?;
+        let (what, rest) = match kind {
+            NOTHING => (Noted::Nothing, rest),
             STEP => {
+                let (id, rest) = uuid(rest)?;
                 let (generation, rest) = number(rest)?;
                 let (old, rest) = optional(flags & HAS_OLD != 0, rest, Place::read)?;
                 let (also, rest) = optional(flags & HAS_ALSO != 0, rest, uuid)?;
-                (Self::Step { generation, old, also, counts }, rest)
+                (Noted::Step { id, generation, old, also }, rest)
             }
             REMOVAL => {
+                let (id, rest) = uuid(rest)?;
                 let (place, rest) = Place::read(rest)?;
-                (Self::Removal { place, counts }, rest)
+                (Noted::Removal { id, place }, rest)
             }
             _ => return None,
         };
-        rest.is_empty().then_some(note)
+        rest.is_empty().then_some(Self { before, after, what })
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Most steps are one row, the head with the body in it. A step of several rows is written as: a note; the pieces of what is
 //! large, under a new generation; the entry that is made with it; the head, which is the moment at which the step counts; then marks,
-//! lists, counts and the clearing away. At opening a noted step is taken back (head not written) or finished (written).
+//! lists and the clearing away. At opening the latest is taken back (head not written) or finished once more (`recover.rs`).
 
 use uuid::Uuid;
 
-use super::job_rows::{Head, JobCounts, Note, Place, ended_key, job_id, list_key, name_key};
+use super::job_rows::{Head, JobCounts, Note, Noted, Place, ended_key, list_key, name_key};
 use super::{TableError, Tables};
 use crate::domain::{PairKey, UnixSeconds};
 use crate::store::{JobWrite, SUMMARY_BYTES_MAX, StoredJob};
@@ -14,9 +14,9 @@ use crate::store::{JobWrite, SUMMARY_BYTES_MAX, StoredJob};
 /// Bytes of a piece; small enough for a page of twenty (`row::BYTES_MAX`).
 const PIECE: usize = 4096;
 const BODY: u8 = 0;
-const MARKS: u8 = 1;
-/// Where the counts stand among the store's own values.
-const COUNTS: &[u8] = b"jobs";
+pub(super) const MARKS: u8 = 1;
+/// Where the note of the latest step stands.
+pub(super) const LATEST: &[u8] = b"latest";
 
 impl Tables {
     /// Writes a job, unless its ID is taken.
@@ -56,15 +56,15 @@ impl Tables {
         if let Some(also) = also {
             counts.add(also.finished);
         }
-        let note = Note::Step { generation, old: old.as_ref().map(Place::of), also: also.map(|also| also.id), counts };
-        self.put(&self.steps.clone(), job.id.as_bytes(), &note.to_bytes())?;
+        let (place, name) = (old.as_ref().map(Place::of), also.map(|also| also.id));
+        self.note(counts, Noted::Step { id: job.id, generation, old: place, also: name })?;
         let marks: Vec<u8> = write.erased.iter().flat_map(|key| key.to_bytes()).collect();
         self.put_pieces(job.id, generation, MARKS, &marks)?;
         if let Some(also) = also {
             self.put_head(also, &Head::new(also, 1, write.at))?;
         }
         self.put_head(job, &head)?;
-        self.finish_step(job.id, &head, &write.erased, note)?;
+        self.finish_step(job.id, &head, &write.erased, place, name)?;
         Ok(true)
     }
 
@@ -77,9 +77,23 @@ impl Tables {
         Ok(())
     }
 
+    /// Before the first row of several. The counts are as if all were done: it will be, or the store is opened again.
+    pub(super) fn note(&mut self, after: JobCounts, what: Noted) -> Result<(), TableError> {
+        let note = Note { before: self.job_counts, after, what };
+        self.put(&self.steps.clone(), LATEST, &note.to_bytes())?;
+        self.job_counts = after;
+        Ok(())
+    }
+
     /// After the head: can be done again from the start at any point.
-    fn finish_step(&mut self, id: Uuid, head: &Head, marks: &[PairKey], note: Note) -> Result<(), TableError> {
-        let Note::Step { old, also, counts, .. } = note else { return Ok(()) };
+    pub(super) fn finish_step(
+        &mut self,
+        id: Uuid,
+        head: &Head,
+        marks: &[PairKey],
+        old: Option<Place>,
+        also: Option<Uuid>,
+    ) -> Result<(), TableError> {
         for key in marks {
             match self.mark_erased(*key, head.at) {
                 // Without its mark it is still a target of later erasures.
@@ -98,16 +112,6 @@ impl Tables {
         if !marks.is_empty() {
             self.remove_pieces(&[id.as_bytes().as_slice(), &head.generation.to_be_bytes(), &[MARKS]].concat())?;
         }
-        self.end_step(id, counts)
-    }
-
-    /// The counts as they are after it, and the note's end.
-    pub(super) fn end_step(&mut self, id: Uuid, counts: JobCounts) -> Result<(), TableError> {
-        if self.job_counts != counts {
-            self.put(&self.meta.clone(), COUNTS, &counts.to_bytes())?;
-            self.job_counts = counts;
-        }
-        self.remove(&self.steps.clone(), id.as_bytes())?;
         Ok(())
     }
 
@@ -147,49 +151,6 @@ impl Tables {
         Ok(())
     }
 
-    /// At opening: finishes or takes back what a crash left half done. What does not read stays noted, with its head and
-    /// all its pieces.
-    pub(super) fn finish_steps(&mut self) -> Result<(), TableError> {
-        for step in &self.steps.clone() {
-            let (id, note) = step?;
-            match self.finish_noted(&id, &note) {
-                Err(TableError::Unreadable(_)) => self.leave_unread("jobs", &id),
-                done => done?,
-            }
-        }
-        Ok(())
-    }
-
-    fn finish_noted(&mut self, id: &[u8], note: &[u8]) -> Result<(), TableError> {
-        let id = job_id(id)?;
-        let note = Note::from_bytes(note).ok_or(TableError::Unreadable("the note of an erasure's step"))?;
-        let (step, also) = match note {
-            Note::Removal { place, counts } => return self.finish_removal(id, place, counts),
-            Note::Step { generation, also, .. } => (generation, also),
-        };
-        let Some(head) = self.head(id)?.filter(|head| head.generation == step) else {
-            self.remove_pieces(&[id.as_bytes().as_slice(), &step.to_be_bytes()].concat())?;
-            if let Some(also) = also {
-                self.remove(&self.jobs.clone(), also.as_bytes())?;
-                self.remove_pieces(also.as_bytes())?;
-            }
-            return self.end_step(id, self.job_counts);
-        };
-        let marks = self.pieces(id, step, MARKS)?;
-        let marks: Option<Vec<_>> = marks.chunks(PairKey::LEN).map(PairKey::from_bytes).collect();
-        self.finish_step(id, &head, &marks.ok_or(TableError::Unreadable("the marks of an erasure's step"))?, note)
-    }
-
-    /// Counts are a row of their own; only where it does not read is anything counted.
-    pub(super) fn read_job_counts(&mut self) -> Result<(), TableError> {
-        let written = self.meta.get(COUNTS)?.and_then(|counts| JobCounts::from_bytes(&counts));
-        self.job_counts = match written {
-            Some(counts) => counts,
-            None => JobCounts { jobs: count(&self.jobs)?, unfinished: count(&self.unfinished)? },
-        };
-        Ok(())
-    }
-
     pub(super) fn head(&self, id: Uuid) -> Result<Option<Head>, TableError> {
         self.jobs.get(id.as_bytes())?.map(|head| Head::read(&head)).transpose()
     }
@@ -210,7 +171,7 @@ impl Tables {
         Ok(())
     }
 
-    fn pieces(&self, id: Uuid, generation: u64, kind: u8) -> Result<Vec<u8>, TableError> {
+    pub(super) fn pieces(&self, id: Uuid, generation: u64, kind: u8) -> Result<Vec<u8>, TableError> {
         let beginning = [id.as_bytes().as_slice(), &generation.to_be_bytes(), &[kind]].concat();
         let mut bytes = Vec::new();
         for piece in self.parts.scan_prefix(beginning).values() {
@@ -228,8 +189,4 @@ impl Tables {
         }
         Ok(removed)
     }
-}
-
-fn count(tree: &sled::Tree) -> Result<u64, TableError> {
-    tree.iter().keys().try_fold(0, |count, key| key.map(|_| count + 1)).map_err(TableError::from)
 }

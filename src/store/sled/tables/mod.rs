@@ -2,14 +2,17 @@
 //!
 //! No sled transaction is used: its batches hold a reservation open across buffers, and an I/O error in that state leaves
 //! `flush` waiting for ever. Order does the work instead. sled's log comes back as a prefix of what was written, so a step
-//! of several rows is first noted in one row, and what a crash left undone is done again at opening (`jobs.rs`).
+//! of several rows is first noted in one row, and what a crash left undone is done again at opening (`recover.rs`).
 
+mod check;
 mod holds;
 mod job_rows;
 mod jobs;
 mod listing;
 mod placements;
 mod purge;
+mod recover;
+mod table;
 mod upstreams;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,11 +21,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sled::{Db, IVec, Tree};
+use sled::{Db, IVec};
 
 use self::job_rows::JobCounts;
+use self::table::{Table, Trailer};
 use super::files::Files;
-use super::{Tuning, report};
+use super::tip::{Tip, TipFile};
+use super::{Check, Tuning, report};
 use crate::domain::UpstreamNumber;
 use crate::store::{Figures, KnownUpstream};
 
@@ -32,7 +37,9 @@ pub(super) const BATCH_ROWS: usize = 512;
 /// Bytes of rows in one batch, for the same reason; sled writes about four times as much.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// Says in `meta` what the latest removal takes from the sum.
+const REMOVING: &[u8] = b"removing";
 /// Unreadable entries that are remembered.
 const UNREADABLE_MAX: usize = 1000;
 
@@ -46,9 +53,9 @@ pub(super) enum TableError {
     /// Making it durable failed.
     #[error("the data file could not be made durable")]
     Sync(#[from] io::Error),
-    /// sled panicked.
-    #[error("sled panicked: {0}")]
-    Panic(String),
+    /// sled panicked. Its message is made of what it was given, and is not kept.
+    #[error("sled panicked, and the log says where")]
+    Panic,
     /// Something in the files does not read.
     #[error("the store holds something that cannot be read: {0}")]
     Unreadable(&'static str),
@@ -64,6 +71,26 @@ pub(super) enum TableError {
     /// Made with another key.
     #[error("the store was made with another key")]
     WrongKey,
+    /// An entry is not as this version writes it.
+    #[error("an entry of the store has no number")]
+    NoTrailer,
+    /// What is there is not what its latest write says.
+    #[error("its {entries} entries do not add up: some are missing, or older than they were")]
+    Incomplete {
+        /// How many were found.
+        entries: u64,
+    },
+    /// It ends before what its tip says.
+    #[error("its latest write has number {found}, and number {expected} had been acknowledged")]
+    Behind {
+        /// What was found.
+        found: u64,
+        /// What its tip says.
+        expected: u64,
+    },
+    /// There is no tip beside the store, or none that reads.
+    #[error("{0}")]
+    NoTip(&'static str),
 }
 
 /// Rows of one upstream.
@@ -71,17 +98,6 @@ pub(super) enum TableError {
 struct Count {
     rows: u64,
     erased: u64,
-}
-
-impl Count {
-    fn to_bytes(self) -> [u8; 16] {
-        ((u128::from(self.rows) << 64) | u128::from(self.erased)).to_be_bytes()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (rows, erased) = bytes.split_first_chunk::<8>()?;
-        Some(Self { rows: u64::from_be_bytes(*rows), erased: u64::from_be_bytes(erased.try_into().ok()?) })
-    }
 }
 
 /// All tables, and what is counted about them.
@@ -92,28 +108,34 @@ pub(super) struct Tables {
     sync_data: bool,
     syncs: Arc<AtomicU64>,
     /// Pair key → row.
-    placements: Tree,
+    placements: Table,
     /// Time of the mark ‖ pair key → nothing: what a sweep looks through.
-    marked: Tree,
+    marked: Table,
     /// Job ID → head of the job, with its body if that is small.
-    jobs: Tree,
+    jobs: Table,
     /// Job ID ‖ generation ‖ kind ‖ number → a piece of a job's body, or of the marks that belong to its step.
-    parts: Tree,
-    /// Job ID → note of a step that may be half done.
-    steps: Tree,
+    parts: Table,
+    /// The note of the latest step, which may be half done; job ID → note of one that does not read.
+    steps: Table,
     /// Tag ‖ job ID → summary.
-    unfinished: Tree,
+    unfinished: Table,
     /// Time of the last step ‖ job ID → nothing: the finished ones, what a purge looks through.
-    ended: Tree,
+    ended: Table,
     /// Job ID ‖ ID of another name of it → nothing.
-    names: Tree,
+    names: Table,
     /// ID → legal hold.
-    holds: Tree,
+    holds: Table,
     /// Number → name and identity.
-    upstreams: Tree,
-    /// Number → count, as it was when the store was last closed in good order.
-    counts: Tree,
-    meta: Tree,
+    upstreams: Table,
+    meta: Table,
+    /// Number and sum of the latest write.
+    tip: Tip,
+    /// What the tip's file says.
+    written_tip: Tip,
+    /// There from the moment at which the store is complete.
+    tip_file: Option<TipFile>,
+    /// Did the run before this one end in good order? A new store has had none that did not.
+    ended_well: bool,
     known_upstreams: BTreeMap<UpstreamNumber, KnownUpstream>,
     count: BTreeMap<UpstreamNumber, Count>,
     job_counts: JobCounts,
@@ -124,7 +146,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Opens sled in `files` and everything in it; blocking.
+    /// Opens sled in `files` and everything in it, and reads all of it; blocking.
     pub(super) fn open(
         files: &Files,
         cache_bytes: u64,
@@ -133,99 +155,104 @@ impl Tables {
         syncs: &Arc<AtomicU64>,
     ) -> Result<Self, TableError> {
         let is_new = !files.store_exists()?;
+        // Before sled touches anything.
+        let tip = if is_new { None } else { read_tip(files, tuning.check)? };
         if is_new {
             files.begin_creation()?;
+            files.clear()?;
         } else {
             files.mend_before_opening()?;
         }
         let config = sled::Config::new().path(files.directory()).cache_capacity(cache_bytes);
         // No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
-        let db = config.flush_every_ms(None).open()?;
-        let mut tables = Self {
+        let mut tables = Self::of(config.flush_every_ms(None).open()?, files, tuning, syncs)?;
+        if is_new {
+            tables.make(key_check)?;
+        } else {
+            tables.check_meta(key_check)?;
+            tables.add_up(tip.as_ref().map(|(_, tip)| *tip), tuning.check)?;
+            match tip {
+                Some((file, tip)) => (tables.tip_file, tables.written_tip) = (Some(file), tip),
+                None => tables.make_tip()?,
+            }
+            files.sync_names()?;
+        }
+        tables.read_upstreams()?;
+        tables.begin_run()?;
+        tables.finish_steps()?;
+        tables.sync()?;
+        Ok(tables)
+    }
+
+    fn of(db: Db, files: &Files, tuning: &Tuning, syncs: &Arc<AtomicU64>) -> Result<Self, TableError> {
+        Ok(Self {
             data: files.open_data()?,
             files: files.clone(),
             sync_data: tuning.sync_data,
             syncs: Arc::clone(syncs),
-            placements: db.open_tree("placements")?,
-            marked: db.open_tree("marked")?,
-            jobs: db.open_tree("jobs")?,
-            parts: db.open_tree("parts")?,
-            steps: db.open_tree("steps")?,
-            unfinished: db.open_tree("unfinished")?,
-            ended: db.open_tree("ended")?,
-            names: db.open_tree("names")?,
-            holds: db.open_tree("holds")?,
-            upstreams: db.open_tree("upstreams")?,
-            counts: db.open_tree("counts")?,
-            meta: db.open_tree("meta")?,
+            meta: Table::open(&db, 0, "meta")?,
+            placements: Table::open(&db, 1, "placements")?,
+            marked: Table::open(&db, 2, "marked")?,
+            jobs: Table::open(&db, 3, "jobs")?,
+            parts: Table::open(&db, 4, "parts")?,
+            steps: Table::open(&db, 5, "steps")?,
+            unfinished: Table::open(&db, 6, "unfinished")?,
+            upstreams: Table::open(&db, 7, "upstreams")?,
+            ended: Table::open(&db, 8, "ended")?,
+            names: Table::open(&db, 9, "names")?,
+            holds: Table::open(&db, 10, "holds")?,
             db,
+            tip: Tip::default(),
+            written_tip: Tip::default(),
+            tip_file: None,
+            ended_well: true,
             known_upstreams: BTreeMap::new(),
             count: BTreeMap::new(),
             job_counts: JobCounts::default(),
             unreadable: BTreeSet::new(),
             dirty_rows: 0,
             dirty_bytes: 0,
-        };
-        tables.check_meta(is_new, key_check)?;
-        if is_new {
-            files.created()?;
-        } else {
-            files.sync_names()?;
-        }
-        tables.read_counts()?;
-        tables.finish_steps()?;
-        tables.sync()?;
-        Ok(tables)
+        })
     }
 
-    fn check_meta(&mut self, is_new: bool, key_check: [u8; 16]) -> Result<(), TableError> {
-        if is_new {
-            let mut instance = [0; 16];
-            getrandom::fill(&mut instance).map_err(io::Error::other)?;
-            self.put(&self.meta.clone(), b"format", &FORMAT.to_be_bytes())?;
-            self.put(&self.meta.clone(), b"instance", &instance)?;
-            self.put(&self.meta.clone(), b"key-check", &key_check)?;
-            self.put(&self.meta.clone(), b"closed", &[])?;
-            return self.sync();
-        }
-        let format = self.meta.get(b"format")?.and_then(|format| format.as_ref().try_into().ok());
-        match format.map(u32::from_be_bytes) {
-            None => return Err(TableError::Unreadable("its format")),
-            Some(FORMAT) => {}
-            Some(found) => return Err(TableError::Format { found }),
-        }
-        let ours = self.meta.get(b"key-check")?.is_some_and(|check| *check == key_check);
-        if ours { Ok(()) } else { Err(TableError::WrongKey) }
+    /// Every table.
+    fn all(&self) -> Vec<Table> {
+        let [meta, placements, marked, jobs] = [&self.meta, &self.placements, &self.marked, &self.jobs];
+        let [parts, steps, unfinished, upstreams] = [&self.parts, &self.steps, &self.unfinished, &self.upstreams];
+        let others = [&self.ended, &self.names, &self.holds];
+        let all = [meta, placements, marked, jobs, parts, steps, unfinished, upstreams];
+        all.into_iter().chain(others).cloned().collect()
     }
 
-    /// Counts are kept in memory, written when the store closes in good order, and counted anew when it did not.
-    fn read_counts(&mut self) -> Result<(), TableError> {
-        self.read_upstreams()?;
-        let closed_well = self.meta.remove(b"closed")?.is_some();
-        self.dirty_rows += 1;
-        // What the note said is true no longer from the first write on.
+    /// What a new store begins with.
+    fn make(&mut self, key_check: [u8; 16]) -> Result<(), TableError> {
+        let meta = self.meta.clone();
+        getrandom::fill(&mut self.tip.instance).map_err(io::Error::other)?;
+        let instance = self.tip.instance;
+        self.put(&meta, b"format", &FORMAT.to_be_bytes())?;
+        self.put(&meta, b"instance", &instance)?;
+        self.put(&meta, b"key-check", &key_check)?;
+        self.put(&meta, b"closed", &[1])?;
         self.sync()?;
-        if !(closed_well && self.read_written_counts()?) {
-            self.count_placements()?;
-        }
-        self.read_job_counts()
+        self.make_tip()?;
+        Ok(self.files.created()?)
     }
 
-    /// `false` if they do not read.
-    fn read_written_counts(&mut self) -> Result<bool, TableError> {
-        for entry in &self.counts {
-            let (number, count) = entry?;
-            let Some((number, count)) = upstreams::number(&number).zip(Count::from_bytes(&count)) else {
-                return Ok(false);
-            };
-            self.count.insert(number, count);
-        }
-        Ok(true)
+    /// The first run notes that it is under way before it changes anything.
+    fn begin_run(&mut self) -> Result<(), TableError> {
+        let closed = self.remove(&self.meta.clone(), b"closed")?;
+        self.ended_well = closed.is_some_and(|well| *well == [1]);
+        self.sync()
+    }
+
+    /// Did the run before this one end in good order?
+    pub(super) const fn ended_well(&self) -> bool {
+        self.ended_well
     }
 
     /// An entry does not read. It stays as it is, for whoever can make something of it, and must not keep the store from
     /// serving all the others.
-    fn leave_unread(&mut self, table: &'static str, key: &[u8]) {
+    pub(super) fn leave_unread(&mut self, table: &'static str, key: &[u8]) {
         if self.unreadable.len() == UNREADABLE_MAX {
             return;
         }
@@ -235,30 +262,36 @@ impl Tables {
         self.unreadable.insert((table, key.to_vec()));
     }
 
-    /// Makes everything durable and closes in good order.
-    pub(super) fn close(mut self) -> Result<(), TableError> {
-        let counts = self.counts.clone();
-        for (number, count) in self.count.clone() {
-            self.put(&counts, &number.0.to_be_bytes(), &count.to_bytes())?;
-        }
-        self.put(&self.meta.clone(), b"closed", &[])?;
+    /// Makes everything durable and closes. `well`: nothing of this run is under way any more, here or elsewhere.
+    pub(super) fn close(mut self, well: bool) -> Result<(), TableError> {
+        self.put(&self.meta.clone(), b"closed", &[u8::from(well)])?;
         self.sync()
     }
 
     /// Is there something that is not durable yet?
-    pub(super) fn is_dirty(&self) -> bool {
+    pub(super) const fn is_dirty(&self) -> bool {
         self.dirty_rows > 0
     }
 
-    /// Makes every write so far durable: sled's flush, which only starts the write-back, and then the data file's own
-    /// sync. Neither is ever tried again: after an error it is not known what is on the disk.
+    /// Makes every write so far durable: sled's flush, which only starts the write-back, then the data file's own sync, and
+    /// then the tip. None is ever tried again: after an error it is not known what is on the disk.
     pub(super) fn sync(&mut self) -> Result<(), TableError> {
         self.db.flush()?;
         if self.sync_data {
             self.data.sync_data()?;
         }
+        if let Some(file) = self.tip_file.as_mut().filter(|_| self.written_tip != self.tip) {
+            file.write(self.tip, self.sync_data)?;
+            self.written_tip = self.tip;
+        }
         self.syncs.fetch_add(1, Ordering::Relaxed);
         (self.dirty_rows, self.dirty_bytes) = (0, 0);
+        Ok(())
+    }
+
+    fn make_tip(&mut self) -> Result<(), TableError> {
+        self.tip_file = Some(TipFile::make(&self.files.tip(), self.tip)?);
+        self.written_tip = self.tip;
         Ok(())
     }
 
@@ -278,14 +311,27 @@ impl Tables {
         })
     }
 
-    fn put(&mut self, tree: &Tree, key: &[u8], value: &[u8]) -> Result<Option<IVec>, TableError> {
+    fn put(&mut self, table: &Table, key: &[u8], value: &[u8]) -> Result<Option<IVec>, TableError> {
         self.make_room(key.len() + value.len())?;
-        Ok(tree.insert(key, value)?)
+        self.write(table, key, value)
     }
 
-    fn remove(&mut self, tree: &Tree, key: &[u8]) -> Result<Option<IVec>, TableError> {
+    fn write(&mut self, table: &Table, key: &[u8], value: &[u8]) -> Result<Option<IVec>, TableError> {
+        let (old, share) = table.old(key)?.unzip();
+        let (number, others) = (self.tip.number + 1, self.tip.sum.wrapping_sub(share.unwrap_or(0)));
+        table.insert(key, value, Trailer { number, others })?;
+        (self.tip.number, self.tip.sum) = (number, others.wrapping_add(table.share(key, value, number)));
+        Ok(old)
+    }
+
+    /// What will be missing from the sum is written down first: nothing of an entry that is gone says when it went.
+    fn remove(&mut self, table: &Table, key: &[u8]) -> Result<Option<IVec>, TableError> {
         self.make_room(key.len())?;
-        Ok(tree.remove(key)?)
+        let Some((old, share)) = table.old(key)? else { return Ok(None) };
+        self.write(&self.meta.clone(), REMOVING, &share.to_be_bytes())?;
+        table.remove(key)?;
+        self.tip.sum = self.tip.sum.wrapping_sub(share);
+        Ok(Some(old))
     }
 
     /// A step of very many rows is made durable in pieces.
@@ -296,5 +342,17 @@ impl Tables {
         self.dirty_rows += 1;
         self.dirty_bytes += bytes;
         Ok(())
+    }
+}
+
+/// What the tip beside the store says; `None` only where it need not say anything.
+fn read_tip(files: &Files, check: Check) -> Result<Option<(TipFile, Tip)>, TableError> {
+    let read = match TipFile::open(&files.tip()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TableError::NoTip("is missing")),
+        read => read?.ok_or(TableError::NoTip("does not read")).map(Some),
+    };
+    match read {
+        Err(TableError::NoTip(_)) if check != Check::Whole => Ok(None),
+        read => read,
     }
 }

@@ -17,7 +17,11 @@ impl Tables {
             self.count_of(key.upstream).rows += 1;
             return Ok(());
         };
-        let old = read(&old)?;
+        let Some(old) = StoredRow::from_bytes(&old) else {
+            // What was there is not to be read any more; what is now is.
+            self.put(&placements, &key_bytes, &row.to_bytes())?;
+            return Ok(());
+        };
         // The row before the list of marks: a crash in between leaves a mark that the sweep finds to be stale.
         self.put(&placements, &key_bytes, &row.after(&old).to_bytes())?;
         if let Some(at) = old.erased_at {
@@ -27,14 +31,21 @@ impl Tables {
         Ok(())
     }
 
-    /// All rows under these tags, not opened.
-    pub(in super::super) fn rows(&self, tags: &[Tag]) -> Result<Vec<(PairKey, StoredRow)>, TableError> {
+    /// All rows under these tags, not opened; `None` for one that does not read.
+    pub(in super::super) fn rows(&mut self, tags: &[Tag]) -> Result<Vec<(PairKey, Option<StoredRow>)>, TableError> {
         let mut found = Vec::new();
-        for tag in tags {
-            for entry in self.placements.scan_prefix(tag.0) {
-                let (key, row) = entry?;
-                found.push((pair_key(&key)?, read(&row)?));
+        for entry in tags.iter().flat_map(|tag| self.placements.scan_prefix(tag.0)).collect::<Vec<_>>() {
+            let (key, row) = entry?;
+            // No row has such a key, so nothing was ever sent under it.
+            let Some(pair) = PairKey::from_bytes(&key) else {
+                self.leave_unread("placements", &key);
+                continue;
+            };
+            let row = StoredRow::from_bytes(&row);
+            if row.is_none() {
+                self.leave_unread("placements", &key);
             }
+            found.push((pair, row));
         }
         Ok(found)
     }
@@ -46,7 +57,8 @@ impl Tables {
         let (placements, marked) = (self.placements.clone(), self.marked.clone());
         let key_bytes = key.to_bytes();
         let Some(row) = placements.get(key_bytes)? else { return Ok(()) };
-        let row = read(&row)?;
+        // One that does not read has done what it was for: from now on it says only that it was erased, and goes in time.
+        let row = StoredRow::from_bytes(&row).unwrap_or_else(|| StoredRow::unknown(at));
         // The list before the row: the other way round a crash could leave a marked row that no sweep finds.
         self.put(&marked, &mark(at, &key_bytes), &[])?;
         self.put(&placements, &key_bytes, &StoredRow { erased_at: Some(at), ..row.clone() }.to_bytes())?;
@@ -93,20 +105,16 @@ impl Tables {
         Ok(true)
     }
 
-    /// Counts all rows: after a crash, when the written counts are not to be trusted.
-    pub(super) fn count_placements(&mut self) -> Result<(), TableError> {
-        self.count.clear();
-        for entry in &self.placements.clone() {
-            let (key, row) = entry?;
-            let Some((pair, row)) = PairKey::from_bytes(&key).zip(StoredRow::from_bytes(&row)) else {
-                self.leave_unread("placements", &key);
-                continue;
-            };
-            let count = self.count_of(pair.upstream);
-            count.rows += 1;
-            count.erased += u64::from(row.erased_at.is_some());
+    /// Counts a row as it is found at opening. One that does not read is a row all the same: data is where its key says.
+    pub(super) fn count_row(&mut self, key: &[u8], row: &[u8]) {
+        let Some(pair) = PairKey::from_bytes(key) else { return self.leave_unread("placements", key) };
+        let row = StoredRow::from_bytes(row);
+        if row.is_none() {
+            self.leave_unread("placements", key);
         }
-        Ok(())
+        let count = self.count_of(pair.upstream);
+        count.rows += 1;
+        count.erased += u64::from(row.is_some_and(|row| row.erased_at.is_some()));
     }
 
     pub(super) fn count_of(&mut self, upstream: UpstreamNumber) -> &mut Count {

@@ -5,7 +5,7 @@
 use sled::IVec;
 use uuid::Uuid;
 
-use super::job_rows::{Head, JobCounts, Note, Place, job_id, read_ended_key};
+use super::job_rows::{Head, Noted, Place, job_id, read_ended_key};
 use super::{TableError, Tables};
 use crate::domain::UnixSeconds;
 
@@ -88,19 +88,19 @@ impl Tables {
     fn remove_job(&mut self, id: Uuid, head: &Head, room: &mut usize) -> Result<(), TableError> {
         let (place, mut counts) = (Place::of(head), self.job_counts);
         counts.subtract(head.finished);
-        self.put(&self.steps.clone(), id.as_bytes(), &Note::Removal { place, counts }.to_bytes())?;
+        self.note(counts, Noted::Removal { id, place })?;
         let before = self.dirty_rows;
-        self.finish_removal(id, place, counts)?;
+        self.finish_removal(id, place)?;
         *room = room.saturating_sub(self.dirty_rows.saturating_sub(before));
         Ok(())
     }
 
     /// After the note: can be done again from the start at any point.
-    pub(super) fn finish_removal(&mut self, id: Uuid, place: Place, counts: JobCounts) -> Result<(), TableError> {
+    pub(super) fn finish_removal(&mut self, id: Uuid, place: Place) -> Result<(), TableError> {
         self.remove(&self.jobs.clone(), id.as_bytes())?;
         self.remove_from_lists(id, place, None)?;
         self.remove_pieces(id.as_bytes())?;
-        self.end_step(id, counts)
+        Ok(())
     }
 }
 

@@ -12,8 +12,7 @@ impl Tables {
         for entry in &self.upstreams.clone() {
             let (key, value) = entry?;
             // Without it nobody knows whose number it was, and what is there could not be erased.
-            let unreadable =
-                TableError::Unreadable("an entry of the table `upstreams`; restore the store from a backup");
+            let unreadable = TableError::Unreadable("an entry of the table `upstreams`");
             let (number, (name, identity)) = number(&key).zip(read_names(&value)).ok_or(unreadable)?;
             let known = KnownUpstream { number, name, identity, has_rows: false };
             self.known_upstreams.insert(number, known);

@@ -1,0 +1,151 @@
+//! One table in sled, and what makes a missing entry seen: behind each value stand the number of the write that made it and the
+//! sum of all other entries at that moment.
+//!
+//! sled takes damage in its log for the end of the log and goes on without what follows. So whatever is found at opening has to
+//! add up to what its latest write says: an entry that is missing, older than it was, or back again does not.
+
+use std::ops::RangeBounds;
+
+use sled::{Db, IVec, Tree};
+
+use super::TableError;
+
+/// Bytes behind each value: number and sum.
+const TRAILER: usize = 16;
+
+/// What stands behind a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Trailer {
+    /// Which write made it; each has a number of its own, one more than the one before.
+    pub(super) number: u64,
+    /// The sum of all other entries of all tables when it was made.
+    pub(super) others: u64,
+}
+
+/// A tree of sled's.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    tree: Tree,
+    /// Stands for the table in the sum; never given to another.
+    id: u8,
+}
+
+impl Table {
+    pub(super) fn open(db: &Db, id: u8, name: &str) -> Result<Self, TableError> {
+        Ok(Self { tree: db.open_tree(name)?, id })
+    }
+
+    pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, TableError> {
+        self.tree.get(key)?.map(|whole| Ok(parted(&whole)?.0)).transpose()
+    }
+
+    pub(super) fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool, TableError> {
+        Ok(self.tree.contains_key(key)?)
+    }
+
+    /// A value with its trailer, and whatever is there where it has none.
+    pub(super) fn get_raw(&self, key: impl AsRef<[u8]>) -> Result<Option<IVec>, TableError> {
+        Ok(self.tree.get(key)?)
+    }
+
+    pub(super) fn iter(&self) -> Entries {
+        Entries(self.tree.iter())
+    }
+
+    pub(super) fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Entries {
+        Entries(self.tree.range(range))
+    }
+
+    pub(super) fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Entries {
+        Entries(self.tree.scan_prefix(prefix))
+    }
+
+    /// What an entry adds to the sum.
+    pub(super) fn share(&self, key: &[u8], value: &[u8], number: u64) -> u64 {
+        let mut hash = mixed(mixed(u64::from(self.id), number), key.len() as u64);
+        for bytes in [key, value] {
+            for word in bytes.chunks(8) {
+                let mut eight = [0; 8];
+                for (to, from) in eight.iter_mut().zip(word) {
+                    *to = *from;
+                }
+                hash = mixed(hash, u64::from_le_bytes(eight));
+            }
+        }
+        mixed(mixed(hash, value.len() as u64), 0)
+    }
+
+    /// What is there under this key, and what it adds to the sum.
+    pub(super) fn old(&self, key: &[u8]) -> Result<Option<(IVec, u64)>, TableError> {
+        let Some(whole) = self.tree.get(key)? else { return Ok(None) };
+        let (value, trailer) = parted(&whole)?;
+        let share = self.share(key, &value, trailer.number);
+        Ok(Some((value, share)))
+    }
+
+    pub(super) fn insert(&self, key: &[u8], value: &[u8], trailer: Trailer) -> Result<(), TableError> {
+        let whole = [value, &trailer.number.to_be_bytes(), &trailer.others.to_be_bytes()].concat();
+        self.tree.insert(key, whole)?;
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, key: &[u8]) -> Result<(), TableError> {
+        self.tree.remove(key)?;
+        Ok(())
+    }
+
+    /// All entries with their trailers.
+    pub(super) fn whole(&self) -> impl Iterator<Item = Result<(IVec, IVec, Trailer), TableError>> {
+        self.tree.iter().map(|entry| {
+            let (key, whole) = entry?;
+            let (value, trailer) = parted(&whole)?;
+            Ok((key, value, trailer))
+        })
+    }
+}
+
+/// Both numbers decide every bit of what comes out.
+const fn mixed(hash: u64, word: u64) -> u64 {
+    let hash = (hash.rotate_left(29) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let hash = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    hash ^ (hash >> 29)
+}
+
+fn parted(whole: &IVec) -> Result<(IVec, Trailer), TableError> {
+    let cut = whole.len().checked_sub(TRAILER).ok_or(TableError::NoTrailer)?;
+    let (number, others) = whole.split_at(cut).1.split_at(8);
+    let number = number.try_into().map(u64::from_be_bytes).map_err(|_| TableError::NoTrailer)?;
+    let others = others.try_into().map(u64::from_be_bytes).map_err(|_| TableError::NoTrailer)?;
+    Ok((whole.subslice(0, cut), Trailer { number, others }))
+}
+
+/// Entries in the order of their keys.
+pub(super) struct Entries(sled::Iter);
+
+impl Entries {
+    pub(super) fn keys(self) -> impl DoubleEndedIterator<Item = Result<IVec, TableError>> {
+        self.0.keys().map(|key| Ok(key?))
+    }
+
+    pub(super) fn values(self) -> impl Iterator<Item = Result<IVec, TableError>> {
+        self.map(|entry| entry.map(|(_, value)| value))
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<(IVec, IVec), TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.0.next()?;
+        Some(entry.map_err(TableError::from).and_then(|(key, whole)| Ok((key, parted(&whole)?.0))))
+    }
+}
+
+impl IntoIterator for &Table {
+    type Item = Result<(IVec, IVec), TableError>;
+    type IntoIter = Entries;
+
+    fn into_iter(self) -> Entries {
+        self.iter()
+    }
+}

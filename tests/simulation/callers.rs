@@ -217,16 +217,24 @@ impl Request {
 
 impl Life {
     /// Somebody asks for an erasure.
-    pub(crate) fn asks(&self, customer: usize, reach: Vec<usize>) -> usize {
+    pub(crate) fn asks(&self, customer: usize, reach: Vec<usize>, admin: bool, waits: bool) -> usize {
+        let begun = self.world.clock.now();
+        let upstreams = &self.world.land.upstreams;
+        let beyond =
+            if admin { reach.iter().flat_map(|at| upstreams[*at].passes_to.clone()).collect() } else { Vec::new() };
         let mut state = self.world.state();
         state.asks.push(Ask {
             customer,
             reach,
+            beyond,
+            begun,
+            waits,
             answered: None,
             outcome: Outcome::Open,
             job: None,
             awaiting: false,
             cancelled: false,
+            admin,
             probed: false,
         });
         state.asks.len() - 1
@@ -242,7 +250,7 @@ impl Life {
         let group = land.upstreams[upstream].group;
         let all = 0..land.upstreams.len();
         let reach = all.filter(|other| !land.home || land.upstreams[*other].group == group).collect();
-        let ask = self.asks(customer, reach);
+        let ask = self.asks(customer, reach, false, waits);
         let id = self.world.customers[customer].0.expose();
         let call = DeleteCall {
             site,

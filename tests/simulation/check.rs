@@ -44,10 +44,11 @@ impl Life {
     /// P10: each request has its own ID, so that an answer does not tell whether somebody asked before.
     pub(crate) fn check_named(&self, ask: usize, id: Uuid) {
         let state = self.world.state();
-        let of_a_requester = id.get_version_num() != 7;
-        let again = state.asks.iter().enumerate().any(|(nth, a)| nth != ask && a.outcome == Outcome::Accepted(id));
+        let by_admin = state.asks[ask].admin;
+        let again =
+            state.asks.iter().enumerate().any(|(nth, a)| nth != ask && !a.admin && a.outcome == Outcome::Accepted(id));
         drop(state);
-        if again && !of_a_requester {
+        if again && !by_admin {
             self.world
                 .tainted("own name", format!("a{ask} was answered with the ID of another request, {}", short(id)));
         }
@@ -168,8 +169,7 @@ impl Life {
     fn check_left(&self, views: &Views, asks: &[Ask], number: usize, message: &Message) {
         for (nth, ask) in asks.iter().enumerate().filter(|(_, ask)| ask.customer == message.customer) {
             let Some(view) = views.of(ask) else { continue };
-            let before = ask.answered.is_some_and(|answered| message.forwarded < answered);
-            if !before || !ask.reach.contains(&message.upstream) || view.state == JobState::Cancelled {
+            if !ask.covers(message) || view.state == JobState::Cancelled {
                 continue;
             }
             let name = format!("u{}", message.upstream);
@@ -192,9 +192,10 @@ impl Life {
 
     /// P4: what was sent after the answer stays, unless the status says that the instant came later.
     fn check_removed(&self, views: &Views, asks: &[Ask], number: usize, message: &Message, delete: usize) {
-        let later = asks.iter().filter(|ask| ask.customer == message.customer).any(|ask| {
-            ask.reach.contains(&message.upstream) && ask.answered.is_none_or(|answered| answered > message.begun)
-        });
+        let later = asks
+            .iter()
+            .filter(|ask| ask.customer == message.customer)
+            .any(|ask| ask.may_touch(message.upstream) && ask.answered.is_none_or(|answered| answered > message.begun));
         let (admits, fruitless_probe) = {
             let state = self.world.state();
             let sent: Vec<u64> =

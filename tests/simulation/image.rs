@@ -18,7 +18,7 @@ pub(crate) struct Image {
 impl Image {
     pub(crate) fn record(&mut self, placement: Placement) {
         let Placement { key, resource, wire, api, seen, id: _ } = placement;
-        let new = Row { key, first_seen: seen, last_seen: seen, erased_at: None, api, resource, wire };
+        let new = Row { key, first_seen: seen, last_seen: seen, erased_at: None, api, resource, wire, readable: true };
         let row = match self.rows.get(&key) {
             Some(old) => Row {
                 first_seen: if old.erased_at.is_some() { seen } else { old.first_seen },

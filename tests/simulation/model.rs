@@ -61,6 +61,11 @@ pub(crate) struct Ask {
     pub(crate) customer: usize,
     /// The upstreams that its authority reaches.
     pub(crate) reach: Vec<usize>,
+    /// Those to which they pass IDs on.
+    pub(crate) beyond: Vec<usize>,
+    pub(crate) begun: Millis,
+    /// Its answer comes only when all upstreams have accepted.
+    pub(crate) waits: bool,
     pub(crate) answered: Option<Millis>,
     pub(crate) outcome: Outcome,
     /// The erasure that it belongs to, as it was shown.
@@ -68,14 +73,27 @@ pub(crate) struct Ask {
     /// It was seen to wait for approval, and nobody has begun to approve it.
     pub(crate) awaiting: bool,
     pub(crate) cancelled: bool,
+    /// Through the admin API: whoever asks there may know what there is.
+    pub(crate) admin: bool,
     /// A probe of it was sent.
     pub(crate) probed: bool,
 }
 
 impl Ask {
+    pub(crate) fn may_touch(&self, upstream: usize) -> bool {
+        self.reach.contains(&upstream) || self.beyond.contains(&upstream)
+    }
+
+    /// Was this forwarded so early that it has to go?
+    pub(crate) fn covers(&self, message: &Message) -> bool {
+        let before = if self.waits { Some(self.begun) } else { self.answered };
+        let passed_on = message.origin == Origin::PassedOn && self.beyond.contains(&message.upstream);
+        before.is_some_and(|before| message.forwarded < before) && (self.reach.contains(&message.upstream) || passed_on)
+    }
+
     /// Does a delete there follow from it?
     pub(crate) fn justifies(&self, upstream: usize) -> bool {
-        self.outcome != Outcome::Refused && !self.awaiting && !self.cancelled && self.reach.contains(&upstream)
+        self.outcome != Outcome::Refused && !self.awaiting && !self.cancelled && self.may_touch(upstream)
     }
 }
 

@@ -18,7 +18,7 @@ impl Life {
     /// A submission to the admin API.
     pub(crate) fn submit(self: &Arc<Self>, customer: usize, only: Option<Vec<usize>>, id: Option<u64>) {
         let all = 0..self.world.land.upstreams.len();
-        let ask = self.asks(customer, only.clone().unwrap_or_else(|| all.collect()));
+        let ask = self.asks(customer, only.clone().unwrap_or_else(|| all.collect()), true, false);
         let name = |upstream: &usize| format!("u{upstream}");
         let submission = Submission {
             customer_id: self.world.customers[customer].0.clone(),
@@ -51,7 +51,7 @@ impl Life {
             let mut state = self.world.state();
             let id = if let Outcome::Accepted(id) = outcome { short(id) } else { String::new() };
             state.say(now, &format!("a{ask}"), format_args!("is answered {said} {id}"));
-            state.asks[ask].answered = Some(now);
+            state.asks[ask].answered = Some(now).filter(|_| outcome != Outcome::Unknown);
             state.asks[ask].outcome = outcome;
         }
         let Outcome::Accepted(id) = outcome else { return };

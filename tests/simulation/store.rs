@@ -89,6 +89,9 @@ enum Turn {
     Dies { after: bool },
 }
 
+/// So many things happen in no run that ends well.
+const LINES_MAX: usize = 20_000;
+
 /// How long a batch may stall before everyone is told that the store is broken.
 const STALLED: u64 = 4_000;
 
@@ -104,6 +107,9 @@ impl Store {
                 self.bell.notified().await;
             }
             self.world.alive().await;
+            if self.world.state().lines > LINES_MAX {
+                self.world.broken("spins", format!("more than {LINES_MAX} things have happened"));
+            }
             let turn = self.turn();
             sleep(Duration::from_millis(self.world.draw(Of::Store, 1, 4))).await;
             match turn {

@@ -48,6 +48,7 @@ pub(crate) struct State {
     pub(crate) fault: Option<Fault>,
     taint: Option<Fault>,
     log: String,
+    pub(crate) lines: usize,
     chances: BTreeMap<u64, Chance>,
     pub(crate) upstreams: Vec<Upstream>,
     /// In seconds.
@@ -89,6 +90,7 @@ impl World {
             fault: None,
             taint: None,
             log: String::new(),
+            lines: 0,
             chances: BTreeMap::new(),
             upstreams: script.land.upstreams.iter().map(upstream).collect(),
             response_timeout: 20,
@@ -202,6 +204,7 @@ impl World {
 impl State {
     pub(crate) fn say(&mut self, now: Millis, who: &str, what: impl std::fmt::Display) {
         writeln!(self.log, "{now:>8} {who:<8} {what}").unwrap();
+        self.lines += 1;
     }
 
     fn chance(&mut self, seed: u64, of: Of) -> &mut Chance {

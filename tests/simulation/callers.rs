@@ -223,11 +223,14 @@ impl Life {
         let beyond =
             if admin { reach.iter().flat_map(|at| upstreams[*at].passes_to.clone()).collect() } else { Vec::new() };
         let mut state = self.world.state();
+        let generations = state.upstreams.iter().map(|upstream| upstream.generation).collect();
         state.asks.push(Ask {
             customer,
             reach,
             beyond,
             begun,
+            generations,
+            again: false,
             waits,
             answered: None,
             outcome: Outcome::Open,
@@ -236,6 +239,7 @@ impl Life {
             cancelled: false,
             admin,
             probed: false,
+            proved: false,
         });
         state.asks.len() - 1
     }

@@ -64,6 +64,10 @@ pub(crate) struct Ask {
     /// Those to which they pass IDs on.
     pub(crate) beyond: Vec<usize>,
     pub(crate) begun: Millis,
+    /// How often each upstream had moved by then: what was left at an earlier address is its operator's.
+    pub(crate) generations: Vec<u32>,
+    /// A request that was sent before under the same ID: it asks for nothing new.
+    pub(crate) again: bool,
     /// Its answer comes only when all upstreams have accepted.
     pub(crate) waits: bool,
     pub(crate) answered: Option<Millis>,
@@ -77,6 +81,8 @@ pub(crate) struct Ask {
     pub(crate) admin: bool,
     /// A probe of it was sent.
     pub(crate) probed: bool,
+    /// And was accepted: the delete has begun, and is carried out whatever the gate could answer.
+    pub(crate) proved: bool,
 }
 
 impl Ask {
@@ -88,12 +94,18 @@ impl Ask {
     pub(crate) fn covers(&self, message: &Message) -> bool {
         let before = if self.waits { Some(self.begun) } else { self.answered };
         let passed_on = message.origin == Origin::PassedOn && self.beyond.contains(&message.upstream);
-        before.is_some_and(|before| message.forwarded < before) && (self.reach.contains(&message.upstream) || passed_on)
+        message.generation >= self.generations[message.upstream]
+            && !self.again
+            && before.is_some_and(|before| message.forwarded < before)
+            && (self.reach.contains(&message.upstream) || passed_on)
     }
 
     /// Does a delete there follow from it?
     pub(crate) fn justifies(&self, upstream: usize) -> bool {
-        self.outcome != Outcome::Refused && !self.awaiting && !self.cancelled && self.may_touch(upstream)
+        (self.outcome != Outcome::Refused || self.proved)
+            && !self.awaiting
+            && !self.cancelled
+            && self.may_touch(upstream)
     }
 }
 

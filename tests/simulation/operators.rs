@@ -53,6 +53,10 @@ impl Life {
             state.say(now, &format!("a{ask}"), format_args!("is answered {said} {id}"));
             state.asks[ask].answered = Some(now).filter(|_| outcome != Outcome::Unknown);
             state.asks[ask].outcome = outcome;
+            let of_a_requester = matches!(outcome, Outcome::Accepted(id) if id.get_version_num() != 7);
+            let others = state.asks.iter().enumerate().filter(|(nth, _)| *nth != ask);
+            let again = of_a_requester && others.into_iter().any(|(_, other)| other.outcome == outcome);
+            state.asks[ask].again = again;
         }
         let Outcome::Accepted(id) = outcome else { return };
         self.check_named(ask, id);

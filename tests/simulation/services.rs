@@ -103,6 +103,9 @@ impl World {
                 Event::Act(delete) => Self::deleted(&mut state, at, delete),
                 Event::Answer(delete, reply) => {
                     state.say(at, "service", format_args!("d{delete} is answered {reply:?}"));
+                    if let (Reply::Status(200, _), Some(ask)) = (&reply, state.deletes[delete].probe_of) {
+                        state.asks[ask].proved = true;
+                    }
                     if let Some(waiting) = state.waiting.remove(&delete) {
                         waiting.send(reply).ok();
                     }

@@ -107,9 +107,6 @@ impl Store {
                 self.bell.notified().await;
             }
             self.world.alive().await;
-            if self.world.state().lines > LINES_MAX {
-                self.world.broken("spins", format!("more than {LINES_MAX} things have happened"));
-            }
             let turn = self.turn();
             sleep(Duration::from_millis(self.world.draw(Of::Store, 1, 4))).await;
             match turn {
@@ -241,6 +238,10 @@ impl Store {
         apply: impl FnOnce(&mut Image) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         self.world.alive().await;
+        if self.world.state().lines > LINES_MAX {
+            self.world.broken("spins", format!("more than {LINES_MAX} things have happened"));
+            std::future::pending::<()>().await;
+        }
         let (answer, answered) = oneshot::channel();
         {
             let now = self.world.clock.now();

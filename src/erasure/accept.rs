@@ -194,7 +194,14 @@ impl Eraser {
         let intent = self.intent(&mut asked, entry.job.is_active() && !held.everywhere);
         let now = self.now();
         let note = Note { received: now.wall, submitted: asked.submitted, reason: asked.reason.take() };
-        let change = |job: &mut Job| job.join(intent, mark);
+        let passed_on = match &intent.scope {
+            Scope::Only(chosen) => self.settings().passed_on_from(chosen),
+            Scope::All | Scope::Among(_) => Vec::new(),
+        };
+        let change = |job: &mut Job| {
+            job.join(intent, mark);
+            job.reaches_also(&passed_on);
+        };
         let joined = self.shared.ledger.join(&guard, entry, request, note, now, change).await;
         drop(frozen);
         match joined {

@@ -72,6 +72,18 @@ impl Settings {
         site.upstream.passes_to.iter().filter_map(|name| self.named(name)).map(|site| site.number).collect()
     }
 
+    /// The upstreams to which an ID travels on from these, by however many steps; with these.
+    pub(super) fn passed_on_from(&self, upstreams: &[UpstreamNumber]) -> Vec<UpstreamNumber> {
+        let mut all = upstreams.to_vec();
+        let mut at = 0;
+        while let Some(from) = all.get(at).copied() {
+            let to = self.site(from).map(|site| self.passes_to(site)).unwrap_or_default();
+            all.extend(to.into_iter().filter(|to| !all.contains(to)).collect::<Vec<_>>());
+            at += 1;
+        }
+        all
+    }
+
     /// These upstreams and all that pass IDs on to them.
     pub(super) fn with_passers(&self, upstreams: &[UpstreamNumber]) -> Vec<UpstreamNumber> {
         let mut all = upstreams.to_vec();

@@ -6,11 +6,11 @@ use std::time::Duration;
 use forgetgate::config::{Engine, Erasure, Upstream};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Later, TargetState, Verdict};
-use forgetgate::erasure::{Decided, TargetWord, View};
+use forgetgate::erasure::{Decided, Submission, TargetWord, View};
 use forgetgate::store::{JobWrite, Opened};
 
 use crate::service::{Service, status};
-use crate::world::{Plan, World, erasure, id, open_store, own_credentials, pair, profile, upstream};
+use crate::world::{Plan, World, erasure, id, open_store, own_credentials, pair, profile, submission, upstream};
 
 fn decided(verdict: Verdict) -> Decided {
     Decided { verdict, by: "A. Person".into(), note: "court".into(), upstream: None }
@@ -153,4 +153,25 @@ async fn p12_what_stays_on_its_way_is_waited_for_once_however_often_the_delete_i
     assert!(alive[7] < alive[1] + 4, "{alive:?}");
     open.ended();
     world.until_state(asked, JobState::Settling).await;
+}
+
+#[tokio::test]
+async fn p4_a_request_for_one_upstream_that_joins_reaches_what_that_one_passes_ids_on_to() {
+    let (world, one, two) = pair(Plan::default(), |upstream| {
+        if &*upstream.name == "one" {
+            upstream.passes_to = vec!["two".into()];
+        }
+    })
+    .await;
+    let first = world.erase("ann", "one").await;
+    world.until_state(first, JobState::Settling).await;
+    let before = two.calls().len();
+    world.labelled("ann", "one", LabelForm::RAW).await;
+
+    let only = Submission { upstreams: Some(vec!["one".into()]), ..submission("ann") };
+    let joined = world.submit(only).await.unwrap().id;
+    world.until_state(joined, JobState::Settling).await;
+
+    assert_eq!(one.calls().len(), 2);
+    assert!(two.calls().len() > before, "what was passed on since is there");
 }

@@ -171,6 +171,12 @@ impl Job {
         self.intents.push(intent);
     }
 
+    /// The request that has just joined also reaches these: what it chose passes IDs on to them.
+    pub fn reaches_also(&mut self, upstreams: &[UpstreamNumber]) {
+        let there = self.targets.iter_mut().filter(|target| upstreams.contains(&target.key.upstream));
+        there.for_each(Target::rejoin);
+    }
+
     /// The targets of these intents were read: new ones are added, those known already stay as they are. What was asked
     /// for while they were being read is planned next.
     pub fn planned(&mut self, intents: &[Intent], targets: Vec<Target>, topology: u64) {

@@ -4,6 +4,8 @@
 //! `FORGETGATE_SEED=n` runs one seed, `FORGETGATE_SEEDS=n` so many, `FORGETGATE_CAMPAIGN=100` the full 100,000.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
+#![allow(clippy::infinite_loop, reason = "services and store go on until their life ends")]
+#![allow(clippy::mem_forget, reason = "a process that dies answers nobody")]
 
 mod callers;
 mod campaign;

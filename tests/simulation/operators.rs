@@ -16,15 +16,15 @@ use crate::script::Reload;
 
 impl Life {
     /// A submission to the admin API.
-    pub(crate) fn submit(self: &Arc<Self>, customer: usize, only: Option<Vec<usize>>, id: Option<u64>) {
+    pub(crate) fn submit(self: &Arc<Self>, customer: usize, only: Option<&[usize]>, id: Option<u64>) {
         let all = 0..self.world.land.upstreams.len();
-        let ask = self.asks(customer, only.clone().unwrap_or_else(|| all.collect()), true, false);
+        let ask = self.asks(customer, only.map_or_else(|| all.collect(), <[usize]>::to_vec), true, false);
         let name = |upstream: &usize| format!("u{upstream}");
         let submission = Submission {
             customer_id: self.world.customers[customer].0.clone(),
             id: id.map(|id| Uuid::from_u128(0x4000_8000_0000_0000_0000 + u128::from(id))),
             submitted: None,
-            upstreams: only.as_ref().map(|only| only.iter().map(name).collect()),
+            upstreams: only.map(|only| only.iter().map(name).collect()),
             dry_run: false,
             reason: None,
         };

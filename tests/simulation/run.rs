@@ -110,7 +110,7 @@ impl Life {
         match action.clone() {
             Action::Send(send) => self.send(number, send),
             Action::Delete { customer, upstream, wait, leaves } => self.delete(customer, upstream, wait, leaves),
-            Action::Submit { customer, only, id } => self.submit(customer, only, id),
+            Action::Submit { customer, only, id } => self.submit(customer, only.as_deref(), id),
             Action::Decide { ask, verdict, upstream } => self.decide(ask, verdict, upstream),
             Action::Service { upstream, manner, times } => {
                 world.say("script", format_args!("u{upstream} will take {times} deletes {manner:?}"));

@@ -64,7 +64,12 @@ impl Eraser {
     /// Where its task panicked.
     pub async fn delete(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
         let eraser = self.clone();
-        let task = self.shared.runtime.spawn(async move { eraser.answer(call).await });
+        let accepting = self.accepting();
+        let task = self.shared.runtime.spawn(async move {
+            let answer = eraser.answer(call).await;
+            drop(accepting);
+            answer
+        });
         match task.await {
             Ok(answer) => answer,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -31,7 +31,7 @@ mod worker;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -182,6 +182,8 @@ struct Shared {
     failures_of_store: Mutex<HashMap<Uuid, u32>>,
     schedule: Schedule,
     registry: Arc<Registry>,
+    /// Requests whose acceptance is under way.
+    accepting: AtomicUsize,
     /// When the unfinished ones were last looked at, for the alarm about late ones; and how many were late.
     looked: Mutex<Option<UnixSeconds>>,
     late: AtomicU64,
@@ -221,6 +223,7 @@ impl Eraser {
             failures_of_store: Mutex::default(),
             schedule: Schedule::default(),
             registry: parts.registry,
+            accepting: AtomicUsize::new(0),
             looked: Mutex::default(),
             late: AtomicU64::new(0),
             steps: Arc::new(Semaphore::new(worker::STEPS_MAX)),
@@ -234,6 +237,12 @@ impl Eraser {
         self.shared.settings.store(Arc::new(Settings::new(sites, erasure, response_timeout)));
     }
 
+    /// Counts an acceptance as under way, until this is dropped: no upstream moves meanwhile, since it may be a target.
+    fn accepting(&self) -> Accepting {
+        self.shared.accepting.fetch_add(1, SeqCst);
+        Accepting(Arc::clone(&self.shared))
+    }
+
     fn now(&self) -> Now {
         let elapsed = (self.shared.surroundings.elapsed)().as_secs();
         Now { moment: self.shared.run.begun.after(elapsed), wall: (self.shared.clock)() }
@@ -241,5 +250,14 @@ impl Eraser {
 
     fn settings(&self) -> Arc<Settings> {
         self.shared.settings.load_full()
+    }
+}
+
+/// An acceptance that is under way.
+struct Accepting(Arc<Shared>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.accepting.fetch_sub(1, SeqCst);
     }
 }

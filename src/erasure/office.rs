@@ -68,8 +68,10 @@ impl Eraser {
         };
         // A task of its own: a requester who leaves does not end it between fence and record.
         let eraser = self.clone();
+        let under_way = self.accepting();
         let accepting = self.shared.runtime.spawn(async move {
             let accepted = eraser.accept(asked).await?;
+            drop(under_way);
             eraser.show(accepted.erasure).await
         });
         let shown = accepting.await.map_err(|_| Problem::Store(crate::store::StoreError::Broken))?;

@@ -80,6 +80,9 @@ impl Eraser {
     pub async fn awaits(&self) -> Result<std::collections::BTreeSet<UpstreamNumber>, StoreError> {
         let all: Vec<_> = self.shared.index.upstreams().await?.iter().map(|known| known.number).collect();
         let mut awaited = std::collections::BTreeSet::new();
+        if self.shared.accepting.load(std::sync::atomic::Ordering::SeqCst) > 0 {
+            awaited.extend(all.iter().copied());
+        }
         self.each_listed(|_, _, summary| {
             awaited.extend(summary.places.iter().map(|place| place.upstream));
             if summary.unplanned {

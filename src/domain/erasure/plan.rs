@@ -1,7 +1,7 @@
 //! Where an erasure must go: the addressed upstream, those with rows, those that held labels before the gate, and those
 //! to which any of these passes its customers' IDs on.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::intent::{Addressed, Intent, Scope};
 use super::target::{Target, TargetKey};
@@ -81,33 +81,37 @@ fn find(reaches: &[Reach], number: UpstreamNumber) -> Option<&Reach> {
     reaches.iter().find(|reach| reach.number == number)
 }
 
+/// Everything that the customer's data may have come to is followed, also through upstreams that the authority does not
+/// reach: what they have passed on to one that it does reach is there all the same.
 fn keys_of(intent: &Intent, known: &[Reach], held: &[Held]) -> BTreeSet<TargetKey> {
     let within = |upstream| intent.scope.reaches(upstream);
-    let mut first: VecDeque<TargetKey> = VecDeque::new();
+    let mut open: VecDeque<(TargetKey, bool)> = VecDeque::new();
     if let Some(addressed) = &intent.addressed {
-        first.extend(find(known, addressed.upstream).map(|home| own(home.number, home.today)));
-        first.extend(addressed.probe.as_ref().map(|probe| own(addressed.upstream, probe.form)));
+        open.extend(find(known, addressed.upstream).map(|home| (own(home.number, home.today), true)));
+        open.extend(addressed.probe.as_ref().map(|probe| (own(addressed.upstream, probe.form), true)));
     }
     if let Scope::Only(chosen) = &intent.scope {
         // A person names these: they are asked, whatever the index knows.
-        first.extend(
-            chosen.iter().filter_map(|upstream| find(known, *upstream)).map(|reach| own(reach.number, reach.today)),
-        );
+        let chosen = chosen.iter().filter_map(|upstream| find(known, *upstream));
+        open.extend(chosen.map(|reach| (own(reach.number, reach.today), true)));
     }
-    first.extend(held.iter().filter(|row| within(row.upstream)).map(|row| own(row.upstream, row.form)));
-    for reach in known.iter().filter(|reach| reach.held_labels_before && within(reach.number)) {
-        first.push_back(own(reach.number, reach.today));
-        first.extend(reach.raw_possible.then_some(own(reach.number, LabelForm::RAW)));
+    open.extend(held.iter().map(|row| (own(row.upstream, row.form), within(row.upstream))));
+    for reach in known.iter().filter(|reach| reach.held_labels_before) {
+        let reached = within(reach.number);
+        open.push_back((own(reach.number, reach.today), reached));
+        open.extend(reach.raw_possible.then_some((own(reach.number, LabelForm::RAW), reached)));
     }
-    let mut keys = BTreeSet::new();
-    while let Some(key) = first.pop_front() {
-        if keys.insert(key) {
-            // Who chose an upstream chose what it passes on, too: it would stay behind otherwise.
-            let follows = |upstream| within(upstream) || matches!(intent.scope, Scope::Only(_));
-            first.extend(passed_on(key, known).filter(|passed| follows(passed.upstream)));
+    let mut found: BTreeMap<TargetKey, bool> = BTreeMap::new();
+    while let Some((key, reached)) = open.pop_front() {
+        if found.get(&key).is_some_and(|before| *before || !reached) {
+            continue;
         }
+        found.insert(key, reached);
+        // Who chose an upstream chose what it passes on, too: it would stay behind otherwise.
+        let follows = reached && matches!(intent.scope, Scope::Only(_));
+        open.extend(passed_on(key, known).map(|passed| (passed, follows || within(passed.upstream))));
     }
-    keys
+    found.into_iter().filter(|(_, reached)| *reached).map(|(key, _)| key).collect()
 }
 
 /// The same text at those to whom this upstream passes it on. A raw ID is the same text everywhere.

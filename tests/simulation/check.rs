@@ -62,7 +62,7 @@ impl World {
         let delete = &state.deletes[number];
         let held = state.holds.iter().any(|hold| {
             let here = hold.upstream.is_none_or(|upstream| upstream == delete.upstream);
-            hold.customer == delete.customer && here && !hold.over
+            hold.customer == delete.customer && here && hold.set && !hold.over
         });
         let theirs = || state.asks.iter().filter(|ask| ask.customer == delete.customer);
         let justified = delete.probe_of.is_some() || theirs().any(|ask| ask.justifies(delete.upstream));

@@ -66,8 +66,15 @@ pub(crate) struct Ask {
     pub(crate) begun: Millis,
     /// How often each upstream had moved by then: what was left at an earlier address is its operator's.
     pub(crate) generations: Vec<u32>,
+    /// The requester's own name for it.
+    pub(crate) own: Option<u64>,
     /// A request that was sent before under the same ID: it asks for nothing new.
     pub(crate) again: bool,
+    /// A person has begun to approve it.
+    pub(crate) approved: bool,
+    /// The process ended before it could find out whether the store had taken what it refused, and nothing of the customer
+    /// came through since: it may be carried out all the same.
+    pub(crate) adopted: bool,
     /// Its answer comes only when all upstreams have accepted.
     pub(crate) waits: bool,
     pub(crate) answered: Option<Millis>,
@@ -102,7 +109,7 @@ impl Ask {
 
     /// Does a delete there follow from it?
     pub(crate) fn justifies(&self, upstream: usize) -> bool {
-        (self.outcome != Outcome::Refused || self.proved)
+        (self.outcome != Outcome::Refused || self.proved || self.adopted)
             && !self.awaiting
             && !self.cancelled
             && self.may_touch(upstream)
@@ -114,6 +121,8 @@ impl Ask {
 pub(crate) struct Hold {
     pub(crate) customer: usize,
     pub(crate) upstream: Option<usize>,
+    /// It was confirmed.
+    pub(crate) set: bool,
     /// Its end was asked for.
     pub(crate) over: bool,
 }

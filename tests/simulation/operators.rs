@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::contract::short;
 use crate::life::{Life, draft, erasure, identity};
-use crate::model::{Hold, Outcome};
+use crate::model::{Ask, Hold, Outcome};
 use crate::script::Reload;
 
 impl Life {
@@ -19,6 +19,7 @@ impl Life {
     pub(crate) fn submit(self: &Arc<Self>, customer: usize, only: Option<&[usize]>, id: Option<u64>) {
         let all = 0..self.world.land.upstreams.len();
         let ask = self.asks(customer, only.map_or_else(|| all.collect(), <[usize]>::to_vec), true, false);
+        self.world.state().asks[ask].own = id;
         let name = |upstream: &usize| format!("u{upstream}");
         let submission = Submission {
             customer_id: self.world.customers[customer].0.clone(),
@@ -53,9 +54,11 @@ impl Life {
             state.say(now, &format!("a{ask}"), format_args!("is answered {said} {id}"));
             state.asks[ask].answered = Some(now).filter(|_| outcome != Outcome::Unknown);
             state.asks[ask].outcome = outcome;
-            let of_a_requester = matches!(outcome, Outcome::Accepted(id) if id.get_version_num() != 7);
+            let (own, customer) = (state.asks[ask].own, state.asks[ask].customer);
+            let same = |other: &Ask| own.is_some() && (other.own, other.customer) == (own, customer);
+            let accepted = |other: &Ask| matches!(other.outcome, Outcome::Accepted(_));
             let others = state.asks.iter().enumerate().filter(|(nth, _)| *nth != ask);
-            let again = of_a_requester && others.into_iter().any(|(_, other)| other.outcome == outcome);
+            let again = others.into_iter().any(|(_, other)| same(other) && accepted(other));
             state.asks[ask].again = again;
         }
         let Outcome::Accepted(id) = outcome else { return };
@@ -67,7 +70,7 @@ impl Life {
         seen.job = Some(view.id);
         let waits = view.state == JobState::AwaitingApproval;
         // Somebody may have approved it meanwhile; then it does not wait.
-        seen.awaiting = waits;
+        seen.awaiting = waits && !seen.approved;
         let probed = seen.probed;
         drop(state);
         if waits && probed {
@@ -89,7 +92,7 @@ impl Life {
         let name = upstream.map(|upstream| format!("u{upstream}"));
         let decided = Decided { verdict, by: "somebody".into(), note: "because".into(), upstream: name };
         self.world.say("operator", format_args!("{} {} at {upstream:?}", verdict.as_str(), short(id)));
-        self.begins_to_decide(customer, verdict, upstream);
+        let hold = self.begins_to_decide(customer, verdict, upstream);
         let life = Arc::clone(self);
         tokio::spawn(async move {
             let decided = life.eraser.decide(id, decided).await;
@@ -102,7 +105,9 @@ impl Life {
             let mut state = life.world.state();
             match (verdict, decided) {
                 (Verdict::Hold, Ok(_)) => {
-                    state.holds.push(Hold { customer, upstream, over: false });
+                    if let Some(hold) = hold.and_then(|hold| state.holds.get_mut(hold)) {
+                        hold.set = true;
+                    }
                 }
                 (Verdict::Cancel, Ok(view)) => {
                     state.asks.iter_mut().filter(|ask| ask.job == Some(view.id)).for_each(|ask| ask.cancelled = true);
@@ -113,11 +118,17 @@ impl Life {
     }
 
     /// From here on it may be so.
-    fn begins_to_decide(&self, customer: usize, verdict: Verdict, upstream: Option<usize>) {
+    fn begins_to_decide(&self, customer: usize, verdict: Verdict, upstream: Option<usize>) -> Option<usize> {
         let mut state = self.world.state();
         match verdict {
             Verdict::Approve => {
-                state.asks.iter_mut().filter(|ask| ask.customer == customer).for_each(|ask| ask.awaiting = false);
+                for ask in state.asks.iter_mut().filter(|ask| ask.customer == customer) {
+                    (ask.awaiting, ask.approved) = (false, true);
+                }
+            }
+            Verdict::Hold => {
+                state.holds.push(Hold { customer, upstream, set: false, over: false });
+                return Some(state.holds.len() - 1);
             }
             Verdict::Unhold => {
                 let held = |hold: &&mut Hold| hold.customer == customer && hold.upstream == upstream;
@@ -125,6 +136,7 @@ impl Life {
             }
             _ => {}
         }
+        None
     }
 
     /// The configuration is read again.

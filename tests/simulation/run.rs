@@ -42,7 +42,11 @@ pub(crate) fn run(script: &Script) -> Report {
             End::Stopped { down, .. } => *down,
             End::Over => 0,
         };
-        world.state().dead = true;
+        {
+            let mut state = world.state();
+            state.dead = true;
+            state.adopts();
+        }
         runtime.block_on(async { world.clock.life_ends(down) });
         drop(runtime);
         match end {

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::model::{Ask, Delete, Hold, Message};
+use crate::model::{Ask, Delete, Hold, Message, Outcome};
 use crate::script::{Kill, Land, Manner, Millis, Script};
 use crate::seed::Chance;
 use crate::services::{Event, Reply};
@@ -202,6 +202,18 @@ impl World {
 }
 
 impl State {
+    /// The process is gone: what it refused for the store's sake may be in there, and nothing of the customer came through
+    /// since.
+    pub(crate) fn adopts(&mut self) {
+        let messages = &self.messages;
+        let came = |customer: usize, since: Millis| {
+            messages.iter().any(|message| message.customer == customer && message.forwarded > since)
+        };
+        for ask in self.asks.iter_mut().filter(|ask| ask.outcome == Outcome::Refused) {
+            ask.adopted |= ask.answered.is_some_and(|answered| !came(ask.customer, answered));
+        }
+    }
+
     pub(crate) fn say(&mut self, now: Millis, who: &str, what: impl std::fmt::Display) {
         writeln!(self.log, "{now:>8} {who:<8} {what}").unwrap();
         self.lines += 1;

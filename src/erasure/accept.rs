@@ -69,12 +69,12 @@ pub(super) struct Asked {
 }
 
 /// What was accepted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Accepted {
     /// The request's own name: new with each, whatever was asked before (P10).
     pub(super) request: Uuid,
-    /// The erasure that covers it.
-    pub(super) erasure: Uuid,
+    /// The erasure that covers it, as it was accepted: it need not be read again to be shown.
+    pub(super) job: Job,
 }
 
 /// A fence that stands while the acceptance is being made durable, however long that takes.
@@ -109,11 +109,11 @@ impl Eraser {
                     // Its requester was told that it was not accepted, and asks again.
                     true if first.job.is_withdrawn() => {
                         let above = asked.above.unwrap_or_else(|| self.is_above(&[]));
-                        let erasure = self.begin(request, asked, tag, above, true).await?;
-                        shared.schedule.wake(erasure, self.now().moment);
-                        Ok(Accepted { request, erasure })
+                        let job = self.begin(request, asked, tag, above, true).await?;
+                        shared.schedule.wake(job.id, self.now().moment);
+                        Ok(Accepted { request, job })
                     }
-                    true => Ok(Accepted { request, erasure: first.job.id }),
+                    true => Ok(Accepted { request, job: first.job }),
                 };
             }
         }
@@ -124,12 +124,12 @@ impl Eraser {
         }
         let above = asked.above.unwrap_or_else(|| self.is_above(&running));
         let fits = |entry: &Entry| entry.job.awaiting_approval == above;
-        let erasure = match running.into_iter().find(fits) {
+        let job = match running.into_iter().find(fits) {
             Some(entry) => self.join(entry.job.id, request, asked, tag, above).await?,
             None => self.begin(request, asked, tag, above, false).await?,
         };
-        shared.schedule.wake(erasure, self.now().moment);
-        Ok(Accepted { request, erasure })
+        shared.schedule.wake(job.id, self.now().moment);
+        Ok(Accepted { request, job })
     }
 
     /// Does what begins a new erasure, beside these, have to wait for approval?
@@ -148,7 +148,7 @@ impl Eraser {
     }
 
     /// `anew`: in place of one of this name that was withdrawn.
-    async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool, anew: bool) -> Result<Uuid, Problem> {
+    async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool, anew: bool) -> Result<Job, Problem> {
         let _guard = self.shared.ledger.lock(id).await;
         let held = self.shared.holds.of(&[tag]);
         let (raised, mark) = self.raise(tag, !above);
@@ -164,7 +164,8 @@ impl Eraser {
             mark,
             awaiting_approval: above,
         };
-        let created = self.shared.ledger.create(Job::new(new, now.wall), tag, &asked.customer, now, anew).await;
+        let job = Job::new(new, now.wall);
+        let created = self.shared.ledger.create(job.clone(), tag, &asked.customer, now, anew).await;
         drop(frozen);
         match created {
             Ok(true) => {}
@@ -177,10 +178,10 @@ impl Eraser {
         self.keep(id, raised.0.filter(|_| !held.everywhere), asked.carried);
         self.shared.registry.erasures().accepted();
         events::ErasureAccepted { erasure: id, awaiting_approval: above }.emit();
-        Ok(id)
+        Ok(job)
     }
 
-    async fn join(&self, id: Uuid, request: Uuid, mut asked: Asked, tag: Tag, above: bool) -> Result<Uuid, Problem> {
+    async fn join(&self, id: Uuid, request: Uuid, mut asked: Asked, tag: Tag, above: bool) -> Result<Job, Problem> {
         let guard = self.shared.ledger.lock(id).await;
         let entry = self.shared.ledger.load(id).await?.filter(|entry| !entry.job.is_over());
         // A person may have decided meanwhile: what would have joined another kind of erasure begins one of its own.
@@ -198,10 +199,10 @@ impl Eraser {
             Scope::Only(chosen) => self.settings().passed_on_from(chosen),
             Scope::All | Scope::Among(_) => Vec::new(),
         };
-        let change = |job: &mut Job| {
-            job.join(intent, mark);
-            job.reaches_also(&passed_on);
-        };
+        let mut job = entry.job.clone();
+        job.join(intent, mark);
+        job.reaches_also(&passed_on);
+        let change = |stored: &mut Job| stored.clone_from(&job);
         let joined = self.shared.ledger.join(&guard, entry, request, note, now, change).await;
         drop(frozen);
         match joined {
@@ -210,7 +211,7 @@ impl Eraser {
             Err(error) => return Err(self.doubtful(Doubt::Joined, id, raised, error)),
         }
         self.keep(id, raised.0.filter(|_| !held.everywhere), asked.carried);
-        Ok(id)
+        Ok(job)
     }
 
     /// The store did not say that it was written. It may be there all the same: nothing of it runs before that is known,

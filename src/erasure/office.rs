@@ -68,11 +68,13 @@ impl Eraser {
         };
         // A task of its own: a requester who leaves does not end it between fence and record.
         let eraser = self.clone();
-        let under_way = self.accepting();
+        let (under_way, customer) = (self.accepting(), asked.customer.clone());
         let accepting = self.shared.runtime.spawn(async move {
             let accepted = eraser.accept(asked).await?;
             drop(under_way);
-            eraser.show(accepted.erasure).await
+            // Read again it could fail, and what was accepted would be said to be refused.
+            let held = eraser.shared.holds.of(&eraser.shared.keys.tags_all_epochs(&customer));
+            Ok(View::of(&accepted.job, eraser.now(), &held))
         });
         let shown = accepting.await.map_err(|_| Problem::Store(crate::store::StoreError::Broken))?;
         shown.map(|view| Submitted::Accepted(Box::new(view)))

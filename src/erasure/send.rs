@@ -255,7 +255,7 @@ async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderVal
         Ok(Err(error)) => {
             report::warn("a delete has no credentials", &error);
             let blocked = CredentialsError::is_blocked(&error);
-            let after = error.retry_after().map(|after| after.as_secs());
+            let after = error.retry_after().map(|after| after.as_secs().saturating_add(1));
             Err(if blocked {
                 Outcome::Blocked { fault, after }
             } else {

@@ -58,7 +58,8 @@ impl Life {
 impl World {
     /// A delete that leaves follows from a request that was not refused, and no hold forbids it.
     pub(crate) fn check_sent(&self, number: usize) {
-        let state = self.state();
+        let mut state = self.state();
+        state.adopts();
         let delete = &state.deletes[number];
         let held = state.holds.iter().any(|hold| {
             let here = hold.upstream.is_none_or(|upstream| upstream == delete.upstream);

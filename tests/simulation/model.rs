@@ -72,8 +72,8 @@ pub(crate) struct Ask {
     pub(crate) again: bool,
     /// A person has begun to approve it.
     pub(crate) approved: bool,
-    /// The process ended before it could find out whether the store had taken what it refused, and nothing of the customer
-    /// came through since: it may be carried out all the same.
+    /// It was refused, the store may have taken it all the same, and nothing of the customer has come through since: it may
+    /// be carried out.
     pub(crate) adopted: bool,
     /// Its answer comes only when all upstreams have accepted.
     pub(crate) waits: bool,

@@ -42,11 +42,7 @@ pub(crate) fn run(script: &Script) -> Report {
             End::Stopped { down, .. } => *down,
             End::Over => 0,
         };
-        {
-            let mut state = world.state();
-            state.dead = true;
-            state.adopts();
-        }
+        world.state().dead = true;
         runtime.block_on(async { world.clock.life_ends(down) });
         drop(runtime);
         match end {

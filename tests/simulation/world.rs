@@ -202,8 +202,8 @@ impl World {
 }
 
 impl State {
-    /// The process is gone: what it refused for the store's sake may be in there, and nothing of the customer came through
-    /// since.
+    /// What was refused for the store's sake may be in there and be carried out, where it cannot be withdrawn: as long as
+    /// nothing of the customer has come through since.
     pub(crate) fn adopts(&mut self) {
         let messages = &self.messages;
         let came = |customer: usize, since: Millis| {

@@ -45,7 +45,7 @@ impl Eraser {
             Verdict::Hold if entry.job.is_over() => Err(Problem::Undecidable(Undecidable::Over)),
             Verdict::Hold => {
                 self.set_hold(entry.tag, decision).await?;
-                self.view(entry.job.id).await
+                self.show(entry.job.id).await
             }
             Verdict::Unhold => {
                 let ids = self.shared.holds.ids_of(&[entry.tag], upstream);
@@ -56,16 +56,12 @@ impl Eraser {
                     self.shared.holds.lift(id).await?;
                 }
                 self.told_of_holds(entry.tag, &decision).await?;
-                self.view(entry.job.id).await
+                self.show(entry.job.id).await
             }
             Verdict::Approve | Verdict::Cancel | Verdict::Retry | Verdict::Close => {
                 self.decide_about(entry.job.id, decision).await
             }
         }
-    }
-
-    async fn view(&self, id: Uuid) -> Result<View, Problem> {
-        self.show(id).await
     }
 
     async fn upstream_of(&self, job: &Job, name: &str) -> Result<UpstreamNumber, Problem> {

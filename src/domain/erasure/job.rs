@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::decision::{Decision, OnHold, Undecidable, Verdict};
-use super::intent::{Intent, Scope};
+use super::intent::Intent;
 use super::made::{JobState, Mark, NewJob};
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Later, Outcome};
@@ -359,16 +359,5 @@ impl Job {
         let closable = self.targets.iter_mut().filter(at).filter(|target| target.is_for_a_person());
         let closed = closable.map(|target| target.close(decision.clone())).count();
         if closed == 0 { Err(Undecidable::NotClosable) } else { Ok(()) }
-    }
-
-    /// Whom a scope names of these; for planning whom an erasure may still have to be sent to.
-    #[must_use]
-    pub fn may_reach(&self, upstream: UpstreamNumber) -> bool {
-        let reaches = |intent: &Intent| {
-            intent.scope.reaches(upstream)
-                || matches!(intent.scope, Scope::Only(_))
-                || intent.addressed.as_ref().is_some_and(|addressed| addressed.upstream == upstream)
-        };
-        self.intents.iter().any(reaches)
     }
 }

@@ -13,7 +13,7 @@ const UNPLANNED: u8 = 1;
 const AWAITING: u8 = 2;
 const ACTION: u8 = 4;
 const OVERFULL: u8 = 8;
-const SINGLE: u8 = 16;
+const HAS_NEXT: u8 = 16;
 
 const FENCED: u8 = 1;
 const IN_LINE: u8 = 2;
@@ -116,7 +116,7 @@ impl Summary {
             | flag(self.standing.awaiting_approval, AWAITING)
             | flag(self.standing.action_required, ACTION)
             | flag(self.overfull, OVERFULL)
-            | flag(self.next.is_some(), SINGLE);
+            | flag(self.next.is_some(), HAS_NEXT);
         let numbers = [self.stamp.run, self.stamp.at.0, self.next.unwrap_or_default().0, self.received.0, self.due.0];
         let mut bytes = vec![LAYOUT, flags];
         bytes.extend(numbers.into_iter().flat_map(u64::to_be_bytes));
@@ -150,7 +150,7 @@ impl Summary {
             standing: Standing { awaiting_approval: is(AWAITING), action_required: is(ACTION) },
             overfull: is(OVERFULL),
             stamp: Stamp { run, at: Moment(at) },
-            next: is(SINGLE).then_some(Moment(next)),
+            next: is(HAS_NEXT).then_some(Moment(next)),
             received: UnixSeconds(received),
             due: UnixSeconds(due),
             places,

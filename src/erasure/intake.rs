@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
 use super::failures::Caller;
+use super::holds::Tags;
 use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
 use crate::barrier::Watch;
@@ -24,7 +25,7 @@ use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
 use crate::domain::{CustomerId, LabelForm, label, query};
-use crate::upstream::{Answer, Site};
+use crate::upstream::{Answer, CallError, Site};
 
 /// The longest `Prefer: wait` that is honoured.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -112,12 +113,10 @@ impl Eraser {
         let leave = self.shared.failures.leave(caller, within).await.ok_or(Code::TooManyFailures)?;
         let tag = self.shared.keys.tag(&customer);
         let watch = self.shared.barrier.watch(tag, site.number);
-        let tags = self.shared.keys.tags_all_epochs(&customer);
-        let held = self.shared.holds.of(&tags).is_at(site.number);
-        let nobody = || nobodys_label(&site, (self.shared.surroundings.new_id)());
-        let text = if held { nobody() } else { text_of(&site.aliases, &customer, today.form) };
+        let tags = self.shared.holds.tags(&customer);
+        let text = text_of(&site.aliases, &customer, today.form);
         let sent = self.now().wall;
-        let answer = self.probe(&site, &carried, &text).await?;
+        let (answer, held) = self.probe(&site, &carried, &text, &tags).await?;
         drop(leave);
         if !answer.response.status().is_success() {
             self.shared.failures.note(caller, Instant::now());
@@ -139,10 +138,25 @@ impl Eraser {
         self.accepted(asked, call.prefer_wait, passed_on(answer)).await
     }
 
-    async fn probe(&self, site: &Site, carried: &Carried, text: &str) -> Result<Answer, Refused> {
-        let request = carried.request(site, text).ok_or(Code::PathAmbiguous)?;
+    /// Asks the home. Where the customer is on hold, or is put on hold before the first byte has gone out, it is asked about
+    /// nobody: `true`.
+    async fn probe(&self, site: &Site, carried: &Carried, text: &str, tags: &Tags) -> Result<(Answer, bool), Refused> {
         let within = self.settings().erasure.barrier_timeout;
-        self.exchange(site, request, within).await.map_err(|error| {
+        let ends = Instant::now() + within;
+        let request = carried.request(site, text).ok_or(Code::PathAmbiguous)?;
+        let held = self.shared.holds.of(tags).is_at(site.number);
+        let named =
+            if held { Err(CallError::Withheld) } else { self.exchange(site, request, within, Some(tags)).await };
+        let answer = match named {
+            Err(CallError::Withheld) => {
+                let nobody = nobodys_label(site, (self.shared.surroundings.new_id)());
+                let request = carried.request(site, &nobody).ok_or(Code::PathAmbiguous)?;
+                let left = ends.saturating_duration_since(Instant::now());
+                self.exchange(site, request, left, None).await.map(|answer| (answer, true))
+            }
+            named => named.map(|answer| (answer, false)),
+        };
+        answer.map_err(|error| {
             report::no_answer(&site.upstream.name, &error);
             Refused::no_home()
         })

@@ -36,7 +36,7 @@ impl Eraser {
         let intents = &entry.job.intents;
         let known: Vec<Held> = held(&rows).into_iter().chain(entry.job.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
-        let on_hold = self.shared.holds.of(&[entry.tag]);
+        let on_hold = self.held_of(entry);
         let (probes, frozen) = self.probes(intents, &rows, fences, unbroken);
         let now = self.now();
         let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forgetgate::upstream::{Bounds, CallError, Exchanging, Fault as Broken, Site, Transport};
+use forgetgate::upstream::{Bounds, CallError, Exchanging, Fault as Broken, Leave, Site, Transport};
 use http::Request;
 use http_body_util::Full;
 use tokio::sync::oneshot;
@@ -30,9 +30,18 @@ impl fmt::Debug for Roads {
 }
 
 impl Transport for Roads {
-    fn exchange<'a>(&'a self, site: &'a Site, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging<'a> {
+    fn exchange<'a>(
+        &'a self,
+        site: &'a Site,
+        request: Request<Full<Bytes>>,
+        bounds: Bounds,
+        leave: Leave,
+    ) -> Exchanging<'a> {
         Box::pin(async move {
             self.0.alive().await;
+            if !leave() {
+                return Err(CallError::Withheld);
+            }
             let query = request.uri().query().unwrap_or_default();
             let text = query.split('&').find_map(|pair| pair.strip_prefix("customer_id=")).unwrap();
             // A label of nobody: the gate asks what a service says to these credentials.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::made::Mark;
 use super::outcome::Evidence;
 use crate::domain::{LabelForm, UpstreamNumber};
 
@@ -65,6 +66,9 @@ pub struct Intent {
     pub scope: Scope,
     /// Of a delete on the data path.
     pub addressed: Option<Addressed>,
+    /// What had entered when it was accepted, or approved.
+    #[serde(default)]
+    pub mark: Option<Mark>,
 }
 
 impl Intent {

@@ -167,7 +167,7 @@ fn p12_a_bounded_number_of_requests_is_remembered_for_planning_anew() {
     let mut job = job();
     for number in 0..100 {
         let intent = Intent { scope: among(&[number]), ..intent() };
-        job.join(intent.clone(), None);
+        job.join(intent.clone(), NOW.wall);
         job.planned(&[intent], vec![], 0);
     }
     assert_eq!(job.covered.len(), 32);

@@ -38,6 +38,9 @@ pub enum Problem {
     /// As many legal holds are set as may be.
     #[error("there are as many legal holds as can be kept")]
     TooManyHolds,
+    /// The store did not say that a decision was written: it may have been.
+    #[error("the store has not confirmed it yet, and nothing is sent for this customer until it is known: look again")]
+    Unconfirmed,
     /// The store did not take it; nothing was accepted.
     #[error("the store does not take it at the moment")]
     Store(#[source] StoreError),

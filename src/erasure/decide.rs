@@ -33,7 +33,7 @@ impl Eraser {
     /// Carries out a decision. A hold of an erasure is a hold of its customer.
     ///
     /// # Errors
-    /// `NotFound`, `UnknownUpstream`, `Undecidable`, `TooManyHolds` or `Store`.
+    /// `NotFound`, `UnknownUpstream`, `Undecidable`, `TooManyHolds`, `Unconfirmed` or `Store`.
     pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
         let upstream = match decided.upstream.as_deref() {
@@ -106,7 +106,7 @@ impl Eraser {
         drop(frozen);
         if matches!((&changed, verdict), (Err(StoreError::Broken), Verdict::Approve)) {
             self.resolve_later(Doubt::Approved, id, fence);
-            return Err(Problem::Store(StoreError::Broken));
+            return Err(Problem::Unconfirmed);
         }
         let job = changed?.ok_or(Problem::NotFound)?.map_err(Problem::Undecidable)?;
         if verdict == Verdict::Approve {
@@ -145,8 +145,7 @@ impl Eraser {
             Ok(true) => {}
             Ok(false) => return Err(Problem::TooManyHolds),
             Err(error) => {
-                self.hold_in_doubt(id, tags, decision, &error);
-                return Err(Problem::Store(error));
+                return Err(self.hold_in_doubt(id, tags, decision, error));
             }
         }
         self.told_of_holds(&tags, &decision).await;
@@ -154,10 +153,8 @@ impl Eraser {
     }
 
     async fn lift_hold(&self, id: Uuid, tags: &Tags, decision: &Decision) -> Result<(), Problem> {
-        self.shared.holds.lift(id).await.map_err(|error| {
-            self.hold_in_doubt(id, tags.clone(), decision.clone(), &error);
-            Problem::Store(error)
-        })
+        let lifted = self.shared.holds.lift(id).await;
+        lifted.map_err(|error| self.hold_in_doubt(id, tags.clone(), decision.clone(), error))
     }
 
     /// The customer's unfinished erasures keep the decision, and are looked at again. It is in force whether that can be
@@ -199,7 +196,7 @@ impl Eraser {
     /// Puts a customer on legal hold, whether an erasure was asked for or not.
     ///
     /// # Errors
-    /// `UnknownUpstream`, `TooManyHolds` or `Store`.
+    /// `UnknownUpstream`, `TooManyHolds`, `Unconfirmed` (then it holds until it is known) or `Store`.
     pub async fn hold(&self, customer: &CustomerId, decided: Decided) -> Result<HoldView, Problem> {
         let name = decided.upstream;
         let known = self.shared.index.upstreams().await?;
@@ -216,7 +213,7 @@ impl Eraser {
     /// Takes a hold off.
     ///
     /// # Errors
-    /// `NotFound` or `Store`.
+    /// `NotFound`, `Unconfirmed` (then it holds until it is known) or `Store`.
     pub async fn unhold(&self, id: Uuid, by: String) -> Result<(), Problem> {
         let (tag, upstream) = self.shared.holds.one(id).ok_or(Problem::NotFound)?;
         let tags = Tags::from_slice(&[tag]);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::accept::Problem;
 use super::holds::Tags;
 use super::ledger::Marks;
 use super::{Eraser, report};
@@ -68,9 +69,12 @@ impl Eraser {
     }
 
     /// The store did not say that a hold or its end was written. The customer is held until it is known.
-    pub(super) fn hold_in_doubt(&self, id: Uuid, tags: Tags, decision: Decision, error: &StoreError) {
-        if !matches!(error, StoreError::Broken) || !self.shared.holds.doubt(id) {
-            return;
+    pub(super) fn hold_in_doubt(&self, id: Uuid, tags: Tags, decision: Decision, error: StoreError) -> Problem {
+        if !matches!(error, StoreError::Broken) {
+            return Problem::Store(error);
+        }
+        if !self.shared.holds.doubt(id) {
+            return Problem::Unconfirmed;
         }
         let eraser = self.clone();
         self.shared.runtime.spawn(async move {
@@ -89,6 +93,7 @@ impl Eraser {
                 waiting.iter().for_each(|entry| eraser.shared.schedule.wake(entry.job.id, now));
             }
         });
+        Problem::Unconfirmed
     }
 }
 

@@ -54,6 +54,9 @@ pub struct DeleteCall {
     pub peer: Option<IpAddr>,
 }
 
+/// The answer, and the request's name if it was accepted.
+type Given = (Response<Bytes>, Option<Uuid>);
+
 impl Eraser {
     /// Answers a delete. With `Ok`, it is either accepted, durable and named by `Forgetgate-Erasure`, or it is the
     /// addressed upstream's own refusal, as it came.
@@ -67,9 +70,15 @@ impl Eraser {
         let eraser = self.clone();
         let accepting = self.accepting();
         let task = self.shared.runtime.spawn(async move {
-            let answer = eraser.answer(call).await;
-            drop(accepting);
-            answer
+            let (recordings, wait) = (Arc::clone(&call.site.recordings), call.prefer_wait);
+            // An upstream that is being left is asked nothing any more, and is not left before its answer is recorded.
+            let recording = recordings.begin().ok_or_else(Refused::no_home)?;
+            let answered = eraser.answer(call).await;
+            drop((recording, accepting));
+            match (answered?, wait) {
+                ((response, Some(name)), Some(limit)) => Ok(eraser.waited(response, name, limit).await),
+                ((response, _), _) => Ok(response),
+            }
         });
         match task.await {
             Ok(answer) => answer,
@@ -78,7 +87,7 @@ impl Eraser {
         }
     }
 
-    async fn answer(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
+    async fn answer(&self, call: DeleteCall) -> Result<Given, Refused> {
         let rule = &call.site.upstream.profile.label;
         let customer = label::from_delete_query(call.query.as_deref(), rule)?;
         let today = todays_label(call.site.rules(), &customer)?;
@@ -95,7 +104,7 @@ impl Eraser {
 
     /// The addressed upstream's answer to the caller's own credentials is the proof. Above the rate nothing is sent, that
     /// question included, until a person approves: that person's word is the proof then.
-    async fn home(&self, call: DeleteCall, customer: CustomerId, today: &Label) -> Result<Response<Bytes>, Refused> {
+    async fn home(&self, call: DeleteCall, customer: CustomerId, today: &Label) -> Result<Given, Refused> {
         let site = Arc::clone(&call.site);
         let carried = Carried::new(&call);
         let caller = Caller::of(site.number, call.peer, &call.headers, self.shared.run.name);
@@ -120,7 +129,7 @@ impl Eraser {
         drop(leave);
         if !answer.response.status().is_success() {
             self.shared.failures.note(caller, Instant::now());
-            return Ok(passed_on(answer));
+            return Ok((passed_on(answer), None));
         }
         self.shared.failures.was_good(caller, Instant::now());
         let elapsed = (self.shared.surroundings.elapsed)();
@@ -135,7 +144,7 @@ impl Eraser {
             above: Some(false),
             ..asked(&call, customer)
         };
-        self.accepted(asked, call.prefer_wait, passed_on(answer)).await
+        self.accepted(asked, passed_on(answer)).await
     }
 
     /// Asks the home. Where the customer is on hold, or is put on hold before the first byte has gone out, it is asked about
@@ -168,33 +177,28 @@ impl Eraser {
         call: DeleteCall,
         customer: CustomerId,
         carried: Option<Carried>,
-    ) -> Result<Response<Bytes>, Refused> {
-        let wait = call.prefer_wait;
+    ) -> Result<Given, Refused> {
         let home = matches!(self.settings().erasure.authorize, Authorize::Home);
         let group = || Scope::Among(self.settings().group(&call.site.upstream.group));
         let scope = if home { group() } else { Scope::All };
         let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, customer) };
-        self.accepted(asked, wait, empty(StatusCode::ACCEPTED)).await
+        self.accepted(asked, empty(StatusCode::ACCEPTED)).await
     }
 
-    async fn accepted(
-        &self,
-        asked: Asked,
-        wait: Option<Duration>,
-        otherwise: Response<Bytes>,
-    ) -> Result<Response<Bytes>, Refused> {
+    async fn accepted(&self, asked: Asked, answer: Response<Bytes>) -> Result<Given, Refused> {
         let accepted = self.accept(asked).await.map_err(|error| {
             report::warn("an erasure could not be accepted", &error);
             Code::StoreUnavailable
         })?;
-        let name = accepted.request;
-        if let Some(limit) = wait {
-            let all = timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(name)).await;
-            if matches!(all, Ok(Ok(()))) {
-                return Ok(naming(empty(StatusCode::OK), name));
-            }
+        Ok((naming(answer, accepted.request), Some(accepted.request)))
+    }
+
+    /// The answer to who wants to wait until all upstreams have accepted.
+    async fn waited(&self, otherwise: Response<Bytes>, name: Uuid, limit: Duration) -> Response<Bytes> {
+        match timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(name)).await {
+            Ok(Ok(())) => naming(empty(StatusCode::OK), name),
+            Ok(Err(_)) | Err(_) => otherwise,
         }
-        Ok(naming(otherwise, name))
     }
 
     /// The right token is never asked to wait, however many wrong ones came from the same address.

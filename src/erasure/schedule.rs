@@ -1,6 +1,7 @@
 //! What is to be woken when. A hint only: the store knows.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ pub(super) struct Schedule {
     /// Requests whose end is waited for: whose erasure, where its delete is sent again then, where they are, and what had
     /// entered before which generation.
     looked_after: Mutex<HashSet<LookedAfter>>,
+    /// Was there no room for one that is due? Then the end of a step rings the bell.
+    full: AtomicBool,
     pub(super) bell: Notify,
 }
 
@@ -42,6 +45,17 @@ impl Schedule {
             due.pop_first();
         }
         Some(id)
+    }
+
+    pub(super) fn is_full(&self) {
+        self.full.store(true, Ordering::SeqCst);
+    }
+
+    /// A step has ended: there is room again.
+    pub(super) fn has_room(&self) {
+        if self.full.swap(false, Ordering::SeqCst) {
+            self.bell.notify_one();
+        }
     }
 
     /// How long nothing is due.

@@ -45,16 +45,15 @@ impl Eraser {
             let elapsed = (self.shared.surroundings.elapsed)();
             let (ready, turn) = self.shared.lanes.ready(elapsed);
             let mut ready = ready.into_iter().chain(std::iter::from_fn(|| schedule.next_due(self.now().moment)));
-            let mut full = false;
-            loop {
+            let full = loop {
                 let Ok(room) = Arc::clone(&self.shared.steps).try_acquire_owned() else {
-                    // The end of a step rings the bell.
-                    full = true;
-                    break;
+                    schedule.is_full();
+                    // One that ended in between has rung no bell.
+                    break self.shared.steps.available_permits() == 0;
                 };
-                let Some(id) = ready.next() else { break };
+                let Some(id) = ready.next() else { break false };
                 self.work_on(id, room);
-            }
+            };
             let due = schedule.until_next(self.now().moment).filter(|_| !full);
             let turn = turn.filter(|_| !full).map(|at| at.saturating_sub(elapsed).max(Duration::from_millis(1)));
             let wait = [due, turn].into_iter().flatten().min().unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
@@ -90,7 +89,7 @@ impl Eraser {
                 eraser.shared.schedule.wake(id, at);
             }
             drop(room);
-            eraser.wake();
+            eraser.shared.schedule.has_room();
         });
     }
 
@@ -131,7 +130,10 @@ impl Eraser {
 
     /// Does one step.
     async fn step(&self, id: Uuid, fences: &mut Fences) -> Result<Next, StoreError> {
-        let Some(entry) = self.take(id, fences).await? else { return Ok(Next::At(None)) };
+        let Some(entry) = self.take(id, fences).await? else {
+            self.shared.lanes.stay_only(id, &[]);
+            return Ok(Next::At(None));
+        };
         self.shared.failures_of_store.lock().remove(&id);
         let (now, id) = (self.now(), entry.job.id);
         let held = self.held_of(&entry);

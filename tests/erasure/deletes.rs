@@ -2,7 +2,7 @@
 
 use forgetgate::config::{Authorize, Credentials, Erasure, Secret};
 use forgetgate::domain::LabelForm;
-use forgetgate::domain::erasure::{JobState, TargetState, Verdict};
+use forgetgate::domain::erasure::{JobState, Later, TargetState, Verdict};
 use forgetgate::erasure::{Decided, TargetWord};
 use http::Response;
 use http_body_util::Full;

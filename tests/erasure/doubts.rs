@@ -4,7 +4,6 @@ use forgetgate::config::Erasure;
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Verdict};
 use forgetgate::erasure::{Decided, Problem};
-use forgetgate::store::StoreError;
 
 use crate::failing::{Fails, failing, turns};
 use crate::service::soon;
@@ -15,7 +14,7 @@ fn decided(verdict: Verdict) -> Decided {
 }
 
 fn is_in_doubt<T>(answer: &Result<T, Problem>) -> bool {
-    matches!(answer, Err(Problem::Store(StoreError::Broken)))
+    matches!(answer, Err(Problem::Unconfirmed))
 }
 
 async fn until_holds(world: &World, count: usize) {

@@ -7,7 +7,7 @@ use forgetgate::domain::erasure::{JobState, Later, TargetState};
 use forgetgate::erasure::View;
 
 use crate::service::{Reply, Service, status};
-use crate::world::{ALIAS, BEGIN, LEASE, Plan, World, erasure, pair, upstream};
+use crate::world::{ALIAS, BEGIN, LEASE, Plan, World, pair, upstream};
 
 /// Lets everything that can happen without anyone's doing happen.
 async fn turns() {

@@ -16,7 +16,7 @@ use crate::domain::{UnixSeconds, UpstreamNumber};
 /// Decisions that are remembered; older ones go first.
 const DECISIONS_MAX: usize = 100;
 
-/// Requests whose scopes are remembered, for planning anew; beyond these the oldest goes.
+/// Requests whose scopes are remembered, for planning anew; beyond these the oldest are taken together.
 const COVERED_MAX: usize = 32;
 
 /// One erasure.
@@ -199,8 +199,7 @@ impl Job {
             self.covered.retain(|earlier| !earlier.is_superseded_by(&intent));
             self.covered.push(intent);
         }
-        let surplus = self.covered.len().saturating_sub(COVERED_MAX);
-        self.covered.drain(..surplus);
+        Intent::bounded(&mut self.covered, COVERED_MAX);
         self.topology = topology;
         let later = self.later.take();
         self.extended(targets.into_iter().map(|target| Target { later: target.later.or(later), ..target }).collect());

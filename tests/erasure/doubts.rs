@@ -1,5 +1,7 @@
 //! Decisions of people whose writes are in doubt: until it is known what the store has, nothing is sent (P4).
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use forgetgate::config::Erasure;
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Verdict};
@@ -33,13 +35,14 @@ async fn p4_a_hold_whose_write_is_in_doubt_holds_until_it_is_known_and_after_tha
         let (world, one, _two) = pair(plan, |_| {}).await;
         let asked = world.submit(submission("nobody")).await.unwrap().id;
         world.until_state(asked, JobState::Done).await;
+        failing.breaks.store(true, SeqCst);
         *failing.fails.lock() = fails;
         assert!(is_in_doubt(&world.eraser.hold(&id("ann"), decided(Verdict::Hold)).await));
         world.labelled("ann", "one", LabelForm::RAW).await;
         turns().await;
         assert_eq!(world.eraser.holds(None, 10).await.unwrap().holds.len(), 1, "{fails:?}: it holds");
 
-        *failing.fails.lock() = Fails::Not;
+        failing.mend();
         until_holds(&world, usize::from(stays)).await;
         let asked = world.submit(submission("ann")).await.unwrap().id;
         let state = if stays { JobState::Held } else { JobState::Settling };
@@ -56,12 +59,13 @@ async fn p4_the_end_of_a_hold_that_is_in_doubt_releases_nothing_until_it_is_know
         let hold = world.eraser.hold(&id("ann"), decided(Verdict::Hold)).await.unwrap();
         let asked = world.erase("ann", "one").await;
         world.until_state(asked, JobState::Held).await;
+        failing.breaks.store(true, SeqCst);
         *failing.fails.lock() = fails;
         assert!(is_in_doubt(&world.eraser.unhold(hold.id, "A. Person".into()).await));
         turns().await;
         assert_eq!((one.calls().len(), world.eraser.holds(None, 10).await.unwrap().holds.len()), (0, 1), "{fails:?}");
 
-        *failing.fails.lock() = Fails::Not;
+        failing.mend();
         if stays {
             turns().await;
             world.until_state(asked, JobState::Held).await;
@@ -81,6 +85,7 @@ async fn p10_an_approval_that_is_in_doubt_sends_nothing_until_it_is_known_and_ke
         let (world, one, _two) = pair(plan, |_| {}).await;
         world.labelled("ann", "one", LabelForm::RAW).await;
         let asked = world.submit(submission("ann")).await.unwrap().id;
+        failing.breaks.store(true, SeqCst);
         *failing.fails.lock() = fails;
         assert!(is_in_doubt(&world.eraser.decide(asked, decided(Verdict::Approve)).await));
         world.pass(61);
@@ -88,7 +93,7 @@ async fn p10_an_approval_that_is_in_doubt_sends_nothing_until_it_is_known_and_ke
         assert_eq!(one.calls().len(), 0, "{fails:?}");
         assert!(world.is_kept_out("ann", "one"), "{fails:?}: nothing newer is swept away");
 
-        *failing.fails.lock() = Fails::Not;
+        failing.mend();
         if !approved {
             world.let_in("ann", "one").await;
             assert_eq!(world.show(asked).await.state, JobState::AwaitingApproval);
@@ -111,7 +116,7 @@ async fn p4_a_hold_that_is_in_force_is_not_said_to_have_failed_because_an_erasur
     let view = world.eraser.decide(asked, decided(Verdict::Hold)).await.unwrap();
 
     assert_eq!(view.state, JobState::Held);
-    *failing.fails.lock() = Fails::Not;
+    failing.mend();
     world.work();
     turns().await;
     assert_eq!((one.calls().len(), world.show(asked).await.state), (0, JobState::Held));

@@ -1,6 +1,7 @@
 //! While the store fails: nothing is accepted, nothing is sent, and nobody who must stay out gets in (P4, P5).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::JobState;
@@ -31,11 +32,27 @@ pub(crate) enum Fails {
 pub(crate) struct Failing {
     jobs: Arc<dyn Jobs>,
     pub(crate) fails: Mutex<Fails>,
+    /// Does a write that fails break the engine, so that nothing is read either until it is mended?
+    pub(crate) breaks: AtomicBool,
+    broken: AtomicBool,
 }
 
 impl Failing {
+    /// All is well again.
+    pub(crate) fn mend(&self) {
+        *self.fails.lock() = Fails::Not;
+        self.broken.store(false, SeqCst);
+    }
+
+    fn read<'a, T: Send + 'a>(&'a self, read: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        if self.broken.load(SeqCst) { Box::pin(async { Err(StoreError::Broken) }) } else { read }
+    }
+
     fn write<'a, T: Send + 'a>(&'a self, written: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         let fails = *self.fails.lock();
+        if fails != Fails::Not && self.breaks.load(SeqCst) {
+            self.broken.store(true, SeqCst);
+        }
         Box::pin(async move {
             match fails {
                 Fails::Not => written.await,
@@ -54,7 +71,7 @@ impl Jobs for Failing {
         self.write(self.jobs.commit(write))
     }
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
-        self.jobs.job(id)
+        self.read(self.jobs.job(id))
     }
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
         self.jobs.jobs(cursor, limit)
@@ -63,7 +80,7 @@ impl Jobs for Failing {
         self.jobs.listed(cursor, limit)
     }
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
-        self.jobs.unfinished_of(tags)
+        self.read(self.jobs.unfinished_of(tags))
     }
     fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
         self.jobs.purge(before)
@@ -76,16 +93,19 @@ impl Jobs for Failing {
         self.write(self.jobs.unhold(id))
     }
     fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {
-        let held = self.jobs.holds(cursor, limit);
-        let broken = *self.fails.lock() != Fails::Not;
-        Box::pin(async move { if broken { Err(StoreError::Broken) } else { held.await } })
+        self.read(self.jobs.holds(cursor, limit))
     }
 }
 
 /// A plan whose jobs fail so.
 pub(crate) fn failing(fails: Fails, plan: Plan) -> (Plan, Arc<Failing>) {
     let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(fails) });
+    let failing = Arc::new(Failing {
+        jobs: Arc::clone(&store.jobs),
+        fails: Mutex::new(fails),
+        breaks: AtomicBool::new(false),
+        broken: AtomicBool::new(false),
+    });
     (Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan }, failing)
 }
 

@@ -56,6 +56,8 @@ fn p12_thousands_of_requests_of_one_customer_at_a_fence_are_refused_at_once_and_
             small().spawn_scoped(scope, ask).unwrap();
         }
         crate::support::eventually("the excess is answered", || answers.lock().len() >= crowd - ONE_WAITS_MAX);
+        let before = others.load(Ordering::SeqCst);
+        crate::support::eventually("others go on meanwhile", || others.load(Ordering::SeqCst) > before + 100);
         stop.store(true, Ordering::SeqCst);
         bystander.join().unwrap();
         // While these came, nobody of that customer had been let in: the fence stood.

@@ -7,21 +7,26 @@
 #![allow(clippy::infinite_loop, reason = "services and store go on until their life ends")]
 #![allow(clippy::mem_forget, reason = "a process that dies answers nobody")]
 
+mod asks;
 mod callers;
 mod campaign;
 mod check;
 mod clock;
 mod contract;
+mod drawn;
 mod image;
 mod life;
+mod lines;
 mod model;
 mod network;
 mod operators;
+mod reloads;
 mod run;
 mod script;
 mod seed;
 mod services;
 mod shrink;
+mod steps;
 mod store;
 mod world;
 

@@ -3,10 +3,13 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use forgetgate::config::Secret;
 use forgetgate::domain::erasure::JobState;
-use forgetgate::erasure::{DeleteCall, Problem, Submission, Submitted};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use forgetgate::erasure::{DeleteCall, Problem, Refused, Submission, Submitted};
+use forgetgate::upstream::Site;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tempfile::NamedTempFile;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -40,6 +43,20 @@ pub(crate) struct Asking {
     pub(crate) wait: bool,
     pub(crate) leaves: Option<Millis>,
     pub(crate) stranger: bool,
+}
+
+fn outcome(answer: &Result<Response<Bytes>, Refused>) -> (Outcome, String) {
+    let name = |response: &Response<_>| {
+        response.headers().get("forgetgate-erasure").map(|id| id.to_str().unwrap().parse().unwrap())
+    };
+    match answer {
+        Ok(response) if response.status().is_success() => match name(response) {
+            Some(id) => (Outcome::Accepted(id), response.status().to_string()),
+            None => (Outcome::Refused, "2xx without a name".to_owned()),
+        },
+        Ok(response) => (Outcome::Refused, response.status().to_string()),
+        Err(refused) => (Outcome::Refused, refused.status.to_string()),
+    }
 }
 
 impl State {
@@ -124,7 +141,7 @@ impl Life {
 
     /// A delete on the data path.
     pub(crate) fn delete(self: &Arc<Self>, asking: Asking) {
-        let Asking { customer, upstream, wait, leaves, stranger } = asking;
+        let Asking { customer, upstream, leaves, .. } = asking;
         let site = self.site(upstream);
         if site.upstream.retired {
             return;
@@ -136,20 +153,9 @@ impl Life {
         let reach: Vec<usize> = all.filter(within).collect();
         let addressed = Some(upstream);
         let asked = self.ask(customer, &reach);
-        let stranger = stranger && authority != Authority::Open;
-        let ask = self.begins_to_ask(Ask { waits: wait, stranger, group, addressed, ..asked });
-        let id = self.world.customers[customer].0.expose();
-        let token = if stranger { "Bearer a wrong one".to_owned() } else { format!("Bearer {TOKEN}") };
-        let call = DeleteCall {
-            site,
-            api: Some(1),
-            path: "/v1/user_data".into(),
-            query: Some(format!("customer_id={id}")),
-            headers: HeaderMap::from_iter([(HeaderName::from_static(ASK), HeaderValue::from(ask))]),
-            forgetgate_authorization: (authority == Authority::Token).then(|| token.parse().unwrap()),
-            prefer_wait: wait.then_some(Duration::from_secs(20)),
-            peer: Some([127, 0, 0, 1].into()),
-        };
+        let stranger = asking.stranger && authority != Authority::Open;
+        let ask = self.begins_to_ask(Ask { waits: asking.wait, stranger, group, addressed, ..asked });
+        let call = self.call(ask, site, asking);
         let who = if stranger { "a stranger deletes" } else { "deletes" };
         self.world.say(&format!("a{ask}"), format_args!("{who} c{customer} at u{upstream}"));
         let (life, open) = (Arc::clone(self), Open::begin(self));
@@ -160,22 +166,36 @@ impl Life {
                 None => Ok(deleting.await),
             };
             life.world.alive().await;
-            let id = |response: &http::Response<_>| {
-                response.headers().get("forgetgate-erasure").map(|id| id.to_str().unwrap().parse().unwrap())
-            };
             let (outcome, said) = match &answer {
-                Ok(Ok(response)) if response.status().is_success() => match id(response) {
-                    Some(id) => (Outcome::Accepted(id), response.status().to_string()),
-                    None => (Outcome::Refused, "2xx without a name".to_owned()),
-                },
-                Ok(Ok(response)) => (Outcome::Refused, response.status().to_string()),
-                Ok(Err(refused)) => (Outcome::Refused, refused.status.to_string()),
+                Ok(answer) => outcome(answer),
                 Err(_) => (Outcome::Unknown, "the caller leaves".to_owned()),
             };
             life.check_authorised(ask, outcome, &said);
             life.answered(ask, outcome, &said).await;
             drop(open);
         });
+    }
+
+    /// What a caller sends, right or wrong in what authorises it.
+    fn call(&self, ask: usize, site: Arc<Site>, asking: Asking) -> DeleteCall {
+        let authority = self.world.land.authority;
+        let id = self.world.customers[asking.customer].0.expose();
+        let token = if asking.stranger { "Bearer a wrong one".to_owned() } else { format!("Bearer {TOKEN}") };
+        let token: HeaderValue = token.parse().unwrap();
+        let mut headers = HeaderMap::from_iter([(HeaderName::from_static(ASK), HeaderValue::from(ask))]);
+        if authority == Authority::Home {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        DeleteCall {
+            site,
+            api: Some(1),
+            path: "/v1/user_data".into(),
+            query: Some(format!("customer_id={id}")),
+            headers,
+            forgetgate_authorization: (authority == Authority::Token).then_some(token),
+            prefer_wait: asking.wait.then_some(Duration::from_secs(20)),
+            peer: Some([127, 0, 0, 1].into()),
+        }
     }
 
     /// A request for an erasure has its answer; whoever asked looks how it stands.

@@ -161,6 +161,11 @@ impl Land {
     fn rush(&self, from: Millis, chance: &mut Chance, actions: &mut Vec<(Millis, Action)>) {
         let upstream = self.upstream(chance);
         let mut at = from;
+        for _ in 0..if chance.percent(30) { chance.within(8, 14) } else { 0 } {
+            let customer = chance.index(self.customers);
+            actions.push((at, Action::Delete { customer, upstream, wait: false, leaves: None, stranger: true }));
+            at += chance.within(0, 300);
+        }
         for customer in 0..self.customers {
             let fate = Fate::Whole { answer_after: 1 };
             let send = Send { customer, upstream, resource: 0, before: 0, store_after: 1, fate };

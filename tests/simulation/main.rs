@@ -1,7 +1,8 @@
 //! The real barrier and the real eraser in a world in which everything goes wrong that may: services, store, clocks, the
 //! process itself. One seed is one history; it is the same each time, and a seed that breaks a promise is made short.
 //!
-//! `FORGETGATE_SEED=n` runs one seed, `FORGETGATE_SEEDS=n` so many, `FORGETGATE_CAMPAIGN=100` the full 100,000.
+//! `cargo test --profile simulation --test simulation`; `FORGETGATE_SEED=n` runs one seed, `FORGETGATE_SEEDS=n` so many,
+//! `FORGETGATE_CAMPAIGN=100` the full 100,000.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 #![allow(clippy::infinite_loop, reason = "services and store go on until their life ends")]

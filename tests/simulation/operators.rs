@@ -44,6 +44,7 @@ impl Life {
                         hold.set = true;
                     }
                 }
+                (Verdict::Unhold, Ok(_)) => state.ends_holds(customer, upstream),
                 (Verdict::Close, Ok(view)) => state.gives_up(customer, upstream, Some(&view)),
                 (Verdict::Close, Err(Problem::Store(_))) => state.gives_up(customer, upstream, None),
                 (Verdict::Close, Err(_)) => state.closes.retain(|close| close.customer != customer),
@@ -71,10 +72,7 @@ impl Life {
                 state.holds.push(Hold { id: None, customer, upstream, set: false, over: false });
                 return Some(state.holds.len() - 1);
             }
-            Verdict::Unhold => {
-                let held = |hold: &&mut Hold| hold.customer == customer && hold.upstream == upstream;
-                state.holds.iter_mut().filter(held).for_each(|hold| hold.over = true);
-            }
+            Verdict::Unhold => state.ends_holds(customer, upstream),
             Verdict::Cancel | Verdict::Retry => {}
         }
         None
@@ -125,6 +123,12 @@ impl Life {
 }
 
 impl State {
+    /// From the beginning of that on, and also for what was set while it was being done.
+    fn ends_holds(&mut self, customer: usize, upstream: Option<usize>) {
+        let held = |hold: &&mut Hold| hold.customer == customer && hold.upstream == upstream;
+        self.holds.iter_mut().filter(held).for_each(|hold| hold.over = true);
+    }
+
     /// What was there may stay where a target was closed; where nobody knows whether it was, it may be.
     pub(crate) fn gives_up(&mut self, customer: usize, upstream: Option<usize>, view: Option<&View>) {
         let closed = |at: usize| {

@@ -167,7 +167,7 @@ impl Life {
             state.upstreams.iter_mut().for_each(|upstream| upstream.manners.clear());
             state.say(now, "script", "all faults are over");
         }
-        let deadline = world.clock.now().max(world.state().put_off) + REST_MAX;
+        let begun = world.clock.now();
         let mut pause = 1;
         loop {
             sleep(Duration::from_secs(pause)).await;
@@ -180,7 +180,8 @@ impl Life {
                 },
                 Err(gone) => gone,
             };
-            if world.clock.now() > deadline {
+            let from = begun.max(world.state().put_off);
+            if world.clock.now() > from + REST_MAX {
                 return world.broken("never rests", standing);
             }
         }

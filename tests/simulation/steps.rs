@@ -13,21 +13,34 @@ use crate::world::{State, World};
 /// How long after the store's trouble it may not be known what has become of something.
 const DOUBT_MAX: Millis = 2_000;
 
+/// Whose credentials were refused less often than this within a minute is asked about.
+const FAILURES_FEW: usize = 8;
+const FAILURES_COUNT_FOR: Millis = 75_000;
+
 /// From a fence's end until who waits has heard of it.
 const HEARD: Millis = 500;
 
 impl Life {
     /// P10: whose authority is none gets nothing, and whose token is right is never taken for one of those.
     pub(crate) fn check_authorised(&self, ask: usize, outcome: Outcome, said: &str) {
+        let now = self.world.clock.now();
         let state = self.world.state();
         let (stranger, probed) = (state.asks[ask].stranger, state.asks[ask].probed);
+        // Those of the right credentials that have failed lately, or are still under way.
+        let failed = state.deletes.iter().filter(|delete| {
+            let right = delete.probe_of.is_some_and(|ask| !state.asks[ask].stranger);
+            right && !delete.accepted && delete.sent + FAILURES_COUNT_FOR > now
+        });
+        let few_failed = failed.count() < FAILURES_FEW;
         drop(state);
-        let by_token = self.world.land.authority == Authority::Token;
+        let authority = self.world.land.authority;
+        let by_token = authority == Authority::Token;
+        let right = !stranger && (by_token || (authority == Authority::Home && few_failed));
         let accepted = matches!(outcome, Outcome::Accepted(_));
         if stranger && accepted && (by_token || probed) {
             self.world.broken("authorised", format!("a{ask} was accepted, and nobody had allowed it"));
-        } else if by_token && !stranger && (said.starts_with("401") || said.starts_with("429")) {
-            self.world.broken("authorised", format!("a{ask} brought the right token and was answered {said}"));
+        } else if right && (said.starts_with("429") || (by_token && said.starts_with("401"))) {
+            self.world.broken("authorised", format!("a{ask} brought the right credentials and was answered {said}"));
         }
     }
 

@@ -267,7 +267,7 @@ impl State {
     pub(crate) fn adopts(&mut self) {
         let messages = &self.messages;
         let came = |customer: usize, since: Millis| {
-            messages.iter().any(|message| message.customer == customer && message.forwarded > since)
+            messages.iter().any(|message| message.customer == customer && message.begun > since)
         };
         for ask in self.asks.iter_mut().filter(|ask| ask.outcome == Outcome::Refused) {
             ask.adopted |= ask.answered.is_some_and(|answered| !came(ask.customer, answered));

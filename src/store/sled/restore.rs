@@ -115,7 +115,7 @@ pub(crate) fn restore(
     let finished = guarded(std::panic::AssertUnwindSafe(|| {
         let done_again = do_again(&mut tables, &journal, end)?;
         let figures = tables.figures()?;
-        tables.close(false).map(|()| (figures, done_again))
+        tables.close(false).map(|_| (figures, done_again))
     }));
     let (figures, done_again) = finished.map_err(|error| refusal(error, config))?;
     opener(&new, config, keys).wait_until_released();

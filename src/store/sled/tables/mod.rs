@@ -149,6 +149,8 @@ pub(super) struct Tables {
     journal: Option<Journal>,
     dirty_rows: usize,
     dirty_bytes: usize,
+    /// Bytes of rows that this run has written.
+    written: u64,
 }
 
 impl Tables {
@@ -172,9 +174,8 @@ impl Tables {
         } else {
             files.mend_before_opening()?;
         }
-        let config = sled::Config::new().path(files.directory()).cache_capacity(cache_bytes);
-        // No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
-        let mut tables = Self::of(config.flush_every_ms(None).open()?, files, tuning, syncs)?;
+        let config = sled_config(files).cache_capacity(cache_bytes);
+        let mut tables = Self::of(config.open()?, files, tuning, syncs)?;
         if is_new {
             tables.make(key_check)?;
         } else {
@@ -224,6 +225,7 @@ impl Tables {
             journal: None,
             dirty_rows: 0,
             dirty_bytes: 0,
+            written: 0,
         })
     }
 
@@ -274,10 +276,19 @@ impl Tables {
         self.unreadable.insert((table, key.to_vec()));
     }
 
-    /// Makes everything durable and closes. `well`: nothing of this run is under way any more, here or elsewhere.
-    pub(super) fn close(mut self, well: bool) -> Result<(), TableError> {
+    /// Makes everything durable and closes. `well`: nothing of this run is under way any more, here or elsewhere. Gives the
+    /// bytes of rows that the run wrote.
+    pub(super) fn close(mut self, well: bool) -> Result<u64, TableError> {
         self.put(&self.meta.clone(), b"closed", &[u8::from(well)])?;
-        self.sync()
+        self.sync()?;
+        Ok(self.written)
+    }
+
+    /// Opens and closes sled alone, in a store that is closed: only then does it note where everything is, and the next
+    /// opening need not read its whole log for that.
+    pub(super) fn note_places(files: &Files) -> Result<(), TableError> {
+        drop(sled_config(files).open()?);
+        Ok(files.sync_names()?)
     }
 
     /// Is there something that is not durable yet?
@@ -366,8 +377,14 @@ impl Tables {
         }
         self.dirty_rows += 1;
         self.dirty_bytes += bytes;
+        self.written += bytes as u64;
         Ok(())
     }
+}
+
+/// No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
+fn sled_config(files: &Files) -> sled::Config {
+    sled::Config::new().path(files.directory()).flush_every_ms(None)
 }
 
 /// What the tip beside the store says; `None` only where it need not say anything.

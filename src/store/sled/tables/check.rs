@@ -1,16 +1,19 @@
 //! Is everything there? At opening every entry is read and added up, and the sum must be the one that the latest write says.
 
+use std::io;
 use std::iter;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::ops::RangeBounds;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, available_parallelism};
 
 use super::placements::Rows;
 use super::table::{Table, Trailer};
 use super::{FORMAT, REMOVING, TableError, Tables};
-use crate::store::sled::Check;
-use crate::store::sled::tip::Tip;
+use crate::store::sled::files::Files;
+use crate::store::sled::tip::{Tip, TipFile};
+use crate::store::sled::{Check, Tuning};
 
 /// Into how many pieces each table is parted, for threads to take one after the other.
 const PIECES: u128 = 16;
@@ -95,6 +98,34 @@ impl Tables {
         Ok(())
     }
 
+    /// Number and sum of the latest write in a closed store, of which every entry is read.
+    pub(in super::super) fn latest(files: &Files) -> Result<(u64, u64), TableError> {
+        let found = Self::alone(files)?.read_all()?;
+        let is_whole = found.latest.allows(found.sum);
+        is_whole
+            .then_some((found.latest.trailer.number, found.sum))
+            .ok_or(TableError::Incomplete { entries: found.entries })
+    }
+
+    /// Writes every entry of a closed store, as it is, into a new one.
+    pub(in super::super) fn copy(from: &Files, to: &Files) -> Result<(), TableError> {
+        let source = Self::alone(from)?;
+        let db = sled_config(to).open()?;
+        for table in source.all() {
+            for entry in table.raw(..) {
+                let (key, value) = entry?;
+                Self::put_verbatim(&db, table.id(), &key, Some(&value))?;
+            }
+        }
+        db.flush()?;
+        Ok(())
+    }
+
+    /// The tables of a closed store, without anything beside them.
+    fn alone(files: &Files) -> Result<Self, TableError> {
+        Self::of(sled_config(files).open()?, files, &Tuning::default(), &Arc::default())
+    }
+
     /// Reads every entry, in pieces, on as many threads as there are processors, up to four.
     fn read_all(&self) -> Result<Found, TableError> {
         let mut pieces = Vec::new();
@@ -126,12 +157,7 @@ impl Tables {
         })
     }
 
-    fn read_piece(
-        &self,
-        table: &Table,
-        range: impl RangeBounds<Vec<u8>>,
-        found: &mut Found,
-    ) -> Result<(), TableError> {
+    fn read_piece(&self, table: &Table, range: impl RangeBounds<Vec<u8>>, found: &mut Found) -> Result<(), TableError> {
         for entry in table.whole(range) {
             let (key, value, trailer) = entry?;
             let share = table.share(&key, &value, trailer.number);
@@ -146,5 +172,22 @@ impl Tables {
             }
         }
         Ok(())
+    }
+}
+
+/// No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
+pub(super) fn sled_config(files: &Files) -> sled::Config {
+    sled::Config::new().path(files.directory()).flush_every_ms(None)
+}
+
+/// What the tip beside the store says; `None` only where it need not say anything.
+pub(super) fn read_tip(files: &Files, check: Check) -> Result<Option<(TipFile, Tip)>, TableError> {
+    let read = match TipFile::open(&files.tip()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TableError::NoTip("is missing")),
+        read => read?.ok_or(TableError::NoTip("does not read")).map(Some),
+    };
+    match read {
+        Err(TableError::NoTip(_)) if check != Check::Whole => Ok(None),
+        read => read,
     }
 }

@@ -24,13 +24,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Db, IVec};
 
+use self::check::{read_tip, sled_config};
 use self::export::Changes;
 use self::job_rows::JobCounts;
 use self::table::{Table, Trailer};
 use super::files::Files;
 use super::journal::Journal;
 use super::tip::{Tip, TipFile};
-use super::{Check, Tuning, report};
+use super::{Tuning, report};
 use crate::domain::UpstreamNumber;
 use crate::store::{Figures, KnownUpstream};
 
@@ -182,12 +183,15 @@ impl Tables {
             tables.check_meta(key_check)?;
             tables.add_up(tip.as_ref().map(|(_, tip)| *tip), tuning.check)?;
             match tip {
-                Some((file, tip)) => (tables.tip_file, tables.written_tip) = (Some(file), tip),
+                Some((file, tip)) => {
+                    (tables.tip_file, tables.written_tip) = (Some(file), tip);
+                    (tables.tip.journal, tables.tip.upstreams) = (tip.journal, tip.upstreams);
+                }
                 None => tables.make_tip()?,
             }
             files.sync_names()?;
         }
-        tables.journal = Journal::open(&files.journal(), tables.tip.instance)?;
+        tables.journal = Journal::open(&files.journal(), tables.tip.instance, tables.tip.journal)?;
         tables.read_upstreams()?;
         tables.begin_run()?;
         tables.finish_steps()?;
@@ -306,6 +310,7 @@ impl Tables {
         if let Some(journal) = &mut self.journal {
             journal.sync(self.sync_data)?;
         }
+        self.tip.journal = self.journal.as_ref().map_or(0, Journal::last);
         if let Some(file) = self.tip_file.as_mut().filter(|_| self.written_tip != self.tip) {
             file.write(self.tip, self.sync_data)?;
             self.written_tip = self.tip;
@@ -379,22 +384,5 @@ impl Tables {
         self.dirty_bytes += bytes;
         self.written += bytes as u64;
         Ok(())
-    }
-}
-
-/// No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
-fn sled_config(files: &Files) -> sled::Config {
-    sled::Config::new().path(files.directory()).flush_every_ms(None)
-}
-
-/// What the tip beside the store says; `None` only where it need not say anything.
-fn read_tip(files: &Files, check: Check) -> Result<Option<(TipFile, Tip)>, TableError> {
-    let read = match TipFile::open(&files.tip()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TableError::NoTip("is missing")),
-        read => read?.ok_or(TableError::NoTip("does not read")).map(Some),
-    };
-    match read {
-        Err(TableError::NoTip(_)) if check != Check::Whole => Ok(None),
-        read => read,
     }
 }

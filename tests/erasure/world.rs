@@ -82,6 +82,7 @@ pub(crate) fn open_store(folder: &std::path::Path, engine: Engine) -> Opened {
         lease: LEASE,
         cache_entries: 1000,
         cache_bytes: 16 << 20,
+        snapshot: None,
     };
     open(&config).unwrap()
 }

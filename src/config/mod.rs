@@ -35,6 +35,7 @@ pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Other
 pub use self::load::load;
 pub use self::parse::parse;
 pub use self::pem::Fault as PemFault;
+pub(crate) use self::quantity::DURATION_FORM;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
 pub use self::renewed::{Renew, Renewed};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};

@@ -20,7 +20,7 @@ use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
 use crate::barrier::Watch;
 use crate::config::{Authorize, Secret};
-use crate::domain::decide::{Label, text_of, todays_label};
+use crate::domain::decide::{Label, names_one, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
 use crate::domain::{CustomerId, LabelForm, label, query};
@@ -80,6 +80,7 @@ impl Eraser {
     async fn answer(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
         let rule = &call.site.upstream.profile.label;
         let customer = label::from_delete_query(call.query.as_deref(), rule)?;
+        names_one(call.site.rules(), &customer)?;
         let today = todays_label(call.site.rules(), &customer)?;
         let settings = self.settings();
         match &settings.erasure.authorize {

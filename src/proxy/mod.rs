@@ -170,6 +170,9 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     if let Some(endpoint) = target.found.endpoint {
         entry.called(endpoint);
     }
+    if target.found.classes.log_query() {
+        target::check_filter(head, destination.site.rules())?;
+    }
     let accept = if gathered.websocket { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
@@ -233,7 +236,7 @@ async fn judge(
         // Boxed, as everything is that few requests need: what every request carries along stays small.
         let bytes_max = gate.limits().inspected_body_bytes_max;
         let id = Box::pin(derive::derive(&rules.policy.derive, head, caller, inbound, bytes_max)).await?;
-        let derived = id.as_deref().map_or(Derived::Nothing, Derived::Found);
+        let derived = id.as_ref().map_or(Derived::Nothing, Derived::Found);
         decision = decide(rules, &RequestFacts { derived, ..facts });
     }
     match decision {

@@ -32,7 +32,7 @@ pub use self::fault::{Fault, Warning};
 pub use self::host::{Authority, canonical_host};
 pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
-pub use self::load::load;
+pub use self::load::{load, load_without_secrets};
 pub use self::parse::parse;
 pub use self::pem::Fault as PemFault;
 pub(crate) use self::quantity::DURATION_FORM;

@@ -16,11 +16,12 @@ use uuid::Uuid;
 use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
 use super::failures::Caller;
+use super::nameless::names_one_at;
 use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
 use crate::barrier::Watch;
 use crate::config::{Authorize, Secret};
-use crate::domain::decide::{Label, names_one, text_of, todays_label};
+use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
 use crate::domain::{CustomerId, LabelForm, label, query};
@@ -80,7 +81,7 @@ impl Eraser {
     async fn answer(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
         let rule = &call.site.upstream.profile.label;
         let customer = label::from_delete_query(call.query.as_deref(), rule)?;
-        names_one(call.site.rules(), &customer)?;
+        names_one_at(&call.site, &customer)?;
         let today = todays_label(call.site.rules(), &customer)?;
         let settings = self.settings();
         match &settings.erasure.authorize {
@@ -126,7 +127,7 @@ impl Eraser {
         }
         self.shared.failures.was_good(caller, Instant::now());
         let elapsed = (self.shared.surroundings.elapsed)();
-        self.shared.lanes.note(site.number, site.upstream.profile.deletes_per_minute, elapsed);
+        self.shared.lanes.note(site.number, site.upstream.deletes_per_minute(), elapsed);
         let counts = send::is_success(&site, &answer);
         let evidence = send::evidence(&site, &answer, sent, self.now().wall, true);
         let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));

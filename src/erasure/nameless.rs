@@ -4,6 +4,7 @@ use super::Eraser;
 use crate::domain::CustomerId;
 use crate::domain::decide::names_one;
 use crate::domain::refusal::Refusal;
+use crate::upstream::Site;
 
 impl Eraser {
     /// Does this ID name one customer at any upstream? What no upstream takes as a label is refused here, too.
@@ -12,8 +13,19 @@ impl Eraser {
     /// The first upstream's refusal if it names nobody anywhere.
     pub fn names_one(&self, id: &CustomerId) -> Result<(), Refusal> {
         let settings = self.settings();
-        let mut judged = settings.sites().iter().map(|site| names_one(site.rules(), id));
-        let Some(first) = judged.next() else { return Ok(()) };
-        if judged.any(|other| other.is_ok()) { Ok(()) } else { first }
+        first_unless_any(settings.sites().iter().map(|site| names_one_at(site, id)))
     }
+}
+
+/// Does it name one customer here, under the policy or a rule for some calls? Whatever can be labelled can be erased.
+pub(super) fn names_one_at(site: &Site, id: &CustomerId) -> Result<(), Refusal> {
+    let rules = site.upstream.rules.iter().map(|rule| &rule.policy);
+    let policies = std::iter::once(&site.upstream.policy).chain(rules);
+    first_unless_any(policies.map(|policy| names_one(site.rules_under(policy), id)))
+}
+
+/// The first refusal, if all refuse.
+fn first_unless_any(mut judged: impl Iterator<Item = Result<(), Refusal>>) -> Result<(), Refusal> {
+    let Some(first) = judged.next() else { return Ok(()) };
+    if first.is_ok() || judged.any(|other| other.is_ok()) { Ok(()) } else { first }
 }

@@ -9,7 +9,7 @@ use super::in_query::QueryOrders;
 use super::names::METHOD_OVERRIDES;
 use crate::domain::decide::{Rules, names_one, text_of, todays_label};
 use crate::domain::http1::Head;
-use crate::domain::policy::Mode;
+use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::{Ambiguous, Match, Profile, climbs_out};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{CustomerId, NotAnId, log_filter, query};
@@ -70,7 +70,7 @@ impl<'p> Target<'p> {
     }
 
     /// Writes where the request goes at the upstream: the caller's bytes behind the upstream's own path.
-    pub(super) fn write(&self, head: &Head, site: &Site, orders: &QueryOrders, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, head: &Head, site: &Site, policy: &Policy, orders: &QueryOrders, out: &mut Vec<u8>) {
         let (path, query) = (head.uri.path(), head.uri.query());
         if path == ASTERISK {
             out.extend_from_slice(ASTERISK.as_bytes());
@@ -84,7 +84,7 @@ impl<'p> Target<'p> {
             out.push(b'/');
         }
         let rewritten = match query {
-            Some(query) if self.found.classes.log_query() => rewrite_filter(query, site.rules()),
+            Some(query) if self.found.classes.log_query() => rewrite_filter(query, site.rules_under(policy)),
             _ => None,
         };
         let query = rewritten.as_deref().or(query);

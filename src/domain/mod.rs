@@ -9,9 +9,11 @@ pub mod erasure;
 pub mod grammar;
 pub mod http1;
 pub mod ids;
+pub mod json;
 pub mod label;
 pub mod log_filter;
 pub mod personal;
+pub mod placeholders;
 pub mod policy;
 pub mod profile;
 pub mod proxy_header;
@@ -19,5 +21,5 @@ pub mod query;
 pub mod refusal;
 pub mod websocket;
 
-pub use self::customer_id::CustomerId;
+pub use self::customer_id::{CustomerId, NotAnId};
 pub use self::ids::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};

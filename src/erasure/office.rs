@@ -1,16 +1,17 @@
 //! What people do with erasures, through the admin API: ask for one, look at them. What they decide is in `decide`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
 use super::accept::{Asked, Problem};
 use super::lanes::Turn;
 use super::settings::{Settings, held};
-use super::views::{DryRun, List, Recipient, Recipients, TargetView, View};
+use super::views::{DryRun, List, Place, Recipient, Recipients, TargetView, View};
 use super::{Eraser, send};
+use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, plan};
-use crate::domain::{CustomerId, UnixSeconds};
+use crate::domain::{CustomerId, LabelForm, PairKey, UnixSeconds};
 
 /// Entries of a page that are read at once, and pages that are read for one answer.
 const PAGE: usize = 200;
@@ -157,25 +158,30 @@ impl Eraser {
     /// `Store`.
     pub async fn recipients(&self, customer: &CustomerId) -> Result<Recipients, Problem> {
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
-        let known = self.shared.index.upstreams().await?;
-        let mut found: BTreeMap<String, (BTreeSet<String>, UnixSeconds)> = BTreeMap::new();
+        let (known, settings) = (self.shared.index.upstreams().await?, self.settings());
+        let mut found: BTreeMap<String, Vec<Place>> = BTreeMap::new();
         for row in rows.into_iter().filter(|row| row.erased_at.is_none()) {
             let name =
                 known.iter().find(|upstream| upstream.number == row.key.upstream).map(|known| known.name.clone());
             let name = name.unwrap_or_else(|| format!("upstream {}", row.key.upstream.0));
-            let (resources, since) = found.entry(name).or_insert_with(|| (BTreeSet::new(), row.first_seen));
-            *since = row.first_seen.min(*since);
-            if !row.resource.is_empty() {
-                resources.insert(row.resource.into());
-            }
+            let label = row.wire.map(String::from).or_else(|| label_at(&settings, &row.key, customer));
+            let resource = (!row.resource.is_empty()).then(|| row.resource.into());
+            let place = Place { resource, label, since: row.first_seen, last_seen: row.last_seen };
+            found.entry(name).or_default().push(place);
         }
-        let recipient = |(upstream, (resources, since)): (String, (BTreeSet<String>, UnixSeconds))| Recipient {
-            upstream,
-            resources: resources.into_iter().collect(),
-            since,
-        };
-        Ok(Recipients { recipients: found.into_iter().map(recipient).collect() })
+        let recipients = found.into_iter().map(|(upstream, places)| Recipient::of(upstream, places)).collect();
+        Ok(Recipients { recipients })
     }
+}
+
+/// The label of this form: the ID, or the alias, as long as its key is at hand.
+fn label_at(settings: &Settings, key: &PairKey, customer: &CustomerId) -> Option<String> {
+    if !key.form.is_alias() {
+        return Some(customer.expose().to_owned());
+    }
+    let aliases = settings.site(key.upstream).map(|site| &site.aliases);
+    let aliases = aliases.filter(|aliases| LabelForm::alias(aliases.epoch()) == key.form)?;
+    Some(text_of(aliases, customer, key.form).into())
 }
 
 fn scope(settings: &Settings, names: Option<&[String]>) -> Result<Scope, Problem> {

@@ -49,7 +49,7 @@ impl Eraser {
             let known = job.targets.len();
             if entry.job.topology != 0 && entry.job.topology != topology {
                 // Another may pass IDs on to these since their deletes were accepted.
-                job.reaches_also(&passed_to(&reaches));
+                job.reaches_also(&passed_to(&reaches), now.wall);
             }
             job.planned(intents, targets, topology);
             if approved {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
-use zeroize::Zeroizing;
 
 use super::answer::{Failure, text};
 use crate::config::{self, Address, BaseUrl, Identity, Secret, SecretText, UpstreamTls};

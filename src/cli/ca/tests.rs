@@ -14,6 +14,7 @@ mode = "transparent"
 ca = { cert = "var/forgetgate-ca.pem", key = "var/forgetgate-ca.key" }
 [[upstream]]
 name = "one"
+passes_to = []
 profile = "watson-assistant"
 url = "https://api.example"
 route = { hosts = ["Gateway.Example", "10.0.0.7", "[fd00::7]"] }

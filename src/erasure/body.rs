@@ -10,8 +10,12 @@ use crate::domain::UnixSeconds;
 use crate::domain::erasure::Job;
 use crate::store::StoreError;
 
-/// The version in which bodies are written. One more for every change of what [`Job`] is made of.
-const VERSION: u32 = 1;
+/// The version in which bodies are written. One more for every change of what [`Job`] is made of. Version 2 has the place
+/// in line and the mark of each target, and the mark of each intent.
+const VERSION: u32 = 2;
+
+/// The oldest that is read.
+const FIRST: u32 = 1;
 
 /// What is kept under a job's ID.
 #[derive(Serialize, Deserialize)]
@@ -52,7 +56,7 @@ pub(super) fn write(body: &Body) -> Option<Vec<u8>> {
 
 pub(super) fn read(bytes: &[u8]) -> Result<Body, StoreError> {
     match serde_json::from_slice::<Versioned<Body>>(bytes) {
-        Ok(Versioned { v: VERSION, body }) => Ok(body),
+        Ok(Versioned { v: FIRST..=VERSION, body }) => Ok(body),
         Ok(_) | Err(_) => {
             let version = serde_json::from_slice::<Version>(bytes).map(|version| version.v);
             let newer = version.is_ok_and(|version| version > VERSION);
@@ -69,13 +73,19 @@ mod tests {
     /// As version 1 wrote it, every field present. It is never changed: a new version gets a text of its own.
     const OF_VERSION_1: &str = include_str!("body_v1.json");
 
+    /// As version 2 wrote it.
+    const OF_VERSION_2: &str = include_str!("body_v2.json");
+
     #[test]
     fn p5_bodies_of_every_released_version_are_read_and_those_of_a_newer_one_are_refused_by_name() {
-        let Ok(Body::Erasure { job, sealed }) = read(OF_VERSION_1.as_bytes()) else { panic!("it does not read") };
-        assert_eq!((job.targets.len(), job.intents.len(), job.decisions.len(), job.covered.len()), (2, 1, 1, 1));
-        assert!(sealed.is_some() && job.targets[1].closed.is_some());
+        for (version, text) in [(1, OF_VERSION_1), (2, OF_VERSION_2)] {
+            let Ok(Body::Erasure { job, sealed }) = read(text.as_bytes()) else { panic!("{version} does not read") };
+            assert_eq!((job.targets.len(), job.intents.len(), job.decisions.len(), job.covered.len()), (2, 1, 1, 1));
+            assert!(sealed.is_some() && job.targets[1].closed.is_some());
+            assert_eq!(job.targets.iter().all(|target| target.mark.is_some() && target.asked.is_some()), version == 2);
+        }
 
-        let newer = OF_VERSION_1.replacen("\"v\":1", "\"v\":2", 1);
+        let newer = OF_VERSION_2.replacen("\"v\":2", "\"v\":3", 1);
         let error = read(newer.as_bytes()).err().unwrap().to_string();
         assert!(error.contains("a newer version"), "{error}");
         let unknown = OF_VERSION_1.replacen("\"topology\"", "\"topologies\"", 1);

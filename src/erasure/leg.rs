@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{Credentials, Fences, Granted, Round, all, marks};
+use super::attempt::{Credentials, Fences, Round, all, marks};
 use super::ledger::Marks;
 use super::report;
-use crate::barrier::{Drain, Fence};
+use crate::barrier::{Drain, Fence, Generation};
 use crate::domain::UpstreamNumber;
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey};
@@ -17,7 +17,10 @@ use crate::upstream::Site;
 
 pub(super) struct Leg {
     round: Arc<Round>,
-    granted: Granted,
+    upstream: UpstreamNumber,
+    keys: Vec<TargetKey>,
+    /// What entered before this is covered by the erasure there.
+    before: Generation,
 }
 
 /// What is known when the deletes go out.
@@ -33,12 +36,17 @@ struct Behind {
 }
 
 impl Leg {
-    pub(super) const fn new(round: Arc<Round>, granted: Granted) -> Self {
-        Self { round, granted }
+    pub(super) const fn new(
+        round: Arc<Round>,
+        upstream: UpstreamNumber,
+        keys: Vec<TargetKey>,
+        before: Generation,
+    ) -> Self {
+        Self { round, upstream, keys, before }
     }
 
-    const fn upstream(&self) -> UpstreamNumber {
-        self.granted.upstream
+    fn covered(&self) -> Mark {
+        Mark { run: self.round.eraser.shared.run.name, generation: self.before.0 }
     }
 
     /// After this, what could be sent was sent and recorded, and the fences there are lifted. With an error they are not:
@@ -48,15 +56,15 @@ impl Leg {
         let credentials = match self.credentials(within).await {
             Ok(credentials) => credentials,
             Err(outcome) => {
-                let keys = self.granted.keys.iter();
+                let keys = self.keys.iter();
                 all(keys.map(|key| self.record(*key, outcome.clone(), None))).await?;
-                self.round.ended(self.upstream());
+                self.round.ended(self.upstream);
                 return Ok(());
             }
         };
-        let (fences, unbroken) = self.round.fences_around(self.upstream());
+        let (fences, unbroken) = self.round.fences_around(self.upstream);
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
-        let keys = self.round.begin(&self.granted, &rows).await?;
+        let keys = self.round.begin(self.upstream, &self.keys, self.covered(), &rows).await?;
         if !keys.is_empty() {
             let (straggling, newer, in_sight) = self.drained(&fences, &rows, within / 2).await;
             let behind = Behind { fences, rows, straggling, newer, credentials, unbroken };
@@ -64,12 +72,12 @@ impl Leg {
             drop(behind);
             in_sight.into_iter().for_each(|upstream| self.look_after(upstream));
         }
-        self.round.ended(self.upstream());
+        self.round.ended(self.upstream);
         Ok(())
     }
 
     async fn credentials(&self, within: Duration) -> Result<Credentials, Outcome> {
-        let site = self.round.settings.site(self.upstream());
+        let site = self.round.settings.site(self.upstream);
         let site = site.ok_or(Outcome::NotSupported(Fault::NotConfigured))?;
         self.round.eraser.credentials(self.round.id, site, within).await
     }
@@ -85,12 +93,12 @@ impl Leg {
         let Some(fence) = fences.first() else { return (None, true, Vec::new()) };
         let (mut straggling, mut newer, mut in_sight) = (None, false, Vec::new());
         let end = Instant::now() + limit;
-        for upstream in self.round.around(self.upstream()) {
+        for upstream in self.round.around(self.upstream) {
             let limit = end.saturating_duration_since(Instant::now());
-            let drain: Drain = fence.drained(upstream, self.round.before, limit).await;
+            let drain: Drain = fence.drained(upstream, self.before, limit).await;
             let seen = drain.until.map(|until| self.moment(until));
             straggling = straggling.max(seen).max(self.round.eraser.lost_until(rows, upstream));
-            newer |= drain.newer && upstream == self.upstream();
+            newer |= drain.newer && upstream == self.upstream;
             in_sight.extend(drain.in_sight.then_some(upstream));
         }
         (straggling, newer, in_sight)
@@ -127,19 +135,18 @@ impl Leg {
             Ok(request) => request,
             Err(outcome) => return Ok(Some(outcome)),
         };
-        let tags = eraser.shared.keys.tags_all_epochs(&self.round.customer);
+        let tags = eraser.shared.holds.tags(&self.round.customer);
         let sending = |job: &mut Job| (job.sending(key, &eraser.shared.holds.of(&tags)), Marks::default());
         if eraser.shared.ledger.change(id, eraser.now(), sending).await? != Some(true) {
             return Ok(None);
         }
-        // A hold that was set while that was being made durable is asked about here: nothing comes between this and the
-        // delete.
-        if eraser.shared.holds.of(&tags).is_at(key.upstream) {
+        // A hold that was set since, until the first byte goes out, keeps it back.
+        let outcome = eraser.send(site, request, behind.straggling, &tags).await;
+        if outcome.is_none() {
             let unsent = |job: &mut Job| (job.unsent(key), Marks::default());
             eraser.shared.ledger.change(id, eraser.now(), unsent).await?;
-            return Ok(None);
         }
-        Ok(Some(eraser.send(site, request, behind.straggling, &tags).await))
+        Ok(outcome)
     }
 
     async fn target(&self, key: TargetKey) -> Result<Option<Target>, StoreError> {
@@ -168,15 +175,23 @@ impl Leg {
         let frozen = fences.and_then(|fences| fences.iter().find_map(|fence| fence.freeze(key.upstream)));
         let unbroken = frozen.is_some() && behind.is_some_and(|behind| behind.unbroken);
         let whole = fences.is_some_and(|fences| {
-            let since = |fence: &&Arc<Fence>| fence.generation() <= self.round.before;
+            let since = |fence: &&Arc<Fence>| fence.generation() <= self.before;
             fences.iter().filter(since).any(|fence| fence.freeze(key.upstream).is_some())
         });
         let markable = counts && frozen.is_some() && behind.is_some_and(|behind| !behind.newer);
         let (now, random) = (eraser.now(), (eraser.shared.surroundings.random)());
         let attempt = report::attempt_outcome(&outcome);
-        let covered = Mark { run: eraser.shared.run.name, generation: self.round.before.0 };
+        let covered = self.covered();
+        let earlier = eraser.take_unrecorded(self.round.id, key);
+        let unanswered = match outcome {
+            Outcome::Retry { unanswered, .. } => unanswered.max(earlier),
+            _ => earlier,
+        };
         let change = |job: &mut Job| {
-            if !unbroken && job.target(key).is_some_and(|target| !target.unfenced) {
+            if let Some(until) = earlier {
+                job.unanswered(key, until);
+            }
+            if behind.is_some() && !unbroken && job.target(key).is_some_and(|target| !target.unfenced) {
                 job.unfence(&[key], Later::FenceEnded);
             }
             if counts && !whole {
@@ -191,6 +206,9 @@ impl Leg {
         };
         let changed = eraser.shared.ledger.change(self.round.id, now, change).await;
         drop(frozen);
+        if let (Err(_), Some(until)) = (&changed, unanswered) {
+            eraser.unrecorded(self.round.id, key, until);
+        }
         let Some((told, everywhere)) = changed? else { return Ok(()) };
         if everywhere {
             eraser.forget_calls(self.round.id);
@@ -204,6 +222,6 @@ impl Leg {
     /// What has not ended there is waited for, and followed by the next delete at once.
     fn look_after(&self, upstream: UpstreamNumber) {
         let round = &self.round;
-        round.eraser.look_after(round.id, self.upstream(), round.tag, upstream, round.before);
+        round.eraser.look_after(round.id, self.upstream, round.tag, upstream, self.before);
     }
 }

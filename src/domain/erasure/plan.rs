@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::intent::{Addressed, Intent, Scope};
+use super::made::Mark;
 use super::target::{Target, TargetKey};
 use crate::domain::{LabelForm, UnixSeconds, UpstreamNumber};
 
@@ -44,9 +45,16 @@ pub struct Held {
 /// The targets of what `intents` ask for, in the order of their keys.
 #[must_use]
 pub fn plan(intents: &[Intent], reaches: &[Reach], held: &[Held]) -> Vec<Target> {
-    let keys: BTreeSet<TargetKey> = intents.iter().flat_map(|intent| keys_of(intent, reaches, held)).collect();
+    let mut keys: BTreeMap<TargetKey, Option<Mark>> = BTreeMap::new();
+    for intent in intents {
+        for key in keys_of(intent, reaches, held) {
+            let mark = keys.entry(key).or_default();
+            *mark = Mark::wider(*mark, intent.mark);
+        }
+    }
     let addressed: Vec<&Addressed> = intents.iter().filter_map(|intent| intent.addressed.as_ref()).collect();
-    keys.into_iter().filter_map(|key| target(key, reaches, held, &addressed)).collect()
+    let marked = |(key, mark)| Some(Target { mark, ..target(key, reaches, held, &addressed)? });
+    keys.into_iter().filter_map(marked).collect()
 }
 
 /// Targets for rows of these upstreams: what was sent there since the erasure was planned, in other forms.

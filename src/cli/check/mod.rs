@@ -37,7 +37,7 @@ pub fn check(path: &Path, json: bool) -> (String, u8) {
 /// The same without looking at any secret, key, certificate or address: for a machine that has none of them, such as one
 /// that builds.
 #[must_use]
-pub fn check_without_secrets(path: &Path, json: bool) -> (String, u8) {
+pub fn without_secrets(path: &Path, json: bool) -> (String, u8) {
     said(path, config::load_without_secrets(path), json, |_| Vec::new())
 }
 

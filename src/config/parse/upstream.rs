@@ -195,7 +195,7 @@ fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
 fn version(value: &Value<'_>, profile: Option<&Profile>) -> Option<String> {
     let default = profile.and_then(|profile| profile.erase.as_ref()?.default_version.as_deref());
     let form = "a date as the service's documents write it, such as \"2021-06-14\"";
-    if !default.is_some_and(|default| default.parse::<Date>().is_ok()) {
+    if default.is_none_or(|default| default.parse::<Date>().is_err()) {
         return word(value).map(String::from);
     }
     let text = value.text_or_date(form)?;

@@ -82,6 +82,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Is this key written in the file, such as `upstream[2].url`?
+    #[must_use]
+    pub fn is_written(&self, key: &str) -> bool {
+        file::is_written(&self.text, key)
+    }
+
     /// A fault that shows only beside what is running, at the place where `key` stands in the file, such as
     /// `upstream[2].url`, or where the nearest table stands that could hold it.
     #[must_use]

@@ -1,6 +1,7 @@
 //! `forgetgate check`: every fault with its place, or what the file means: the policy of each upstream, who can erase
 //! what, and the bounds. It reads what a start would read and opens no port.
 
+mod advice;
 mod authority;
 mod machine;
 mod policy;
@@ -75,6 +76,7 @@ fn refused(path: &Path, faults: &[Fault]) -> String {
 /// Warnings that the file itself cannot show; an authority that cannot be used at all was refused with it.
 fn further(loaded: &Loaded, of_machine: Vec<String>) -> Vec<String> {
     let mut all = disbelieved(&loaded.config).unwrap_or_default();
+    all.extend(advice::warnings(loaded));
     all.extend(of_machine);
     all
 }

@@ -134,7 +134,8 @@ impl Eraser {
         let keys: Vec<_> = entry.job.targets.iter().filter(closable).map(|target| target.key).collect();
         let rows = self.fenced_rows(&customer, std::slice::from_ref(fence)).await?;
         let drain = fence.drained(upstream, Generation::LAST, std::time::Duration::ZERO).await;
-        let quiet = drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
+        let followed = self.settings().goes_on_from(upstream, &entry.job);
+        let quiet = followed && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
         Ok(if quiet { keys.into_iter().flat_map(|key| marks(&rows, key)).collect() } else { Vec::new() })
     }
 

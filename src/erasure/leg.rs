@@ -200,7 +200,8 @@ impl Leg {
             }
             job.ended(key, outcome, now, random);
             let accepted = job.target(key).is_some_and(Target::is_accepted);
-            let rows = behind.filter(|_| markable && accepted);
+            let followed = self.round.settings.goes_on_from(key.upstream, job);
+            let rows = behind.filter(|_| markable && accepted && followed);
             let marked = rows.map(|behind| marks(&behind.rows, key)).unwrap_or_default();
             ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marked))
         };

@@ -55,7 +55,8 @@ impl Eraser {
             if approved {
                 job.decided_later(known);
             }
-            let counting = probes.iter().filter(|probe| probe.markable);
+            let counts = |probe: &&Probed| probe.markable && settings.goes_on_from(probe.key.upstream, job);
+            let counting = probes.iter().filter(counts);
             let marked = Marks(counting.flat_map(|probe| marks(&rows, probe.key)).collect());
             for probe in &probes {
                 job.probe_counts(probe.key, probe.outcome.clone(), now);

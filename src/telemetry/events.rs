@@ -165,6 +165,11 @@ events! {
         /// How many.
         lines: u64,
     }
+    /// Other lines were lost because nobody read the log.
+    LogLinesDropped warn "log lines dropped" {
+        /// How many.
+        lines: u64,
+    }
     /// A listener could not accept; it goes on.
     AcceptFailed<'a> warn "could not accept a connection" {
         /// Where.

@@ -126,4 +126,6 @@ pub struct GateFigures {
     pub unrouted: [u64; Code::ALL.len()],
     /// Access lines that were not written because too many were waiting.
     pub access_lines_dropped: u64,
+    /// Other lines that were not written because too many were waiting.
+    pub log_lines_dropped: u64,
 }

@@ -16,6 +16,7 @@ mod metrics;
 mod panics;
 mod registry;
 mod reloads;
+mod spool;
 mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};

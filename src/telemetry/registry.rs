@@ -146,6 +146,7 @@ impl Registry {
     pub fn gate(&self) -> GateFigures {
         let mut sums = GateFigures {
             access_lines_dropped: self.access_lines_dropped.load(Relaxed),
+            log_lines_dropped: super::logging::dropped(),
             certificates_renewed: self.certificates_renewed.load(Relaxed),
             certificates_refused: self.certificates_refused.load(Relaxed),
             ..GateFigures::default()

@@ -13,6 +13,7 @@ mod floods;
 mod hanging;
 mod kill;
 mod limits;
+mod log;
 mod memory;
 mod mixed;
 mod races;

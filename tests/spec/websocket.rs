@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use forgetgate::domain::websocket::{Sender, accept_of};
 
-use crate::client::{Client, PATIENCE, eventually, request};
+use crate::client::{Client, PATIENCE, eventually, request, values};
 use crate::upstream::{Connection, Upstream};
 use crate::world::{Plan, World};
 
@@ -117,6 +117,43 @@ fn p1_a_handshake_that_is_refused_gets_a_plain_answer_and_goes_nowhere() {
         let world = speech(Upstream::scripted(), "");
         world.ask(handshake(&format!("{RECOGNIZE}{query}"), lines)).assert_refused(400, code);
         assert_eq!(world.upstream.connections(), 0, "{query} {lines:?}");
+    }
+}
+
+/// A call that the profile knows as an ordinary one reads label and opt-out in headers, whatever a caller asks for.
+#[test]
+fn p1_p2_a_handshake_for_an_ordinary_call_takes_nothing_out_of_its_headers() {
+    let label = "X-Watson-Metadata: customer_id=alice";
+    let plan = || Plan { profile: "watson-discovery", ..Plan::default() };
+    let query = "/v1/environments/e/collections/c/query?natural_language_query=hello";
+    for (asked, lines) in [("", &[label][..]), ("&x-watson-metadata=customer_id%3Dalice", &[])] {
+        let world = World::of(plan());
+        let seen = world.forwarded(handshake(&format!("GET /api{query}{asked}"), lines));
+        assert!(seen.line().starts_with(&format!("GET {query}")), "{}", seen.head);
+        assert_eq!(seen.values("x-watson-learning-opt-out"), ["true"], "{}", seen.head);
+        assert_eq!(seen.values("upgrade"), Vec::<String>::new(), "{}", seen.head);
+        if lines.contains(&label) {
+            assert_eq!(seen.values("x-watson-metadata"), ["customer_id=alice"], "{}", seen.head);
+            assert!(!seen.line().contains("watson-"), "{}", seen.head);
+        }
+    }
+}
+
+/// Where one path is both, a service that does not take the upgrade reads headers.
+#[test]
+fn p1_p2_what_is_both_a_handshake_and_an_ordinary_call_is_labelled_in_both_places() {
+    for (query, lines) in
+        [("", &["X-Watson-Metadata: customer_id=alice"][..]), ("&x-watson-metadata=customer_id%3Dalice", &[])]
+    {
+        let world = World::before(echoing(), Plan { profile: "watson-text-to-speech", ..Plan::default() });
+        let mut client = world.client();
+        client.send(handshake(&format!("GET /api/v1/synthesize?text=x{query}"), lines));
+        assert!(client.head().starts_with("HTTP/1.1 101 "));
+        let head = String::from_utf8(world.upstream.bytes(0)).unwrap();
+        let said = "?text=x&x-watson-metadata=customer_id%3Dalice&x-watson-learning-opt-out=true HTTP/1.1";
+        assert!(head.contains(said), "{head}");
+        assert_eq!(values(&head, "x-watson-metadata"), ["customer_id=alice"], "{head}");
+        assert_eq!(values(&head, "x-watson-learning-opt-out"), ["true"], "{head}");
     }
 }
 

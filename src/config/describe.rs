@@ -32,7 +32,7 @@ impl Config {
 impl Limits {
     /// Every limit: its key, and its value as the file would write it.
     #[must_use]
-    pub fn rows(&self) -> [(&'static str, String); 15] {
+    pub fn rows(&self) -> [(&'static str, String); 17] {
         let bytes = |size: usize| format_size(u64::try_from(size).unwrap_or(u64::MAX));
         [
             ("connections_max", self.connections_max.to_string()),
@@ -49,6 +49,8 @@ impl Limits {
             ("upstream_idle_timeout", format_duration(self.upstream_idle_timeout)),
             ("upstream_connection_age", format_duration(self.upstream_connection_age)),
             ("response_timeout", format_duration(self.response_timeout)),
+            ("answer_stall_timeout", format_duration(self.answer_stall_timeout)),
+            ("event_stream_timeout", format_duration(self.event_stream_timeout)),
             ("drain_timeout", format_duration(self.drain_timeout)),
         ]
     }
@@ -198,6 +200,8 @@ fn upstream(upstream: &Upstream) -> Value {
         "erase": "label",
         "tls": upstream_tls(&upstream.tls),
         "http2": upstream.http2.as_str(),
+        "answer_stall_timeout": upstream.silence.answer.map(format_duration),
+        "event_stream_timeout": upstream.silence.event_stream.map(format_duration),
         "plan": upstream.plan,
         "region": upstream.region,
         "created": upstream.created,

@@ -25,7 +25,7 @@ mod tests {
         for word in ["warning", "verbose", "1", "true", "info,loud", "information", ""] {
             assert!(!is_log_filter(word), "{word}");
         }
-        for filter in ["info", "WARN", "off", "info,access=off", "warn, forgetgate=debug"] {
+        for filter in ["info", "WARN", "off", "info,access=off", "warn,forgetgate=debug"] {
             assert!(is_log_filter(filter), "{filter}");
         }
     }

@@ -243,6 +243,10 @@ pub struct Limits {
     pub upstream_connection_age: Duration,
     /// From the end of a request to the head of its answer.
     pub response_timeout: Duration,
+    /// How long a service may be silent in its answer.
+    pub answer_stall_timeout: Duration,
+    /// The same where the answer is a stream of events.
+    pub event_stream_timeout: Duration,
     /// From SIGTERM to the hard end.
     pub drain_timeout: Duration,
 }
@@ -320,6 +324,15 @@ impl Http2 {
     }
 }
 
+/// How long an upstream may be silent in an answer; `None` is as `[limits]` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Silence {
+    /// `answer_stall_timeout`
+    pub answer: Option<Duration>,
+    /// `event_stream_timeout`
+    pub event_stream: Option<Duration>,
+}
+
 /// `erase` of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EraseBy {
@@ -361,6 +374,8 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// Is HTTP/2 spoken to it?
     pub http2: Http2,
+    /// How long it may be silent in an answer, where that is other than for all.
+    pub silence: Silence,
     /// IBM's plan, region and date of creation, for `require`.
     pub plan: Option<String>,
     /// See `plan`.

@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::Method;
 use tokio::time::Instant;
@@ -17,9 +18,9 @@ use super::forward::Passages;
 use super::remains::Remains;
 use super::route::Destination;
 use super::service::{Broken, Service};
-use crate::telemetry::EndReason;
+use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{Place, Taken};
-use crate::wire::{Outgoing, Piece};
+use crate::wire::{Outgoing, Piece, Watch};
 
 /// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
 /// an upload that never has to wait would leave nothing of that to the answer.
@@ -79,6 +80,10 @@ pub(super) struct Exchange {
     bytes_in: u64,
     /// `bytes_in` when the service was last given more time.
     bytes_in_before: u64,
+    /// What is known of the caller's connection, which says who ended it. `None` before anything was sent.
+    watch: Option<Rc<Watch>>,
+    /// Is it known how it ended?
+    is_decided: bool,
 }
 
 /// What an exchange begins with.
@@ -115,6 +120,8 @@ impl Exchange {
             framing: Outgoing::new(chunked),
             bytes_in: 0,
             bytes_in_before: 0,
+            watch: None,
+            is_decided: false,
         }
     }
 
@@ -126,6 +133,7 @@ impl Exchange {
         self.reused = reused;
         self.service = Some(Service::new(link, opened, self.accept.clone()));
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
+        self.watch = Some(Rc::clone(caller.watch));
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
         caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
     }
@@ -175,9 +183,22 @@ impl Exchange {
             return Poll::Ready(Err(NoAnswer::Late));
         }
         if self.sent == Sent::Whole {
-            return caller.poll_gone(cx).map(|()| Err(NoAnswer::Caller(Lost::Gone)));
+            return self.poll_left(caller, cx).map(|()| Err(NoAnswer::Caller(Lost::Gone)));
         }
         Poll::Pending
+    }
+
+    /// Ready when nobody waits for the answer any more. A caller that says nothing more is waited for like one that stands
+    /// still: it may have left. A labelled answer is read to its end in any case, and so can be given to it.
+    fn poll_left(&self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        let gone = caller.poll_gone(cx);
+        let long = || caller.watch.half_closed_for().is_some_and(|time| time > self.gate.limits().body_stall_timeout);
+        if gone.is_ready() || (self.passages.is_empty() && long()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The caller has left, or is taken to have.
+    pub(super) fn caller_left(mut self) {
+        self.is_decided = true;
     }
 
     /// A body that moves may take its time; and while it is the caller who is waited for, the service is not late: that
@@ -272,11 +293,29 @@ impl Exchange {
         if let Poll::Ready(ended) = service.poll_answer(caller, cx) {
             return Poll::Ready(ended);
         }
-        caller.watch.body_waits(true);
+        // What has come has gone out, and nothing of the request is waited for: it is the service that is silent.
+        let is_silent = caller.link.is_flushed() && self.sent != Sent::Part;
+        caller.watch.body_waits(!is_silent);
+        match is_silent {
+            true if caller.watch.is_late() => return Poll::Ready(EndReason::TimedOut),
+            true => caller.watch.due_once(self.silence_max()),
+            false => caller.watch.answered(),
+        }
         if self.sent == Sent::Whole {
-            return caller.poll_gone(cx).map(|()| EndReason::ClientGone);
+            return self.poll_left(caller, cx).map(|()| EndReason::ClientGone);
         }
         Poll::Pending
+    }
+
+    /// How long the service may be silent in its answer.
+    fn silence_max(&self) -> Duration {
+        let (silence, limits) = (&self.destination.site.upstream.silence, self.gate.limits());
+        let is_stream = self.service.as_ref().is_some_and(Service::is_event_stream);
+        if is_stream {
+            silence.event_stream.unwrap_or(limits.event_stream_timeout)
+        } else {
+            silence.answer.unwrap_or(limits.answer_stall_timeout)
+        }
     }
 
     /// So many bytes have gone through a tunnel.
@@ -294,21 +333,35 @@ impl Exchange {
 
     /// The answer has come to its end, or to a bad one.
     pub(super) fn end(mut self, ended: EndReason) {
+        self.is_decided = true;
+        let failure = match ended {
+            EndReason::UpstreamGone => Some((FailureKind::BrokeOff, "the service broke off in its answer")),
+            EndReason::TimedOut if !self.is_accepted_websocket() => {
+                Some((FailureKind::Timeout, "the service fell silent in its answer"))
+            }
+            _ => None,
+        };
         if let Some(entry) = &mut self.entry {
             entry.ended(ended);
+            if let Some((kind, reason)) = failure {
+                entry.failed(kind, reason);
+            }
         }
         match ended {
             // A request that is still arriving counts as cut, and so does an answer.
-            EndReason::Done if self.sent == Sent::Whole => self.remains().complete(),
+            EndReason::Done | EndReason::GateEnded if self.sent == Sent::Whole => self.remains().complete(),
             EndReason::ClientGone => {}
-            EndReason::Done | EndReason::UpstreamGone | EndReason::Refused | EndReason::TimedOut => {
-                drop(self.remains());
-            }
+            EndReason::Done
+            | EndReason::GateEnded
+            | EndReason::UpstreamGone
+            | EndReason::Refused
+            | EndReason::TimedOut => drop(self.remains()),
         }
     }
 
     /// Given up: what it carried may still be stored by the upstream. The line in the log goes on.
     pub(super) fn give_up(mut self) -> Option<Entry> {
+        self.is_decided = true;
         self.remains().entry
     }
 
@@ -341,6 +394,14 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if self.entry.is_none() && self.service.is_none() {
             return;
+        }
+        if let (false, Some(watch), Some(entry)) = (self.is_decided, &self.watch, &mut self.entry) {
+            // The connection was ended around it: by a clock of its own, or by the gate's end. Else its caller has left.
+            if watch.has_stalled() {
+                entry.ended(EndReason::TimedOut);
+            } else if watch.is_draining() && !watch.has_left() {
+                entry.ended(EndReason::GateEnded);
+            }
         }
         // What comes over a WebSocket is no answer that could be read to its end: it is closed, and its data straggles.
         let outlives = self.sent == Sent::Whole && !self.is_accepted_websocket();

@@ -18,7 +18,7 @@ use super::trace::RequestId;
 use super::tunnel::Tunnel;
 use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
-use crate::telemetry::{EndReason, FailureKind};
+use crate::telemetry::{EndReason, FailureKind, chain};
 use crate::upstream::{ConnectError, NoPlace, Wanted};
 use crate::wire::{Body, Outgoing};
 
@@ -65,7 +65,10 @@ pub(super) async fn forward(
             // The connection had died in the pool: one new one is tried.
             Err(NoAnswer::Stale) => exchange.begin_again(),
             // The exchange sees to its own end.
-            Err(NoAnswer::Caller(Lost::Gone)) => return Ok(Onward::Close),
+            Err(NoAnswer::Caller(Lost::Gone)) => {
+                exchange.caller_left();
+                return Ok(Onward::Close);
+            }
             Err(why) => return Err(failed(why, exchange)),
         }
     }
@@ -109,7 +112,7 @@ async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &Re
     if let Some(entry) = &mut exchange.entry {
         entry.answered(101);
     }
-    caller.watch.tunnel();
+    caller.watch.websocket();
     let mut tunnel = Tunnel::new();
     let ended = poll_fn(|cx| tunnel.poll(&mut exchange, caller, cx)).await;
     exchange.end(ended);
@@ -158,9 +161,12 @@ fn framing_of(service: &Service, method: &Method, version: Version) -> AnswerFra
 fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
     let counted = match why {
         NoAnswer::Caller(_) | NoAnswer::Stale => None,
-        NoAnswer::Service(Broken::Off) => Some(FailureKind::BrokeOff),
-        NoAnswer::Service(Broken::Unsound | Broken::Switched) => Some(FailureKind::Protocol),
-        NoAnswer::Late => Some(FailureKind::Timeout),
+        NoAnswer::Service(Broken::Off) => Some((FailureKind::BrokeOff, "the service broke off before it had answered")),
+        NoAnswer::Service(Broken::Unsound) => {
+            Some((FailureKind::Protocol, "the service's answer is not framed as HTTP asks"))
+        }
+        NoAnswer::Service(Broken::Switched) => Some((FailureKind::Protocol, "the service switched protocols unasked")),
+        NoAnswer::Late => Some((FailureKind::Timeout, "the service has not answered in time")),
     };
     let refusal = match why {
         NoAnswer::Caller(_) => Refusal::new(Code::HeaderAmbiguous, "The request's body is not framed as HTTP asks"),
@@ -180,7 +186,9 @@ fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
     let close = !exchange.inbound.has_come();
     let mut entry = exchange.give_up();
     if let Some(entry) = &mut entry {
-        count(entry, counted);
+        if let Some((kind, reason)) = counted {
+            entry.failed(kind, reason);
+        }
         if why == NoAnswer::Late {
             entry.ended(EndReason::TimedOut);
         }
@@ -211,15 +219,9 @@ fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
     let close = !exchange.inbound.has_come();
     let entry = exchange.give_up();
     if let Some(entry) = &entry {
-        count(entry, Some(kind));
+        entry.failed(kind, &chain(error));
     }
     Failed { refusal, entry, close }
-}
-
-fn count(entry: &Entry, failure: Option<FailureKind>) {
-    if let (Some(upstream), Some(failure)) = (entry.upstream(), failure) {
-        upstream.upstream_failed(failure);
-    }
 }
 
 /// The passages of a request, for those that have none.

@@ -114,6 +114,13 @@ impl Service {
         seconds.trim().parse().ok().map(Duration::from_secs)
     }
 
+    /// Is the answer a stream of events, which come when there are any?
+    pub(super) fn is_event_stream(&self) -> bool {
+        let kind = self.head.lines.first("content-type").unwrap_or_default();
+        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        kind.eq_ignore_ascii_case(b"text/event-stream")
+    }
+
     /// Does the answer offer a WebSocket?
     pub(super) fn offers_websocket(&self) -> bool {
         self.head.lines.all("upgrade").any(|value| has_token(value, "websocket"))
@@ -146,7 +153,10 @@ impl Service {
                         return Poll::Ready(EndReason::ClientGone);
                     }
                     match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
-                        Ok(1..) => caller.watch.moved(),
+                        Ok(1..) => {
+                            caller.watch.moved();
+                            caller.watch.answered();
+                        }
                         Ok(0) if self.body.connection_ended() => {}
                         Ok(0) | Err(_) => return Poll::Ready(EndReason::UpstreamGone),
                     }

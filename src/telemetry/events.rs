@@ -69,6 +69,11 @@ events! {
         /// In words.
         what: &'a str,
     }
+    /// An upstream answers again, after it had failed.
+    UpstreamRecovered<'a> info "upstream recovered" {
+        /// Its name.
+        upstream: &'a str,
+    }
     /// An upstream failed.
     UpstreamFailed<'a> warn "upstream failed" {
         /// Its name.

@@ -75,6 +75,8 @@ pub struct UpstreamFigures {
     pub failed: [u64; FailureKind::ALL.len()],
     /// The last of those.
     pub last_error: Option<LastError>,
+    /// Why it was, in words.
+    pub last_reason: Option<Arc<str>>,
 }
 
 impl UpstreamFigures {
@@ -101,6 +103,7 @@ impl UpstreamFigures {
             answered: [0; 5],
             failed: [0; FailureKind::ALL.len()],
             last_error: None,
+            last_reason: None,
         }
     }
 }

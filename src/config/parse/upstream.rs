@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, Credentials, EraseBy, Http2, Route, Upstream, UpstreamTls};
+use super::super::{BaseUrl, Credentials, EraseBy, Http2, Route, Silence, Upstream, UpstreamTls};
 use super::credentials::{credentials, url};
+use super::limits::silence;
 use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
@@ -32,6 +33,7 @@ pub(super) struct Draft<'a> {
     version: Option<String>,
     tls: UpstreamTls,
     http2: Http2,
+    silence: Silence,
     pub(super) instance: Instance,
 }
 
@@ -90,6 +92,7 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         version: table.get("version").and_then(|value| word(&value)).map(String::from),
         tls: tls::upstream(&table, outside),
         http2: http2(&table),
+        silence: silence(&table),
         instance: instance(&table),
         policy_table,
         table,
@@ -147,6 +150,7 @@ impl Draft<'_> {
             erase: EraseBy::Label,
             tls: self.tls,
             http2: self.http2,
+            silence: self.silence,
             plan,
             region,
             created: created.map(|date| date.to_string()),

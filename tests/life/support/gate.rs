@@ -155,12 +155,14 @@ impl Gate {
         command.stderr(writer.try_clone().unwrap());
         *gate.killer.0.lock() = Some(command.spawn().unwrap());
         drop(command);
-        while !gate.log().contains("ready") {
+        let mut found = None;
+        while found.is_none() {
             let mut buffer = [0; 4096];
             let length = reader.read(&mut buffer).unwrap();
             gate.log.lock().push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+            found = gate.listening("gate").zip(gate.listening("admin"));
         }
-        (gate.addr, gate.admin) = (gate.listening("gate").unwrap(), gate.listening("admin").unwrap());
+        (gate.addr, gate.admin) = found.unwrap();
         thread::spawn(move || while writer.write_all(&[b'\n'; 4096]).is_ok() {});
         (gate, reader)
     }

@@ -68,6 +68,8 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[limits]\nbody_stall_timeout = \"1s\"", Used),
     ("[limits]\nconnect_timeout = \"1s\"", Used),
     ("[limits]\nresponse_timeout = \"1s\"", Used),
+    ("[limits]\nanswer_stall_timeout = \"1s\"", Used),
+    ("[limits]\nevent_stream_timeout = \"1s\"", Used),
     ("[limits]\ndrain_timeout = \"1s\"", Used),
 ];
 
@@ -111,6 +113,8 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("http2 = \"auto\"", AsToday),
     ("http2 = \"prior-knowledge\"", Used),
     ("http2 = \"off\"", Used),
+    ("answer_stall_timeout = \"1s\"", Used),
+    ("event_stream_timeout = \"1s\"", Used),
     ("plan = \"premium\"", Used),
     ("region = \"us-east\"", Used),
     ("created = \"2019-05-02\"", Used),

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, Limits, Listen, ListenTls, Log,
-    LogFormat, OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, HttpProxy, Identity, Limits, Listen, ListenTls,
+    Log, LogFormat, OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -200,6 +200,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "erase": "label",
         "tls": upstream_tls(&upstream.tls),
         "http2": upstream.http2.as_str(),
+        "proxy": proxy(&upstream.proxy),
         "answer_stall_timeout": upstream.silence.answer.map(format_duration),
         "event_stream_timeout": upstream.silence.event_stream.map(format_duration),
         "plan": upstream.plan,
@@ -257,5 +258,16 @@ fn derive(from: &DeriveFrom) -> Value {
         DeriveFrom::Json(pointer) => json!({ "json": pointer }),
         DeriveFrom::Multipart { part, json: None } => json!({ "multipart": part }),
         DeriveFrom::Multipart { part, json: Some(pointer) } => json!({ "multipart": part, "json": pointer }),
+    }
+}
+
+fn proxy(proxy: &HttpProxy) -> Value {
+    match proxy {
+        HttpProxy::Env => json!("env"),
+        HttpProxy::None => json!("none"),
+        HttpProxy::At { url, login: None } => json!({ "url": url.to_string() }),
+        HttpProxy::At { url, login: Some((username, password)) } => {
+            json!({ "url": url.to_string(), "username": username, "password": secret(password) })
+        }
     }
 }

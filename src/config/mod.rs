@@ -9,6 +9,7 @@ mod describe;
 mod fault;
 mod file;
 mod host;
+mod http_proxy;
 mod ip_range;
 mod listen;
 mod load;
@@ -31,6 +32,7 @@ use std::time::Duration;
 pub use self::changed::Files;
 pub use self::fault::{Fault, Warning};
 pub use self::host::{Authority, canonical_host};
+pub use self::http_proxy::{BadProxy, HttpProxy, NamedProxy, from_environment};
 pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::load;
@@ -374,6 +376,8 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// Is HTTP/2 spoken to it?
     pub http2: Http2,
+    /// The HTTP proxy on the way to it, and to IAM.
+    pub proxy: HttpProxy,
     /// How long it may be silent in an answer, where that is other than for all.
     pub silence: Silence,
     /// IBM's plan, region and date of creation, for `require`.

@@ -49,11 +49,13 @@ pub enum Code {
     Overloaded,
     /// The gate is about to stop.
     Draining,
+    /// The request has come round to this gate too often.
+    LoopDetected,
 }
 
 impl Code {
     /// All codes, in the order of the published table.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::LabelMissing,
         Self::LabelInvalid,
         Self::LabelSeveral,
@@ -76,6 +78,7 @@ impl Code {
         Self::ErasureInProgress,
         Self::Overloaded,
         Self::Draining,
+        Self::LoopDetected,
     ];
 
     /// As it is written in headers, bodies and metrics.
@@ -104,6 +107,7 @@ impl Code {
             Self::ErasureInProgress => "erasure_in_progress",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
+            Self::LoopDetected => "loop_detected",
         }
     }
 
@@ -129,6 +133,7 @@ impl Code {
             Self::TooManyFailures => 429,
             Self::UpstreamUnreachable => 502,
             Self::UpstreamTimeout => 504,
+            Self::LoopDetected => 508,
             Self::StoreUnavailable | Self::ErasureInProgress | Self::Overloaded | Self::Draining => 503,
         }
     }
@@ -201,6 +206,7 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::ErasureInProgress => "This customer's data is being erased at this moment: try again",
         Code::Overloaded => "The gate is at its limit: try again",
         Code::Draining => "The gate is about to stop: try again",
+        Code::LoopDetected => "The request runs in a circle: an upstream of the gate leads back to it",
     }
 }
 

@@ -147,6 +147,7 @@ impl NewHead<'_> {
             Kind::Authorization if self.authorization.is_some() => {}
             Kind::ProxyAuthorization if self.instance.is_some() => {}
             Kind::MethodOverride
+            | Kind::Via
             | Kind::TraceState
             | Kind::Forwarding
             | Kind::Authorization

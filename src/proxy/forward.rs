@@ -205,6 +205,9 @@ fn crowded(_: NoPlace, exchange: Exchange) -> Failed {
 fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
     let (kind, code) = match error {
         ConnectError::Timeout(_) => (FailureKind::Timeout, Code::UpstreamTimeout),
+        ConnectError::Proxy(_) | ConnectError::NoProxy | ConnectError::NoProxyPassword => {
+            (FailureKind::Proxy, Code::UpstreamUnreachable)
+        }
         ConnectError::Tls(_) => (FailureKind::Tls, Code::UpstreamUnreachable),
         ConnectError::Resolve => (FailureKind::Resolve, Code::UpstreamUnreachable),
         ConnectError::Refused | ConnectError::System(_) => (FailureKind::Connect, Code::UpstreamUnreachable),

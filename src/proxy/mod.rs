@@ -93,24 +93,27 @@ pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, h
     let telling =
         Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
     let told = tell(gate, caller, telling).await;
-    let method = head.method.clone();
+    let (method, page) = (head.method.clone(), respond::page_of(head));
     head.forget();
+    let page = page.as_deref();
     match told {
         Ok(Told::Forward { head: lines, chunked, accept, destination, recorded }) => {
             let passages = recorded.into_passages();
             let beginning = Beginning { destination, method, inbound, chunked, accept, passages, entry, head: lines };
             match forward::forward(gate, caller, beginning, hop, &request_id).await {
                 Ok(onward) => Handled::Passed(onward),
-                Err(failed) => Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close)),
+                Err(failed) => {
+                    Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close).for_page(page))
+                }
             }
         }
         Ok(Told::Erase(call)) => {
             let close = !Box::pin(gate::drained(caller, &mut inbound)).await;
-            Handled::Erase(Box::new(call.into_call(entry, request_id, close)))
+            Handled::Erase(Box::new(call.into_call(entry, request_id, page.map(<[u8]>::to_vec), close)))
         }
         Err(refusal) => {
             let close = !Box::pin(gate::drained_behind(caller, &mut inbound, refusal.code)).await;
-            Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close))
+            Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close).for_page(page))
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     MethodOverride,
     /// Where the request came from.
     Forwarding,
+    /// Passes, and the gate's own is added: which gates the request has been through.
+    Via,
 }
 
 /// Longest name that is more than passed on.
@@ -79,6 +81,7 @@ fn kind_of(lower: &[u8]) -> Kind {
         b"content-length" => Kind::ContentLength,
         b"upgrade" => Kind::Upgrade,
         b"trailer" => Kind::Trailer,
+        b"via" => Kind::Via,
         b"x-request-id" => Kind::RequestId,
         b"traceparent" => Kind::TraceParent,
         b"tracestate" => Kind::TraceState,

@@ -164,7 +164,8 @@ impl Tunnel {
             }
             let limits = exchange.gate.limits();
             // Where nothing has moved for long, nobody may be there to say it.
-            let within = if self.is_quiet { limits.response_timeout.min(GOODBYE_IF_QUIET) } else { limits.response_timeout };
+            let within =
+                if self.is_quiet { limits.response_timeout.min(GOODBYE_IF_QUIET) } else { limits.response_timeout };
             caller.watch.due_once(within);
         }
         Poll::Pending

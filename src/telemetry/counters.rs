@@ -305,7 +305,8 @@ impl WorkerCounters {
 
     /// The same counters, and new ones for upstreams beyond; these are the troubles of all.
     pub(super) fn grown(&self, troubles: &[Arc<Trouble>]) -> Self {
-        let of = |trouble: &Arc<Trouble>| UpstreamCounters { trouble: Arc::clone(trouble), ..UpstreamCounters::default() };
+        let of =
+            |trouble: &Arc<Trouble>| UpstreamCounters { trouble: Arc::clone(trouble), ..UpstreamCounters::default() };
         let new = troubles.iter().skip(self.upstreams.len()).map(|trouble| Arc::new(of(trouble)));
         let all = self.upstreams.iter().map(Arc::clone).chain(new).collect();
         Self { upstreams: all, of_worker: Arc::clone(&self.of_worker) }

@@ -15,6 +15,7 @@ mod places;
 mod pool;
 mod recordings;
 mod site;
+mod through;
 mod tls;
 mod turn;
 

@@ -23,6 +23,9 @@ pub enum RootsError {
     /// A file of the configuration's.
     #[error(transparent)]
     File(#[from] PemFault),
+    /// The environment names a proxy that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] crate::config::BadProxy),
     /// The machine has no roots of its own.
     #[error("no trusted roots were found on this system; set tls.ca or SSL_CERT_FILE")]
     NoSystemRoots,

@@ -266,6 +266,34 @@ fn p12_a_stop_closes_with_1001() {
     assert!(stopping.join().unwrap(), "nothing was cut");
 }
 
+/// Java's client says how long the body is that a handshake does not have.
+#[test]
+fn p8_a_handshake_may_say_that_it_has_no_body() {
+    for nought in ["0", "00"] {
+        let world = speech(echoing(), "");
+        let mut client = world.client();
+        let length = format!("Content-Length: {nought}");
+        client.send(handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice", &length]));
+        assert!(client.head().starts_with("HTTP/1.1 101 "));
+        assert_open(&mut client);
+    }
+    for body in ["Content-Length: 1", "Transfer-Encoding: chunked", "Content-Length: +0", "Content-Length: 0, 0"] {
+        let world = speech(Upstream::scripted(), "");
+        let sent = handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice", body]);
+        world.ask(sent).assert_refused(400, "header_ambiguous");
+    }
+}
+
+#[test]
+fn p8_a_websocket_in_which_nothing_moves_ends_with_a_close_frame() {
+    let plan = Plan { profile: "watson-speech-to-text", limits: "idle_timeout = \"400ms\"", ..Plan::default() };
+    let world = World::before(echoing(), plan);
+    let mut client = opened(&world);
+    let mut end = [0; 4];
+    client.socket.read_exact(&mut end).unwrap();
+    assert_eq!(end, *Sender::Server.going_away());
+}
+
 /// One that accepts WebSockets and takes deletes.
 fn echoing_and_erasing() -> Upstream {
     Upstream::serving(|connection: &mut Connection| {

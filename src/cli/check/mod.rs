@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::config::{self, Config, Fault, Loaded, Warning};
 use crate::listen::disbelieved;
+use crate::wire::too_many_connections;
 
 /// The file is good.
 pub const GOOD: u8 = 0;
@@ -47,7 +48,8 @@ fn refused(path: &Path, faults: &[Fault]) -> String {
 fn good(path: &Path, Loaded { config, warnings, .. }: &Loaded) -> String {
     let warned = warnings.iter().map(|warning| format!("{}:{warning}\n", path.display()));
     // What the file itself cannot show; an authority that cannot be used at all was refused with it.
-    let disbelieved = disbelieved(config).unwrap_or_default();
+    let mut disbelieved = disbelieved(config).unwrap_or_default();
+    disbelieved.extend(too_many_connections(config.limits.connections_max));
     let warned: String = warned.chain(disbelieved.iter().map(|what| format!("{}: {what}\n", path.display()))).collect();
     let sections = [
         section("Warnings", &warned),

@@ -1,5 +1,7 @@
 //! What only several sections together can show: names, routes, who may erase, what crosses the net in the clear.
 
+use std::net::IpAddr;
+
 use super::super::file::Table;
 use super::super::{Address, Admin, Authorize, Erasure, Listen};
 use super::route::same;
@@ -26,6 +28,27 @@ pub(super) fn listeners(root: &Table<'_>, listen: &[Listen], admin: &Admin, eras
             what,
             "authorize = \"home\" or \"token\", listeners on loopback only, or tls.client_ca",
         );
+    }
+}
+
+/// No upstream is the gate itself: what it sends there would come back to it, and round again. Names are not looked up.
+pub(super) fn leads_elsewhere(listen: &[Listen], admin: &Admin, drafts: &[Draft<'_>]) {
+    for draft in drafts {
+        let Some(url) = &draft.url else { continue };
+        let host =
+            if url.is_loopback() && url.host.parse::<IpAddr>().is_err() { "127.0.0.1" } else { url.host.as_str() };
+        let Ok(ip) = host.parse::<IpAddr>() else { continue };
+        let is_ours = |address: &&Address| match address {
+            Address::Tcp(own) if own.port() == url.port => {
+                own.ip().to_canonical() == ip.to_canonical() || (own.ip().is_unspecified() && ip.is_loopback())
+            }
+            Address::Tcp(_) | Address::Unix(_) => false,
+        };
+        let mut every = listen.iter().map(|listener| &listener.address).chain([&admin.address]);
+        if let Some(address) = every.find(is_ours) {
+            let what = format!("leads to {address}, where the gate itself listens");
+            draft.table.report.fault(&draft.table.place_of("url"), what, "the service's own address");
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::super::{Limits, Silence};
 use super::super::file::Table;
+use super::super::{Limits, Silence};
 use super::amount::{count, duration, size};
 
 const HOUR: Duration = Duration::from_secs(3_600);

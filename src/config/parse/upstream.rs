@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, Credentials, EraseBy, Http2, Route, Silence, Upstream, UpstreamTls};
+use super::super::{BaseUrl, Credentials, EraseBy, Http2, HttpProxy, Route, Silence, Upstream, UpstreamTls};
 use super::credentials::{credentials, url};
+use super::http_proxy::http_proxy;
 use super::limits::silence;
 use super::outside::Outside;
 use super::policy::{Common, over};
@@ -33,6 +34,7 @@ pub(super) struct Draft<'a> {
     version: Option<String>,
     tls: UpstreamTls,
     http2: Http2,
+    proxy: HttpProxy,
     silence: Silence,
     pub(super) instance: Instance,
 }
@@ -92,6 +94,7 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         version: table.get("version").and_then(|value| word(&value)).map(String::from),
         tls: tls::upstream(&table, outside),
         http2: http2(&table),
+        proxy: http_proxy(&table, outside),
         silence: silence(&table),
         instance: instance(&table),
         policy_table,
@@ -150,6 +153,7 @@ impl Draft<'_> {
             erase: EraseBy::Label,
             tls: self.tls,
             http2: self.http2,
+            proxy: self.proxy,
             silence: self.silence,
             plan,
             region,

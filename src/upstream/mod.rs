@@ -10,6 +10,7 @@ mod connect;
 mod credentials;
 mod http2;
 mod iam;
+mod named;
 mod pinned;
 mod places;
 mod pool;

@@ -19,7 +19,7 @@ use super::tunnel::Tunnel;
 use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind, chain};
-use crate::upstream::{ConnectError, NoPlace, Wanted};
+use crate::upstream::{ConnectError, Wanted};
 use crate::wire::{Body, Outgoing};
 
 /// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
@@ -43,11 +43,14 @@ pub(super) async fn forward(
     let mut exchange = Exchange::new(gate, beginning);
     exchange.place = pool.free_place();
     if exchange.place.is_none() {
+        // A service that is behind would otherwise work for those who have lost patience, and then come again.
         match unless_gone(caller, Box::pin(pool.next_place())).await {
-            Some(Ok(place)) => exchange.place = Some(place),
-            Some(Err(error)) => return Err(crowded(error, exchange)),
-            // A service that is behind would otherwise work for those who have lost patience, and then come again.
-            None => return Ok(Onward::Close),
+            Waited::Done(Ok(place)) => exchange.place = Some(place),
+            Waited::Done(Err(_)) | Waited::SaysNoMore => return Err(crowded(exchange)),
+            Waited::Gone => {
+                exchange.caller_left();
+                return Ok(Onward::Close);
+            }
         }
     }
     let mut idle = pool.idle(wanted, gate.now());
@@ -93,11 +96,27 @@ pub(super) async fn forward(
     Ok(onward)
 }
 
-/// What `work` gives, or nothing once the caller has left.
-async fn unless_gone<T>(caller: &mut Caller<'_>, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
-    poll_fn(|cx| match Pin::new(&mut work).poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => caller.poll_gone(cx).map(|()| None),
+/// How a wait ended.
+enum Waited<T> {
+    /// With what was waited for.
+    Done(T),
+    /// The caller has left.
+    Gone,
+    /// The caller says nothing more, and may have left.
+    SaysNoMore,
+}
+
+/// What `work` gives, unless the caller has left, or may have.
+async fn unless_gone<T>(caller: &mut Caller<'_>, mut work: impl Future<Output = T> + Unpin) -> Waited<T> {
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
+            return Poll::Ready(Waited::Done(done));
+        }
+        match caller.poll_gone(cx) {
+            Poll::Ready(()) => Poll::Ready(Waited::Gone),
+            Poll::Pending if caller.watch.half_closed_for().is_some() => Poll::Ready(Waited::SaysNoMore),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
 }
@@ -197,7 +216,7 @@ fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
 }
 
 /// Nothing was sent, and nothing is known to be wrong with the service.
-fn crowded(_: NoPlace, exchange: Exchange) -> Failed {
+fn crowded(exchange: Exchange) -> Failed {
     let close = !exchange.inbound.has_come();
     Failed { refusal: Code::Overloaded.into(), entry: exchange.give_up(), close }
 }

@@ -98,7 +98,7 @@ fn p12_an_upstream_that_is_the_gate_itself_is_a_fault() {
     {
         let faults = parsed(listen, upstream).unwrap_err();
         assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(faults[0].key == "upstream[0].url" && faults[0].what.contains("the gate itself"), "{faults:?}");
+        assert!(faults[0].key == "upstream[1].url" && faults[0].what.contains("the gate itself"), "{faults:?}");
     }
     for (listen, upstream) in [("127.0.0.1:8080", "127.0.0.1:8081"), ("127.0.0.1:8080", "127.0.0.2:8080")] {
         assert!(parsed(listen, upstream).is_ok(), "{listen} {upstream}");

@@ -5,12 +5,10 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::Method;
 use tokio::time::Instant;
 
-use super::Gate;
 use super::apply;
 use super::caller::{Caller, Inbound, Lost};
 use super::entry::Entry;
@@ -18,6 +16,7 @@ use super::forward::Passages;
 use super::remains::Remains;
 use super::route::Destination;
 use super::service::{Broken, Service};
+use super::{Gate, Onward};
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{Place, Taken};
 use crate::wire::{Outgoing, Piece, Watch};
@@ -188,17 +187,10 @@ impl Exchange {
         Poll::Pending
     }
 
-    /// Ready when nobody waits for the answer any more. A caller that says nothing more is waited for like one that stands
-    /// still: it may have left. A labelled answer is read to its end in any case, and so can be given to it.
-    fn poll_left(&self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<()> {
-        let gone = caller.poll_gone(cx);
-        let long = || caller.watch.half_closed_for().is_some_and(|time| time > self.gate.limits().body_stall_timeout);
-        if gone.is_ready() || (self.passages.is_empty() && long()) { Poll::Ready(()) } else { Poll::Pending }
-    }
-
     /// The caller has left, or is taken to have.
-    pub(super) fn caller_left(mut self) {
+    pub(super) fn caller_left(mut self) -> Onward {
         self.is_decided = true;
+        Onward::Close
     }
 
     /// A body that moves may take its time; and while it is the caller who is waited for, the service is not late: that
@@ -305,17 +297,6 @@ impl Exchange {
             return self.poll_left(caller, cx).map(|()| EndReason::ClientGone);
         }
         Poll::Pending
-    }
-
-    /// How long the service may be silent in its answer.
-    fn silence_max(&self) -> Duration {
-        let (silence, limits) = (&self.destination.site.upstream.silence, self.gate.limits());
-        let is_stream = self.service.as_ref().is_some_and(Service::is_event_stream);
-        if is_stream {
-            silence.event_stream.unwrap_or(limits.event_stream_timeout)
-        } else {
-            silence.answer.unwrap_or(limits.answer_stall_timeout)
-        }
     }
 
     /// So many bytes have gone through a tunnel.

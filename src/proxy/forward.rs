@@ -47,10 +47,7 @@ pub(super) async fn forward(
         match unless_gone(caller, Box::pin(pool.next_place())).await {
             Waited::Done(Ok(place)) => exchange.place = Some(place),
             Waited::Done(Err(_)) | Waited::SaysNoMore => return Err(crowded(exchange)),
-            Waited::Gone => {
-                exchange.caller_left();
-                return Ok(Onward::Close);
-            }
+            Waited::Gone => return Ok(exchange.caller_left()),
         }
     }
     let mut idle = pool.idle(wanted, gate.now());
@@ -68,10 +65,7 @@ pub(super) async fn forward(
             // The connection had died in the pool: one new one is tried.
             Err(NoAnswer::Stale) => exchange.begin_again(),
             // The exchange sees to its own end.
-            Err(NoAnswer::Caller(Lost::Gone)) => {
-                exchange.caller_left();
-                return Ok(Onward::Close);
-            }
+            Err(NoAnswer::Caller(Lost::Gone)) => return Ok(exchange.caller_left()),
             Err(why) => return Err(failed(why, exchange)),
         }
     }

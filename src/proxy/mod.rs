@@ -17,6 +17,7 @@ mod gather;
 mod in_query;
 mod meant;
 mod names;
+mod patience;
 mod record;
 mod remains;
 mod respond;

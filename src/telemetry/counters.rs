@@ -275,8 +275,7 @@ impl UpstreamCounters {
     }
 }
 
-/// What one worker counts, for the upstreams of one configuration and of those before it. What is counted hangs behind
-/// it: a configuration with more upstreams has another of these over the same counters.
+/// What one worker counts. A configuration with more upstreams has another of these over the same counters.
 #[derive(Debug)]
 pub struct WorkerCounters {
     upstreams: Box<[Arc<UpstreamCounters>]>,

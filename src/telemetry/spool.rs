@@ -10,9 +10,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::time::Instant;
 
 /// Bytes of access lines that may wait here: behind them these have a queue of their own.
 const ACCESS_BYTES_MAX: usize = 512 * 1024;
@@ -79,7 +80,8 @@ impl Spool {
 
     fn run(&self, mut out: impl Write, tell: fn(u64)) {
         let mut lines = VecDeque::new();
-        loop {
+        // As long as anybody could put one down.
+        while Arc::strong_count(&self.0) > 1 {
             {
                 let mut waiting = self.0.waiting.lock();
                 waiting.writing = false;
@@ -138,7 +140,7 @@ impl Spool {
 
     /// Waits until all is written, but no longer than this.
     pub(super) fn flush(&self, within: Duration) {
-        let until = Instant::now() + within;
+        let until = (Instant::now() + within).into_std();
         let mut waiting = self.0.waiting.lock();
         while waiting.writing || !waiting.lines.is_empty() {
             if self.0.room.wait_until(&mut waiting, until).timed_out() {

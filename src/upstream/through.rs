@@ -49,7 +49,7 @@ impl Through {
             HttpProxy::None => return Ok(None),
             HttpProxy::Env => {
                 let Some(named) = from_environment(service, |name| std::env::var(name).ok())? else { return Ok(None) };
-                let said = named.login.as_deref().and_then(|pair| basic(pair));
+                let said = named.login.as_deref().and_then(basic);
                 (named.url, said.map_or(Login::None, Login::Said))
             }
             HttpProxy::At { url, login: None } => (url.clone(), Login::None),

@@ -101,7 +101,7 @@ mod tests {
     fn p8_a_self_signed_certificate_that_is_named_is_believed_for_its_name_and_its_time() {
         let now = UnixTime::now();
         for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa, IsCa::NoCa] {
-            let (own, other) = (self_signed(is_ca.clone()), self_signed(is_ca));
+            let (own, other) = (self_signed(is_ca), self_signed(is_ca));
             let mut roots = RootCertStore::empty();
             roots.add(own.clone()).unwrap();
             let named = Named::of(vec![own.clone()], Arc::new(roots), Arc::new(ring::default_provider())).unwrap();

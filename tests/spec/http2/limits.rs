@@ -211,7 +211,7 @@ fn p12_callers_that_do_not_read_take_nothing_from_others_at_the_same_service() {
 
 /// More than a stream's window.
 static LARGE: &str = {
-    const BYTES: [u8; 100 * 1024] = [b'a'; 100 * 1024];
+    static BYTES: [u8; 100 * 1024] = [b'a'; 100 * 1024];
     match std::str::from_utf8(&BYTES) {
         Ok(text) => text,
         Err(_) => "",

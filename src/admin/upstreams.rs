@@ -28,7 +28,9 @@ fn upstream(figures: &UpstreamFigures) -> Value {
         "unknown": figures.unknown,
         "beta": figures.beta,
         "failures": counts(&FailureKind::ALL.map(FailureKind::as_str), &figures.failed),
-        "last_error": figures.last_error.map(|last| json!({ "at": rfc3339(last.at), "kind": last.kind.as_str() })),
+        "last_error": figures.last_error.map(|last| {
+            json!({ "at": rfc3339(last.at), "kind": last.kind.as_str(), "reason": figures.last_reason.as_deref() })
+        }),
     })
 }
 

@@ -127,7 +127,7 @@ pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&M
     let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
     let reached = before.filter(|made| {
         let was = &made.site.upstream;
-        (&was.url, &was.tls, was.http2) == (&upstream.url, &upstream.tls, upstream.http2)
+        (&was.url, &was.tls, was.http2, &was.proxy) == (&upstream.url, &upstream.tls, upstream.http2, &upstream.proxy)
             && made.connect_timeout == connect_timeout
     });
     let connector = match reached {
@@ -135,12 +135,12 @@ pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&M
         None => Connector::new(upstream, connect_timeout).map_err(roots)?,
     };
     let authenticated = before.filter(|made| {
-        made.site.upstream.credentials == upstream.credentials
+        (&made.site.upstream.credentials, &made.site.upstream.proxy) == (&upstream.credentials, &upstream.proxy)
             && (made.connect_timeout, made.response_timeout) == (connect_timeout, response_timeout)
     });
     let authenticator = match authenticated {
         Some(made) => made.site.authenticator.clone(),
-        None => Authenticator::new(upstream.credentials.as_ref(), limits).map_err(roots)?,
+        None => Authenticator::behind(&upstream.proxy, upstream.credentials.as_ref(), limits).map_err(roots)?,
     };
     Ok(Draft { upstream: Arc::clone(upstream), connector, authenticator, connect_timeout, response_timeout })
 }

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::{self, Running, StartError, supervisor};
 use crate::config::{Engine, Source};
 use crate::telemetry::{self, chain, events};
-use crate::wire::Inherited;
+use crate::wire::{self, Inherited};
 
 /// The configuration was refused.
 const CONFIG_REFUSED: u8 = 3;
@@ -22,6 +22,7 @@ pub fn run(path: &Path, new_store: bool) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return failed(&StartError::Thread(error)),
     };
+    wire::raise_descriptor_limit();
     let (source, loaded) = Source::read(path);
     let loaded = match loaded {
         Ok(loaded) => loaded,
@@ -45,6 +46,9 @@ pub fn run(path: &Path, new_store: bool) -> ExitCode {
     };
     for warning in &loaded.warnings {
         events::Warned { what: &warning.to_string() }.emit();
+    }
+    if let Some(what) = wire::too_many_connections(loaded.config.limits.connections_max) {
+        events::Warned { what: &what }.emit();
     }
     if loaded.config.store.engine == Engine::Memory {
         events::Warned { what: "store.engine is memory: what is recorded is gone when the gate stops" }.emit();

@@ -101,6 +101,8 @@ impl Default for Limits {
             upstream_idle_timeout: Duration::from_secs(4),
             upstream_connection_age: Duration::from_secs(300),
             response_timeout: Duration::from_secs(300),
+            answer_stall_timeout: Duration::from_secs(300),
+            event_stream_timeout: Duration::from_secs(3_600),
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, Limits, Listen, ListenTls, Log,
-    LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls, When, format_duration,
-    format_size,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, HttpProxy, Identity, Limits, Listen, ListenTls,
+    Log, LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls, When,
+    format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -33,7 +33,7 @@ impl Config {
 impl Limits {
     /// Every limit: its key, and its value as the file would write it.
     #[must_use]
-    pub fn rows(&self) -> [(&'static str, String); 15] {
+    pub fn rows(&self) -> [(&'static str, String); 17] {
         let bytes = |size: usize| format_size(u64::try_from(size).unwrap_or(u64::MAX));
         [
             ("connections_max", self.connections_max.to_string()),
@@ -50,6 +50,8 @@ impl Limits {
             ("upstream_idle_timeout", format_duration(self.upstream_idle_timeout)),
             ("upstream_connection_age", format_duration(self.upstream_connection_age)),
             ("response_timeout", format_duration(self.response_timeout)),
+            ("answer_stall_timeout", format_duration(self.answer_stall_timeout)),
+            ("event_stream_timeout", format_duration(self.event_stream_timeout)),
             ("drain_timeout", format_duration(self.drain_timeout)),
         ]
     }
@@ -206,6 +208,9 @@ fn upstream(upstream: &Upstream) -> Value {
         "http2": upstream.http2.as_str(),
         "settle": format_duration(upstream.settle()),
         "deletes_per_minute": upstream.deletes_per_minute(),
+        "proxy": proxy(&upstream.proxy),
+        "answer_stall_timeout": upstream.silence.answer.map(format_duration),
+        "event_stream_timeout": upstream.silence.event_stream.map(format_duration),
         "plan": upstream.plan,
         "region": upstream.region,
         "created": upstream.created,
@@ -277,5 +282,16 @@ fn derive(from: &DeriveFrom) -> Value {
         DeriveFrom::Json(pointer) => json!({ "json": pointer }),
         DeriveFrom::Multipart { part, json: None } => json!({ "multipart": part }),
         DeriveFrom::Multipart { part, json: Some(pointer) } => json!({ "multipart": part, "json": pointer }),
+    }
+}
+
+fn proxy(proxy: &HttpProxy) -> Value {
+    match proxy {
+        HttpProxy::Env => json!("env"),
+        HttpProxy::None => json!("none"),
+        HttpProxy::At { url, login: None } => json!({ "url": url.to_string() }),
+        HttpProxy::At { url, login: Some((username, password)) } => {
+            json!({ "url": url.to_string(), "username": username, "password": secret(password) })
+        }
     }
 }

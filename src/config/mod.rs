@@ -9,9 +9,11 @@ mod describe;
 mod fault;
 mod file;
 mod host;
+mod http_proxy;
 mod ip_range;
 mod listen;
 mod load;
+mod log_filter;
 mod nearest;
 mod parse;
 pub mod pem;
@@ -32,9 +34,11 @@ use std::time::Duration;
 pub use self::changed::Files;
 pub use self::fault::{Fault, Warning};
 pub use self::host::{Authority, canonical_host};
+pub use self::http_proxy::{BadProxy, HttpProxy, NamedProxy, from_environment};
 pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::{load, load_without_secrets};
+pub use self::log_filter::{LOG_FILTER_FORM, is_log_filter};
 pub use self::parse::parse;
 pub use self::pem::Fault as PemFault;
 pub(crate) use self::quantity::DURATION_FORM;
@@ -226,6 +230,10 @@ pub struct Limits {
     pub upstream_connection_age: Duration,
     /// From the end of a request to the head of its answer.
     pub response_timeout: Duration,
+    /// How long a service may be silent in its answer.
+    pub answer_stall_timeout: Duration,
+    /// The same where the answer is a stream of events.
+    pub event_stream_timeout: Duration,
     /// From SIGTERM to the hard end.
     pub drain_timeout: Duration,
 }
@@ -303,6 +311,15 @@ impl Http2 {
     }
 }
 
+/// How long an upstream may be silent in an answer; `None` is as `[limits]` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Silence {
+    /// `answer_stall_timeout`
+    pub answer: Option<Duration>,
+    /// `event_stream_timeout`
+    pub event_stream: Option<Duration>,
+}
+
 /// `erase` of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EraseBy {
@@ -358,6 +375,10 @@ pub struct Upstream {
     pub tls: UpstreamTls,
     /// Is HTTP/2 spoken to it?
     pub http2: Http2,
+    /// The HTTP proxy on the way to it, and to IAM.
+    pub proxy: HttpProxy,
+    /// How long it may be silent in an answer, where that is other than for all.
+    pub silence: Silence,
     /// IBM's plan, region and date of creation, for `require`.
     pub plan: Option<String>,
     /// See `plan`.

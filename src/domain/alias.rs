@@ -67,10 +67,11 @@ impl AliasKey {
 
 /// Has this ID the form of an alias? Nobody may label data as another customer by having seen an alias, so a caller's
 /// ID of this form counts as invalid. Letters of either case count, as some service may fold them,
-/// and so does one between blanks, which some service may trim.
+/// and so does one between blanks or control characters, which some service may trim or end at.
 #[must_use]
 pub fn has_alias_form(id: &str) -> bool {
-    let Some((prefix, digits)) = id.trim().split_at_checked(PREFIX.len()) else { return false };
+    let trimmed = id.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    let Some((prefix, digits)) = trimmed.split_at_checked(PREFIX.len()) else { return false };
     prefix.eq_ignore_ascii_case(PREFIX) && digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
@@ -104,6 +105,15 @@ mod tests {
             assert_ne!(alias, here.alias(&b));
             assert_ne!(alias, there.alias(&a), "unlinkable across upstreams");
         }
+    }
+
+    #[test]
+    fn p6_an_alias_with_something_beside_it_that_a_service_may_trim_is_one() {
+        let alias = AliasKey::new(&[7; 32], 1).alias(&id("bob").unwrap());
+        for beside in ["", " ", "\t", "\0", "\u{a0}", "\r\n", " \0 "] {
+            assert!(has_alias_form(&format!("{alias}{beside}")) && has_alias_form(&format!("{beside}{alias}")));
+        }
+        assert!(!has_alias_form(&format!("{alias}x")) && !has_alias_form("fg_"));
     }
 
     #[test]

@@ -18,6 +18,9 @@ use super::{CustomerId, NotAnId, query};
 /// What a place gives: an ID, nothing, or the reason why it may not be used.
 pub type Derived = Result<Option<CustomerId>, Refusal>;
 
+/// Parts of a multipart body that are looked at. Each costs more than its bytes.
+const PARTS_MAX: usize = 256;
+
 const TWO_VALUES: &str =
     "The place from which the customer ID is taken holds two different values: send one customer's ID, once";
 
@@ -138,19 +141,23 @@ pub fn from_multipart(content_type: &str, body: Bytes, part: &str, pointer: Opti
 }
 
 fn parts_named(body: Bytes, boundary: String, part: &str) -> Result<Vec<Bytes>, Refusal> {
-    let broken = Refusal::new(Code::LabelMissing, "The body says that it is multipart and cannot be read as that");
+    let broken = Refusal::new(
+        Code::LabelMissing,
+        "The body says that it is multipart and has too many parts, or cannot be read as that",
+    );
     let mut multipart = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
     let reading = async {
         let mut contents = Vec::new();
-        while let Some(field) = multipart.next_field().await? {
+        for _ in 0..=PARTS_MAX {
+            let Some(field) = multipart.next_field().await? else { return Ok(Some(contents)) };
             if field.name() == Some(part) {
                 contents.push(field.bytes().await?);
             }
         }
-        Ok::<_, multer::Error>(contents)
+        Ok::<_, multer::Error>(None)
     };
     // All of the body is there, so there is nothing to wait for.
-    reading.now_or_never().and_then(Result::ok).ok_or(broken)
+    reading.now_or_never().and_then(Result::ok).flatten().ok_or(broken)
 }
 
 /// The one value among these as an ID. A blank one is nothing.

@@ -51,11 +51,13 @@ pub enum Code {
     Overloaded,
     /// The gate is about to stop.
     Draining,
+    /// The request has come round to this gate too often.
+    LoopDetected,
 }
 
 impl Code {
     /// All codes, in the order of the published table.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::LabelMissing,
         Self::LabelInvalid,
         Self::LabelSeveral,
@@ -79,6 +81,7 @@ impl Code {
         Self::ErasureInProgress,
         Self::Overloaded,
         Self::Draining,
+        Self::LoopDetected,
     ];
 
     /// As it is written in headers, bodies and metrics.
@@ -108,6 +111,7 @@ impl Code {
             Self::ErasureInProgress => "erasure_in_progress",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
+            Self::LoopDetected => "loop_detected",
         }
     }
 
@@ -134,6 +138,7 @@ impl Code {
             Self::TooManyFailures => 429,
             Self::UpstreamUnreachable => 502,
             Self::UpstreamTimeout => 504,
+            Self::LoopDetected => 508,
             Self::StoreUnavailable | Self::ErasureInProgress | Self::Overloaded | Self::Draining => 503,
         }
     }
@@ -209,6 +214,7 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::ErasureInProgress => "This customer's data is being erased at this moment: try again",
         Code::Overloaded => "The gate is at its limit: try again",
         Code::Draining => "The gate is about to stop: try again",
+        Code::LoopDetected => "The request runs in a circle: an upstream of the gate leads back to it",
     }
 }
 

@@ -24,6 +24,12 @@ pub(super) fn no_answer(upstream: &str, error: &CallError) {
     let kind = match error {
         CallError::Connect(ConnectError::Resolve | ConnectError::Timeout(Stage::Resolve)) => FailureKind::Resolve,
         CallError::Connect(ConnectError::Tls(_) | ConnectError::Timeout(Stage::Tls)) => FailureKind::Tls,
+        CallError::Connect(
+            ConnectError::Proxy(_)
+            | ConnectError::NoProxy
+            | ConnectError::NoProxyPassword
+            | ConnectError::Timeout(Stage::Proxy),
+        ) => FailureKind::Proxy,
         CallError::Connect(_) => FailureKind::Connect,
         CallError::NotSent(fault) | CallError::MaybeSent(fault) => match fault {
             Fault::Closed => FailureKind::BrokeOff,

@@ -131,7 +131,7 @@ async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiv
                 let Some(permit) = permit else { return };
                 if let Some(socket) = Socket::of(stream) {
                     let (door, peer) = (door.load_full(), from.map_or_else(Peer::default, Peer::at));
-                    dealer.deal(Handed { socket, peer, door, listener: number, permit });
+                    dealer.deal(Handed { socket, peer, door, listener: number, permit, room: room.clone() });
                 }
             }
             Err(error) => {

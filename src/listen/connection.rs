@@ -14,6 +14,7 @@ use super::arrival::Door;
 use super::books::Books;
 use super::current::Current;
 use super::forward;
+use super::room::Room;
 use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
 use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
@@ -25,9 +26,6 @@ const ABOVE_OUR_BOUND: usize = 16 * 1024;
 /// Bytes thrown away at most behind a refusal.
 const LINGER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Heads up to this size leave their memory to the next.
-const HEAD_KEPT: usize = 4 * 1024;
-
 /// What a connection needs.
 #[derive(Clone, Debug)]
 pub(super) struct Serving {
@@ -38,6 +36,8 @@ pub(super) struct Serving {
     pub(super) books: Books,
     /// Where it came in.
     pub(super) door: Arc<Door>,
+    /// Where streams of HTTP/2 have places: each costs what a connection does.
+    pub(super) room: Room,
 }
 
 impl Serving {
@@ -107,7 +107,7 @@ async fn one_request(mut link: Link<Stream>, serving: Serving) {
     // It is no idle connection, which a stop would end at once.
     serving.watch.head_began();
     if next_head(&mut link, &mut head, &serving).await.is_ok() {
-        request(&mut link, &head, &serving).await;
+        request(&mut link, &mut head, &serving).await;
     }
 }
 
@@ -125,13 +125,10 @@ pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
             return Box::pin(forward::connect(link, &head, serving)).await;
         }
         // Boxed, so that a connection on which nothing is going on stays small.
-        match Box::pin(request(&mut link, &head, &serving)).await {
+        match Box::pin(request(&mut link, &mut head, &serving)).await {
             // A stop may have come meanwhile.
             Onward::Keep if !serving.watch.is_draining() => {
                 link.slim();
-                if head.bytes > HEAD_KEPT {
-                    head = Head::default();
-                }
                 serving.watch.idle();
             }
             Onward::Keep | Onward::Close => break !link.input.is_empty(),
@@ -173,7 +170,7 @@ impl Drop for Handling<'_> {
 }
 
 /// Handles one request.
-async fn request(link: &mut Link<Stream>, head: &Head, serving: &Serving) -> Onward {
+async fn request(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
     let handling = Handling { link, watch: &serving.watch };
     let mut caller = Caller { link: &mut *handling.link, watch: &serving.watch, peer: &serving.peer };

@@ -39,7 +39,7 @@ use crate::config::{Config, Listen};
 use crate::erasure::Eraser;
 use crate::proxy::Shared;
 use crate::telemetry::{Registry, events};
-use crate::wire::{Inherited, ServerTls};
+use crate::wire::{Inherited, ServerTls, connections_that_fit};
 
 /// How long a worker may take to turn to a new configuration: it does so between two steps of its requests.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
         workers.push((orders, worker::start(Making { number, shared, counters, eraser }, received)?));
     }
     let dealer = Dealer::new(workers.iter().map(|(orders, _)| orders.clone()).collect());
-    let size = Size::new(shared.limits.connections_max);
+    let size = Size::new(connections_that_fit(shared.limits.connections_max));
     let mut listening = Listening { workers, acceptors: Vec::new(), dealer, size, next: 0 };
     bound.iter().for_each(|bound| warn_of_disbelief(&bound.door, shared));
     listening.acceptors = bound.into_iter().map(|bound| listening.accept(bound)).collect();
@@ -166,7 +166,7 @@ impl Listening {
 
     /// Turns to a new configuration: what begins from now on is served under it. When this returns all workers have turned.
     pub async fn reload(&mut self, prepared: Prepared, shared: &Arc<Shared>, registry: &Registry) {
-        self.size.resize(shared.limits.connections_max).await;
+        self.size.resize(connections_that_fit(shared.limits.connections_max)).await;
         let mut before = std::mem::take(&mut self.acceptors);
         let mut closed = Vec::new();
         for place in prepared.0 {

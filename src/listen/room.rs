@@ -1,4 +1,4 @@
-//! How many connections there may be at once, which a new configuration may change.
+//! How many connections, and streams on those of HTTP/2, there may be at once, which a new configuration may change.
 
 use std::sync::Arc;
 
@@ -14,6 +14,11 @@ impl Room {
     pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         Arc::clone(&self.0).acquire_owned().await.ok()
+    }
+
+    /// A place, if there is one now.
+    pub(super) fn take_now(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
     }
 }
 

@@ -16,6 +16,7 @@ use super::arrival::{Door, arrive};
 use super::books::{Books, Entered};
 use super::connection::Serving;
 use super::current::Current;
+use super::room::Room;
 use super::socket::Socket;
 use crate::erasure::Eraser;
 use crate::proxy::{Gate, Shared};
@@ -39,6 +40,8 @@ pub(super) struct Handed {
     /// The number of the listener.
     pub(super) listener: u64,
     pub(super) permit: OwnedSemaphorePermit,
+    /// Where its streams have places, if it is one of HTTP/2.
+    pub(super) room: Room,
 }
 
 /// A new configuration.
@@ -153,13 +156,13 @@ impl Worker {
     }
 
     fn serve(&self, handed: Handed) {
-        let Handed { socket, peer, door, listener, permit } = handed;
+        let Handed { socket, peer, door, listener, permit, room } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(stream) = socket.into_stream() else { return };
         let books = self.books.of(listener);
         let (watch, entered) = books.enter();
         let (current, eraser) = (self.current.clone(), self.eraser.clone());
-        let serving = Serving { current, eraser, watch, peer, books, door };
+        let serving = Serving { current, eraser, watch, peer, books, door, room };
         let counters = Arc::clone(self.current.gate().counters());
         counters.connection_opened();
         let open = Open { counters, _entered: entered, _permit: permit };

@@ -147,6 +147,7 @@ impl NewHead<'_> {
             Kind::Authorization if self.authorization.is_some() => {}
             Kind::ProxyAuthorization if self.instance.is_some() => {}
             Kind::MethodOverride
+            | Kind::Via
             | Kind::TraceState
             | Kind::Forwarding
             | Kind::Authorization
@@ -263,14 +264,20 @@ pub(super) enum AnswerFraming {
 
 /// Appends an answer's lines: what was for the last hop only goes, `Via`, the request's name and the framing come.
 pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFraming, request_id: &RequestId) {
-    let mut nominated: smallvec::SmallVec<[&[u8]; 2]> = smallvec::SmallVec::new();
+    // Those that are there, so that a long list costs no look at every line (P12).
+    let mut nominated: smallvec::SmallVec<[Vec<u8>; 2]> = smallvec::SmallVec::new();
     let mut named = false;
     let mut length_written = framing != AnswerFraming::Same && !matches!(framing, AnswerFraming::Length(_));
     for each in sent.iter() {
         if kind(each.name) == Kind::Connection {
-            nominated.extend(nominations(each.value));
+            nominated.extend(nominations(each.value).map(<[u8]>::to_ascii_lowercase));
         }
     }
+    nominated.sort_unstable();
+    let is_nominated = |name: &[u8]| {
+        !nominated.is_empty()
+            && nominated.binary_search_by(|each| each.as_slice().cmp(&name.to_ascii_lowercase())).is_ok()
+    };
     for each in sent.iter() {
         match kind(each.name) {
             Kind::ContentLength if length_written => continue,
@@ -286,7 +293,7 @@ pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFrami
             _ => {}
         }
         // What an answer nominates is dropped, but never what frames or dates it.
-        if nominated.is_empty() || !nominated.iter().any(|name| name.eq_ignore_ascii_case(each.name)) {
+        if !is_nominated(each.name) {
             line(out, each.name, each.value);
         }
     }

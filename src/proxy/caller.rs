@@ -1,6 +1,7 @@
 //! The caller's side of one request: its connection, and how much of its body has come.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::domain::http1::Malformed;
@@ -18,7 +19,7 @@ pub struct Caller<'c> {
     /// The connection.
     pub link: &'c mut Link<Stream>,
     /// What its worker knows of it.
-    pub watch: &'c Watch,
+    pub watch: &'c Rc<Watch>,
     /// Who it is.
     pub peer: &'c Peer,
 }
@@ -39,16 +40,27 @@ impl From<Malformed> for Lost {
 }
 
 impl Caller<'_> {
-    /// Looks whether the caller is still there. Ready only when it is not.
+    /// Looks whether the caller is still there. Ready only when it is not. One that says nothing more (`shutdown`, `nc -N`)
+    /// still reads its answer; whether it has left as well shows when something is written, or by a clock of who asks.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // What comes meanwhile is a next request: it waits, and if it is long the rest of it is not read.
-        while self.link.input.len() < READ_AHEAD {
+        while self.watch.half_closed_for().is_none() && self.link.input.len() < READ_AHEAD {
             match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
                 Ok(1..) => {}
+                Ok(0) if self.may_still_read() => self.watch.half_closed(),
+                // Over TLS, an end that is not said is the socket's.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.may_still_read() => {
+                    self.watch.half_closed();
+                }
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
-        Poll::Pending
+        if self.watch.half_closed_for().is_some() && !self.may_still_read() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Is there a socket that was not reset? In a stream of HTTP/2 an end is the end.
+    fn may_still_read(&self) -> bool {
+        self.link.stream().socket().is_some_and(|socket| matches!(socket.take_error(), Ok(None)))
     }
 
     /// Writes what is to be written.

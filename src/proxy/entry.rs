@@ -13,7 +13,7 @@ use super::trace::RequestId;
 use crate::domain::decide::{OptOutLine, Permit};
 use crate::domain::profile::Endpoint;
 use crate::domain::refusal::Code;
-use crate::telemetry::{AccessLog, AccessRecord, EndReason, UpstreamCounters, WorkerCounters};
+use crate::telemetry::{AccessLog, AccessRecord, EndReason, FailureKind, UpstreamCounters, WorkerCounters};
 
 type Count = fn(&UpstreamCounters);
 
@@ -113,6 +113,14 @@ impl Entry {
         self.record.upstream.map(|slot| self.counters.upstream(usize::from(slot)))
     }
 
+    /// The upstream failed, for this reason.
+    pub(super) fn failed(&self, kind: FailureKind, reason: &str) {
+        if let Some(upstream) = self.upstream() {
+            upstream.upstream_failed(kind);
+            upstream.trouble().failed(kind, reason);
+        }
+    }
+
     /// The gate answers itself.
     pub(super) fn refused(&mut self, code: Code, status: u16) {
         self.record.refusal = Some(code);
@@ -131,6 +139,7 @@ impl Entry {
         self.record.status = status;
         if let Some(upstream) = self.upstream() {
             upstream.answered(status);
+            upstream.trouble().answered();
         }
     }
 

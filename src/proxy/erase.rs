@@ -56,6 +56,8 @@ pub struct EraseCall {
     /// The request's name.
     pub(super) request_id: RequestId,
     entry: Entry,
+    /// The page that asks, if it is one.
+    page: Option<Vec<u8>>,
     /// Does the connection end behind the answer, because a body was left behind?
     close: bool,
 }
@@ -74,7 +76,13 @@ impl fmt::Debug for EraseCall {
 }
 
 impl Prepared {
-    pub(super) fn into_call(self, entry: Entry, request_id: RequestId, close: bool) -> EraseCall {
+    pub(super) fn into_call(
+        self,
+        entry: Entry,
+        request_id: RequestId,
+        page: Option<Vec<u8>>,
+        close: bool,
+    ) -> EraseCall {
         let Self { destination, api, method, path, query, headers, forgetgate_authorization, prefer_wait, peer } = self;
         EraseCall {
             destination,
@@ -88,6 +96,7 @@ impl Prepared {
             peer,
             request_id,
             entry,
+            page,
             close,
         }
     }
@@ -150,7 +159,7 @@ impl EraseCall {
         self.entry.answered(response.status().as_u16());
         self.entry.carried_out(response.body().len() as u64);
         self.entry.ended(EndReason::Done);
-        OwnAnswer::of(response, &self.request_id, self.close)
+        OwnAnswer::of(response, &self.request_id, self.close).for_page(self.page.as_deref())
     }
 
     /// The erasure refuses: with which status and when to try again it says itself.
@@ -159,6 +168,7 @@ impl EraseCall {
         self.entry.refused(refusal.code, status);
         let shape = self.destination.site.upstream.profile.error;
         let (request_id, close) = (&self.request_id, self.close);
-        respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close })
+        let answer = respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close });
+        answer.for_page(self.page.as_deref())
     }
 }

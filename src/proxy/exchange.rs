@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use http::Method;
 use tokio::time::Instant;
 
-use super::Gate;
 use super::apply;
 use super::caller::{Caller, Inbound, Lost};
 use super::entry::Entry;
@@ -17,9 +16,10 @@ use super::forward::Passages;
 use super::remains::Remains;
 use super::route::Destination;
 use super::service::{Broken, Service};
-use crate::telemetry::EndReason;
+use super::{Gate, Onward};
+use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{Place, Taken};
-use crate::wire::{Outgoing, Piece};
+use crate::wire::{Outgoing, Piece, Watch};
 
 /// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
 /// an upload that never has to wait would leave nothing of that to the answer.
@@ -79,6 +79,10 @@ pub(super) struct Exchange {
     bytes_in: u64,
     /// `bytes_in` when the service was last given more time.
     bytes_in_before: u64,
+    /// What is known of the caller's connection, which says who ended it. `None` before anything was sent.
+    watch: Option<Rc<Watch>>,
+    /// Is it known how it ended?
+    is_decided: bool,
 }
 
 /// What an exchange begins with.
@@ -115,6 +119,8 @@ impl Exchange {
             framing: Outgoing::new(chunked),
             bytes_in: 0,
             bytes_in_before: 0,
+            watch: None,
+            is_decided: false,
         }
     }
 
@@ -126,6 +132,7 @@ impl Exchange {
         self.reused = reused;
         self.service = Some(Service::new(link, opened, self.accept.clone()));
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
+        self.watch = Some(Rc::clone(caller.watch));
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
         caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
     }
@@ -175,9 +182,15 @@ impl Exchange {
             return Poll::Ready(Err(NoAnswer::Late));
         }
         if self.sent == Sent::Whole {
-            return caller.poll_gone(cx).map(|()| Err(NoAnswer::Caller(Lost::Gone)));
+            return self.poll_left(caller, cx).map(|()| Err(NoAnswer::Caller(Lost::Gone)));
         }
         Poll::Pending
+    }
+
+    /// The caller has left, or is taken to have.
+    pub(super) fn caller_left(mut self) -> Onward {
+        self.is_decided = true;
+        Onward::Close
     }
 
     /// A body that moves may take its time; and while it is the caller who is waited for, the service is not late: that
@@ -272,9 +285,16 @@ impl Exchange {
         if let Poll::Ready(ended) = service.poll_answer(caller, cx) {
             return Poll::Ready(ended);
         }
-        caller.watch.body_waits(true);
+        // What has come has gone out, and nothing of the request is waited for: it is the service that is silent.
+        let is_silent = caller.link.is_flushed() && self.sent != Sent::Part;
+        caller.watch.body_waits(!is_silent);
+        match is_silent {
+            true if caller.watch.is_late() => return Poll::Ready(EndReason::TimedOut),
+            true => caller.watch.due_once(self.silence_max()),
+            false => caller.watch.answered(),
+        }
         if self.sent == Sent::Whole {
-            return caller.poll_gone(cx).map(|()| EndReason::ClientGone);
+            return self.poll_left(caller, cx).map(|()| EndReason::ClientGone);
         }
         Poll::Pending
     }
@@ -294,21 +314,35 @@ impl Exchange {
 
     /// The answer has come to its end, or to a bad one.
     pub(super) fn end(mut self, ended: EndReason) {
+        self.is_decided = true;
+        let failure = match ended {
+            EndReason::UpstreamGone => Some((FailureKind::BrokeOff, "the service broke off in its answer")),
+            EndReason::TimedOut if !self.is_accepted_websocket() => {
+                Some((FailureKind::Timeout, "the service fell silent in its answer"))
+            }
+            _ => None,
+        };
         if let Some(entry) = &mut self.entry {
             entry.ended(ended);
+            if let Some((kind, reason)) = failure {
+                entry.failed(kind, reason);
+            }
         }
         match ended {
             // A request that is still arriving counts as cut, and so does an answer.
-            EndReason::Done if self.sent == Sent::Whole => self.remains().complete(),
+            EndReason::Done | EndReason::GateEnded if self.sent == Sent::Whole => self.remains().complete(),
             EndReason::ClientGone => {}
-            EndReason::Done | EndReason::UpstreamGone | EndReason::Refused | EndReason::TimedOut => {
-                drop(self.remains());
-            }
+            EndReason::Done
+            | EndReason::GateEnded
+            | EndReason::UpstreamGone
+            | EndReason::Refused
+            | EndReason::TimedOut => drop(self.remains()),
         }
     }
 
     /// Given up: what it carried may still be stored by the upstream. The line in the log goes on.
     pub(super) fn give_up(mut self) -> Option<Entry> {
+        self.is_decided = true;
         self.remains().entry
     }
 
@@ -341,6 +375,14 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if self.entry.is_none() && self.service.is_none() {
             return;
+        }
+        if let (false, Some(watch), Some(entry)) = (self.is_decided, &self.watch, &mut self.entry) {
+            // The connection was ended around it: by a clock of its own, or by the gate's end. Else its caller has left.
+            if watch.has_stalled() {
+                entry.ended(EndReason::TimedOut);
+            } else if watch.is_draining() && !watch.has_left() {
+                entry.ended(EndReason::GateEnded);
+            }
         }
         // What comes over a WebSocket is no answer that could be read to its end: it is closed, and its data straggles.
         let outlives = self.sent == Sent::Whole && !self.is_accepted_websocket();

@@ -18,8 +18,8 @@ use super::trace::RequestId;
 use super::tunnel::Tunnel;
 use super::{Gate, Onward};
 use crate::domain::refusal::{Code, Refusal};
-use crate::telemetry::{EndReason, FailureKind};
-use crate::upstream::{ConnectError, NoPlace, Wanted};
+use crate::telemetry::{EndReason, FailureKind, chain};
+use crate::upstream::{ConnectError, Wanted};
 use crate::wire::{Body, Outgoing};
 
 /// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
@@ -43,11 +43,11 @@ pub(super) async fn forward(
     let mut exchange = Exchange::new(gate, beginning);
     exchange.place = pool.free_place();
     if exchange.place.is_none() {
+        // A service that is behind would otherwise work for those who have lost patience, and then come again.
         match unless_gone(caller, Box::pin(pool.next_place())).await {
-            Some(Ok(place)) => exchange.place = Some(place),
-            Some(Err(error)) => return Err(crowded(error, exchange)),
-            // A service that is behind would otherwise work for those who have lost patience, and then come again.
-            None => return Ok(Onward::Close),
+            Waited::Done(Ok(place)) => exchange.place = Some(place),
+            Waited::Done(Err(_)) | Waited::SaysNoMore => return Err(crowded(exchange)),
+            Waited::Gone => return Ok(exchange.caller_left()),
         }
     }
     let mut idle = pool.idle(wanted, gate.now());
@@ -65,7 +65,7 @@ pub(super) async fn forward(
             // The connection had died in the pool: one new one is tried.
             Err(NoAnswer::Stale) => exchange.begin_again(),
             // The exchange sees to its own end.
-            Err(NoAnswer::Caller(Lost::Gone)) => return Ok(Onward::Close),
+            Err(NoAnswer::Caller(Lost::Gone)) => return Ok(exchange.caller_left()),
             Err(why) => return Err(failed(why, exchange)),
         }
     }
@@ -90,11 +90,27 @@ pub(super) async fn forward(
     Ok(onward)
 }
 
-/// What `work` gives, or nothing once the caller has left.
-async fn unless_gone<T>(caller: &mut Caller<'_>, mut work: impl Future<Output = T> + Unpin) -> Option<T> {
-    poll_fn(|cx| match Pin::new(&mut work).poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => caller.poll_gone(cx).map(|()| None),
+/// How a wait ended.
+enum Waited<T> {
+    /// With what was waited for.
+    Done(T),
+    /// The caller has left.
+    Gone,
+    /// The caller says nothing more, and may have left.
+    SaysNoMore,
+}
+
+/// What `work` gives, unless the caller has left, or may have.
+async fn unless_gone<T>(caller: &mut Caller<'_>, mut work: impl Future<Output = T> + Unpin) -> Waited<T> {
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
+            return Poll::Ready(Waited::Done(done));
+        }
+        match caller.poll_gone(cx) {
+            Poll::Ready(()) => Poll::Ready(Waited::Gone),
+            Poll::Pending if caller.watch.half_closed_for().is_some() => Poll::Ready(Waited::SaysNoMore),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await
 }
@@ -109,7 +125,7 @@ async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &Re
     if let Some(entry) = &mut exchange.entry {
         entry.answered(101);
     }
-    caller.watch.tunnel();
+    caller.watch.websocket();
     let mut tunnel = Tunnel::new();
     let ended = poll_fn(|cx| tunnel.poll(&mut exchange, caller, cx)).await;
     exchange.end(ended);
@@ -158,9 +174,12 @@ fn framing_of(service: &Service, method: &Method, version: Version) -> AnswerFra
 fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
     let counted = match why {
         NoAnswer::Caller(_) | NoAnswer::Stale => None,
-        NoAnswer::Service(Broken::Off) => Some(FailureKind::BrokeOff),
-        NoAnswer::Service(Broken::Unsound | Broken::Switched) => Some(FailureKind::Protocol),
-        NoAnswer::Late => Some(FailureKind::Timeout),
+        NoAnswer::Service(Broken::Off) => Some((FailureKind::BrokeOff, "the service broke off before it had answered")),
+        NoAnswer::Service(Broken::Unsound) => {
+            Some((FailureKind::Protocol, "the service's answer is not framed as HTTP asks"))
+        }
+        NoAnswer::Service(Broken::Switched) => Some((FailureKind::Protocol, "the service switched protocols unasked")),
+        NoAnswer::Late => Some((FailureKind::Timeout, "the service has not answered in time")),
     };
     let refusal = match why {
         NoAnswer::Caller(_) => Refusal::new(Code::HeaderAmbiguous, "The request's body is not framed as HTTP asks"),
@@ -180,7 +199,9 @@ fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
     let close = !exchange.inbound.has_come();
     let mut entry = exchange.give_up();
     if let Some(entry) = &mut entry {
-        count(entry, counted);
+        if let Some((kind, reason)) = counted {
+            entry.failed(kind, reason);
+        }
         if why == NoAnswer::Late {
             entry.ended(EndReason::TimedOut);
         }
@@ -189,7 +210,7 @@ fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
 }
 
 /// Nothing was sent, and nothing is known to be wrong with the service.
-fn crowded(_: NoPlace, exchange: Exchange) -> Failed {
+fn crowded(exchange: Exchange) -> Failed {
     let close = !exchange.inbound.has_come();
     Failed { refusal: Code::Overloaded.into(), entry: exchange.give_up(), close }
 }
@@ -197,6 +218,9 @@ fn crowded(_: NoPlace, exchange: Exchange) -> Failed {
 fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
     let (kind, code) = match error {
         ConnectError::Timeout(_) => (FailureKind::Timeout, Code::UpstreamTimeout),
+        ConnectError::Proxy(_) | ConnectError::NoProxy | ConnectError::NoProxyPassword => {
+            (FailureKind::Proxy, Code::UpstreamUnreachable)
+        }
         ConnectError::Tls(_) => (FailureKind::Tls, Code::UpstreamUnreachable),
         ConnectError::Resolve => (FailureKind::Resolve, Code::UpstreamUnreachable),
         ConnectError::Refused | ConnectError::System(_) => (FailureKind::Connect, Code::UpstreamUnreachable),
@@ -211,15 +235,9 @@ fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
     let close = !exchange.inbound.has_come();
     let entry = exchange.give_up();
     if let Some(entry) = &entry {
-        count(entry, Some(kind));
+        entry.failed(kind, &chain(error));
     }
     Failed { refusal, entry, close }
-}
-
-fn count(entry: &Entry, failure: Option<FailureKind>) {
-    if let (Some(upstream), Some(failure)) = (entry.upstream(), failure) {
-        upstream.upstream_failed(failure);
-    }
 }
 
 /// The passages of a request, for those that have none.

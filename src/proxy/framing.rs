@@ -6,6 +6,7 @@ use http::uri::Scheme;
 use http::{Method, Version};
 use smallvec::SmallVec;
 
+use super::apply::OUR_VIA;
 use super::names::{Kind, kind};
 use crate::domain::http1::{Fault, Head, Lines, decimal};
 use crate::domain::refusal::{Code, Refusal};
@@ -43,6 +44,9 @@ pub(super) struct HeadBounds {
 /// What each line is, in the order of the lines.
 pub(super) type Kinds = SmallVec<[Kind; 24]>;
 
+/// Gates that a request may have been through: of a chain there are two or three, of a circle there is no end.
+const GATES_MAX: usize = 4;
+
 const fn ambiguous(sentence: &'static str) -> Refusal {
     Refusal::new(Code::HeaderAmbiguous, sentence)
 }
@@ -68,6 +72,10 @@ pub(super) fn check(head: &Head, bounds: HeadBounds) -> Result<(BodyLength, Kind
         return Err(Refusal::new(Code::UpstreamUnknown, "The gate is no forward proxy: CONNECT has no route"));
     }
     let kinds: Kinds = head.lines.iter().map(|line| kind(line.name)).collect();
+    let gates = of_kind(&head.lines, &kinds, Kind::Via).flat_map(|line| line.split(|byte| *byte == b','));
+    if gates.filter(|one| one.trim_ascii().starts_with(OUR_VIA.as_bytes())).nth(GATES_MAX).is_some() {
+        return Err(Code::LoopDetected.into());
+    }
     check_host(head, &kinds)?;
     Ok((body_length(head, &kinds)?, kinds))
 }

@@ -10,6 +10,9 @@ use crate::domain::decide::Wish;
 use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
 
+/// Different names in `Connection`: clients name two or three.
+const NOMINATED_MAX: usize = 32;
+
 /// What was found in the lines.
 #[derive(Debug, Default)]
 pub(super) struct Gathered<'h> {
@@ -73,7 +76,13 @@ fn nominate(found: &mut Gathered<'_>, value: &[u8], governed: &Governed) -> Resu
         if framing || governed.role(token).is_some() {
             return Err(ambiguous("A Connection line names a header that the gate or the framing depends on"));
         }
-        found.nominated.push(name);
+        if !found.nominated.contains(&name) {
+            found.nominated.push(name);
+        }
+        // Each of them is looked for in every line (P12).
+        if found.nominated.len() > NOMINATED_MAX {
+            return Err(ambiguous("The Connection lines name more headers than any client's"));
+        }
     }
     Ok(())
 }

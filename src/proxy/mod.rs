@@ -17,6 +17,7 @@ mod gather;
 mod in_query;
 mod meant;
 mod names;
+mod patience;
 mod record;
 mod remains;
 mod respond;
@@ -83,7 +84,9 @@ pub enum Onward {
 }
 
 /// Tells a request's story from beginning to end.
-pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: Hop) -> Handled {
+///
+/// The head is forgotten once it has been read: what waits for a caller or a service afterwards costs no head.
+pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, hop: Hop) -> Handled {
     let mut entry = gate.entry(&head.method);
     let request_id = entry.request_id(head.lines.first("x-request-id"));
     let mut shape = ErrorShape::Watson;
@@ -91,23 +94,28 @@ pub async fn handle(gate: &Rc<Gate>, head: &Head, caller: &mut Caller<'_>, hop: 
     let mut inbound = Inbound::new(Body::ToEnd, false);
     let telling =
         Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
-    match tell(gate, caller, telling).await {
+    let told = tell(gate, caller, telling).await;
+    let (method, page) = (head.method.clone(), respond::page_of(head));
+    head.forget();
+    let page = page.as_deref();
+    match told {
         Ok(Told::Forward { head: lines, chunked, accept, destination, recorded }) => {
             let passages = recorded.into_passages();
-            let method = head.method.clone();
             let beginning = Beginning { destination, method, inbound, chunked, accept, passages, entry, head: lines };
             match forward::forward(gate, caller, beginning, hop, &request_id).await {
                 Ok(onward) => Handled::Passed(onward),
-                Err(failed) => Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close)),
+                Err(failed) => {
+                    Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close).for_page(page))
+                }
             }
         }
         Ok(Told::Erase(call)) => {
             let close = !Box::pin(gate::drained(caller, &mut inbound)).await;
-            Handled::Erase(Box::new(call.into_call(entry, request_id, close)))
+            Handled::Erase(Box::new(call.into_call(entry, request_id, page.map(<[u8]>::to_vec), close)))
         }
         Err(refusal) => {
             let close = !Box::pin(gate::drained_behind(caller, &mut inbound, refusal.code)).await;
-            Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close))
+            Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close).for_page(page))
         }
     }
 }
@@ -171,7 +179,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     if let Some(endpoint) = target.found.endpoint {
         entry.called(endpoint);
     }
-    let accept = if gathered.websocket { Some(upgrade::accept(head, length, &gathered)?) } else { None };
+    let accept = if target.upgrades { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
     let asked = if governed { in_query::read(head.uri.query(), profile)? } else { InQuery::default() };
@@ -302,34 +310,36 @@ const OWN_LINES_BYTES: usize = 320;
 
 impl Rebuild<'_> {
     fn whole(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
-        let (orders, label) = self.query_orders(permit);
+        let (orders, moved, label) = self.query_orders(permit);
         let mut out = Vec::with_capacity(self.head.bytes + OWN_LINES_BYTES);
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
         self.target.write(self.head, &self.destination.site, self.policy, &orders, &mut out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        self.lines(permit, hop, Said { moved: orders.moved(), label: label.as_ref() }, &mut out);
+        self.lines(permit, hop, Said { moved, label: label.as_ref() }, &mut out);
         out.extend_from_slice(b"\r\n");
         out
     }
 
-    /// What the query says, and a label that was only there and now stands in its header.
-    fn query_orders(self, permit: &Permit) -> (QueryOrders, Option<LabelLine>) {
+    /// What the query says, what headers need not say beside it, and a label that was only there and now stands in its header.
+    fn query_orders(self, permit: &Permit) -> (QueryOrders, Moved, Option<LabelLine>) {
         let upstream = &self.destination.site.upstream;
         let observing = self.policy.mode == Mode::Observe;
         let labelled = self.target.found.classes.labelled() && !observing;
         let asked = self.asked.label.as_deref().filter(|_| labelled);
-        if self.gathered.websocket {
-            let sent = match permit.label_line() {
-                LabelLine::Write(line) => Some(line.as_slice()),
-                LabelLine::Keep => self.gathered.label.or(asked),
-            };
-            // On any other call a label stays where it is, and so does every label that is only observed.
-            return (QueryOrders::of_websocket(permit, &upstream.profile, sent.filter(|_| labelled)), None);
-        }
         let only_asked = self.gathered.label.is_none() && matches!(permit.label_line(), LabelLine::Keep);
         let label = asked.filter(|_| only_asked).map(|label| LabelLine::Write(label.to_vec()));
-        (QueryOrders::of_headers(permit, self.asked, labelled), label)
+        if !self.target.says_in_query {
+            return (QueryOrders::of_headers(permit, self.asked, labelled), Moved::default(), label);
+        }
+        let sent = match permit.label_line() {
+            LabelLine::Write(line) => Some(line.as_slice()),
+            LabelLine::Keep => self.gathered.label.or(asked),
+        };
+        // A label that is only observed stays where it is.
+        let orders = QueryOrders::of_websocket(permit, &upstream.profile, sent.filter(|_| labelled));
+        let moved = orders.moved();
+        if self.target.says_in_headers { (orders, Moved::default(), label) } else { (orders, moved, None) }
     }
 
     fn lines(self, permit: &Permit, hop: &NextHop<'_, '_>, said: Said<'_>, out: &mut Vec<u8>) {
@@ -338,7 +348,7 @@ impl Rebuild<'_> {
             lines: &self.head.lines,
             kinds: self.kinds,
             gathered: self.gathered,
-            websocket: self.gathered.websocket,
+            websocket: self.target.upgrades,
             moved: said.moved,
             governed: &self.destination.governed,
             orders: Orders { label: said.label.unwrap_or(permit.label_line()), opt_out: permit.opt_out() },

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     MethodOverride,
     /// Where the request came from.
     Forwarding,
+    /// Passes, and the gate's own is added: which gates the request has been through.
+    Via,
 }
 
 /// Longest name that is more than passed on.
@@ -48,11 +50,25 @@ const NAME_MAX: usize = 24;
 
 /// Sorts a name, in whatever case it came.
 pub(super) fn kind(name: &[u8]) -> Kind {
-    let mut lower = [0; NAME_MAX];
-    let Some(lower) = lower.get_mut(..name.len()) else { return Kind::Other };
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    match &*lower {
+    let mut folded = [0; NAME_MAX];
+    let Some(folded) = folded.get_mut(..name.len()) else { return Kind::Other };
+    let mut is_twin = false;
+    for (to, byte) in folded.iter_mut().zip(name) {
+        *to = fold(*byte);
+        is_twin |= matches!(byte, b'_' | b'.');
+    }
+    match kind_of(folded) {
+        // What the gate drops, or writes itself, does not come in by another spelling: CGI, WSGI and PHP would take it for that.
+        Kind::Dropped | Kind::KeepAlive | Kind::TransferEncoding | Kind::ContentLength | Kind::RequestId if is_twin => {
+            Kind::Dropped
+        }
+        kind => kind,
+    }
+}
+
+/// Sorts a name in lower case.
+fn kind_of(lower: &[u8]) -> Kind {
+    match lower {
         b"host" => Kind::Host,
         b"connection" => Kind::Connection,
         b"authorization" => Kind::Authorization,
@@ -65,6 +81,7 @@ pub(super) fn kind(name: &[u8]) -> Kind {
         b"content-length" => Kind::ContentLength,
         b"upgrade" => Kind::Upgrade,
         b"trailer" => Kind::Trailer,
+        b"via" => Kind::Via,
         b"x-request-id" => Kind::RequestId,
         b"traceparent" => Kind::TraceParent,
         b"tracestate" => Kind::TraceState,
@@ -154,14 +171,41 @@ impl Governed {
 }
 
 /// CGI, WSGI and PHP make one variable of `X-A`, `X_A` and `X.A`.
+const fn fold(byte: u8) -> u8 {
+    if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() }
+}
+
 fn folds_into(name: &[u8], governed: &str) -> bool {
-    let fold = |byte: u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte.to_ascii_lowercase() };
     name.len() == governed.len() && name.iter().zip(governed.bytes()).all(|(a, b)| fold(*a) == b)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::folds_into;
+    use super::{Kind, folds_into, kind};
+
+    #[test]
+    fn p9_twins_of_what_the_gate_drops_or_writes_are_dropped_with_it() {
+        for name in [
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "Forgetgate-Authorization",
+            "Http2-Settings",
+            "Content-Length",
+            "Transfer-Encoding",
+            "X-Request-Id",
+            "Keep-Alive",
+            "Proxy-Connection",
+        ] {
+            for separator in ["_", "."] {
+                assert_eq!(kind(name.replace('-', separator).as_bytes()), Kind::Dropped, "{name} {separator}");
+            }
+        }
+        for name in ["X_Forwarded_For", "X.Forwarded-Proto", "x_forwarded_host"] {
+            assert_eq!(kind(name.as_bytes()), Kind::Forwarding, "{name}");
+        }
+        assert_eq!(kind(b"Proxy_Authorization"), Kind::ProxyAuthorization);
+        assert_eq!(kind(b"X_Custom_Thing"), Kind::Other);
+    }
 
     #[test]
     fn p9_twins_of_a_governed_name_are_recognised() {

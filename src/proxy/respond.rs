@@ -18,6 +18,20 @@ use crate::telemetry::clock;
 /// The code of a refusal, on every answer that is the gate's own.
 pub const FORGETGATE_REFUSAL: HeaderName = HeaderName::from_static("forgetgate-refusal");
 
+/// What a page may read of the gate's own answers beside status and body.
+const EXPOSED: &[u8] = b"Forgetgate-Refusal, Retry-After, X-Request-Id";
+
+/// Longest origin that is repeated.
+const ORIGIN_BYTES_MAX: usize = 512;
+
+/// The page that asks, if it is one. Only what is written as an origin is repeated: it goes into a line of the answer's.
+pub(super) fn page_of(head: &Head) -> Option<Vec<u8>> {
+    let mut origins = head.lines.all("origin");
+    let only = origins.next().filter(|_| origins.next().is_none())?;
+    let sound = !only.is_empty() && only.len() <= ORIGIN_BYTES_MAX && only.iter().all(u8::is_ascii_graphic);
+    sound.then(|| only.to_vec())
+}
+
 /// An answer that the gate gives itself, as it is written.
 #[derive(Clone, Debug)]
 pub struct OwnAnswer {
@@ -74,6 +88,18 @@ impl OwnAnswer {
         apply::answer_lines(&mut lines, &sent, framing, request_id);
         let reason = Cow::Borrowed(parts.status.canonical_reason().unwrap_or_default());
         Self { status: parts.status.as_u16(), reason, lines, body, close }
+    }
+
+    /// A browser shows a page only what the answer lets it read (Fetch §3.3): without these lines a refusal looks to it like
+    /// a fault of the network. `origin` is the page's, if it was a page that asked.
+    pub(super) fn for_page(mut self, origin: Option<&[u8]>) -> Self {
+        if let Some(origin) = origin {
+            apply::line(&mut self.lines, b"Access-Control-Allow-Origin", origin);
+            apply::line(&mut self.lines, b"Access-Control-Allow-Credentials", b"true");
+            apply::line(&mut self.lines, b"Access-Control-Expose-Headers", EXPOSED);
+            apply::line(&mut self.lines, b"Vary", b"Origin");
+        }
+        self
     }
 
     /// Appends it, as it goes out.

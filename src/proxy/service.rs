@@ -13,6 +13,9 @@ use crate::domain::http1::AnswerHead;
 use crate::telemetry::EndReason;
 use crate::wire::{Body, Link, Outgoing, Piece, Stream};
 
+/// Interim answers before an answer: servers send one or two, and one that sends nothing else would keep a worker busy.
+const INTERIM_MAX: u32 = 64;
+
 /// What is wrong with a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
@@ -39,6 +42,10 @@ pub(super) struct Service {
     /// May the connection carry another request, once this one has been answered?
     pub(super) reusable: bool,
     pub(super) bytes_out: u64,
+    /// How much of what has come of the head was looked at before.
+    looked_at: usize,
+    /// Interim answers so far.
+    interim: u32,
 }
 
 impl Service {
@@ -52,6 +59,8 @@ impl Service {
             framing: Outgoing::default(),
             reusable: false,
             bytes_out: 0,
+            looked_at: 0,
+            interim: 0,
         }
     }
 
@@ -63,8 +72,13 @@ impl Service {
         bytes_max: usize,
     ) -> Poll<Result<(), Broken>> {
         loop {
-            if self.link.input.is_empty() || !self.head.read(self.link.input.data()).map_err(|_| Broken::Unsound)? {
-                if self.link.input.len() >= bytes_max {
+            // A head ends with a line: while none does, a slow one is not read again and again from its beginning.
+            let news = self.link.input.data().get(self.looked_at..).unwrap_or_default();
+            let begins = self.looked_at == 0 && !news.is_empty();
+            let whole = begins || news.contains(&b'\n') || self.link.input.len() >= bytes_max;
+            if !whole || !self.head.read(self.link.input.data()).map_err(|_| Broken::Unsound)? {
+                self.looked_at = self.link.input.len();
+                if self.looked_at >= bytes_max {
                     return Poll::Ready(Err(Broken::Unsound));
                 }
                 match ready!(self.link.poll_fill(cx, bytes_max)) {
@@ -73,13 +87,15 @@ impl Service {
                 }
             }
             self.link.input.consume(self.head.bytes);
+            self.looked_at = 0;
             match self.head.status {
                 101 if self.is_accepted() => {
                     self.body = Body::Ended;
                     return Poll::Ready(Ok(()));
                 }
                 101 => return Poll::Ready(Err(Broken::Switched)),
-                100..200 => {}
+                100..200 if self.interim == INTERIM_MAX => return Poll::Ready(Err(Broken::Unsound)),
+                100..200 => self.interim += 1,
                 _ => {
                     self.body = Body::of_answer(&self.head, method).ok_or(Broken::Unsound)?;
                     let closes = self.head.lines.all("connection").any(|value| has_token(value, "close"));
@@ -96,6 +112,13 @@ impl Service {
         let value = std::str::from_utf8(self.head.lines.first("keep-alive")?).ok()?;
         let seconds = value.split(',').find_map(|one| one.trim().strip_prefix("timeout="))?;
         seconds.trim().parse().ok().map(Duration::from_secs)
+    }
+
+    /// Is the answer a stream of events, which come when there are any?
+    pub(super) fn is_event_stream(&self) -> bool {
+        let kind = self.head.lines.first("content-type").unwrap_or_default();
+        let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        kind.eq_ignore_ascii_case(b"text/event-stream")
     }
 
     /// Does the answer offer a WebSocket?
@@ -130,7 +153,10 @@ impl Service {
                         return Poll::Ready(EndReason::ClientGone);
                     }
                     match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
-                        Ok(1..) => caller.watch.moved(),
+                        Ok(1..) => {
+                            caller.watch.moved();
+                            caller.watch.answered();
+                        }
                         Ok(0) if self.body.connection_ended() => {}
                         Ok(0) | Err(_) => return Poll::Ready(EndReason::UpstreamGone),
                     }

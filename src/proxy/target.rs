@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::Method;
+use smallvec::SmallVec;
 
 use super::gather::Gathered;
 use super::in_query::QueryOrders;
@@ -27,6 +28,13 @@ pub(super) struct Target<'p> {
     pub(super) found: Match<'p>,
     /// What the index remembers of the path.
     pub(super) resource: String,
+    /// Is it passed on as a WebSocket's handshake? A governed call that is none goes on without its upgrade: it would be
+    /// another call than the one that was judged.
+    pub(super) upgrades: bool,
+    /// Does the call read label and opt-out in its query, as handshakes do?
+    pub(super) says_in_query: bool,
+    /// Does it read them in headers?
+    pub(super) says_in_headers: bool,
     prefix_len: usize,
 }
 
@@ -51,22 +59,24 @@ impl<'p> Target<'p> {
         let classify =
             |method: &str| profile.classify(method, path, head.uri.query(), gathered.websocket).map_err(ambiguous);
         let found = classify(head.method.as_str())?;
-        let in_query = head.uri.query().map_or_else(Vec::new, overrides_in_query);
-        let in_headers = gathered.method_overrides.iter().map(|line| Cow::Borrowed(*line));
-        for line in in_headers.chain(in_query) {
-            for other in std::str::from_utf8(&line).unwrap_or_default().split(',') {
-                let other = other.trim().to_ascii_uppercase();
-                let governed = found.classes.with(classify(&other)?.classes).governed();
-                if other != head.method.as_str() && !governed.is_empty() {
-                    return Err(Refusal::new(
-                        Code::HeaderAmbiguous,
-                        "The request's method and its method override name different calls",
-                    ));
-                }
+        for other in other_methods(head, profile, gathered) {
+            // What no profile's call has as its method is no other call, and the path need not be looked at for it.
+            let meant = other.map_or(Ok(Match::UNKNOWN), classify)?;
+            if !found.classes.with(meant.classes).governed().is_empty() {
+                return Err(Refusal::new(
+                    Code::HeaderAmbiguous,
+                    "The request's method and its method override name different calls",
+                ));
             }
         }
+        let says_in_query = gathered.websocket && found.endpoint.is_some_and(|each| each.classes.websocket());
+        let upgrades = gathered.websocket && (says_in_query || found.classes.governed().is_empty());
+        // A service that does not take the upgrade answers the ordinary call of the same path.
+        let ordinary = |found: Match<'_>| found.classes.labelled() || found.classes.opt_out();
+        let says_in_headers = !says_in_query
+            || profile.classify(head.method.as_str(), path, head.uri.query(), false).map_or(true, ordinary);
         let resource = if found.classes.labelled() { found.resource(path) } else { String::new() };
-        Ok(Self { found, resource, prefix_len })
+        Ok(Self { found, resource, upgrades, says_in_query, says_in_headers, prefix_len })
     }
 
     /// Writes where the request goes at the upstream: the caller's bytes behind the upstream's own path.
@@ -99,6 +109,23 @@ impl<'p> Target<'p> {
     pub(super) fn path(&self, head: &Head) -> String {
         head.uri.path().get(self.prefix_len..).unwrap_or_default().to_owned()
     }
+}
+
+/// The methods other than its own that a request could be taken for, each once; `None` stands for those that the profile
+/// has no call of. However many are named, there are no more than methods in the profile (P12).
+fn other_methods<'p>(head: &Head, profile: &'p Profile, gathered: &Gathered<'_>) -> SmallVec<[Option<&'p str>; 8]> {
+    let mut others = SmallVec::new();
+    let in_query = head.uri.query().map_or_else(Vec::new, overrides_in_query);
+    let in_headers = gathered.method_overrides.iter().map(|line| Cow::Borrowed(*line));
+    for line in in_headers.chain(in_query) {
+        for named in std::str::from_utf8(&line).unwrap_or_default().split(',').map(str::trim) {
+            let other = profile.method_like(named);
+            if !named.eq_ignore_ascii_case(head.method.as_str()) && !others.contains(&other) {
+                others.push(other);
+            }
+        }
+    }
+    others
 }
 
 /// The values of the parameters by which frameworks let a `POST` mean another method.
@@ -171,4 +198,28 @@ fn rewrite_filter(raw: &str, rules: Rules<'_>) -> Option<String> {
         Some(format!("{}={}", pair.name, query::encoded(&filter)))
     });
     (rewritten != raw).then_some(rewritten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Gathered, Head, other_methods};
+    use crate::domain::profile::built_in;
+
+    /// Each of them costs a look at the whole path.
+    #[test]
+    fn p12_however_many_methods_a_request_names_each_is_judged_once() {
+        let profile = built_in("watson-assistant").unwrap();
+        let mut head = Head::default();
+        let query = "&_method=PUT,DELETE,x".repeat(2_000);
+        let text = format!("POST /v1/%2f?a{query} HTTP/1.1\r\n\r\n");
+        assert_eq!(head.read(text.as_bytes()), Ok(true));
+        let line = "put, DELETE,delete,OTHER,GET,".repeat(2_000);
+        let gathered = Gathered { method_overrides: vec![line.as_bytes()], ..Gathered::default() };
+        let mut others = other_methods(&head, &profile, &gathered);
+        others.sort_unstable();
+        let methods = [None, Some("DELETE"), Some("GET"), Some("PUT")];
+        assert!(others.iter().all(|other| methods.contains(other)), "{others:?}");
+        others.dedup();
+        assert!((3..=4).contains(&others.len()), "{others:?}");
+    }
 }

@@ -1,8 +1,10 @@
 //! A WebSocket that was accepted: bytes pass both ways untouched, until both ends have closed.
 //!
-//! A stop, or an erasure of its customer where the operator wants that, ends it with a close frame between two frames.
+//! A stop, an erasure of its customer where the operator wants that, or that nothing moves in it for too long, ends it with a
+//! close frame between two frames.
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -12,6 +14,9 @@ use super::service::Service;
 use crate::domain::websocket::{Frames, Sender};
 use crate::telemetry::EndReason;
 use crate::wire::Link;
+
+/// How long the ends of a WebSocket in which nothing moved have to say goodbye.
+const GOODBYE_IF_QUIET: Duration = Duration::from_secs(10);
 
 /// One direction of a tunnel.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(super) struct Tunnel {
     up: Way,
     down: Way,
     going_away: bool,
+    /// Has nothing moved in it for too long? Then it is going away, too.
+    is_quiet: bool,
 }
 
 impl Way {
@@ -115,7 +122,7 @@ impl Way {
 
 impl Tunnel {
     pub(super) fn new() -> Self {
-        Self { up: Way::new(Sender::Client), down: Way::new(Sender::Server), going_away: false }
+        Self { up: Way::new(Sender::Client), down: Way::new(Sender::Server), going_away: false, is_quiet: false }
     }
 
     /// Moves both ways on. Ready when both have ended, or one of them cannot go on.
@@ -125,7 +132,8 @@ impl Tunnel {
         caller: &mut Caller<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<EndReason> {
-        self.going_away |= caller.watch.is_draining() || exchange.is_to_close_for_an_erasure();
+        self.is_quiet |= caller.watch.is_quiet();
+        self.going_away |= self.is_quiet || caller.watch.is_draining() || exchange.is_to_close_for_an_erasure();
         let Some(Service { link, .. }) = &mut exchange.service else { return Poll::Ready(EndReason::UpstreamGone) };
         let before = self.up.bytes + self.down.bytes;
         let (up, down) = loop {
@@ -146,7 +154,7 @@ impl Tunnel {
             (_, Poll::Ready(Err(BrokeOff))) => return Poll::Ready(EndReason::UpstreamGone),
             (Poll::Ready(Ok(())), _) if self.down.is_deaf => return Poll::Ready(EndReason::ClientGone),
             (_, Poll::Ready(Ok(()))) if self.up.is_deaf => return Poll::Ready(EndReason::UpstreamGone),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(EndReason::Done),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(self.ended()),
             (_, Poll::Pending) | (Poll::Pending, _) => {}
         }
         // One end has closed, or was told to: the other has a while to say goodbye.
@@ -154,9 +162,22 @@ impl Tunnel {
             if caller.watch.is_late() {
                 return Poll::Ready(EndReason::TimedOut);
             }
-            caller.watch.due_once(exchange.gate.limits().response_timeout);
+            let limits = exchange.gate.limits();
+            // Where nothing has moved for long, nobody may be there to say it.
+            let within =
+                if self.is_quiet { limits.response_timeout.min(GOODBYE_IF_QUIET) } else { limits.response_timeout };
+            caller.watch.due_once(within);
         }
         Poll::Pending
+    }
+
+    /// Both ends have closed: because they wanted to, or because the gate did.
+    const fn ended(&self) -> EndReason {
+        match (self.is_quiet, self.going_away) {
+            (true, _) => EndReason::TimedOut,
+            (false, true) => EndReason::GateEnded,
+            (false, false) => EndReason::Done,
+        }
     }
 
     /// Has the caller said all that it will?

@@ -24,7 +24,8 @@ pub(super) fn accept(head: &Head, length: BodyLength, gathered: &Gathered<'_>) -
         Code::HeaderAmbiguous,
         "The request asks for a WebSocket, but is not written as its handshake has to be",
     );
-    let bare = length == BodyLength::None && head.version == Version::HTTP_11;
+    // A length of nought is no body, however it is written: Java's client says so.
+    let bare = matches!(length, BodyLength::None | BodyLength::Known(0)) && head.version == Version::HTTP_11;
     let whole = !gathered.nominated.iter().any(|name| *name == KEY || *name == VERSION);
     match (only(&head.lines, KEY), only(&head.lines, VERSION)) {
         (Some(key), Some(b"13")) if bare && whole && is_key(key) => Ok(accept_of(key)),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::clock;
 use super::figures::{LastError, UpstreamFigures};
 use super::handshakes::HandshakeEnd;
+use super::trouble::Trouble;
 use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
@@ -20,6 +21,8 @@ pub enum FailureKind {
     Resolve,
     /// No TCP connection.
     Connect,
+    /// No tunnel through the HTTP proxy on the way to it.
+    Proxy,
     /// The TLS handshake.
     Tls,
     /// The connection ended before the answer did.
@@ -32,7 +35,8 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 6] = [Self::Resolve, Self::Connect, Self::Tls, Self::BrokeOff, Self::Timeout, Self::Protocol];
+    pub const ALL: [Self; 7] =
+        [Self::Resolve, Self::Connect, Self::Proxy, Self::Tls, Self::BrokeOff, Self::Timeout, Self::Protocol];
 
     /// As it is written in metrics, logs and the API.
     #[must_use]
@@ -40,6 +44,7 @@ impl FailureKind {
         match self {
             Self::Resolve => "resolve",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::BrokeOff => "broke_off",
             Self::Timeout => "timeout",
@@ -118,6 +123,8 @@ pub struct UpstreamCounters {
     resting: AtomicU64,
     /// Seconds since 1970, shifted by eight bits, and the number of the kind; 0 for none.
     last_failure: AtomicU64,
+    /// What is wrong with it, as all workers know it.
+    trouble: Arc<Trouble>,
 }
 
 impl UpstreamCounters {
@@ -198,6 +205,12 @@ impl UpstreamCounters {
         self.last_failure.store((clock::unix_now().0 << 8) | kind as u64, Relaxed);
     }
 
+    /// What is wrong with it, for the log: [`Self::upstream_failed`] only counts.
+    #[must_use]
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
+    }
+
     /// So many of its addresses have lately taken no connection.
     pub fn resting(&self, addresses: usize) {
         self.resting.store(addresses as u64, Relaxed);
@@ -262,8 +275,7 @@ impl UpstreamCounters {
     }
 }
 
-/// What one worker counts, for the upstreams of one configuration and of those before it. What is counted hangs behind
-/// it: a configuration with more upstreams has another of these over the same counters.
+/// What one worker counts. A configuration with more upstreams has another of these over the same counters.
 #[derive(Debug)]
 pub struct WorkerCounters {
     upstreams: Box<[Arc<UpstreamCounters>]>,
@@ -286,13 +298,15 @@ struct OfWorker {
 }
 
 impl WorkerCounters {
-    pub(super) fn new(upstreams: usize) -> Self {
-        Self { upstreams: (0..upstreams).map(|_| Arc::default()).collect(), of_worker: Arc::default() }
+    pub(super) fn none() -> Self {
+        Self { upstreams: Box::default(), of_worker: Arc::default() }
     }
 
-    /// The same counters, and new ones up to so many upstreams.
-    pub(super) fn grown(&self, upstreams: usize) -> Self {
-        let new = (self.upstreams.len()..upstreams).map(|_| Arc::default());
+    /// The same counters, and new ones for upstreams beyond; these are the troubles of all.
+    pub(super) fn grown(&self, troubles: &[Arc<Trouble>]) -> Self {
+        let of =
+            |trouble: &Arc<Trouble>| UpstreamCounters { trouble: Arc::clone(trouble), ..UpstreamCounters::default() };
+        let new = troubles.iter().skip(self.upstreams.len()).map(|trouble| Arc::new(of(trouble)));
         let all = self.upstreams.iter().map(Arc::clone).chain(new).collect();
         Self { upstreams: all, of_worker: Arc::clone(&self.of_worker) }
     }

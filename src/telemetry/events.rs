@@ -69,6 +69,11 @@ events! {
         /// In words.
         what: &'a str,
     }
+    /// An upstream answers again, after it had failed.
+    UpstreamRecovered<'a> info "upstream recovered" {
+        /// Its name.
+        upstream: &'a str,
+    }
     /// An upstream failed.
     UpstreamFailed<'a> warn "upstream failed" {
         /// Its name.
@@ -174,6 +179,11 @@ events! {
     }
     /// Access lines were lost to a full queue.
     AccessLinesDropped warn "access lines dropped" {
+        /// How many.
+        lines: u64,
+    }
+    /// Other lines were lost because nobody read the log.
+    LogLinesDropped warn "log lines dropped" {
         /// How many.
         lines: u64,
     }

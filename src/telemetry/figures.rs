@@ -75,6 +75,8 @@ pub struct UpstreamFigures {
     pub failed: [u64; FailureKind::ALL.len()],
     /// The last of those.
     pub last_error: Option<LastError>,
+    /// Why it was, in words.
+    pub last_reason: Option<Arc<str>>,
 }
 
 impl UpstreamFigures {
@@ -101,6 +103,7 @@ impl UpstreamFigures {
             answered: [0; 5],
             failed: [0; FailureKind::ALL.len()],
             last_error: None,
+            last_reason: None,
         }
     }
 }
@@ -126,4 +129,6 @@ pub struct GateFigures {
     pub unrouted: [u64; Code::ALL.len()],
     /// Access lines that were not written because too many were waiting.
     pub access_lines_dropped: u64,
+    /// Other lines that were not written because too many were waiting.
+    pub log_lines_dropped: u64,
 }

@@ -1,4 +1,4 @@
-//! Log lines on standard error, as text or JSON.
+//! Log lines for standard error, as text or JSON; [`super::spool`] writes them.
 //!
 //! The operator's filter decides what is shown, with one exception: what libraries say below INFO is never written,
 //! whatever the filter says. Such lines quote headers and keys, and a customer's ID must not reach a log (P7).
@@ -6,40 +6,53 @@
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::config::{Log, LogFormat};
+use super::events;
+use super::spool::{Batches, Spool};
+use crate::config::{LOG_FILTER_FORM, Log, LogFormat, is_log_filter};
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// `log.level` or `RUST_LOG` is no filter.
-    #[error("{place} is not a log filter such as \"info\" or \"info,access=off\"")]
+    #[error("{place} is no log level or filter; expected {LOG_FILTER_FORM}")]
     Filter {
         /// Which of the two.
         place: &'static str,
-        /// What is wrong with it.
-        #[source]
-        source: ParseError,
     },
+    /// There is nobody who could write the lines.
+    #[error("no thread for the log")]
+    Thread(#[source] io::Error),
     /// Another part of the process has set up logging.
     #[error("logging has been set up already")]
     Twice(#[source] TryInitError),
 }
 
-/// Shows that logging is set up. Lines are written as they are made, so it has nothing to do at the end.
+/// Shows that logging is set up. Dropped, it waits a moment for what is still to be written: not for a log that nobody reads.
 #[derive(Debug)]
 #[must_use]
-pub struct LogGuard(());
+pub struct LogGuard(Spool);
+
+/// How long the end of the process waits for its last lines.
+const LAST_LINES_WITHIN: Duration = Duration::from_millis(500);
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.0.end();
+        self.0.flush(LAST_LINES_WITHIN);
+    }
+}
 
 /// Sets up logging for the whole process, once. `RUST_LOG` wins over `log.level`.
 ///
@@ -50,13 +63,16 @@ pub fn init(log: &Log) -> Result<LogGuard, LoggingError> {
     // Asked before there is a log: what passes a filter is worked out anew for each, and the last one should be alone.
     let shows_access = lets_access_pass(filter(log)?);
     let (chosen, handle) = reload::Layer::new(filter(log)?);
+    let spool = Spool::default();
+    let writer = spool.clone();
     tracing_subscriber::registry()
-        .with(lines(look, io::stderr).with_filter(chosen.and(filter_fn(may_be_written))))
+        .with(lines(look, move || writer.clone()).with_filter(chosen.and(filter_fn(may_be_written))))
         .try_init()
         .map_err(LoggingError::Twice)?;
+    spool.clone().start(|lines| events::LogLinesDropped { lines }.emit()).map_err(LoggingError::Thread)?;
     // Logging is set up once, so there is no other.
-    SET_UP.set(SetUp { look, handle, shows_access: AtomicBool::new(shows_access) }).ok();
-    Ok(LogGuard(()))
+    SET_UP.set(SetUp { look, handle, shows_access: AtomicBool::new(shows_access), spool: spool.clone() }).ok();
+    Ok(LogGuard(spool))
 }
 
 /// From now on `log.level` is this; all else of `[log]` stays as it was set up. Nothing where logging is not set up.
@@ -86,6 +102,7 @@ struct SetUp {
     handle: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
     /// Does the filter let access lines pass?
     shows_access: AtomicBool,
+    spool: Spool,
 }
 
 /// There from when logging is set up.
@@ -94,6 +111,16 @@ static SET_UP: OnceLock<SetUp> = OnceLock::new();
 /// Is there a log?
 pub(super) fn is_set_up() -> bool {
     SET_UP.get().is_some()
+}
+
+/// Lines of this process that were lost because too many were waiting, without access lines.
+pub(super) fn dropped() -> u64 {
+    SET_UP.get().map_or(0, |set_up| set_up.spool.dropped())
+}
+
+/// Where access lines go; nowhere before logging is set up.
+pub(super) fn access_batches() -> Batches {
+    Batches(SET_UP.get().map(|set_up| set_up.spool.clone()).unwrap_or_default())
 }
 
 /// How access lines are to look; `None` if nobody wants them.
@@ -139,10 +166,8 @@ fn filter(log: &Log) -> Result<EnvFilter, LoggingError> {
         Ok(text) if !text.trim().is_empty() => ("RUST_LOG", text),
         _ => ("log.level", log.level.clone()),
     };
-    EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(text)
-        .map_err(|source| LoggingError::Filter { place, source })
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(&text);
+    filter.ok().filter(|_| is_log_filter(&text)).ok_or(LoggingError::Filter { place })
 }
 
 /// The layer that writes them.

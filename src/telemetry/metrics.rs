@@ -170,6 +170,9 @@ impl Scrape {
         })?;
         page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {
             sample(family, &[], gate.access_lines_dropped)
+        })?;
+        page.counter("forgetgate_log_lines_dropped", "Other log lines lost because nobody read the log", |family| {
+            sample(family, &[], gate.log_lines_dropped)
         })
     }
 

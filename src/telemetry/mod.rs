@@ -17,6 +17,8 @@ mod panics;
 mod registry;
 mod reloads;
 mod snapshots;
+mod spool;
+mod trouble;
 mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
@@ -31,6 +33,7 @@ pub use self::panics::report_panics;
 pub use self::registry::Registry;
 pub use self::reloads::ReloadCounters;
 pub use self::snapshots::SnapshotCounters;
+pub use self::trouble::Trouble;
 pub use self::turned_away::TurnedAway;
 
 /// An error with all that is behind it on one line, outermost first.

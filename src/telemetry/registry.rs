@@ -12,6 +12,7 @@ use super::figures::{GateFigures, UpstreamFigures};
 use super::metrics::Gauge;
 use super::reloads::ReloadCounters;
 use super::snapshots::SnapshotCounters;
+use super::trouble::Trouble;
 
 /// Where further gauges come from at a scrape. It must not block.
 type Source = Box<dyn Fn() -> Vec<Gauge> + Send + Sync>;
@@ -33,6 +34,8 @@ pub struct Registry {
 /// the names that operators think of.
 struct Slots {
     names: Vec<Arc<str>>,
+    /// What is wrong with each.
+    troubles: Vec<Arc<Trouble>>,
     /// Those of the configuration in force, in its order.
     in_force: Vec<usize>,
     workers: Vec<Arc<WorkerCounters>>,
@@ -42,6 +45,7 @@ impl Slots {
     fn of(&mut self, name: &Arc<str>) -> usize {
         self.names.iter().position(|known| known == name).unwrap_or_else(|| {
             self.names.push(Arc::clone(name));
+            self.troubles.push(Arc::new(Trouble::new(Arc::clone(name))));
             self.names.len() - 1
         })
     }
@@ -51,6 +55,7 @@ impl Slots {
         for worker in &self.workers {
             worker.upstream(slot).add_to(&mut sums);
         }
+        sums.last_reason = self.troubles.get(slot).and_then(|trouble| trouble.last_reason());
         sums
     }
 }
@@ -66,8 +71,8 @@ impl Registry {
     /// Counters for these upstreams, in the order of the configuration, and this many workers (at least one).
     #[must_use]
     pub fn new(upstream_names: &[Arc<str>], workers: usize) -> Arc<Self> {
-        let workers = (0..workers.max(1)).map(|_| Arc::new(WorkerCounters::new(0))).collect();
-        let slots = Slots { names: Vec::new(), in_force: Vec::new(), workers };
+        let workers = (0..workers.max(1)).map(|_| Arc::new(WorkerCounters::none())).collect();
+        let slots = Slots { names: Vec::new(), troubles: Vec::new(), in_force: Vec::new(), workers };
         let registry = Arc::new(Self {
             slots: Mutex::new(slots),
             erasures: ErasureCounters::default(),
@@ -87,8 +92,8 @@ impl Registry {
     pub fn configure(&self, upstream_names: &[Arc<str>]) -> Vec<usize> {
         let mut slots = self.slots.lock();
         slots.in_force = upstream_names.iter().map(|name| slots.of(name)).collect();
-        let count = slots.names.len();
-        slots.workers.iter_mut().for_each(|worker| *worker = Arc::new(worker.grown(count)));
+        let troubles = slots.troubles.clone();
+        slots.workers.iter_mut().for_each(|worker| *worker = Arc::new(worker.grown(&troubles)));
         slots.in_force.clone()
     }
 
@@ -102,7 +107,7 @@ impl Registry {
     pub fn worker(&self, number: usize) -> Arc<WorkerCounters> {
         let slots = self.slots.lock();
         let mut round = slots.workers.iter().cycle().skip(number % slots.workers.len().max(1));
-        round.next().map_or_else(|| Arc::new(WorkerCounters::new(0)), Arc::clone)
+        round.next().map_or_else(|| Arc::new(WorkerCounters::none()), Arc::clone)
     }
 
     /// The counters of erasures.
@@ -155,6 +160,7 @@ impl Registry {
     pub fn gate(&self) -> GateFigures {
         let mut sums = GateFigures {
             access_lines_dropped: self.access_lines_dropped.load(Relaxed),
+            log_lines_dropped: super::logging::dropped(),
             certificates_renewed: self.certificates_renewed.load(Relaxed),
             certificates_refused: self.certificates_refused.load(Relaxed),
             ..GateFigures::default()

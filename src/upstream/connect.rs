@@ -17,8 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::addresses::{Addresses, first_of};
+use super::through::Through;
 use super::tls::{self, ClientTls, RootsError};
-use crate::config::{BaseUrl, Http2, Renew, Upstream, UpstreamTls};
+use crate::config::{BaseUrl, Http2, HttpProxy, Renew, Upstream, UpstreamTls};
 use crate::wire::{Stream, TlsFault};
 
 /// A connection that is silent for this long is asked whether it still lives. Below the 350 s after which cloud
@@ -35,6 +36,9 @@ pub enum Stage {
     /// Waiting for the socket.
     #[error("connect")]
     Connect,
+    /// Waiting for the HTTP proxy on the way.
+    #[error("CONNECT through the proxy")]
+    Proxy,
     /// In the TLS handshake.
     #[error("TLS handshake")]
     Tls,
@@ -58,6 +62,15 @@ pub enum ConnectError {
     /// `connect_timeout` is over.
     #[error("timeout in {0}")]
     Timeout(Stage),
+    /// The HTTP proxy on the way opens no tunnel.
+    #[error("the proxy answered {0} to CONNECT")]
+    Proxy(u16),
+    /// What is there does not answer as an HTTP proxy.
+    #[error("the proxy does not answer as an HTTP proxy")]
+    NoProxy,
+    /// What the gate logs in at the proxy with cannot be read.
+    #[error("the proxy's password cannot be read")]
+    NoProxyPassword,
     /// The socket is open, the handshake failed.
     #[error("TLS: {0}")]
     Tls(TlsFault),
@@ -88,6 +101,8 @@ pub struct Connector {
 #[derive(Debug)]
 struct To {
     addresses: Addresses,
+    /// The proxy on the way.
+    through: Option<Through>,
     authority: HeaderValue,
     within: Duration,
     tls: Option<Tls>,
@@ -121,7 +136,23 @@ impl Connector {
     pub fn new(upstream: &Upstream, connect_timeout: Duration) -> Result<Self, RootsError> {
         let url = &upstream.url;
         let config = if url.tls { Some(tls::client_tls(&upstream.tls)?) } else { None };
-        Self::with(url, upstream.http2, config, connect_timeout)
+        Self::with(url, upstream.http2, config, connect_timeout)?.by(Through::of(&upstream.proxy, url)?)
+    }
+
+    /// The same to a bare URL, through the proxy that is on the way to it.
+    pub fn behind(
+        proxy: &HttpProxy,
+        url: &BaseUrl,
+        tls: &UpstreamTls,
+        connect_timeout: Duration,
+    ) -> Result<Self, RootsError> {
+        Self::to(url, tls, connect_timeout)?.by(Through::of(proxy, url)?)
+    }
+
+    fn by(self, through: Option<Through>) -> Result<Self, RootsError> {
+        // Nobody else knows it yet.
+        let to = Arc::into_inner(self.to).ok_or(RootsError::NoSystemRoots)?;
+        Ok(Self { to: Arc::new(To { through, ..to }) })
     }
 
     /// A connector to a bare URL (its path is the caller's business).
@@ -152,6 +183,7 @@ impl Connector {
         Ok(Self {
             to: Arc::new(To {
                 addresses: Addresses::new(&url.host, url.port),
+                through: None,
                 authority: HeaderValue::from_str(&url.authority).map_err(bad_name)?,
                 within: connect_timeout,
                 tls,
@@ -181,7 +213,7 @@ impl Connector {
     /// How many of the service's addresses have lately taken no connection.
     #[must_use]
     pub fn resting(&self) -> usize {
-        self.to.addresses.resting()
+        self.to.first().resting()
     }
 
     /// Is HTTP/2 spoken to the service?
@@ -228,9 +260,17 @@ impl Connector {
 
 impl To {
     async fn socket(&self, deadline: Instant) -> Result<TcpStream, ConnectError> {
-        let socket = self.addresses.connect(deadline).await?;
+        let socket = self.first().connect(deadline).await?;
         prepare(&socket).map_err(|error| ConnectError::of(&error))?;
-        Ok(socket)
+        match &self.through {
+            Some(through) => through.open(socket, deadline).await,
+            None => Ok(socket),
+        }
+    }
+
+    /// What is connected to: the service, or the proxy on the way to it.
+    fn first(&self) -> &Addresses {
+        self.through.as_ref().map_or(&self.addresses, |through| &through.addresses)
     }
 }
 

@@ -18,7 +18,7 @@ use super::connect::Connector;
 use super::iam::{Iam, IamError};
 use super::tls::RootsError;
 use crate::config::secret::{SecretError, SecretText};
-use crate::config::{Credentials, Limits, Renew, Secret};
+use crate::config::{Credentials, HttpProxy, Limits, Renew, Secret};
 
 /// No `Authorization` can be made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -81,7 +81,13 @@ impl fmt::Debug for Authenticator {
 
 impl Authenticator {
     /// From an upstream's `credentials`. IAM has a `tls` of its own: the service's is about the service alone.
+    /// It is reached directly.
     pub fn new(credentials: Option<&Credentials>, limits: &Limits) -> Result<Self, RootsError> {
+        Self::behind(&HttpProxy::None, credentials, limits)
+    }
+
+    /// The same, and IAM is reached through the proxy that is on the way to it.
+    pub fn behind(proxy: &HttpProxy, credentials: Option<&Credentials>, limits: &Limits) -> Result<Self, RootsError> {
         let by = match credentials {
             None => By::Nothing,
             Some(Credentials::ApiKey(key)) => By::Basic { username: "apikey".to_owned(), password: key.clone() },
@@ -90,7 +96,7 @@ impl Authenticator {
             }
             Some(Credentials::Bearer(token)) => By::Bearer(token.clone()),
             Some(Credentials::Iam { apikey, url, tls }) => {
-                let connector = Connector::to(url, tls, limits.connect_timeout)?;
+                let connector = Connector::behind(proxy, url, tls, limits.connect_timeout)?;
                 By::Iam(Iam::new(connector, &url.path, apikey.clone(), limits.response_timeout))
             }
         };

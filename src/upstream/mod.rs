@@ -10,11 +10,13 @@ mod connect;
 mod credentials;
 mod http2;
 mod iam;
+mod named;
 mod pinned;
 mod places;
 mod pool;
 mod recordings;
 mod site;
+mod through;
 mod tls;
 mod turn;
 

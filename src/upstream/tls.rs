@@ -11,6 +11,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::connect::Offer;
+use super::named::Named;
 use super::pinned::Pinned;
 use crate::config::pem::LastRead;
 use crate::config::{PemFault, Renewed, UpstreamTls, pem};
@@ -23,6 +24,9 @@ pub enum RootsError {
     /// A file of the configuration's.
     #[error(transparent)]
     File(#[from] PemFault),
+    /// The environment names a proxy that cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] crate::config::BadProxy),
     /// The machine has no roots of its own.
     #[error("no trusted roots were found on this system; set tls.ca or SSL_CERT_FILE")]
     NoSystemRoots,
@@ -93,10 +97,17 @@ fn client_config(
         (Some(file), None) => Arc::new(pem::roots(file)?),
         (None, None) => Arc::new(RootCertStore::empty()),
     };
-    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(tls.min_version))
-        .map_err(PemFault::Setup)?
-        .with_root_certificates(roots);
+        .map_err(PemFault::Setup)?;
+    let builder = match (&tls.ca, believed) {
+        (Some(file), None) => {
+            let named = Named::of(pem::certificates(file)?, roots, provider).map_err(PemFault::Setup)?;
+            builder.dangerous().with_custom_certificate_verifier(named)
+        }
+        (_, _) => builder.with_root_certificates(roots),
+    };
     Ok(match &tls.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {

@@ -5,6 +5,7 @@
 
 mod body;
 mod buffer;
+mod descriptors;
 pub mod http2;
 mod inherited;
 mod link;
@@ -19,6 +20,7 @@ mod watch;
 
 pub use self::body::{Body, Outcome, Piece};
 pub use self::buffer::Buffer;
+pub use self::descriptors::{connections_that_fit, raise_descriptor_limit, too_many_connections};
 pub use self::inherited::Inherited;
 pub use self::link::Link;
 pub use self::opened::{Listener, Opened};

@@ -31,8 +31,10 @@ enum Phase {
     Head,
     /// A request is being handled.
     Request,
-    /// A WebSocket is open.
+    /// A tunnel is open in which nothing is understood.
     Tunnel,
+    /// A WebSocket is open.
+    WebSocket,
     /// What still comes is thrown away.
     Lingering,
 }
@@ -57,6 +59,10 @@ pub struct Watch {
     /// Does what is spoken see to the connection's end itself?
     sees_to_end: Cell<bool>,
     left: Cell<bool>,
+    /// Has nothing moved in a WebSocket for too long?
+    quiet: Cell<bool>,
+    /// Since when it is known that the caller says nothing more.
+    half_closed: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -77,6 +83,8 @@ impl Watch {
             stalled: Cell::new(false),
             sees_to_end: Cell::new(false),
             left: Cell::new(false),
+            quiet: Cell::new(false),
+            half_closed: Cell::new(None),
             waker: RefCell::new(None),
         })
     }
@@ -107,7 +115,7 @@ impl Watch {
         match self.phase.get() {
             Phase::Arriving | Phase::Idle => self.enter(Phase::Head),
             Phase::Fresh => self.phase.set(Phase::Head),
-            Phase::Head | Phase::Request | Phase::Tunnel | Phase::Lingering => {}
+            Phase::Head | Phase::Request | Phase::Tunnel | Phase::WebSocket | Phase::Lingering => {}
         }
     }
 
@@ -116,9 +124,33 @@ impl Watch {
         self.enter(Phase::Request);
     }
 
-    /// A WebSocket is open. Its task is woken with every tick.
+    /// A tunnel is open in which nothing is understood. Its task is woken with every tick.
     pub fn tunnel(&self) {
         self.enter(Phase::Tunnel);
+    }
+
+    /// A WebSocket is open. Its task is woken with every tick, and ends it itself: it has something to say before.
+    pub fn websocket(&self) {
+        self.enter(Phase::WebSocket);
+    }
+
+    /// Has nothing moved in the WebSocket for too long?
+    #[must_use]
+    pub const fn is_quiet(&self) -> bool {
+        self.quiet.get()
+    }
+
+    /// The caller says nothing more, and may still read. Its task is woken with every tick from here on.
+    pub fn half_closed(&self) {
+        if self.half_closed.get().is_none() {
+            self.half_closed.set(Some(self.now.get()));
+        }
+    }
+
+    /// For how long the caller has said that it says nothing more.
+    #[must_use]
+    pub fn half_closed_for(&self) -> Option<Duration> {
+        self.half_closed.get().map(|since| self.now.get().saturating_duration_since(since))
     }
 
     /// What still comes is thrown away.
@@ -181,6 +213,9 @@ impl Watch {
             self.late.set(true);
             self.wake();
         }
+        if self.half_closed.get().is_some() {
+            self.wake();
+        }
         let limit = match self.phase.get() {
             Phase::Lingering if self.draining.get() => LINGER_DRAINING,
             Phase::Lingering => LINGER,
@@ -189,6 +224,10 @@ impl Watch {
             Phase::Tunnel => {
                 self.wake();
                 limits.idle_timeout
+            }
+            Phase::WebSocket => {
+                self.quiet.set(self.quiet.get() || now.duration_since(self.moved.get()) > limits.idle_timeout);
+                return self.wake();
             }
             Phase::Head => limits.header_timeout,
             Phase::Request => {

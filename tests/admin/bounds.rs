@@ -3,6 +3,9 @@
 use forgetgate::domain::UnixSeconds;
 use forgetgate::telemetry::{rfc3339, unix_now};
 
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
 use crate::caller::{call, raw};
 use crate::world::{Wish, World};
 
@@ -97,4 +100,26 @@ async fn a_head_that_is_too_large_is_refused() {
     let many: Vec<_> = (0..100).map(|n| format!("X-{n}: x")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     assert_eq!(call(world.address, "GET", "/healthz", &many, "").await.status, 431);
+}
+
+/// A kubelet would restart a gate that does not answer.
+#[tokio::test]
+async fn p12_health_and_metrics_answer_however_many_silent_connections_there_are() {
+    let world = World::new(Wish { open_metrics: true, ..Wish::default() }).await;
+    let mut silent = Vec::new();
+    for number in 0..300 {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        // Some have begun a head, or a call whose body does not come.
+        let said = [
+            "",
+            "GET /healthz HT",
+            "POST /api/v1/erasures HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n",
+        ];
+        stream.write_all(said[number % 3].as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/api/v1/erasures"] {
+        assert_eq!(world.get(path).await.status, 200, "{path}");
+    }
+    drop(silent);
 }

@@ -57,6 +57,8 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         passes_to: Vec::new(),
         erase: EraseBy::default(),
         http2: forgetgate::config::Http2::default(),
+        proxy: Default::default(),
+        silence: Default::default(),
         tls: UpstreamTls::default(),
         plan: None,
         region: None,

@@ -215,6 +215,8 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         passes_to: passes_to.iter().map(|to| format!("u{to}").as_str().into()).collect(),
         erase: EraseBy::default(),
         http2: Http2::default(),
+        proxy: Default::default(),
+        silence: Default::default(),
         tls: UpstreamTls::default(),
         plan: None,
         region: None,

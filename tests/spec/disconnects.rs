@@ -4,12 +4,85 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::client::{PATIENCE, eventually, request};
+use crate::client::{Client, PATIENCE, eventually, request};
 use crate::upstream::{Connection, OK, Reply, Upstream};
 use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
 fn message() -> String {
     request(MESSAGE, &[LABEL, "Content-Length: 2"], "{}")
+}
+
+/// Leaves at once, as a program does that is killed with something unread.
+fn reset(client: Client) {
+    socket2::SockRef::from(&client.socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+}
+
+/// The whole request, then the end of what is sent, then a wait for the answer: `nc -N`, `socat`, probes.
+#[test]
+fn p8_a_caller_that_says_nothing_more_still_gets_its_answer() {
+    for sent in [message(), request(PLAIN, &[], "")] {
+        let world = World::start();
+        let (go, wait) = mpsc::channel();
+        world.upstream.will(Reply::When(wait, OK.into()));
+        let mut client = world.client();
+        client.send(sent);
+        client.finish_sending();
+        world.upstream.saw(1);
+        // A tick of the worker's, and more.
+        std::thread::park_timeout(Duration::from_millis(600));
+        go.send(()).unwrap();
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text()), (200, "{}".to_owned()));
+        assert_eq!(client.rest(), b"");
+        eventually("nothing is in flight", || world.in_flight() == 0);
+    }
+}
+
+/// Whoever ended it: the service, by its silence, and not the caller.
+#[test]
+fn p8_a_service_that_falls_silent_in_its_answer_is_the_one_that_is_counted() {
+    let upstream = Upstream::serving(|connection: &mut Connection| {
+        connection.request();
+        connection.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+        connection.until_closed();
+    });
+    let limits = "answer_stall_timeout = \"300ms\"\nbody_stall_timeout = \"1h\"";
+    let world = World::before(upstream, Plan { limits, ..Plan::default() });
+    let mut client = world.client();
+    client.send(message());
+    client.read_until("ok");
+    client.rest();
+    let failures = "forgetgate_upstream_failures_total{upstream=\"service\",code=\"timeout\"}";
+    eventually("it is counted", || world.metric(failures) == 1);
+    let told = world.admin("/api/v1/upstreams").json();
+    assert_eq!(told["upstreams"][0]["last_error"]["reason"], "the service fell silent in its answer", "{told}");
+}
+
+/// Events come when there are any; and a caller's clock is not the service's.
+#[test]
+fn p8_a_stream_of_events_may_be_silent_for_longer_and_each_upstream_as_long_as_it_says() {
+    let upstream = || {
+        Upstream::serving(|connection: &mut Connection| {
+            while let Some(seen) = connection.request() {
+                let kind =
+                    if seen.line().contains("events") { "text/event-stream; charset=utf-8" } else { "text/plain" };
+                connection
+                    .write(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"));
+                std::thread::park_timeout(Duration::from_millis(1_200));
+                connection.write("2\r\nok\r\n0\r\n\r\n");
+            }
+        })
+    };
+    let limits = "answer_stall_timeout = \"400ms\"\nbody_stall_timeout = \"400ms\"";
+    let world = World::before(upstream(), Plan { limits, ..Plan::default() });
+    assert_eq!(world.ask(request("GET /api/v9/events", &[], "")).text(), "ok");
+    let mut cut = world.client();
+    cut.send(request("GET /api/v9/text", &[], ""));
+    assert!(!crate::client::latin1(&cut.rest()).contains("ok"));
+    let own = "answer_stall_timeout = \"1h\"".to_owned();
+    let patient = World::before(upstream(), Plan { limits, upstream: own, ..Plan::default() });
+    assert_eq!(patient.ask(request("GET /api/v9/text", &[], "")).text(), "ok");
 }
 
 /// The caller leaves when the service has the request; the answer comes later and is read to its end, so that the
@@ -22,8 +95,7 @@ fn p4_a_labelled_exchange_is_read_until_its_end_although_its_caller_has_left() {
     let mut client = world.client();
     client.send(message());
     world.upstream.saw(1);
-    client.finish_sending();
-    assert_eq!(client.rest(), b"", "the gate has seen its caller leave, and closed");
+    reset(client);
     go.send(()).unwrap();
     eventually("the exchange has ended", || world.in_flight() == 0);
     assert_eq!(world.forwarded(message()).connection, 0, "the connection had been kept to the end");
@@ -52,15 +124,18 @@ fn p4_a_labelled_answer_is_read_until_its_end_although_its_caller_has_left() {
 
 #[test]
 fn p8_an_unlabelled_exchange_ends_with_its_caller() {
-    let world = World::start();
-    world.upstream.will(Reply::Hang);
-    let mut client = world.client();
-    client.send(request(PLAIN, &[], ""));
-    world.upstream.saw(1);
-    assert_eq!(world.upstream.open(), 1);
-    drop(client);
-    eventually("the service's connection has ended", || world.upstream.open() == 0);
-    eventually("nothing is in flight", || world.in_flight() == 0);
+    // One that was reset ends at once, one that was only closed like one that stands still.
+    for (limits, how) in [("", reset as fn(Client)), ("body_stall_timeout = \"300ms\"", drop)] {
+        let world = World::of(Plan { limits, ..Plan::default() });
+        world.upstream.will(Reply::Hang);
+        let mut client = world.client();
+        client.send(request(PLAIN, &[], ""));
+        world.upstream.saw(1);
+        assert_eq!(world.upstream.open(), 1);
+        how(client);
+        eventually("the service's connection has ended", || world.upstream.open() == 0);
+        eventually("nothing is in flight", || world.in_flight() == 0);
+    }
 }
 
 /// What was not sent whole is not made whole: the service sees a request that breaks off.
@@ -101,7 +176,8 @@ fn p8_a_caller_that_leaves_during_the_answer_ends_an_unlabelled_exchange() {
         connection.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
         connection.until_closed();
     });
-    let world = World::before(upstream, Plan::default());
+    let limits = "body_stall_timeout = \"300ms\"";
+    let world = World::before(upstream, Plan { limits, ..Plan::default() });
     let mut client = world.client();
     client.send(request(PLAIN, &[], ""));
     client.read_until("ok");

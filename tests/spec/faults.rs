@@ -12,7 +12,7 @@ fn message() -> String {
     request(MESSAGE, &[LABEL, "Content-Length: 2"], "{}")
 }
 
-const QUICK: &str = "connect_timeout = \"300ms\"\nresponse_timeout = \"500ms\"\nbody_stall_timeout = \"500ms\"";
+const QUICK: &str = "connect_timeout = \"300ms\"\nresponse_timeout = \"500ms\"\nbody_stall_timeout = \"500ms\"\nanswer_stall_timeout = \"500ms\"";
 
 #[test]
 fn p8_a_service_that_is_down_is_a_502() {

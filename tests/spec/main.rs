@@ -54,5 +54,6 @@ mod tls_in_renewal;
 mod tunnels;
 mod uploads;
 mod upstream;
+mod ways;
 mod websocket;
 mod world;

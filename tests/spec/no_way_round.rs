@@ -305,3 +305,41 @@ fn p9_connect_is_no_road() {
     }
     world.assert_untouched();
 }
+
+/// Some readers trim each segment of a path.
+#[test]
+fn p9_blanks_behind_any_segment_are_ambiguous() {
+    for path in [
+        "/v1%20/workspaces/w/message",
+        "/v1/workspaces%20/w/message",
+        "/v1/workspaces/w/message%20",
+        "/v1./workspaces/w/message",
+        "/v1%09/workspaces/w/message",
+        "/v1%C2%A0/workspaces/w/message",
+    ] {
+        let sent = request(&format!("POST /api{path}?version=2021-06-14"), &["Content-Length: 2"], "{}");
+        World::start().refused(sent, 400, "path_ambiguous");
+    }
+}
+
+/// CGI, WSGI and PHP make one variable of all of them.
+#[test]
+fn p9_no_second_spelling_of_what_the_gate_drops_or_writes_reaches_the_service() {
+    let names = [
+        "X_Original_URL",
+        "X.Rewrite.URL",
+        "Content_Length",
+        "Transfer_Encoding",
+        "X_Request_Id",
+        "Forgetgate_Authorization",
+    ];
+    for name in names {
+        let seen = World::start().forwarded(request(PLAIN, &[&format!("{name}: 1")], ""));
+        assert_eq!(seen.values(name), Vec::<String>::new(), "{}", seen.head);
+    }
+    let kept = World::start().forwarded(request(PLAIN, &["X_Forwarded_For: 1", "X_Other: 2"], ""));
+    assert_eq!((kept.values("x_forwarded_for"), kept.values("x_other")), (vec!["1".to_owned()], vec!["2".to_owned()]));
+    let told = World::of(Plan { upstream: "forwarded = true".into(), ..Plan::default() });
+    let seen = told.forwarded(request(PLAIN, &["X_Forwarded_For: 1", "X.Forwarded.Host: evil"], ""));
+    assert!(!seen.head.contains("X_Forwarded") && !seen.head.contains("evil"), "{}", seen.head);
+}

@@ -1,7 +1,7 @@
 //! What a refused caller sees: the service's own error shape, so that unmodified SDKs show the sentence.
 
 use crate::client::request;
-use crate::world::{LABEL, MESSAGE, Plan, World};
+use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
 fn world(profile: &'static str) -> World {
     World::of(Plan { profile, ..Plan::default() })
@@ -106,4 +106,40 @@ fn after_a_plain_refusal_the_connection_goes_on() {
         assert_eq!(client.ask(request(MESSAGE, &[LABEL, "Content-Length: 2"], "{}")).status, 200);
     }
     assert_eq!(world.upstream.seen().len(), 3);
+}
+
+/// A browser gives its page an answer only if the answer says so.
+#[test]
+fn p8_a_page_may_read_why_its_call_was_refused() {
+    let world = World::start();
+    let asked = request(MESSAGE, &["Origin: https://app.example", "Content-Length: 2"], "{}");
+    let answer = world.refused(asked, 400, "label_missing");
+    assert_eq!(answer.values("access-control-allow-origin"), ["https://app.example"]);
+    assert_eq!(answer.values("access-control-allow-credentials"), ["true"]);
+    assert_eq!(answer.values("vary"), ["Origin"]);
+    assert!(answer.value("access-control-expose-headers").contains("Forgetgate-Refusal"));
+    for (lines, why) in
+        [(&[][..], "no page asks"), (&["Origin: https://a.example", "Origin: https://b.example"], "two do")]
+    {
+        let refused = world.ask(request(MESSAGE, &[lines, &["Content-Length: 2"]].concat(), "{}"));
+        refused.assert_refused(400, "label_missing");
+        assert_eq!(refused.values("access-control-allow-origin"), Vec::<String>::new(), "{why}");
+    }
+    // What the service answers is its own affair.
+    let passed = world.ask(request(PLAIN, &["Origin: https://app.example"], ""));
+    assert_eq!((passed.status, passed.values("access-control-allow-origin").len()), (200, 0));
+}
+
+/// An upstream by whose name the gate itself is reached.
+#[test]
+fn p12_a_request_that_runs_in_a_circle_is_told_so() {
+    let through = |gates: usize| vec!["Via: 1.1 forgetgate"; gates];
+    let world = World::start();
+    assert_eq!(world.ask(request(PLAIN, &through(3), "")).status, 200);
+    for lines in
+        [through(8), vec!["Via: 1.1 forgetgate, 1.0 x, 1.1 forgetgate, 1.1 forgetgate, 1.1 forgetgate, 1.1 forgetgate"]]
+    {
+        world.ask(request(PLAIN, &lines, "")).assert_refused(508, "loop_detected");
+    }
+    assert_eq!(world.upstream.seen().len(), 1);
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
+use forgetgate::domain::websocket::Sender;
+
 use crate::client::{eventually, request};
 use crate::upstream::{Connection, OK, Upstream};
 use crate::websocket::{accepting, opened, speech};
@@ -29,7 +31,7 @@ fn p9_p12_a_websocket_that_was_cut_is_closed_at_the_service_too() {
         });
         let limits = "idle_timeout = \"1s\"\nresponse_timeout = \"300s\"";
         let world = World::before(upstream, Plan { profile: "watson-speech-to-text", limits, ..Plan::default() });
-        assert_eq!(opened(&world).rest(), b"");
+        assert_eq!(opened(&world).rest(), Sender::Server.going_away(), "it is told why, and then cut");
         cut.send(()).unwrap();
         eventually("nothing is in flight", || world.in_flight() == 0);
         let next = world.ask(request("POST /api/v1/recognize", &[LABEL, "Content-Length: 0"], ""));

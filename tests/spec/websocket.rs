@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use forgetgate::domain::websocket::{Sender, accept_of};
 
-use crate::client::{Client, PATIENCE, eventually, request};
+use crate::client::{Client, PATIENCE, eventually, request, values};
 use crate::upstream::{Connection, Upstream};
 use crate::world::{Plan, World};
 
@@ -120,6 +120,43 @@ fn p1_a_handshake_that_is_refused_gets_a_plain_answer_and_goes_nowhere() {
     }
 }
 
+/// A call that the profile knows as an ordinary one reads label and opt-out in headers, whatever a caller asks for.
+#[test]
+fn p1_p2_a_handshake_for_an_ordinary_call_takes_nothing_out_of_its_headers() {
+    let label = "X-Watson-Metadata: customer_id=alice";
+    let plan = || Plan { profile: "watson-discovery", ..Plan::default() };
+    let query = "/v1/environments/e/collections/c/query?natural_language_query=hello";
+    for (asked, lines) in [("", &[label][..]), ("&x-watson-metadata=customer_id%3Dalice", &[])] {
+        let world = World::of(plan());
+        let seen = world.forwarded(handshake(&format!("GET /api{query}{asked}"), lines));
+        assert!(seen.line().starts_with(&format!("GET {query}")), "{}", seen.head);
+        assert_eq!(seen.values("x-watson-learning-opt-out"), ["true"], "{}", seen.head);
+        assert_eq!(seen.values("upgrade"), Vec::<String>::new(), "{}", seen.head);
+        if lines.contains(&label) {
+            assert_eq!(seen.values("x-watson-metadata"), ["customer_id=alice"], "{}", seen.head);
+            assert!(!seen.line().contains("watson-"), "{}", seen.head);
+        }
+    }
+}
+
+/// Where one path is both, a service that does not take the upgrade reads headers.
+#[test]
+fn p1_p2_what_is_both_a_handshake_and_an_ordinary_call_is_labelled_in_both_places() {
+    for (query, lines) in
+        [("", &["X-Watson-Metadata: customer_id=alice"][..]), ("&x-watson-metadata=customer_id%3Dalice", &[])]
+    {
+        let world = World::before(echoing(), Plan { profile: "watson-text-to-speech", ..Plan::default() });
+        let mut client = world.client();
+        client.send(handshake(&format!("GET /api/v1/synthesize?text=x{query}"), lines));
+        assert!(client.head().starts_with("HTTP/1.1 101 "));
+        let head = String::from_utf8(world.upstream.bytes(0)).unwrap();
+        let said = "?text=x&x-watson-metadata=customer_id%3Dalice&x-watson-learning-opt-out=true HTTP/1.1";
+        assert!(head.contains(said), "{head}");
+        assert_eq!(values(&head, "x-watson-metadata"), ["customer_id=alice"], "{head}");
+        assert_eq!(values(&head, "x-watson-learning-opt-out"), ["true"], "{head}");
+    }
+}
+
 pub(crate) fn opened(world: &World) -> Client {
     let mut client = world.client();
     client.send(handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice"]));
@@ -227,6 +264,34 @@ fn p12_a_stop_closes_with_1001() {
     client.socket.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(client.rest(), b"");
     assert!(stopping.join().unwrap(), "nothing was cut");
+}
+
+/// Java's client says how long the body is that a handshake does not have.
+#[test]
+fn p8_a_handshake_may_say_that_it_has_no_body() {
+    for nought in ["0", "00"] {
+        let world = speech(echoing(), "");
+        let mut client = world.client();
+        let length = format!("Content-Length: {nought}");
+        client.send(handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice", &length]));
+        assert!(client.head().starts_with("HTTP/1.1 101 "));
+        assert_open(&mut client);
+    }
+    for body in ["Content-Length: 1", "Transfer-Encoding: chunked", "Content-Length: +0", "Content-Length: 0, 0"] {
+        let world = speech(Upstream::scripted(), "");
+        let sent = handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice", body]);
+        world.ask(sent).assert_refused(400, "header_ambiguous");
+    }
+}
+
+#[test]
+fn p8_a_websocket_in_which_nothing_moves_ends_with_a_close_frame() {
+    let plan = Plan { profile: "watson-speech-to-text", limits: "idle_timeout = \"400ms\"", ..Plan::default() };
+    let world = World::before(echoing(), plan);
+    let mut client = opened(&world);
+    let mut end = [0; 4];
+    client.socket.read_exact(&mut end).unwrap();
+    assert_eq!(end, *Sender::Server.going_away());
 }
 
 /// One that accepts WebSockets and takes deletes.

@@ -126,12 +126,17 @@ impl World {
         assert!(self.upstream.bytes(0).starts_with(b"GET /v1/workspaces?ours HTTP/1.1\r\n"));
     }
 
+    /// An answer of the admin API's.
+    #[track_caller]
+    pub(crate) fn admin(&self, path: &str) -> Answer {
+        let Address::Tcp(admin) = self.running().admin else { panic!("the admin API is not on TCP") };
+        Client::to(admin).ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    }
+
     /// A number of `/metrics`, 0 where it is not.
     #[track_caller]
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let Address::Tcp(admin) = self.running().admin else { panic!("the admin API is not on TCP") };
-        let page =
-            Client::to(admin).ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").text();
+        let page = self.admin("/metrics").text();
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0, |value| value.parse().unwrap())
     }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::config::{self, Config, Fault, Loaded, Warning};
 use crate::listen::disbelieved;
+use crate::wire::too_many_connections;
 
 /// The file is good.
 pub const GOOD: u8 = 0;
@@ -77,6 +78,7 @@ fn refused(path: &Path, faults: &[Fault]) -> String {
 fn further(loaded: &Loaded, of_machine: Vec<String>) -> Vec<String> {
     let mut all = disbelieved(&loaded.config).unwrap_or_default();
     all.extend(advice::warnings(loaded));
+    all.extend(too_many_connections(loaded.config.limits.connections_max));
     all.extend(of_machine);
     all
 }

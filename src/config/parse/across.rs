@@ -48,6 +48,27 @@ fn takes(one: &Address, other: &Address) -> bool {
     }
 }
 
+/// No upstream is the gate itself: what it sends there would come back to it, and round again. Names are not looked up.
+pub(super) fn leads_elsewhere(listen: &[Listen], admin: &Admin, drafts: &[Draft<'_>]) {
+    for draft in drafts {
+        let Some(url) = &draft.url else { continue };
+        let host =
+            if url.is_loopback() && url.host.parse::<IpAddr>().is_err() { "127.0.0.1" } else { url.host.as_str() };
+        let Ok(ip) = host.parse::<IpAddr>() else { continue };
+        let is_ours = |address: &&Address| match address {
+            Address::Tcp(own) if own.port() == url.port => {
+                own.ip().to_canonical() == ip.to_canonical() || (own.ip().is_unspecified() && ip.is_loopback())
+            }
+            Address::Tcp(_) | Address::Unix(_) => false,
+        };
+        let mut every = listen.iter().map(|listener| &listener.address).chain([&admin.address]);
+        if let Some(address) = every.find(is_ours) {
+            let what = format!("leads to {address}, where the gate itself listens");
+            draft.table.report.fault(&draft.table.place_of("url"), what, "the service's own address");
+        }
+    }
+}
+
 /// Names and routes are each one upstream's own; what is passed on reaches someone.
 pub(super) fn upstreams(drafts: &[Draft<'_>]) {
     for (i, draft) in drafts.iter().enumerate() {

@@ -5,6 +5,8 @@ use crate::domain::policy::DeriveFrom;
 
 const FORM: &str = "a list of { header = \"…\" }, { query = \"…\" }, { cookie = \"…\" }, { jwt = \"sub\" }, \
     { basic = \"username\" }, { json = \"/…\" } and { multipart = \"part\", json = \"/…\" }";
+/// Each may mean one more look through the body.
+const PLACES_MAX: usize = 16;
 const ENTRY_FORM: &str =
     "exactly one of header, query, cookie, jwt, basic, json and multipart (with json, if one will)";
 
@@ -13,6 +15,9 @@ pub(super) fn derive(value: &Value<'_>) -> Vec<DeriveFrom> {
     let entries = value.list(FORM);
     if value.is_list() && entries.is_empty() {
         value.fault("is empty", FORM);
+    }
+    if entries.len() > PLACES_MAX {
+        value.fault(format!("lists {} places", entries.len()), format!("at most {PLACES_MAX}"));
     }
     entries.iter().filter_map(|entry| place(entry)).collect()
 }

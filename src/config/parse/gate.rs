@@ -2,10 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use tracing_subscriber::EnvFilter;
-
 use super::super::file::{Table, Value};
-use super::super::{Address, Admin, Listen, ListenMode, Log, LogFormat, Metrics};
+use super::super::{Address, Admin, LOG_FILTER_FORM, Listen, ListenMode, Log, LogFormat, Metrics, is_log_filter};
 use super::interception::interception;
 use super::outside::{Outside, Unreadable};
 use super::{proxies, sockets, tls};
@@ -14,7 +12,6 @@ const ADDRESS_FORM: &str = "an IP address and a port (\"127.0.0.1:8080\"), or \"
 pub(super) const LISTEN_FORM: &str = "[[listen]] with address = \"127.0.0.1:8080\"";
 const MODES: [(&str, ListenMode); 3] =
     [("reverse", ListenMode::Reverse), ("transparent", ListenMode::Transparent), ("forward", ListenMode::Forward)];
-const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 pub(super) fn listen(root: &Table<'_>, outside: &Outside<'_>) -> Vec<Listen> {
     let entries = root.need("listen", LISTEN_FORM).map_or_else(Vec::new, |value| value.list(LISTEN_FORM));
@@ -71,14 +68,10 @@ pub(super) fn log(root: &Table<'_>) -> Log {
     log
 }
 
-/// A filter. A bare word that is no level would be taken for a target's name and silence everything else: it is refused.
 fn level(value: &Value<'_>) -> Option<String> {
-    let form = "error, warn, info, debug, trace or off, also per target: \"info,forgetgate::proxy=debug\"";
-    let text = value.text(form)?;
-    let mut directives = text.split(',').map(str::trim);
-    let said = directives.all(|one| one.contains('=') || LEVELS.contains(&one.to_ascii_lowercase().as_str()));
-    if !said || EnvFilter::try_new(text).is_err() {
-        value.fault("is no log level or filter", form);
+    let text = value.text(LOG_FILTER_FORM)?;
+    if !is_log_filter(text) {
+        value.fault("is no log level or filter", LOG_FILTER_FORM);
         return None;
     }
     Some(text.to_owned())

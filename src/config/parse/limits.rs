@@ -3,12 +3,23 @@
 
 use std::time::Duration;
 
-use super::super::Limits;
 use super::super::file::Table;
+use super::super::{Limits, Silence};
 use super::amount::{count, duration, size};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// How long an upstream may be silent, where its own table says so.
+pub(super) fn silence(table: &Table<'_>) -> Silence {
+    let d = Limits::default();
+    let range = Duration::from_millis(10)..=DAY;
+    let time = |key, default| table.has(key).then(|| duration(table, key, default, &range));
+    Silence {
+        answer: time("answer_stall_timeout", d.answer_stall_timeout),
+        event_stream: time("event_stream_timeout", d.event_stream_timeout),
+    }
+}
 
 pub(super) fn limits(root: &Table<'_>) -> Limits {
     let d = Limits::default();
@@ -43,6 +54,8 @@ pub(super) fn limits(root: &Table<'_>) -> Limits {
         upstream_idle_timeout: time("upstream_idle_timeout", d.upstream_idle_timeout, HOUR),
         upstream_connection_age: time("upstream_connection_age", d.upstream_connection_age, DAY),
         response_timeout: time("response_timeout", d.response_timeout, DAY),
+        answer_stall_timeout: time("answer_stall_timeout", d.answer_stall_timeout, DAY),
+        event_stream_timeout: time("event_stream_timeout", d.event_stream_timeout, DAY),
         drain_timeout: time("drain_timeout", d.drain_timeout, HOUR),
     };
     table.close();

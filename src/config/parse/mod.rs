@@ -9,6 +9,7 @@ mod credentials;
 mod derive;
 mod erasure;
 mod gate;
+mod http_proxy;
 mod interception;
 mod limits;
 mod outside;
@@ -98,6 +99,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     across::listeners(root, &listen, &admin, &erasure);
     proxies::check(root, &listen, &erasure);
     across::upstreams(&drafts);
+    across::leads_elsewhere(&listen, &admin, &drafts);
     interception::hosts_are_named(root, &listen, &drafts);
     across::authority(&drafts, &erasure);
     policy::derive_is_used(root, &common, &drafts);

@@ -6,9 +6,11 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, Credentials, EraseBy, Http2, Route, Upstream, UpstreamTls};
+use super::super::{BaseUrl, Credentials, EraseBy, Http2, HttpProxy, Route, Silence, Upstream, UpstreamTls};
 use super::amount::{count, duration};
 use super::credentials::{credentials, url};
+use super::http_proxy::http_proxy;
+use super::limits::silence;
 use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
@@ -41,6 +43,8 @@ pub(super) struct Draft<'a> {
     deletes_per_minute: Option<u32>,
     tls: UpstreamTls,
     http2: Http2,
+    proxy: HttpProxy,
+    silence: Silence,
     pub(super) instance: Instance,
 }
 
@@ -103,6 +107,8 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         deletes_per_minute: rate(&table),
         tls: tls::upstream(&table, outside),
         http2: http2(&table),
+        proxy: http_proxy(&table, outside),
+        silence: silence(&table),
         instance: instance(&table),
         policy_table,
         profile,
@@ -169,6 +175,8 @@ impl Draft<'_> {
             erase: EraseBy::Label,
             tls: self.tls,
             http2: self.http2,
+            proxy: self.proxy,
+            silence: self.silence,
             plan,
             region,
             created: created.map(|date| date.to_string()),

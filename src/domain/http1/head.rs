@@ -13,6 +13,9 @@ const TARGET_MAX: usize = u16::MAX as usize - 1;
 /// How HTTP/2 begins where nothing was negotiated (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
+/// Heads up to this size leave their memory to the next.
+const KEPT: usize = 4 * 1024;
+
 /// Why some bytes are no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -93,6 +96,15 @@ impl Head {
         self.bytes = end;
         self.lines.take(bytes.get(..end).unwrap_or_default(), request.headers);
         Ok(true)
+    }
+}
+
+impl Head {
+    /// It has been judged and written anew: what goes on needs no more of it. A small one leaves its memory to the next.
+    pub fn forget(&mut self) {
+        if self.bytes > KEPT {
+            (self.uri, self.lines) = (Uri::default(), Lines::default());
+        }
     }
 }
 

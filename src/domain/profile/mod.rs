@@ -195,4 +195,10 @@ impl Profile {
     ) -> Result<Match<'_>, Ambiguous> {
         self.matcher.classify(method, path, query, websocket)
     }
+
+    /// The method of this name, in whatever case, as [`Self::classify`] knows it. `None` if the profile has no call of it.
+    #[must_use]
+    pub fn method_like(&self, name: &str) -> Option<&str> {
+        self.matcher.method_like(name)
+    }
 }

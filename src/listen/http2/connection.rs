@@ -147,10 +147,18 @@ impl Driver {
                 connection.graceful_shutdown();
             }
             match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
+                Poll::Ready(Some(Ok((request, mut respond)))) => {
                     self.settled = true;
                     self.tally.opened();
-                    spawn_local(stream::carry(request, respond, self.serving.clone(), Rc::clone(&self.tally)));
+                    let (serving, tally) = (self.serving.clone(), Rc::clone(&self.tally));
+                    match serving.room.take_now() {
+                        Some(place) => drop(spawn_local(stream::carry(request, respond, serving, tally, place))),
+                        // Nobody has looked at it: it may be sent again (RFC 9113 §8.7).
+                        None => {
+                            respond.send_reset(Reason::REFUSED_STREAM);
+                            tally.closed(Ended::Failed);
+                        }
+                    }
                 }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending if leaving.get() && watch.is_ending() => return Poll::Ready(()),

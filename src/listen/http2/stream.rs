@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{Method, Request};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{self, Answer};
 use super::connection::{Ended, Tally};
@@ -20,12 +21,13 @@ use crate::wire::{Body, Link, Stream, Watch};
 /// What an answer's head may have beside what the service's may: the gate's own lines.
 const HEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Carries a stream to its end.
+/// Carries a stream to its end. It has its place until nothing of it is left.
 pub(super) async fn carry(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     serving: Serving,
     tally: Rc<Tally>,
+    _place: OwnedSemaphorePermit,
 ) {
     if let Err(ended) = Box::pin(translate(request, respond, serving, &tally)).await {
         tally.closed(ended);
@@ -39,11 +41,11 @@ async fn translate(
     serving: Serving,
     tally: &Tally,
 ) -> Result<(), Ended> {
-    let (parts, body) = request.into_parts();
     let (near, far) = tokio::io::duplex(PIPE);
     let mut pipe = Link::new(far);
-    let behind = match head::write(&parts, body.is_end_stream(), pipe.output()) {
-        Ok(behind) => behind,
+    // The head is gone once it is written: as a map it is many times what it was on the wire.
+    let (method, behind, body) = match written(request, &mut pipe) {
+        Ok(written) => written,
         Err(NoRequest::Malformed) => {
             respond.send_reset(Reason::PROTOCOL_ERROR);
             return Err(Ended::Spoilt);
@@ -64,7 +66,7 @@ async fn translate(
         pipe,
         upload: Upload::of(body, behind),
         behind,
-        method: parts.method,
+        method,
         head: AnswerHead::default(),
         respond,
         download: None,
@@ -83,6 +85,13 @@ async fn translate(
     };
     tokio::join!(serve_one(Stream::Memory(near), serving), translated);
     Ok(())
+}
+
+/// Writes a request's head into its pipe. Gives its method, how it goes on, and what comes behind it.
+fn written(request: Request<RecvStream>, pipe: &mut Pipe) -> Result<(Method, Behind, RecvStream), NoRequest> {
+    let (parts, body) = request.into_parts();
+    let behind = head::write(&parts, body.is_end_stream(), pipe.output())?;
+    Ok((parts.method, behind, body))
 }
 
 /// How the request goes on.

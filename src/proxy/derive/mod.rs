@@ -20,7 +20,7 @@ pub(super) async fn derive(
     inbound: &mut Inbound,
     bytes_max: usize,
 ) -> Derived {
-    let mut peek = Peek { lines: &head.lines, caller, inbound, bytes_max };
+    let mut peek = Peek::new(&head.lines, caller, inbound, bytes_max);
     for place in places {
         let id = match place {
             DeriveFrom::Json(pointer) => peek.json(pointer).await?,

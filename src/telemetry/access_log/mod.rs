@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -21,11 +22,15 @@ pub use self::record::{AccessRecord, EndReason};
 use self::record::Packed;
 use self::writer::{Message, Writer};
 use super::events;
-use super::logging::{Look, access_look};
+use super::logging::{Look, access_batches, access_look};
 use super::registry::Registry;
 
 /// Lines that may wait.
 const WAITING_MAX: usize = 16 * 1024;
+
+/// How long the end of the process waits for the last access lines, and how often it looks.
+const FINISH_WITHIN: Duration = Duration::from_millis(500);
+const FINISH_PAUSE: Duration = Duration::from_millis(2);
 
 /// Where workers put their records. Clones share one queue.
 #[derive(Clone, Debug)]
@@ -48,7 +53,7 @@ impl AccessLog {
         let Some(look) = access_look() else {
             return Ok((Self(None), AccessWriter(None)));
         };
-        let (queue, writer) = queued(&registry.names(), Arc::clone(&registry), look, io::stderr());
+        let (queue, writer) = queued(&registry.names(), Arc::clone(&registry), look, access_batches());
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
         Ok((Self(Some(Arc::clone(&queue))), AccessWriter(Some((queue, thread)))))
     }
@@ -102,10 +107,20 @@ fn queued<W: io::Write>(names: &[Arc<str>], registry: Arc<Registry>, look: Look,
 pub struct AccessWriter(Option<(Arc<Queue>, JoinHandle<()>)>);
 
 impl AccessWriter {
-    /// Writes what was handed over until now, then ends the thread. Blocks for that time.
+    /// Writes what was handed over until now, then ends the thread. Blocks for that time, but no longer than half a second:
+    /// a log that nobody reads does not keep the process.
     pub fn finish(self) {
         let Some((queue, thread)) = self.0 else { return };
-        if queue.lines.send(Message::Stop).is_ok() && thread.join().is_err() {
+        let until = Instant::now() + FINISH_WITHIN;
+        let mut told = false;
+        while !thread.is_finished() {
+            told = told || queue.lines.try_send(Message::Stop).is_ok();
+            if Instant::now() > until {
+                return;
+            }
+            thread::sleep(FINISH_PAUSE);
+        }
+        if thread.join().is_err() {
             events::TaskPanicked { task: "access log" }.emit();
         }
     }

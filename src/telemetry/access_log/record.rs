@@ -38,6 +38,8 @@ pub enum EndReason {
     Refused,
     /// A time was over.
     TimedOut,
+    /// The gate ended it: it was told to stop, or to close the WebSockets of a customer who is being erased.
+    GateEnded,
 }
 
 impl EndReason {
@@ -50,6 +52,7 @@ impl EndReason {
             Self::UpstreamGone => "upstream_gone",
             Self::Refused => "refused",
             Self::TimedOut => "timed_out",
+            Self::GateEnded => "gate_ended",
         }
     }
 }

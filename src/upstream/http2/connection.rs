@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Wanted;
 use crate::upstream::{ConnectError, Stage};
 use crate::wire::Stream;
-use crate::wire::http2::{CONNECTION_WINDOW, ERRORS_MAX, RESET_MEMORY, SEND_BUFFER, STREAM_WINDOW, STREAMS_MAX};
+use crate::wire::http2::{ERRORS_MAX, RESET_MEMORY, SEND_BUFFER, SERVICE_WINDOW, STREAM_WINDOW, STREAMS_MAX};
 
 /// The largest list of an answer's lines, as HTTP/2 counts them.
 const HEADER_LIST_MAX: u32 = 128 * 1024;
@@ -75,7 +75,7 @@ where
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(SERVICE_WINDOW)
         .max_header_list_size(HEADER_LIST_MAX)
         .max_send_buffer_size(SEND_BUFFER)
         .max_local_error_reset_streams(Some(ERRORS_MAX))

@@ -25,13 +25,16 @@ pub const PIPE_AHEAD: usize = 16 * 1024;
 
 /// What a peer may send on one stream before some of it has been taken: one that stands still holds no more than this.
 pub const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same for all streams of a connection. Many streams that stand still have to come together before the others feel it,
-/// and a connection never holds more.
+/// The same for all streams of one caller's connection: many that stand still have to come together before that caller's others
+/// feel it, and a connection never holds more.
 pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What of a stream's data may wait to be written to the socket.
 pub const SEND_BUFFER: usize = 16 * 1024;
 /// Streams that may be open on one connection.
 pub const STREAMS_MAX: u32 = 128;
+/// What a service may send on a connection, which callers share that have nothing to do with each other: room for every
+/// stream's window, so that those who do not read take none of it from the others.
+pub const SERVICE_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
 /// Messages against the protocol that a peer is forgiven, each of which costs it a stream, before the connection ends.
 pub const ERRORS_MAX: usize = 64;
 /// How long a stream that was reset is remembered, for frames that were on their way.

@@ -1,7 +1,7 @@
 //! The real program as a child process, with a folder of its own: started, killed, started again on the same store.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -145,6 +145,26 @@ impl Gate {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// A gate that takes calls, whose log nobody reads any more: also what may be written without a reader is used up.
+    pub(crate) fn unread(setup: &Setup) -> (Self, PipeReader) {
+        let mut gate = Self::idle(setup);
+        let (mut reader, mut writer) = pipe().unwrap();
+        let mut command = gate.command();
+        command.stderr(writer.try_clone().unwrap());
+        *gate.killer.0.lock() = Some(command.spawn().unwrap());
+        drop(command);
+        let mut found = None;
+        while found.is_none() {
+            let mut buffer = [0; 4096];
+            let length = reader.read(&mut buffer).unwrap();
+            gate.log.lock().push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+            found = gate.listening("gate").zip(gate.listening("admin"));
+        }
+        (gate.addr, gate.admin) = found.unwrap();
+        thread::spawn(move || while writer.write_all(&[b'\n'; 4096]).is_ok() {});
+        (gate, reader)
     }
 
     /// The program, ready to be started on this gate's folder.

@@ -154,3 +154,66 @@ fn p8_a_stop_finishes_the_streams_that_are_open_and_says_goodbye() {
         assert!(stopping.join().unwrap(), "nothing was cut");
     });
 }
+
+/// A stream costs what a connection does, also one that the gate has answered and whose caller takes nothing.
+#[test]
+fn p12_streams_count_against_connections_max_until_they_are_closed() {
+    let (_service, gate) = gate("connections_max = 4");
+    run(async {
+        let mut builder = Builder::new();
+        let caller = Caller::with(gate.address, builder.initial_window_size(0)).await;
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            // Refused, with an answer that has a body.
+            let (answer, _) = caller.begin(request(MESSAGE, &[]), true).await;
+            held.push(answer.await.unwrap().into_body());
+        }
+        let (beyond, _) = caller.begin(request(PLAIN, &[]), true).await;
+        assert_eq!(beyond.await.unwrap_err().reason(), Some(Reason::REFUSED_STREAM));
+        drop(held.pop());
+        loop {
+            let (answer, _) = caller.begin(request(PLAIN, &[]), true).await;
+            if answer.await.is_ok() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// The callers of one service share its connection.
+#[test]
+fn p12_callers_that_do_not_read_take_nothing_from_others_at_the_same_service() {
+    const STALLED: usize = 60;
+    let handle = |exchange: Exchange| async move {
+        let large = exchange.request.uri().path().ends_with("large");
+        let (_, respond) = exchange.read().await;
+        answer(respond, 200, if large { LARGE } else { "{}" });
+    };
+    let service = Service::start(server::Builder::new(), handle);
+    let gate = Gate::before(service.address);
+    run(async {
+        let mut builder = Builder::new();
+        let stalled = Caller::with(gate.address, builder.initial_window_size(0)).await;
+        let mut held = Vec::new();
+        for _ in 0..STALLED {
+            let (answer, _) = stalled.begin(request("GET /api/v9/large", &[]), true).await;
+            held.push(answer.await.unwrap().into_body());
+        }
+        let other = Caller::to(gate.address).await;
+        for _ in 0..50 {
+            assert_eq!(other.ask(request(PLAIN, &[])).await.body, b"{}");
+        }
+        assert_eq!(gate.in_flight(), STALLED as u64, "the others were not cut to make room");
+    });
+    assert_eq!(service.connections(), 1);
+}
+
+/// More than a stream's window.
+static LARGE: &str = {
+    static BYTES: [u8; 100 * 1024] = [b'a'; 100 * 1024];
+    match std::str::from_utf8(&BYTES) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+};

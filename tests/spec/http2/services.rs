@@ -171,6 +171,8 @@ fn p8_a_caller_that_leaves_is_told_to_the_service_as_a_cancelled_stream() {
     let mut client = gate.client();
     client.send(client::request(PLAIN, &[], ""));
     eventually("the request is on its way", || begun.load(Ordering::SeqCst) == 1);
+    // One that only closes may still read.
+    socket2::SockRef::from(&client.socket).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     drop(client);
     eventually("the service is told", || service.resets() == [Reason::CANCEL]);
     run(async {

@@ -69,6 +69,8 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("[limits]\nbody_stall_timeout = \"1s\"", Used),
     ("[limits]\nconnect_timeout = \"1s\"", Used),
     ("[limits]\nresponse_timeout = \"1s\"", Used),
+    ("[limits]\nanswer_stall_timeout = \"1s\"", Used),
+    ("[limits]\nevent_stream_timeout = \"1s\"", Used),
     ("[limits]\ndrain_timeout = \"1s\"", Used),
 ];
 
@@ -112,6 +114,12 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("http2 = \"auto\"", AsToday),
     ("http2 = \"prior-knowledge\"", Used),
     ("http2 = \"off\"", Used),
+    ("proxy = \"env\"", AsToday),
+    ("proxy = \"none\"", Used),
+    ("proxy = { url = \"http://proxy.example:3128\" }", Used),
+    ("proxy = { url = \"http://proxy.example:3128\", username = \"u\", password = { env = \"P\" } }", Used),
+    ("answer_stall_timeout = \"1s\"", Used),
+    ("event_stream_timeout = \"1s\"", Used),
     ("plan = \"premium\"", Used),
     ("region = \"us-east\"", Used),
     ("created = \"2019-05-02\"", Used),

@@ -19,7 +19,11 @@ pub(super) fn reads_as(segment: &str, fixed: &str, cut: bool) -> bool {
         }
     }
     // A dropped character may also be the end of what is read, as NUL is with some.
-    let ends = rest.next().is_none_or(|c| cut && !is_word(c));
+    let ends = match rest.next() {
+        None => true,
+        // Some readers trim each segment, others take dots at its end away too.
+        Some(c) => (cut && !is_word(c)) || (is_trimmed(c) && rest.all(is_trimmed)),
+    };
     ends || (cut && beginning_before_dropped_is(segment, fixed))
 }
 
@@ -30,6 +34,10 @@ fn beginning_before_dropped_is(segment: &str, fixed: &str) -> bool {
         return false;
     };
     segment.trim_start_matches(is_dropped).get(..at).is_some_and(|beginning| reads_as(beginning, fixed, true))
+}
+
+fn is_trimmed(c: char) -> bool {
+    c == '.' || c.is_whitespace()
 }
 
 fn is_word(c: char) -> bool {

@@ -150,6 +150,10 @@ impl Matcher {
         }
     }
 
+    pub(super) fn method_like(&self, name: &str) -> Option<&str> {
+        self.methods.iter().find(|known| says(&known.name, name, str::eq_ignore_ascii_case)).map(|known| &*known.name)
+    }
+
     fn method(&self, name: &str) -> Option<&OneMethod> {
         self.methods.iter().find(|known| says(&known.name, name, |one, two| one == two))
     }

@@ -1,0 +1,29 @@
+//! How long an exchange is waited for: by its caller, who may have left, and by the gate, while its service is silent.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::caller::Caller;
+use super::exchange::Exchange;
+use super::service::Service;
+
+impl Exchange {
+    /// Ready when nobody waits for the answer any more. A caller that says nothing more is waited for like one that stands
+    /// still: it may have left. A labelled answer is read to its end in any case, and so can be given to it.
+    pub(super) fn poll_left(&self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        let gone = caller.poll_gone(cx);
+        let long = || caller.watch.half_closed_for().is_some_and(|time| time > self.gate.limits().body_stall_timeout);
+        if gone.is_ready() || (self.passages.is_empty() && long()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// How long the service may be silent in its answer.
+    pub(super) fn silence_max(&self) -> Duration {
+        let (silence, limits) = (&self.destination.site.upstream.silence, self.gate.limits());
+        let is_stream = self.service.as_ref().is_some_and(Service::is_event_stream);
+        if is_stream {
+            silence.event_stream.unwrap_or(limits.event_stream_timeout)
+        } else {
+            silence.answer.unwrap_or(limits.answer_stall_timeout)
+        }
+    }
+}

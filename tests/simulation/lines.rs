@@ -96,11 +96,13 @@ impl World {
         let theirs = |id: &Uuid| state.store.image.jobs.get(id).is_some_and(|job| job.tag == tag);
         let mut lines = state.lines_at.since.iter().filter(|((at, id), _)| *at == upstream && theirs(id));
         let since = *lines.next()?.1;
-        let counts = |delete: &&Delete| {
+        let counts = |at: usize, sent: Millis| at == upstream && sent + MINUTE > since && sent + LEG_MAX <= now;
+        let known = |delete: &&Delete| {
             let theirs = delete.probe_of.is_none_or(|ask| !state.asks[ask].stranger);
-            delete.upstream == upstream && theirs && delete.sent + MINUTE > since && delete.sent + LEG_MAX <= now
+            theirs && counts(delete.upstream, delete.sent)
         };
-        let sent = state.deletes[..number].iter().filter(counts).count();
+        let nobodies = state.nobodies.iter().filter(|(at, sent)| counts(*at, *sent)).count();
+        let sent = state.deletes[..number].iter().filter(known).count() + nobodies;
         let in_vain = since + LEG_MAX + 1_000 < now && sent < usize::try_from(rate).unwrap();
         let what = || format!("d{number} for c{customer} waits since {since}, and u{upstream} was not asked for much");
         (in_vain && !Self::is_held(state, customer)).then(what)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use forgetgate::domain::erasure::Summary;
+use forgetgate::store::StoredJob;
 use uuid::Uuid;
 
 use crate::contract::short;
@@ -71,16 +72,21 @@ impl World {
         state.holds.iter().any(|hold| hold.customer == customer)
     }
 
-    /// Somebody who was accepted earlier and waits.
+    /// Somebody whose request there was accepted earlier and waits.
     fn passed_by(&self, state: &State, number: usize, now: Millis) -> Option<String> {
         let Delete { customer, upstream, .. } = state.deletes[number];
         let tag = self.customers[customer].1;
+        let asked = |job: &StoredJob| {
+            let summary = Summary::from_bytes(&job.summary)?;
+            let place = summary.places.iter().find(|place| usize::from(place.upstream.0) == upstream + 1);
+            place.map(|place| place.asked)
+        };
         let theirs = state.store.image.jobs.values().filter(|job| !job.finished && job.tag == tag);
-        let received = theirs.filter_map(|job| Summary::from_bytes(&job.summary)).map(|job| job.received).min()?;
+        let ours = theirs.filter_map(asked).min()?;
         let long_ago = |at: Option<&Millis>| at.is_none_or(|at| at + LEG_MAX < now);
         let waiting = state.lines_at.since.iter().find(|((at, id), since)| {
             let Some(job) = state.store.image.jobs.get(id) else { return false };
-            let earlier = Summary::from_bytes(&job.summary).is_some_and(|summary| summary.received < received);
+            let earlier = asked(job).is_some_and(|asked| asked < ours);
             let other = self.customer_of(job.tag);
             let waits = long_ago(Some(since)) && long_ago(state.lines_at.written.get(id));
             *at == upstream && other != customer && earlier && waits && !Self::is_held(state, other)

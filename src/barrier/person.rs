@@ -191,3 +191,23 @@ impl Person {
             && self.flights.iter().all(|flight| flight.is_quiet() && flight.stragglers.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn p12_however_often_one_customers_exchanges_are_cut_few_times_are_kept_and_none_is_forgotten() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut all = Stragglers::default();
+        for nth in 1..=1_000 {
+            all.add(Generation(nth), after(nth));
+            assert!(all.0.len() <= STRAGGLERS_MAX);
+            assert_eq!(all.until(Generation::LAST, now), Some(after(nth)));
+            assert!(all.until(Generation(2), now) >= Some(after(1)), "the first is waited for as long as it takes");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod holds;
 mod intake;
 mod office;
 mod overlaps;
+mod passing;
 mod point_in_time;
 mod rates;
 mod restarts;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forgetgate::config::{Engine, Erasure, Upstream};
+use forgetgate::config::{Authorize, Engine, Erasure, Upstream};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Later, TargetState, Verdict};
 use forgetgate::erasure::{Decided, Submission, TargetWord, View};
@@ -174,4 +174,21 @@ async fn p4_a_request_for_one_upstream_that_joins_reaches_what_that_one_passes_i
 
     assert_eq!(one.calls().len(), 2);
     assert!(two.calls().len() > before, "what was passed on since is there");
+}
+
+/// Where its erasure will have to go is not known before it is durable and planned.
+#[tokio::test]
+async fn p5_no_upstream_may_move_while_the_home_is_asked_whether_to_accept_an_erasure() {
+    let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    let answer = one.will_wait();
+    let (eraser, call) = (world.eraser.clone(), world.call("ann", "one"));
+    let asking = tokio::spawn(async move { eraser.delete(call).await });
+    one.saw(1).await;
+
+    assert!(world.eraser.awaits().await.unwrap().contains(&world.site("two").number));
+
+    answer.send(status(401)).unwrap();
+    asking.await.unwrap().unwrap();
+    assert!(world.eraser.awaits().await.unwrap().is_empty());
 }

@@ -133,6 +133,14 @@ impl World {
         self.working = Some(AbortOnDropHandle::new(tokio::spawn(async move { eraser.run().await })));
     }
 
+    /// The configuration is read again, and says this now.
+    pub(crate) async fn reload(&mut self, change: impl Fn(&mut Upstream)) {
+        let mut upstreams: Vec<Upstream> = self.sites.iter().map(|site| (*site.upstream).clone()).collect();
+        upstreams.iter_mut().for_each(change);
+        self.sites = sites(&self.store, upstreams).await;
+        self.eraser.reconfigure(self.sites.clone(), erasure(), Duration::from_secs(30));
+    }
+
     pub(crate) fn now(&self) -> UnixSeconds {
         UnixSeconds(self.clock.load(Ordering::SeqCst))
     }

@@ -1,5 +1,6 @@
 //! Requests for erasures: on the data path, through the admin API, and their answers.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -90,6 +91,7 @@ impl Life {
             addressed: None,
             chosen: false,
             beyond: state.passed_on_from(reach).into_iter().collect(),
+            over_before: BTreeSet::new(),
             stranger: false,
             begun: self.world.clock.now(),
             generations: state.upstreams.iter().map(|upstream| upstream.generation).collect(),

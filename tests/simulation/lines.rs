@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use forgetgate::domain::erasure::Summary;
+use forgetgate::store::StoredJob;
 use uuid::Uuid;
 
 use crate::contract::short;
@@ -71,16 +72,21 @@ impl World {
         state.holds.iter().any(|hold| hold.customer == customer)
     }
 
-    /// Somebody who was accepted earlier and waits.
+    /// Somebody whose request there was accepted earlier and waits.
     fn passed_by(&self, state: &State, number: usize, now: Millis) -> Option<String> {
         let Delete { customer, upstream, .. } = state.deletes[number];
         let tag = self.customers[customer].1;
+        let asked = |job: &StoredJob| {
+            let summary = Summary::from_bytes(&job.summary)?;
+            let place = summary.places.iter().find(|place| usize::from(place.upstream.0) == upstream + 1);
+            place.map(|place| place.asked)
+        };
         let theirs = state.store.image.jobs.values().filter(|job| !job.finished && job.tag == tag);
-        let received = theirs.filter_map(|job| Summary::from_bytes(&job.summary)).map(|job| job.received).min()?;
+        let ours = theirs.filter_map(asked).min()?;
         let long_ago = |at: Option<&Millis>| at.is_none_or(|at| at + LEG_MAX < now);
         let waiting = state.lines_at.since.iter().find(|((at, id), since)| {
             let Some(job) = state.store.image.jobs.get(id) else { return false };
-            let earlier = Summary::from_bytes(&job.summary).is_some_and(|summary| summary.received < received);
+            let earlier = asked(job).is_some_and(|asked| asked < ours);
             let other = self.customer_of(job.tag);
             let waits = long_ago(Some(since)) && long_ago(state.lines_at.written.get(id));
             *at == upstream && other != customer && earlier && waits && !Self::is_held(state, other)
@@ -96,11 +102,13 @@ impl World {
         let theirs = |id: &Uuid| state.store.image.jobs.get(id).is_some_and(|job| job.tag == tag);
         let mut lines = state.lines_at.since.iter().filter(|((at, id), _)| *at == upstream && theirs(id));
         let since = *lines.next()?.1;
-        let counts = |delete: &&Delete| {
+        let counts = |at: usize, sent: Millis| at == upstream && sent + MINUTE > since && sent + LEG_MAX <= now;
+        let known = |delete: &&Delete| {
             let theirs = delete.probe_of.is_none_or(|ask| !state.asks[ask].stranger);
-            delete.upstream == upstream && theirs && delete.sent + MINUTE > since && delete.sent + LEG_MAX <= now
+            theirs && counts(delete.upstream, delete.sent)
         };
-        let sent = state.deletes[..number].iter().filter(counts).count();
+        let nobodies = state.nobodies.iter().filter(|(at, sent)| counts(*at, *sent)).count();
+        let sent = state.deletes[..number].iter().filter(known).count() + nobodies;
         let in_vain = since + LEG_MAX + 1_000 < now && sent < usize::try_from(rate).unwrap();
         let what = || format!("d{number} for c{customer} waits since {since}, and u{upstream} was not asked for much");
         (in_vain && !Self::is_held(state, customer)).then(what)

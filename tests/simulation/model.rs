@@ -86,6 +86,8 @@ pub(crate) struct Ask {
     pub(crate) chosen: bool,
     /// Those to which they pass IDs on, now or later.
     pub(crate) beyond: BTreeSet<usize>,
+    /// Who was configured to pass IDs on to whom when it was over already: it knows nothing of that.
+    pub(crate) over_before: BTreeSet<(usize, usize)>,
     /// Whose authority is none.
     pub(crate) stranger: bool,
     pub(crate) begun: Millis,
@@ -126,7 +128,10 @@ impl Ask {
     pub(crate) fn covers(&self, message: &Message) -> bool {
         let before = if self.waits { Some(self.begun) } else { self.answered };
         let passed_on = matches!(message.origin, Origin::PassedOn(from) if self.chosen && self.reach.contains(&from));
+        let too_late = matches!(message.origin,
+            Origin::PassedOn(from) if self.over_before.contains(&(from, message.upstream)));
         message.generation >= self.generations[message.upstream]
+            && !too_late
             && !self.again
             && !message.given_up
             && before.is_some_and(|before| message.forwarded < before)

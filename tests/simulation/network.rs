@@ -48,7 +48,10 @@ impl Transport for Roads {
             let query = request.uri().query().unwrap_or_default();
             let text = query.split('&').find_map(|pair| pair.strip_prefix("customer_id=")).unwrap();
             // A label of nobody: the gate asks what a service says to these credentials.
-            let Some((customer, text)) = self.0.named(text) else { return Reply::Status(200, None).read() };
+            let Some((customer, text)) = self.0.named(text) else {
+                self.0.asked_about_nobody(site);
+                return Reply::Status(200, None).read();
+            };
             let ask = request.headers().get(ASK).map(|ask| ask.to_str().unwrap().parse::<usize>().unwrap());
             let reply = self.0.sent(site, (customer, text), ask, bounds.within);
             let answered = timeout(bounds.within, reply).await;
@@ -62,6 +65,13 @@ impl Transport for Roads {
 }
 
 impl World {
+    fn asked_about_nobody(&self, site: &Site) {
+        let (upstream, now) = (place_of(site).0, self.clock.now());
+        let mut state = self.state();
+        state.nobodies.push((upstream, now));
+        state.say(now, "network", format_args!("u{upstream} is asked about nobody"));
+    }
+
     /// A delete leaves.
     fn sent(
         &self,

@@ -99,6 +99,12 @@ impl State {
         }
     }
 
+    /// Had everything that was asked for so been done by now?
+    fn is_over(&self, ask: usize) -> bool {
+        let job = self.asks[ask].job.and_then(|id| self.store.image.jobs.get(&id));
+        job.is_some_and(|job| job.finished)
+    }
+
     /// One begins to pass IDs on to another, or ends it. Where what it had passed on is then is for its operator to know.
     fn passes(&mut self, one: usize, other: usize) {
         let (from, to) = (one.min(other), one.max(other));
@@ -117,6 +123,9 @@ impl State {
             passes.push(to);
             self.edges.insert((from, to));
             for nth in 0..self.asks.len() {
+                if self.is_over(nth) {
+                    self.asks[nth].over_before.insert((from, to));
+                }
                 let reached: Vec<usize> = self.asks[nth].beyond.iter().copied().collect();
                 self.asks[nth].beyond = self.passed_on_from(&reached).into_iter().collect();
             }

@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) response_timeout: u64,
     pub(crate) messages: Vec<Message>,
     pub(crate) deletes: Vec<Delete>,
+    /// When which upstream was asked about nobody, in place of a customer who is on hold: that counts there, too.
+    pub(crate) nobodies: Vec<(usize, Millis)>,
     pub(crate) asks: Vec<Ask>,
     pub(crate) holds: Vec<Hold>,
     /// Targets that are being given up, or have been.
@@ -146,6 +148,7 @@ impl World {
             response_timeout: 20,
             messages: Vec::new(),
             deletes: Vec::new(),
+            nobodies: Vec::new(),
             asks: Vec::new(),
             holds: Vec::new(),
             closes: Vec::new(),

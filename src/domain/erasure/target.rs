@@ -220,7 +220,9 @@ impl Target {
         if self.state == TargetState::Sent && self.next.is_none() {
             self.unanswered = self.unanswered.max(Some(run.begun.after(run.straggle)));
             self.state = TargetState::Pending;
-            self.not_under_way();
+            if self.reopened {
+                self.reopen();
+            }
         }
     }
 
@@ -256,14 +258,16 @@ impl Target {
         if self.state == TargetState::Sent && self.next.is_none() {
             self.state = TargetState::Pending;
             self.attempts = self.attempts.saturating_sub(1);
-            self.not_under_way();
+            self.let_in_again();
         }
     }
 
-    /// No delete is on its way any more: the next one serves whoever asked again while one was.
-    fn not_under_way(&mut self) {
+    /// No delete is on its way any more: the next one serves whoever asked again while one was. The fence is lifted when
+    /// this is durable, and that one comes later: known now, it is known after a crash as well.
+    fn let_in_again(&mut self) {
         if self.reopened {
             self.reopen();
+            self.unfence(Later::FenceEnded);
         }
     }
 
@@ -283,20 +287,13 @@ impl Target {
                 self.failed(TargetState::Retrying, fault, Some(moment.after(delay)));
             }
             Outcome::Blocked { fault, after } => {
-                self.unfence(Later::Retry);
                 let delay = retry::blocked_delay(self.failures, random).max(retry::bounded(after));
                 self.failed(TargetState::Blocked, fault, Some(moment.after(delay)));
             }
-            Outcome::Refused(fault) => {
-                self.unfence(Later::Retry);
-                self.failed(TargetState::Refused, fault, None);
-            }
-            Outcome::NotSupported(fault) => {
-                self.unfence(Later::Retry);
-                self.failed(TargetState::NotSupported, fault, None);
-            }
+            Outcome::Refused(fault) => self.failed(TargetState::Refused, fault, None),
+            Outcome::NotSupported(fault) => self.failed(TargetState::NotSupported, fault, None),
         }
-        self.not_under_way();
+        self.let_in_again();
     }
 
     fn answered(&mut self, evidence: Evidence, straggling: Option<Moment>, now: Moment) {
@@ -320,6 +317,7 @@ impl Target {
     }
 
     fn failed(&mut self, state: TargetState, fault: Fault, next: Option<Moment>) {
+        self.unfence(Later::Retry);
         self.state = state;
         self.next = next;
         self.last_error = Some(fault);

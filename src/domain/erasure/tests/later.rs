@@ -102,6 +102,24 @@ fn p4_a_target_that_was_found_when_the_topology_had_changed_says_so() {
     assert_eq!((job.targets[0].later, job.targets[1].later), (None, Some(Later::FenceEnded)));
 }
 
+/// The fence of the first attempt is lifted as soon as its end is durable, and whoever waited there is let in.
+#[test]
+fn p4_a_second_request_that_joined_a_delete_under_way_says_that_its_instant_is_later_after_a_restart_too() {
+    for first in [accepted(NOW), retry(Fault::Unreachable)] {
+        let mut job = planned_to(1);
+        assert!(job.sending(key(1), &FREE));
+        job.join(intent(), NOW.wall);
+        job.planned(&[intent()], vec![target(1)], 0);
+        job.ended(key(1), first, NOW, 0);
+        let place = summary(&job, NOW).places[0];
+        assert_eq!((place.fenced, place.in_line), (false, true), "a restart raises no fence that was lifted before");
+
+        job.stamp = Stamp { run: 1, at: NOW.moment };
+        job.take_over(&Run { name: 2, begun: moment(7), straggle: 0 });
+        assert_eq!(word(&mut job, at(7)), Some(Later::FenceEnded));
+    }
+}
+
 #[test]
 fn p4_a_second_request_has_an_answer_of_its_own() {
     let mut job = planned_to(1);

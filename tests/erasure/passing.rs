@@ -1,0 +1,93 @@
+//! Upstreams that pass IDs on to others: what has come that way is erased, too, whenever it came and whoever may ask (P4).
+
+use forgetgate::config::{Authorize, Erasure, Upstream};
+use forgetgate::domain::LabelForm;
+use forgetgate::domain::erasure::{JobState, TargetState, Verdict};
+use forgetgate::erasure::Decided;
+
+use crate::failing::turns;
+use crate::service::Service;
+use crate::world::{Plan, World, erasure, pair, profile, submission, upstream};
+
+fn passes_on(upstream: &mut Upstream) {
+    if &*upstream.name == "one" {
+        upstream.passes_to = vec!["two".into()];
+    }
+}
+
+#[tokio::test]
+async fn p4_what_is_passed_on_since_a_reload_is_erased_although_the_delete_there_was_accepted_before() {
+    let (mut world, one, two) = pair(Plan::default(), |_| {}).await;
+    let open = world.forward("ann", "one", LabelForm::RAW).await;
+    let asked = world.erase("ann", "two").await;
+    world.until_target(asked, "two", TargetState::Accepted).await;
+    world.until_target(asked, "one", TargetState::Draining).await;
+
+    world.reload(passes_on).await;
+    world.pass(1);
+    turns().await;
+    assert_eq!(two.calls().len(), 1, "what is on its way to the first may still be passed on");
+    open.ended();
+
+    two.saw(2).await;
+    world.until_state(asked, JobState::Settling).await;
+    assert_eq!((one.calls().len(), two.calls().len()), (1, 2));
+}
+
+/// `home` and `one` are of one group; `one` passes IDs on to `two`, which is of another.
+async fn groups() -> (World, [Service; 3]) {
+    let services = [Service::start().await, Service::start().await, Service::start().await];
+    let at_once = profile("at-once", "settle = \"0s\"");
+    let named = ["home", "one", "two"].iter().zip(&services);
+    let mut upstreams: Vec<Upstream> = named.map(|(name, service)| upstream(name, &service.url)).collect();
+    upstreams.iter_mut().for_each(|upstream| upstream.profile = at_once.clone());
+    upstreams.iter_mut().for_each(passes_on);
+    upstreams[2].group = "other".into();
+    let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };
+    (World::new(plan, upstreams).await, services)
+}
+
+/// Somebody whose authority reaches everything asks afterwards: that goes where the row leads.
+async fn follows(world: &World, [_, one, two]: &[Service; 3]) {
+    assert_eq!(world.marked("ann").await, [(2, 0, false)], "the row is the only trace of what was passed on");
+    assert_eq!(two.calls().len(), 0, "the authority does not reach it");
+    let before = one.calls().len();
+
+    let asked = world.submit(submission("ann")).await.unwrap().id;
+
+    world.until_state(asked, JobState::Done).await;
+    assert_eq!((one.calls().len(), two.calls().len()), (before + 1, 1));
+    assert_eq!(world.marked("ann").await, [(2, 0, true)], "nothing is left anywhere");
+}
+
+#[tokio::test]
+async fn p4_a_home_that_passes_ids_on_to_where_its_authority_does_not_reach_forgets_nothing() {
+    let (world, services) = groups().await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    let asked = world.erase("ann", "one").await;
+    world.until_state(asked, JobState::Done).await;
+    follows(&world, &services).await;
+}
+
+#[tokio::test]
+async fn p4_a_delete_at_an_upstream_that_passes_ids_on_to_where_no_authority_reaches_forgets_nothing() {
+    let (world, services) = groups().await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    let asked = world.erase("ann", "home").await;
+    world.until_state(asked, JobState::Done).await;
+    assert_eq!(services[1].calls().len(), 1);
+    follows(&world, &services).await;
+}
+
+#[tokio::test]
+async fn p4_who_gives_up_an_upstream_that_passes_ids_on_to_where_no_authority_reaches_forgets_nothing() {
+    let (world, services) = groups().await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    services[1].will_say(&[404]);
+    let asked = world.erase("ann", "home").await;
+    world.until_target(asked, "one", TargetState::Refused).await;
+    let (by, note, upstream) = ("A. Person".into(), "gone".into(), Some("one".into()));
+    world.eraser.decide(asked, Decided { verdict: Verdict::Close, by, note, upstream }).await.unwrap();
+    world.until_state(asked, JobState::Done).await;
+    follows(&world, &services).await;
+}

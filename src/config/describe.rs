@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, Limits, Listen, ListenTls, Log,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, InstanceEntry, Limits, Listen, ListenTls, Log,
     LogFormat, OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
@@ -188,6 +188,9 @@ fn upstream(upstream: &Upstream) -> Value {
         "url": upstream.url.to_string(),
         "route": { "path": upstream.route.path, "hosts": upstream.route.hosts },
         "credentials": upstream.credentials.as_ref().map(credentials),
+        "instances": upstream.instances.rule.as_str(),
+        "instance": upstream.instances.named.iter().map(instance).collect::<Vec<_>>(),
+        "erase_api": upstream.erase_api,
         "group": upstream.group,
         "retired": upstream.retired,
         "forwarded": upstream.forwarded,
@@ -202,6 +205,15 @@ fn upstream(upstream: &Upstream) -> Value {
         "region": upstream.region,
         "created": upstream.created,
         "policy": policy(&upstream.policy),
+    })
+}
+
+fn instance(entry: &InstanceEntry) -> Value {
+    json!({
+        "name": &*entry.name,
+        "path": entry.path,
+        "credentials": entry.credentials.as_ref().map(credentials),
+        "also": entry.also.iter().map(credentials).collect::<Vec<_>>(),
     })
 }
 

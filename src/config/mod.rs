@@ -9,6 +9,7 @@ mod describe;
 mod fault;
 mod file;
 mod host;
+mod instances;
 mod ip_range;
 mod listen;
 mod load;
@@ -30,6 +31,7 @@ use std::time::Duration;
 pub use self::changed::Files;
 pub use self::fault::{Fault, Warning};
 pub use self::host::{Authority, canonical_host};
+pub use self::instances::{InstanceEntry, Instances};
 pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::load;
@@ -349,6 +351,10 @@ pub struct Upstream {
     pub inject: bool,
     /// `?version=` of the gate's own calls.
     pub version: Option<String>,
+    /// The instances that it leads to.
+    pub instances: Instances,
+    /// Versions of the API by which deletes are sent where none was seen.
+    pub erase_api: Vec<u8>,
     /// It held labelled data before the gate.
     pub held_labels_before: bool,
     /// A customer's ID travels on to these upstreams, by name.

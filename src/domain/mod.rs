@@ -9,6 +9,7 @@ pub mod erasure;
 pub mod grammar;
 pub mod http1;
 pub mod ids;
+pub mod instance;
 pub mod label;
 pub mod log_filter;
 pub mod personal;
@@ -20,4 +21,5 @@ pub mod refusal;
 pub mod websocket;
 
 pub use self::customer_id::CustomerId;
-pub use self::ids::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+pub use self::ids::{Apis, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+pub use self::instance::{Fingerprint, Instance};

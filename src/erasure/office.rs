@@ -9,8 +9,8 @@ use super::lanes::Turn;
 use super::settings::{Settings, held};
 use super::views::{DryRun, List, Recipient, Recipients, TargetView, View};
 use super::{Eraser, send};
-use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, plan};
-use crate::domain::{CustomerId, UnixSeconds};
+use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, Where, Which, plan};
+use crate::domain::{CustomerId, PairKey, UnixSeconds};
 
 /// Entries of a page that are read at once, and pages that are read for one answer.
 const PAGE: usize = 200;
@@ -84,11 +84,11 @@ impl Eraser {
         let settings = self.settings();
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
         let rows: Vec<_> = rows.into_iter().filter(|row| row.erased_at.is_none()).collect();
-        let reaches = settings.reaches(customer, &self.shared.index.upstreams().await?);
+        let reaches = self.reaches(&settings, customer).await?;
         let (intent, now) = (Intent { scope, addressed: None }, self.now());
         let on_hold = self.shared.holds.of(&self.shared.keys.tags_all_epochs(customer));
         let mut run = DryRun { dry_run: true, targets: Vec::new(), cannot_be_erased: Vec::new() };
-        for target in plan(&[intent], &reaches, &held(&rows)) {
+        for target in plan(&[intent], &reaches, &self.needs(&rows, &reaches).held()) {
             match impossible(&settings, &target) {
                 None => run.targets.push(TargetView::of(&target, None, now, &on_hold)),
                 Some(fault) => {
@@ -158,25 +158,39 @@ impl Eraser {
     pub async fn recipients(&self, customer: &CustomerId) -> Result<Recipients, Problem> {
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
         let known = self.shared.index.upstreams().await?;
-        let mut found: BTreeMap<String, (BTreeSet<String>, UnixSeconds)> = BTreeMap::new();
-        for row in rows.into_iter().filter(|row| row.erased_at.is_none()) {
-            let name =
-                known.iter().find(|upstream| upstream.number == row.key.upstream).map(|known| known.name.clone());
-            let name = name.unwrap_or_else(|| format!("upstream {}", row.key.upstream.0));
-            let (resources, since) = found.entry(name).or_insert_with(|| (BTreeSet::new(), row.first_seen));
-            *since = row.first_seen.min(*since);
-            if !row.resource.is_empty() {
-                resources.insert(row.resource.into());
+        let reaches = self.reaches(&self.settings(), customer).await?;
+        let first_seen: BTreeMap<PairKey, UnixSeconds> = rows.iter().map(|row| (row.key, row.first_seen)).collect();
+        let mut found: BTreeMap<Seat, (BTreeSet<String>, UnixSeconds)> = BTreeMap::new();
+        let rows: Vec<_> = rows.into_iter().filter(|row| row.erased_at.is_none()).collect();
+        for (row, held) in held(&self.shared.keys, &rows, &reaches) {
+            let name = known.iter().find(|upstream| upstream.number == row.upstream).map(|known| known.name.clone());
+            let name = name.unwrap_or_else(|| format!("upstream {}", row.upstream.0));
+            let since = first_seen.get(&row).copied().unwrap_or_default();
+            let resource = rows.iter().find(|each| each.key == row).map(|each| each.resource.to_string());
+            let reach = reaches.iter().find(|reach| reach.number == row.upstream);
+            let places: BTreeSet<Where> =
+                reach.map(|reach| reach.needs(&held).into_iter().map(|(_, place)| place).collect()).unwrap_or_default();
+            for place in places {
+                let (resources, earliest) =
+                    found.entry((name.clone(), place)).or_insert_with(|| (BTreeSet::new(), since));
+                *earliest = since.min(*earliest);
+                resources.extend(resource.clone().filter(|resource| !resource.is_empty()));
             }
         }
-        let recipient = |(upstream, (resources, since)): (String, (BTreeSet<String>, UnixSeconds))| Recipient {
+        let recipient = |((upstream, place), (resources, since)): (Seat, (BTreeSet<String>, UnixSeconds))| Recipient {
             upstream,
+            instance: place.shown(),
+            path: Some(place.prefix.to_string()).filter(|path| !path.is_empty()),
+            has_credentials: !matches!(place.which, Which::Unnamed(_) | Which::Unknown(_)),
             resources: resources.into_iter().collect(),
             since,
         };
         Ok(Recipients { recipients: found.into_iter().map(recipient).collect() })
     }
 }
+
+/// An instance of an upstream, by the upstream's name.
+type Seat = (String, Where);
 
 fn scope(settings: &Settings, names: Option<&[String]>) -> Result<Scope, Problem> {
     let Some(names) = names else { return Ok(Scope::All) };
@@ -187,6 +201,8 @@ fn scope(settings: &Settings, names: Option<&[String]>) -> Result<Scope, Problem
 fn impossible(settings: &Settings, target: &Target) -> Option<Fault> {
     match settings.site(target.key.upstream) {
         None => Some(Fault::NotConfigured),
+        Some(_) if matches!(target.place.which, Which::Unnamed(_)) => Some(Fault::InstanceUnnamed),
+        Some(_) if matches!(target.place.which, Which::Unknown(_)) => Some(Fault::InstanceUnknown),
         Some(site) => send::own_request(site, target, "x").is_none().then_some(Fault::NotSupported),
     }
 }

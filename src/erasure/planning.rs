@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Eraser;
-use super::attempt::{Fences, marks, narrow, with_passers};
+use super::attempt::{Fences, narrow, with_passers};
 use super::ledger::{Entry, Marks};
-use super::settings::held;
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
     Held, Intent, Job, Later, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
@@ -32,12 +31,15 @@ impl Eraser {
             fences.push(Arc::new(self.shared.barrier.fence(tag, None, life)));
         }
         let rows = self.fenced_rows(&customer, fences).await?;
-        let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
+        let reaches = self.reaches(&settings, &customer).await?;
+        let needs = self.needs(&rows, &reaches);
         let intents = &entry.job.intents;
-        let known: Vec<Held> = held(&rows).into_iter().chain(entry.job.went_to()).collect();
+        let mut went = entry.job.clone();
+        went.renamed(&reaches);
+        let known: Vec<Held> = needs.held().into_iter().chain(went.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.shared.holds.of(&[entry.tag]);
-        let (probes, frozen) = self.probes(intents, &rows, fences, unbroken);
+        let (probes, frozen) = self.probes((intents, &reaches), &rows, fences, unbroken);
         let now = self.now();
         let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);
         let approved = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Approve);
@@ -46,16 +48,19 @@ impl Eraser {
             if !job.is_active() {
                 return (BTreeSet::new(), Marks::default());
             }
+            job.renamed(&reaches);
             let known = job.targets.len();
             job.planned(intents, targets, topology);
             if approved {
                 job.decided_later(known);
             }
-            let counting = probes.iter().filter(|probe| probe.markable);
-            let marked = Marks(counting.flat_map(|probe| marks(&rows, probe.key)).collect());
             for probe in &probes {
                 job.probe_counts(probe.key, probe.outcome.clone(), now);
             }
+            let counting: Vec<_> = probes.iter().filter(|probe| probe.markable).map(|probe| probe.key).collect();
+            let counts = |key| counting.contains(&key);
+            let marked: BTreeSet<_> = counting.iter().flat_map(|key| needs.marks(*key, counts)).collect();
+            let marked = Marks(marked.into_iter().collect());
             if !unbroken {
                 job.unfence_pending(later);
             }
@@ -78,7 +83,7 @@ impl Eraser {
     /// durable.
     fn probes<'a>(
         &self,
-        intents: &[Intent],
+        (intents, reaches): (&[Intent], &[Reach]),
         rows: &[Row],
         fences: &'a Fences,
         unbroken: bool,
@@ -87,7 +92,8 @@ impl Eraser {
         for addressed in intents.iter().filter_map(|intent| intent.addressed.as_ref()) {
             let Some(probe) = &addressed.probe else { continue };
             let upstream = addressed.upstream;
-            let key = TargetKey { upstream, form: probe.form, label_of: upstream };
+            let reach = reaches.iter().find(|reach| reach.number == upstream);
+            let Some((key, _)) = reach.and_then(|reach| reach.probed(addressed)) else { continue };
             let straggling = self.lost_until(rows, upstream);
             let stands = fences.iter().find_map(|fence| fence.freeze(upstream)).filter(|_| unbroken);
             let markable = straggling.is_none() && stands.is_some();

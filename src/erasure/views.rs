@@ -80,6 +80,15 @@ impl View {
 pub struct TargetView {
     /// The upstream's name.
     pub upstream: String,
+    /// The instance there: its name, or the beginning of its key's fingerprint where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What stands between the upstream's URL and the delete's own path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The version of the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<u8>,
     /// `raw`, or `alias-` and the key epoch.
     pub form: String,
     /// The upstream that passed the label on, where it is another's.
@@ -119,6 +128,9 @@ impl TargetView {
         let held = held.is_at(target.key.upstream) && !target.is_accepted() && !target.is_over();
         Self {
             upstream: target.name.clone(),
+            instance: target.place.shown(),
+            path: Some(target.place.prefix.to_string()).filter(|path| !path.is_empty()),
+            api: target.key.api,
             form: form_name(target.key.form),
             label_of,
             state: if held { TargetWord::Held } else { TargetWord::Of(target.state) },
@@ -260,6 +272,14 @@ pub struct Recipients {
 pub struct Recipient {
     /// Its name.
     pub upstream: String,
+    /// The instance there: its name, or the beginning of its key's fingerprint where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What stands between the upstream's URL and the service's own paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `false`: it is not known whose credentials open it, and an erasure waits for them.
+    pub has_credentials: bool,
     /// In which of its resources, by name; without those that the profile does not name.
     pub resources: Vec<String>,
     /// Since when.

@@ -15,6 +15,7 @@ mod framing;
 mod gate;
 mod gather;
 mod in_query;
+mod instance;
 mod meant;
 mod names;
 mod record;
@@ -51,6 +52,7 @@ pub use self::route::{Destination, Routes};
 use self::target::Target;
 use self::trace::RequestId;
 use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, decide};
+use crate::domain::Instance;
 use crate::domain::http1::{Fault, Head};
 use crate::domain::policy::Mode;
 use crate::domain::profile::ErrorShape;
@@ -178,16 +180,21 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     entry.judged(&permit);
     let rebuild =
         Rebuild { destination: &destination, target: &target, gathered: &gathered, asked: &asked, kinds: &kinds, head };
+    let prefix = target.prefix(head);
+    let place = || instance::instance(&destination.site, prefix, head, &kinds, &gathered);
     if target.found.classes.erase() {
+        let place = place()?;
         let instance = gate.routes().via_of(caller.peer);
         let hop = NextHop { length: BodyLength::None, caller, instance, request_id, authorization: None };
         let mut lines = Vec::new();
         rebuild.lines(&permit, &hop, Said::default(), &mut lines);
         lines.extend_from_slice(b"\r\n");
-        let (api, path) = (target.found.api, target.path(head));
-        return Ok(Told::Erase(erase::prepare(&destination, api, head, path, &lines, caller.peer.ip)));
+        let asked = erase::Asked { api: target.found.api, instance: place, path: target.path(head) };
+        return Ok(Told::Erase(erase::prepare(&destination, asked, head, &lines, caller.peer.ip)));
     }
-    let place = Place { destination: &destination, resource: &target.resource, api: target.found.api };
+    let instance = if permit.labels().is_empty() { Instance::default() } else { instance::admit(&destination.site, place()?)? };
+    let (resource, api) = (&target.resource, target.found.api);
+    let place = Place { destination: &destination, resource, instance: &instance, api };
     let recorded = record::record(gate, permit, place).await?;
     let site = &destination.site;
     let authorization = if site.upstream.inject { Box::pin(gate::authorization(site)).await? } else { None };

@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use forgetgate::config::{Engine, Store};
-use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber};
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Opened, Placement, open};
 use tokio::sync::oneshot;
@@ -63,11 +63,13 @@ fn placement(keys: &Keys, number: u64) -> Placement {
         upstream: UpstreamNumber(1),
         form: LabelForm::RAW,
         resource: ResourceHash(number.to_be_bytes()),
+        instance: InstanceHash::DEFAULT,
     };
     Placement {
         key,
         id,
         resource: "assistants/a123".into(),
+        instance: Instance::default(),
         wire: None,
         api: Some(2),
         seen: UnixSeconds(1_800_000_000),

@@ -7,6 +7,7 @@ mod at_once;
 mod deletes;
 mod failing;
 mod holds;
+mod instances;
 mod intake;
 mod office;
 mod overlaps;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use forgetgate::barrier::{Entered, KeptOut, Passage};
-use forgetgate::domain::PairKey;
+use forgetgate::domain::{Instance, PairKey};
 use forgetgate::erasure::DeleteCall;
 use forgetgate::store::{Index, Placement};
 use forgetgate::upstream::Site;
@@ -124,6 +124,7 @@ impl Request {
             key: self.key,
             id: life.world.customers[self.send.customer].0.clone(),
             resource: format!("rooms/{}", self.send.resource).into(),
+            instance: Instance::default(),
             wire: None,
             api: Some(1),
             seen: life.world.wall(),
@@ -262,6 +263,7 @@ impl Life {
         let call = DeleteCall {
             site,
             api: Some(1),
+            instance: Instance::default(),
             path: "/v1/user_data".into(),
             query: Some(format!("customer_id={id}")),
             headers: HeaderMap::from_iter([(http::HeaderName::from_static(ASK), HeaderValue::from(ask))]),

@@ -9,6 +9,7 @@ mod credentials;
 mod derive;
 mod erasure;
 mod gate;
+mod instances;
 mod interception;
 mod limits;
 mod outside;

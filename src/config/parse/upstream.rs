@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, Credentials, EraseBy, Http2, Route, Upstream, UpstreamTls};
+use super::super::{BaseUrl, Credentials, EraseBy, Http2, Instances, Route, Upstream, UpstreamTls};
 use super::credentials::{credentials, url};
+use super::instances::{erase_api, instances};
 use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
@@ -27,6 +28,8 @@ pub(super) struct Draft<'a> {
     pub(super) policy: Policy,
     pub(super) passes_to: Vec<(Value<'a>, Arc<str>)>,
     credentials: Option<Credentials>,
+    instances: Instances,
+    erase_api: Vec<u8>,
     pub(super) group: String,
     flags: Flags,
     version: Option<String>,
@@ -79,6 +82,8 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
     later(&table);
     let draft = Draft {
         name: name.map(Arc::from),
+        instances: instances(&table, outside),
+        erase_api: erase_api(&table, profile.as_deref()),
         profile,
         url,
         route: route_of(&table, flags.retired),
@@ -137,6 +142,8 @@ impl Draft<'_> {
             url: self.url?,
             route: self.route.or_else(|| self.flags.retired.then(Route::default))?,
             credentials: self.credentials,
+            instances: self.instances,
+            erase_api: self.erase_api,
             group: self.group,
             retired: self.flags.retired,
             forwarded: self.flags.forwarded,
@@ -156,7 +163,7 @@ impl Draft<'_> {
 }
 
 /// Names, groups and versions: they appear in metrics, in receipts and in URLs as they are.
-fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
+pub(super) fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
     let form = "1 to 64 letters, digits, `-`, `_` and `.`, the first of them a letter or digit";
     let text = value.text(form)?;
     let legal = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
+use super::instances::{Where, WhereId};
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Evidence, Fault, Later, Outcome};
 use super::retry;
@@ -16,11 +17,15 @@ use crate::domain::{LabelForm, UnixSeconds, UpstreamNumber};
 pub struct TargetKey {
     /// Where the delete is sent.
     pub upstream: UpstreamNumber,
+    /// To which of its instances.
+    pub instance: WhereId,
     /// Under which form of the label.
     pub form: LabelForm,
     /// Whose label it is. Another upstream than `upstream` where that one passes its customers' IDs on: aliases differ
     /// from upstream to upstream, and what was passed on is the alias that was sent to the first.
     pub label_of: UpstreamNumber,
+    /// `{api}` of the delete; `None` where its path has none.
+    pub api: Option<u8>,
 }
 
 /// How far a target has come.
@@ -79,10 +84,10 @@ pub struct Target {
     pub key: TargetKey,
     /// The upstream's name.
     pub name: String,
+    /// At which instance there.
+    pub place: Where,
     /// How far it has come.
     pub state: TargetState,
-    /// `{api}` of the delete, unless the profile's own is meant.
-    pub api: Option<u8>,
     /// `{version}` of the delete, where the upstream's entry names none.
     pub version: Option<String>,
     /// Seconds from *accepted* to *settled*.
@@ -118,12 +123,12 @@ pub struct Target {
 impl Target {
     /// A target to which nothing has been done.
     #[must_use]
-    pub const fn new(key: TargetKey, name: String, settle: u64) -> Self {
+    pub const fn new(key: TargetKey, place: Where, name: String, settle: u64) -> Self {
         Self {
             key,
             name,
+            place,
             state: TargetState::Pending,
-            api: None,
             version: None,
             settle,
             attempts: 0,

@@ -153,7 +153,7 @@ fn record(bytes: &[u8]) -> Option<(u64, Done, &[u8])> {
     let done = match kind {
         STEP => {
             let (job, at) = (fields.job()?, UnixSeconds(fields.number()?));
-            let erased = fields.bytes()?.chunks(PairKey::LEN).map(PairKey::from_bytes).collect::<Option<_>>()?;
+            let erased = PairKey::list_from_bytes(fields.bytes()?)?;
             let also = if fields.byte()? == 0 { None } else { Some(fields.job()?) };
             Done::Step(JobWrite { job, erased, at, also })
         }
@@ -220,7 +220,7 @@ fn append(to: &mut Vec<u8>, number: u64, done: &Done) {
             bytes.push(STEP);
             append_job(&mut bytes, &write.job);
             bytes.extend_from_slice(&write.at.0.to_be_bytes());
-            append_bytes(&mut bytes, &write.erased.iter().flat_map(|key| key.to_bytes()).collect::<Vec<_>>());
+            append_bytes(&mut bytes, &PairKey::list_to_bytes(&write.erased));
             bytes.push(u8::from(write.also.is_some()));
             write.also.iter().for_each(|also| append_job(&mut bytes, also));
         }

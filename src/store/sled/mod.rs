@@ -29,17 +29,18 @@ use self::journal::Done;
 use self::queue::{Answer, Work};
 pub(super) use self::restore::restore;
 pub use self::restore::{RestoreError, Restored};
-use self::tables::{TableError, Tables};
+use self::tables::{StoredInstance, TableError, Tables, instance_key};
 use self::writer::{Opener, Shared};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
 use super::seal::Keys;
+use super::seen::SeenLately;
 use super::{
-    ExportStep, Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, StoreError, StoreFuture,
-    StoredHold, StoredJob,
+    ExportStep, Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreError,
+    StoreFuture, StoredHold, StoredJob,
 };
 use crate::config;
-use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::{CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::telemetry::chain;
 
 /// What only tests set otherwise; no configuration reaches it.
@@ -119,6 +120,7 @@ pub(super) fn begin(path: &Path) -> io::Result<()> {
 /// The store in one directory.
 pub(super) struct SledStore {
     keys: Arc<Keys>,
+    seen: SeenLately,
     shared: Arc<Shared>,
     ending: Ending,
     threads: Vec<JoinHandle<()>>,
@@ -149,7 +151,7 @@ impl SledStore {
         let write = write.spawn(move || writer::run(&writers, &opener, tables, &at_end)).map_err(io_error)?;
         let watch = thread::Builder::new().name("store-watch".into());
         let watch = watch.spawn(move || writer::watch(&watchers, tuning.stall)).map_err(io_error)?;
-        Ok(Self { keys, shared, ending, threads: vec![write, watch] })
+        Ok(Self { keys, seen: SeenLately::default(), shared, ending, threads: vec![write, watch] })
     }
 
     pub(super) fn ending(&self) -> Ending {
@@ -180,6 +182,14 @@ impl SledStore {
             receiver.await.unwrap_or(Err(StoreError::Broken))
         })
     }
+}
+
+/// An entry of the list of instances, opened as far as it can be.
+fn opened(keys: &Keys, entry: StoredInstance) -> SeenInstance {
+    let StoredInstance { key, upstream, first_seen, last_seen, sealed } = entry;
+    let plain = sealed.and_then(|sealed| keys.open_instance(&key, &sealed).ok());
+    let instance = plain.and_then(|plain| Instance::from_bytes(&plain));
+    SeenInstance { upstream, instance, first_seen, last_seen }
 }
 
 /// Why what was found does not open.
@@ -215,10 +225,27 @@ impl Drop for SledStore {
 impl Index for SledStore {
     fn record(&self, placement: Placement) -> StoreFuture<'_, ()> {
         let key = placement.key;
-        match StoredRow::seal(&self.keys, &placement) {
-            Ok(row) => self.ask(PairKey::LEN + row.sealed.len(), move |tables| tables.record(key, row)),
-            Err(error) => Box::pin(ready(Err(error))),
-        }
+        let due = self.seen.due(&self.keys, &placement);
+        let entry = due.as_ref().map(|entry| {
+            let key = instance_key(entry.upstream, entry.hash);
+            entry.sealed(&self.keys, &key).map(|sealed| (key, sealed, entry.seen))
+        });
+        let (row, entry) = match (StoredRow::seal(&self.keys, &placement), entry.transpose()) {
+            (Ok(row), Ok(entry)) => (row, entry),
+            (Err(error), _) | (_, Err(error)) => return Box::pin(ready(Err(error))),
+        };
+        let written = self.ask(PairKey::LEN_MAX + row.sealed.len(), move |tables| {
+            // Before the row: a crash in between leaves no row of an instance that nobody knows.
+            if let Some((key, sealed, seen)) = &entry {
+                tables.note_instance(*key, sealed, *seen)?;
+            }
+            tables.record(key, row)
+        });
+        Box::pin(async move {
+            written.await?;
+            due.iter().for_each(|entry| self.seen.written(entry));
+            Ok(())
+        })
     }
 
     fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>> {
@@ -264,6 +291,11 @@ impl Index for SledStore {
         self.ask(0, |tables| Ok(tables.upstreams()))
     }
 
+    fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
+        let found = self.ask(0, Tables::instances);
+        Box::pin(async move { Ok(found.await?.into_iter().map(|entry| opened(&self.keys, entry)).collect()) })
+    }
+
     fn figures(&self) -> StoreFuture<'_, Figures> {
         self.ask(0, |tables| tables.figures())
     }
@@ -298,7 +330,7 @@ impl Jobs for SledStore {
 
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
         let also = write.also.as_ref().map_or(0, |also| also.body.len());
-        let bytes = write.job.body.len() + also + write.erased.len() * 2 * PairKey::LEN;
+        let bytes = write.job.body.len() + also + write.erased.len() * 2 * PairKey::LEN_MAX;
         let commit = move |tables: &mut Tables| {
             let done = tables.commit(&write)?;
             if done {

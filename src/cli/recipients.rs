@@ -6,7 +6,7 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, list, pretty, text, wait_for};
+use super::answer::{Answer, list, place, pretty, text, wait_for};
 use super::check::table::table;
 use super::client::{Client, GateArgs, customer};
 
@@ -38,7 +38,9 @@ fn shown(answer: &Value) -> String {
     }
     let row = |recipient: &Value| {
         let resources: Vec<_> = list(recipient, "resources").iter().filter_map(Value::as_str).collect();
-        [text(recipient, "upstream").into(), resources.join(", "), text(recipient, "since").into()]
+        let opened = recipient.get("has_credentials").and_then(Value::as_bool).unwrap_or(true);
+        let at = place(recipient) + if opened { "" } else { ", no credentials" };
+        [at, resources.join(", "), text(recipient, "since").into()]
     };
     table(["UPSTREAM", "RESOURCES", "SINCE"], found.iter().map(row))
 }

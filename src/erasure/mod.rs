@@ -23,6 +23,7 @@ mod planning;
 mod report;
 mod restore;
 mod schedule;
+mod seen;
 mod send;
 mod settings;
 mod views;
@@ -47,7 +48,7 @@ pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Submission, Submitted};
 pub use self::views::{
-    DecisionView, DryRun, EvidenceView, HoldList, HoldView, List, Recipient, Recipients, TargetView, TargetWord, View,
+    DecisionView, DryRun, EvidenceView, HoldList, InstanceView, HoldView, List, Recipient, Recipients, TargetView, TargetWord, View,
 };
 
 use self::attempt::Fences;

@@ -156,7 +156,7 @@ fn not_configured(upstream: &KnownUpstream) -> Reach {
 }
 
 /// With what traffic has shown.
-fn with_seen(instances: Instances, seen: &[SeenInstance], upstream: UpstreamNumber) -> Instances {
+pub(super) fn with_seen(instances: Instances, seen: &[SeenInstance], upstream: UpstreamNumber) -> Instances {
     let there: Vec<&SeenInstance> = seen.iter().filter(|seen| seen.upstream == upstream).collect();
     let more = there.len() >= INSTANCES_MAX || there.iter().any(|seen| seen.instance.is_none());
     Instances { seen: there.into_iter().filter_map(|seen| seen.instance.clone()).collect(), more, ..instances }

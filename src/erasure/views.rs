@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::domain::erasure::{Decision, Evidence, Job, JobState, Later, Now, OnHold, Target, TargetState};
+use crate::domain::erasure::{Decision, Evidence, Fault, Job, JobState, Later, Now, OnHold, Target, TargetState};
 use crate::domain::{LabelForm, UnixSeconds};
 
 /// A time, written as RFC 3339 in UTC.
@@ -135,7 +135,7 @@ impl TargetView {
             label_of,
             state: if held { TargetWord::Held } else { TargetWord::Of(target.state) },
             attempts: target.attempts,
-            last_error: target.last_error.map(|fault| fault.to_string()),
+            last_error: target.last_error.map(|fault| said(fault, target)),
             instant: target.instant,
             instant_after_answer: target.later,
             needs_person: target.needs_person,
@@ -144,6 +144,15 @@ impl TargetView {
             closed: target.closed.as_ref().map(DecisionView::of),
             evidence: target.evidence.as_ref().map(EvidenceView::of),
         }
+    }
+}
+
+/// The fault, and which instance it is about.
+fn said(fault: Fault, target: &Target) -> String {
+    let instance = target.place.shown().filter(|_| fault == Fault::InstanceUnnamed);
+    match instance {
+        Some(instance) => fault.to_string().replacen("this instance", &format!("instance \"{instance}\""), 1),
+        None => fault.to_string(),
     }
 }
 
@@ -258,6 +267,27 @@ pub struct DryRun {
     pub targets: Vec<TargetView>,
     /// Where data is or may be that cannot be erased from here.
     pub cannot_be_erased: Vec<TargetView>,
+}
+
+/// An instance of an upstream that traffic has shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InstanceView {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Its own name, or the beginning of its key's fingerprint where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What stands between the upstream's URL and the service's own paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `false`: it is not known whose credentials open it, and erasures wait for them.
+    pub has_credentials: bool,
+    /// When it was seen for the first time.
+    #[serde(serialize_with = "rfc3339")]
+    pub first_seen: UnixSeconds,
+    /// And lately; to the day.
+    #[serde(serialize_with = "rfc3339")]
+    pub last_seen: UnixSeconds,
 }
 
 /// Where a customer's data is.

@@ -2,6 +2,7 @@
 //! what, and the bounds. It reads what a start would read and opens no port.
 
 mod authority;
+mod instances;
 mod policy;
 mod sections;
 pub(super) mod table;

@@ -61,8 +61,12 @@ fn rules(profile: &Profile) -> Table {
     let mut table = bare();
     let label = &profile.label;
     let several = if label.several { "of several IDs the first counts" } else { "one ID only" };
-    table.add_row(["Label", &format!("{}: {}=ID", label.header_written, label.field)]);
-    table.add_row(["", &format!("grammar {}, {several}", label.grammar.name())]);
+    if label.is_none() {
+        table.add_row(["Label", "none: what is sent there is not indexed and cannot be erased by label"]);
+    } else {
+        table.add_row(["Label", &format!("{}: {}=ID", label.header_written, label.field)]);
+        table.add_row(["", &format!("grammar {}, {several}", label.grammar.name())]);
+    }
     if let Some(opt_out) = &profile.opt_out {
         table.add_row(["Opt-out", &format!("{}: {}", opt_out.header_written, opt_out.value)]);
         for also in &opt_out.also {
@@ -80,7 +84,7 @@ fn rules(profile: &Profile) -> Table {
     for (index, verify) in profile.verify.iter().enumerate() {
         table.add_row([
             if index == 0 { "Verify" } else { "" },
-            &format!("{}?{} has no {}", verify.call(), verify.query_written(), verify.absent),
+            &format!("{}?{} has no {} (known, not yet asked)", verify.call(), verify.query_written(), verify.absent),
         ]);
     }
     table.add_row(["Source", &profile.source]);
@@ -184,13 +188,13 @@ fn everything(profile: &Profile) -> Value {
         "source": profile.source,
         "notes": profile.notes,
         "error": profile.error.name(),
-        "label": {
+        "label": (!label.is_none()).then(|| json!({
             "header": label.header_written,
             "field": label.field,
             "query": label.query,
             "grammar": label.grammar.name(),
             "several": label.several,
-        },
+        })),
         "opt_out": opt_out.map(|rule| json!({
             "header": rule.header_written,
             "query": rule.query,

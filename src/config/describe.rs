@@ -7,8 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, InstanceEntry, Limits, Listen, ListenTls, Log,
-    LogFormat, OpenWebsockets, Secret, SecretSource, Store, Upstream, UpstreamTls, format_duration, format_size,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, InstanceEntry, Limits, Listen, ListenTls,
+    Log, LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls, When,
+    format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -201,10 +202,13 @@ fn upstream(upstream: &Upstream) -> Value {
         "erase": "label",
         "tls": upstream_tls(&upstream.tls),
         "http2": upstream.http2.as_str(),
+        "settle": format_duration(upstream.settle()),
+        "deletes_per_minute": upstream.deletes_per_minute(),
         "plan": upstream.plan,
         "region": upstream.region,
         "created": upstream.created,
         "policy": policy(&upstream.policy),
+        "rules": upstream.rules.iter().map(rule).collect::<Vec<_>>(),
     })
 }
 
@@ -252,6 +256,21 @@ fn policy(policy: &Policy) -> Value {
         "unknown": policy.unknown,
         "require": policy.require,
         "derive": policy.derive.iter().map(derive).collect::<Vec<_>>(),
+    })
+}
+
+fn rule(rule: &PolicyRule) -> Value {
+    let When { endpoints, methods, clients, header, listeners } = &rule.when;
+    let texts = |all: &[Box<str>]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "when": {
+            "endpoint": texts(endpoints),
+            "method": texts(methods),
+            "client": clients.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "header": header.as_ref().map(|header| json!({ "name": header.name, "value": header.value })),
+            "listener": listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        },
+        "policy": policy(&rule.policy),
     })
 }
 

@@ -18,6 +18,7 @@ mod parse;
 pub mod pem;
 mod quantity;
 mod renewed;
+mod rules;
 pub mod secret;
 mod source;
 mod tls;
@@ -39,6 +40,7 @@ pub use self::parse::parse;
 pub use self::pem::Fault as PemFault;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
 pub use self::renewed::{Renew, Renewed};
+pub use self::rules::{CallFacts, HeaderCondition, PolicyRule, When};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};
 pub use self::source::Source;
 pub use self::tls::{Identity, ListenTls, TlsVersion, UpstreamTls};
@@ -328,6 +330,20 @@ pub enum EraseBy {
     Label,
 }
 
+impl Upstream {
+    /// How long the service takes to delete after it said so.
+    #[must_use]
+    pub fn settle(&self) -> Duration {
+        self.settle.unwrap_or(self.profile.settle)
+    }
+
+    /// How many deletes a minute the service takes; `None`: no bound is known.
+    #[must_use]
+    pub fn deletes_per_minute(&self) -> Option<u32> {
+        self.deletes_per_minute.or(self.profile.deletes_per_minute)
+    }
+}
+
 /// One `[[upstream]]`.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -371,6 +387,12 @@ pub struct Upstream {
     pub region: Option<String>,
     /// See `plan`; an ISO date.
     pub created: Option<String>,
+    /// How long the service takes to delete after it said so, in place of what the profile says.
+    pub settle: Option<Duration>,
+    /// How many deletes a minute it takes, in place of what the profile says.
+    pub deletes_per_minute: Option<u32>,
     /// The effective policy: `[policy]` with this upstream's overrides.
     pub policy: Policy,
+    /// Other policies for some of its calls; the first that holds wins. See [`Upstream::policy_for`].
+    pub rules: Vec<PolicyRule>,
 }

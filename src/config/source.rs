@@ -149,8 +149,8 @@ mod tests {
         let (mut source, loaded) = Source::read(&at("config.toml"));
         loaded.unwrap();
         assert!(!source.has_changed());
-        let own = include_str!("../domain/profiles/watson-assistant.toml");
-        let own = own.replacen("watson-assistant", "own", 1);
+        let own = include_str!("../domain/profiles/watson-speech-to-text.toml");
+        let own = own.replacen("watson-speech-to-text", "own", 1);
         for (file, content) in [
             ("profiles/own.toml", own.clone()),
             ("profiles/own.toml", format!("{own}\n# changed\n")),

@@ -11,7 +11,7 @@ use super::http2;
 use super::intercept::{CaError, Interceptor};
 use super::tls::handshake;
 use super::{proxy_header, redirected};
-use crate::config::{Files, Listen, ListenMode, ListenTls, PemFault};
+use crate::config::{Address, Files, Listen, ListenMode, ListenTls, PemFault};
 use crate::wire::{Link, ServerTls, Stream, Watch};
 
 /// What is spoken at one listener.
@@ -19,6 +19,8 @@ use crate::wire::{Link, ServerTls, Stream, Watch};
 pub(super) struct Door {
     /// As configured.
     pub(super) listen: Listen,
+    /// Its address, for the peers of its connections.
+    address: Arc<Address>,
     /// What every connection begins with, if it is TLS.
     pub(super) tls: Option<Arc<ServerTls>>,
     /// What opens TLS that is meant for others.
@@ -57,7 +59,8 @@ impl Door {
             }
             (None, None) => None,
         };
-        Ok(Self { listen: listen.clone(), tls, interceptor, files })
+        let address = Arc::new(listen.address.clone());
+        Ok(Self { listen: listen.clone(), address, tls, interceptor, files })
     }
 
     fn http2(&self) -> bool {
@@ -104,6 +107,7 @@ pub(super) enum Spoken {
 /// Serves a connection from its first byte to its last.
 pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
     serving.peer.mode = serving.door.listen.mode;
+    serving.peer.listener = Some(Arc::clone(&serving.door.address));
     if let Some(protocol) = &serving.door.listen.proxy_protocol {
         let within = serving.gate().limits().header_timeout;
         let header = Box::pin(proxy_header::take(&mut stream, &mut serving.peer, protocol, within));

@@ -51,10 +51,11 @@ pub use self::respond::{FORGETGATE_REFUSAL, Hop, OwnAnswer};
 pub use self::route::{Destination, Routes};
 use self::target::Target;
 use self::trace::RequestId;
-use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, decide};
+use crate::config::CallFacts;
 use crate::domain::Instance;
+use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, Rules, decide};
 use crate::domain::http1::{Fault, Head};
-use crate::domain::policy::Mode;
+use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
 use crate::wire::Body;
@@ -176,10 +177,19 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
     let asked = if governed { in_query::read(head.uri.query(), profile)? } else { InQuery::default() };
-    let permit = judge(gate, &destination, &target, (&gathered, &asked), head, caller, inbound).await?;
+    let policy = policy_for(&destination, &target, head, caller);
+    let judged_by = destination.site.rules_under(policy);
+    let permit = judge(gate, judged_by, &target, (&gathered, &asked), head, caller, inbound).await?;
     entry.judged(&permit);
-    let rebuild =
-        Rebuild { destination: &destination, target: &target, gathered: &gathered, asked: &asked, kinds: &kinds, head };
+    let rebuild = Rebuild {
+        destination: &destination,
+        policy,
+        target: &target,
+        gathered: &gathered,
+        asked: &asked,
+        kinds: &kinds,
+        head,
+    };
     let prefix = target.prefix(head);
     let place = || instance::instance(&destination.site, prefix, head, &kinds, &gathered);
     if target.found.classes.erase() {
@@ -211,17 +221,27 @@ fn expects(head: &Head, kinds: &Kinds) -> bool {
         && framing::of_kind(&head.lines, kinds, Kind::Expect).any(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
+/// What the operator chose for this call, from this caller.
+fn policy_for<'d>(destination: &'d Destination, target: &Target<'_>, head: &Head, caller: &Caller<'_>) -> &'d Policy {
+    destination.site.upstream.policy_for(&CallFacts {
+        endpoint: target.found.endpoint.map(|endpoint| &**endpoint.call()),
+        method: head.method.as_str(),
+        client: caller.peer.ip,
+        listener: caller.peer.listener.as_deref(),
+        lines: &head.lines,
+    })
+}
+
 /// Judges, and derives in between where policy asks for it.
 async fn judge(
     gate: &Gate,
-    destination: &Destination,
+    rules: Rules<'_>,
     target: &Target<'_>,
     (gathered, asked): (&Gathered<'_>, &InQuery<'_>),
     head: &Head,
     caller: &mut Caller<'_>,
     inbound: &mut Inbound,
 ) -> Result<Permit, Refusal> {
-    let rules = destination.site.rules();
     let classes = target.found.classes;
     let facts = RequestFacts {
         class: Class {
@@ -265,6 +285,7 @@ struct NextHop<'a, 'c> {
 #[derive(Clone, Copy)]
 struct Rebuild<'a> {
     destination: &'a Destination,
+    policy: &'a Policy,
     target: &'a Target<'a>,
     gathered: &'a Gathered<'a>,
     asked: &'a InQuery<'a>,
@@ -289,7 +310,7 @@ impl Rebuild<'_> {
         let mut out = Vec::with_capacity(self.head.bytes + OWN_LINES_BYTES);
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
-        self.target.write(self.head, &self.destination.site, &orders, &mut out);
+        self.target.write(self.head, &self.destination.site, self.policy, &orders, &mut out);
         out.extend_from_slice(b" HTTP/1.1\r\n");
         self.lines(permit, hop, Said { moved: orders.moved(), label: label.as_ref() }, &mut out);
         out.extend_from_slice(b"\r\n");
@@ -299,7 +320,7 @@ impl Rebuild<'_> {
     /// What the query says, and a label that was only there and now stands in its header.
     fn query_orders(self, permit: &Permit) -> (QueryOrders, Option<LabelLine>) {
         let upstream = &self.destination.site.upstream;
-        let observing = upstream.policy.mode == Mode::Observe;
+        let observing = self.policy.mode == Mode::Observe;
         let labelled = self.target.found.classes.labelled() && !observing;
         let asked = self.asked.label.as_deref().filter(|_| labelled);
         if self.gathered.websocket {

@@ -138,10 +138,11 @@ impl Governed {
 
     /// Which governed header is this, if it is one?
     pub(super) fn role(&self, name: &[u8]) -> Option<Role> {
-        if name.eq_ignore_ascii_case(self.label.as_bytes()) {
+        let labels = !self.label.is_empty();
+        if labels && name.eq_ignore_ascii_case(self.label.as_bytes()) {
             return Some(Role::Label);
         }
-        if folds_into(name, &self.label) {
+        if labels && folds_into(name, &self.label) {
             return Some(Role::LabelTwin);
         }
         let opt_out = self.opt_out.as_ref()?;

@@ -10,6 +10,7 @@ use super::names::METHOD_OVERRIDES;
 use crate::domain::CustomerId;
 use crate::domain::decide::{Rules, text_of, todays_label};
 use crate::domain::http1::Head;
+use crate::domain::policy::Policy;
 use crate::domain::profile::{Ambiguous, Match, Profile, climbs_out};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{log_filter, query};
@@ -70,7 +71,7 @@ impl<'p> Target<'p> {
     }
 
     /// Writes where the request goes at the upstream: the caller's bytes behind the upstream's own path.
-    pub(super) fn write(&self, head: &Head, site: &Site, orders: &QueryOrders, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, head: &Head, site: &Site, policy: &Policy, orders: &QueryOrders, out: &mut Vec<u8>) {
         let (path, query) = (head.uri.path(), head.uri.query());
         if path == ASTERISK {
             out.extend_from_slice(ASTERISK.as_bytes());
@@ -84,7 +85,7 @@ impl<'p> Target<'p> {
             out.push(b'/');
         }
         let rewritten = match query {
-            Some(query) if self.found.classes.log_query() => rewrite_filter(query, site.rules()),
+            Some(query) if self.found.classes.log_query() => rewrite_filter(query, site.rules_under(policy)),
             _ => None,
         };
         let query = rewritten.as_deref().or(query);

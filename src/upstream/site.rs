@@ -7,6 +7,7 @@ use crate::config::Upstream;
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
 use crate::domain::decide::Rules;
+use crate::domain::policy::Policy;
 
 /// One upstream at run time. Made once by the application, shared by proxy and erasure.
 #[derive(Debug)]
@@ -28,9 +29,15 @@ pub struct Site {
 }
 
 impl Site {
-    /// What its requests are judged by.
+    /// What its requests are judged by where no rule says otherwise.
     #[must_use]
     pub fn rules(&self) -> Rules<'_> {
-        Rules { policy: &self.upstream.policy, label: &self.upstream.profile.label, aliases: &self.aliases }
+        self.rules_under(&self.upstream.policy)
+    }
+
+    /// The same under the policy of some of its calls.
+    #[must_use]
+    pub fn rules_under<'a>(&'a self, policy: &'a Policy) -> Rules<'a> {
+        Rules { policy, label: &self.upstream.profile.label, aliases: &self.aliases }
     }
 }

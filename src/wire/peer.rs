@@ -1,9 +1,10 @@
 //! Who is at the other end of a caller's connection, as far as the connection itself says.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::our_end::is_our_own;
-use crate::config::ListenMode;
+use crate::config::{Address, ListenMode};
 
 /// The caller of a connection. It is the same for all of its requests.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Peer {
     pub end: Option<SocketAddr>,
     /// How callers reach the listener that it came in at.
     pub mode: ListenMode,
+    /// The address of that listener, as the configuration writes it.
+    pub listener: Option<Arc<Address>>,
     /// The host to which it asked for a tunnel (CONNECT), in its one spelling: this is what goes on in it.
     pub tunnel: Option<Box<str>>,
 }

@@ -63,7 +63,10 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         plan: None,
         region: None,
         created: None,
+        settle: None,
+        deletes_per_minute: None,
         policy: Policy::default(),
+        rules: Vec::new(),
     }
 }
 

@@ -214,7 +214,10 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         plan: None,
         region: None,
         created: None,
+        settle: None,
+        deletes_per_minute: None,
         policy: Policy::default(),
+        rules: Vec::new(),
     };
     let limits = Limits::default();
     Arc::new(Site {

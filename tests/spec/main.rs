@@ -45,6 +45,7 @@ mod pool;
 mod proxy_protocol;
 mod refusals;
 mod reload;
+mod rules;
 mod tls;
 mod tls_in;
 mod tls_in_names;

@@ -52,8 +52,8 @@ fn p11_what_is_not_observed_is_refused_by_policy() {
     world.ask(request("GET /api/v1/unheard/of", &[], "")).assert_refused(400, "endpoint_unknown");
     assert_eq!(world.upstream.connections(), 0);
     enforcing().forwarded(message(&[LABEL]));
-    let plan = Plan { profile: "watson-speech-to-text", policy: "beta = \"refuse\"", ..Plan::default() };
+    let plan = Plan { profile: "watson-text-to-speech", policy: "beta = \"refuse\"", ..Plan::default() };
     let world = World::of(plan);
-    world.ask(request("POST /api/v1/acoustic_customizations", &[], "")).assert_refused(400, "beta_refused");
+    world.ask(request("POST /api/v1/speakers", &[], "")).assert_refused(400, "beta_refused");
     assert_eq!(world.upstream.connections(), 0);
 }

@@ -1,18 +1,42 @@
 //! The policy of each upstream, as a table, and under it what has no room there.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::table::{paragraph, table};
-use crate::config::Config;
+use crate::config::{Config, Upstream};
 use crate::domain::policy::{DeriveFrom, Missing, Policy, Training};
 
 pub(super) fn policy(config: &Config) -> String {
     let heading =
         ["upstream", "mode", "missing", "invalid", "personal", "several", "alias", "opt_out", "beta", "unknown"];
-    let rows = config.upstreams.iter().map(|upstream| policy_row(&upstream.name, &upstream.policy));
-    let below: String =
-        config.upstreams.iter().map(|upstream| policy_words(&upstream.name, &upstream.policy)).collect();
+    let rows = config.upstreams.iter().flat_map(|upstream| {
+        let rules = upstream.rules.iter().enumerate();
+        let own = policy_row(&upstream.name, &upstream.policy);
+        [own].into_iter().chain(rules.map(|(at, rule)| policy_row(&rule_name(&upstream.name, at), &rule.policy)))
+    });
+    let below: String = config.upstreams.iter().flat_map(said_below).collect();
     format!("{}\n{below}", table(heading, rows))
+}
+
+fn rule_name(upstream: &str, at: usize) -> String {
+    format!("{upstream} rule {}", at + 1)
+}
+
+/// What has no room in the table, of an upstream and of its rules.
+fn said_below(upstream: &Arc<Upstream>) -> Vec<String> {
+    let rules = upstream.rules.iter().enumerate().flat_map(|(at, rule)| {
+        let name = rule_name(&upstream.name, at);
+        let holds = format!("{name} holds for {}", rule.when);
+        let own = if rule.policy.derive == upstream.policy.derive && rule.policy.missing == upstream.policy.missing {
+            String::new()
+        } else {
+            policy_words(&name, &Policy { require: Vec::new(), ..rule.policy.clone() })
+        };
+        [paragraph(&holds, " "), own]
+    });
+    [policy_words(&upstream.name, &upstream.policy)].into_iter().chain(rules).collect()
 }
 
 fn policy_row(name: &str, policy: &Policy) -> [String; 10] {

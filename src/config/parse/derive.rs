@@ -69,7 +69,7 @@ fn pointer(value: &Value<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn header_name(value: &Value<'_>) -> Option<String> {
+pub(super) fn header_name(value: &Value<'_>) -> Option<String> {
     token(value).map(|name| name.to_ascii_lowercase())
 }
 

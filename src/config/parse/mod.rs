@@ -18,6 +18,7 @@ mod profiles;
 mod proxies;
 mod require;
 mod route;
+mod rules;
 mod sockets;
 mod store;
 mod tls;
@@ -101,6 +102,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     interception::hosts_are_named(root, &listen, &drafts);
     across::authority(&drafts, &erasure);
     policy::derive_is_used(root, &common, &drafts);
+    rules::check(&drafts, &listen);
     require::check(&drafts);
     let upstreams = drafts.into_iter().map(|draft| draft.finish().map(Arc::new)).collect::<Option<Vec<_>>>()?;
     Some(Config { listen, workers, log, admin, store, erasure, limits, profiles_dir, upstreams })

@@ -2,6 +2,7 @@
 
 use super::super::file::Table;
 use super::derive::derive;
+use super::rules::RuleDraft;
 use super::upstream::Draft;
 use crate::domain::policy::{
     AliasUse, Beta, Invalid, Missing, Mode, OptOut, Personal, Policy, Require, Several, Training, Unknown,
@@ -79,13 +80,14 @@ pub(super) fn derive_is_used(root: &Table<'_>, common: &Common<'_>, drafts: &[Dr
             let what = "is \"derive\", but `derive` lists no place to look in";
             root.report.fault(&written.place_of("missing"), what, right);
         }
-        if let Some(own) = own.filter(|table| table.has("derive") && draft.policy.missing != Missing::Derive) {
+        if let Some(own) = own.filter(|table| table.has("derive") && !draft.derives()) {
             root.report.fault(&own.place_of("derive"), "is used by nobody: `missing` is not \"derive\"", right);
         }
     }
     let inherits = |draft: &Draft<'_>| {
         let overridden = draft.policy_table.as_ref().is_some_and(|table| table.has("derive"));
-        draft.policy.missing == Missing::Derive && !overridden
+        let by_rule = |rule: &RuleDraft<'_>| rule.rule.policy.missing == Missing::Derive && !rule.lists_places();
+        !overridden && (draft.policy.missing == Missing::Derive || draft.rules.iter().any(by_rule))
     };
     let lists = common.table.as_ref().filter(|table| table.has("derive"));
     if let Some(table) = lists.filter(|_| !drafts.iter().any(inherits)) {

@@ -11,6 +11,8 @@ use super::outside::Outside;
 use crate::domain::profile::{Profile, ProfileFault, built_in, built_in_names};
 
 const RIGHT: &str = "the form of the built-in ones: forgetgate profiles watson-assistant";
+/// A probe that is never made would be a promise.
+const NO_PROBE: &str = "leave it out: the service's answer to the delete is what counts";
 
 /// The profiles that upstreams can name.
 #[derive(Debug, Default)]
@@ -53,6 +55,7 @@ impl Profiles {
     }
 
     fn read_entry(&mut self, entry: &Value<'_>, table: &Table<'_>) {
+        table.not_yet("verify", NO_PROBE);
         let document = entry.to_document().unwrap_or_default();
         match Profile::from_toml(&document) {
             Ok(profile) => self.add(profile, |what| table.report.fault(&table.place_of("name"), what, "another name")),
@@ -94,6 +97,9 @@ impl Profiles {
                 return;
             }
         };
+        if toml::from_str::<toml::Table>(&text).is_ok_and(|table| table.contains_key("verify")) {
+            value.fault(format!("{file}: verify: is not yet supported"), NO_PROBE);
+        }
         match Profile::from_toml(&text) {
             Ok(profile) => self.add(profile, |what| value.fault(format!("{file}: name: {what}"), "another name")),
             Err(faults) => {

@@ -1,20 +1,26 @@
 //! `[[upstream]]`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
 use super::super::{BaseUrl, Credentials, EraseBy, Http2, Instances, Route, Upstream, UpstreamTls};
+use super::amount::{count, duration};
 use super::credentials::{credentials, url};
 use super::instances::{erase_api, instances};
 use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
 use super::route::route;
+use super::rules::{RuleDraft, rules};
 use super::tls;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Missing, Policy};
 use crate::domain::profile::Profile;
+
+/// A service that took longer than this would never be seen to have deleted.
+const SETTLE_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 /// An upstream as far as it could be read, and where it stands.
 #[derive(Debug)]
@@ -26,6 +32,7 @@ pub(super) struct Draft<'a> {
     pub(super) url: Option<BaseUrl>,
     pub(super) route: Option<Route>,
     pub(super) policy: Policy,
+    pub(super) rules: Vec<RuleDraft<'a>>,
     pub(super) passes_to: Vec<(Value<'a>, Arc<str>)>,
     credentials: Option<Credentials>,
     instances: Instances,
@@ -33,6 +40,8 @@ pub(super) struct Draft<'a> {
     pub(super) group: String,
     flags: Flags,
     version: Option<String>,
+    settle: Option<Duration>,
+    deletes_per_minute: Option<u32>,
     tls: UpstreamTls,
     http2: Http2,
     pub(super) instance: Instance,
@@ -78,7 +87,9 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
     let url = table.need("url", "url = \"https://…\"").and_then(|value| url(&value));
     let flags = flags(&table);
     let policy_table = table.get("policy").and_then(|value| value.table("[upstream.policy]"));
+    let written = policy_table.as_ref().and_then(|own| own.get("rule"));
     let policy = policy_table.as_ref().map_or_else(|| common.policy.clone(), |own| over(own, &common.policy));
+    let rules = written.map_or_else(Vec::new, |written| rules(&written, &policy, profile.as_deref()));
     later(&table);
     let draft = Draft {
         name: name.map(Arc::from),
@@ -88,11 +99,14 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         url,
         route: route_of(&table, flags.retired),
         policy,
+        rules,
         passes_to: passes_to(&table),
         credentials: table.get("credentials").and_then(|value| credentials(&value, outside)),
         group: table.get("group").and_then(|value| word(&value)).map_or_else(|| "default".into(), String::from),
         flags,
         version: table.get("version").and_then(|value| word(&value)).map(String::from),
+        settle: table.has("settle").then(|| duration(&table, "settle", Duration::ZERO, &(Duration::ZERO..=SETTLE_MAX))),
+        deletes_per_minute: rate(&table),
         tls: tls::upstream(&table, outside),
         http2: http2(&table),
         instance: instance(&table),
@@ -128,6 +142,12 @@ impl Draft<'_> {
         }
     }
 
+    /// Does it derive, on all calls or on some?
+    pub(super) fn derives(&self) -> bool {
+        let on = |policy: &Policy| policy.missing == Missing::Derive;
+        on(&self.policy) || self.rules.iter().any(|draft| on(&draft.rule.policy))
+    }
+
     /// Does the file list places to derive from, for this upstream?
     pub(super) fn policy_lists_places(&self, common: Option<&Table<'_>>) -> bool {
         [self.policy_table.as_ref(), common].into_iter().flatten().any(|table| table.has("derive"))
@@ -138,6 +158,8 @@ impl Draft<'_> {
         let Instance { plan, region, created } = self.instance;
         Some(Upstream {
             name: self.name?,
+            settle: self.settle,
+            deletes_per_minute: self.deletes_per_minute,
             profile: self.profile?,
             url: self.url?,
             route: self.route.or_else(|| self.flags.retired.then(Route::default))?,
@@ -158,6 +180,7 @@ impl Draft<'_> {
             region,
             created: created.map(|date| date.to_string()),
             policy: self.policy,
+            rules: self.rules.into_iter().map(|draft| draft.rule).collect(),
         })
     }
 }
@@ -178,6 +201,12 @@ pub(super) fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
 fn ends_in_version(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
     last.strip_prefix('v').is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Deletes are always sent in some time: a rate of none would be an erasure that never ends.
+fn rate(table: &Table<'_>) -> Option<u32> {
+    let key = "deletes_per_minute";
+    table.has(key).then(|| count(table, key, 1, &(1..=60_000)))
 }
 
 /// A retired upstream has no traffic, and needs no route.

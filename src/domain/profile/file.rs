@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub struct ProfileFile {
     /// Its name.
     pub name: String,
+    /// The built-in profile that it is, but for what it says itself.
+    pub extends: Option<String>,
     /// Where its facts come from.
     #[serde(default)]
     pub source: String,
@@ -20,7 +22,7 @@ pub struct ProfileFile {
     pub notes: Vec<String>,
     /// Shape of a refusal; `watson` if it is not said.
     pub error: Option<String>,
-    /// How data is labelled.
+    /// How data is labelled; left out for a service that knows no label.
     pub label: Option<LabelFile>,
     /// How data is opted out.
     pub opt_out: Option<OptOutFile>,
@@ -128,6 +130,11 @@ pub struct VerifyFile {
 pub struct OneOrMany(Option<toml::Value>);
 
 impl OneOrMany {
+    /// Is nothing written?
+    pub(super) const fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The tables, each read for itself.
     pub(super) fn read(&self) -> Vec<Result<VerifyFile, toml::de::Error>> {
         match self.0.clone() {

@@ -7,6 +7,7 @@ mod built_in;
 mod classes;
 mod endpoint;
 mod erase;
+mod extends;
 mod fault;
 mod file;
 mod matching;
@@ -96,6 +97,24 @@ pub struct LabelRule {
     pub grammar: GrammarName,
     /// Does the grammar know several IDs in one label? Where it does not, several are always refused.
     pub several: bool,
+}
+
+impl LabelRule {
+    /// Of a service that knows no label: it names no header, and no call.
+    pub(super) const NONE: Self = Self {
+        header: String::new(),
+        header_written: String::new(),
+        field: String::new(),
+        query: None,
+        grammar: GrammarName::Watson,
+        several: false,
+    };
+
+    /// Does the service know no label?
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.header.is_empty()
+    }
 }
 
 /// How a caller opts out of the service's learning from its data.

@@ -4,6 +4,7 @@ mod faults;
 mod interception;
 mod known;
 mod listeners;
+mod rules;
 mod tls;
 mod upstreams;
 mod whole;

@@ -29,6 +29,11 @@ pub fn built_in(name: &str) -> Option<Arc<Profile>> {
     PROFILES.iter().find(|profile| profile.name == name).cloned()
 }
 
+/// The file of the built-in profile of this name.
+pub(super) fn built_in_text(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
 /// The names of all built-in profiles.
 pub fn built_in_names() -> impl Iterator<Item = &'static str> {
     FILES.into_iter().map(|(name, _)| name)

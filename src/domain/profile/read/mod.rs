@@ -9,6 +9,8 @@ mod tests;
 
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
+use super::extends::extended;
 use super::fault::{FaultKind, Known, ProfileFault};
 use super::file::{LabelFile, OptOutFile, ProfileFile};
 use super::matching::Matcher;
@@ -81,7 +83,7 @@ pub(super) fn from_toml(text: &str) -> Result<Profile, Vec<ProfileFault>> {
         let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
         vec![ProfileFault::new(format!("line {line}"), FaultKind::Form(error.message().to_owned()))]
     })?;
-    from_file(&file)
+    from_file(&extended(file).map_err(|fault| vec![fault])?)
 }
 
 pub(super) fn from_file(file: &ProfileFile) -> Result<Profile, Vec<ProfileFault>> {
@@ -101,13 +103,18 @@ pub(super) fn from_file(file: &ProfileFile) -> Result<Profile, Vec<ProfileFault>
         .error
         .as_deref()
         .map_or(Some(ErrorShape::default()), |shape| faults.one_of("error", shape, &ErrorShape::NAMED));
-    let label = label(file.label.as_ref(), &mut faults);
     let opt_out = file.opt_out.as_ref().map(|written| opt_out(written, &mut faults));
     let settle = settle(file.settle.as_deref(), &mut faults);
     if file.rate.deletes_per_minute == Some(0) {
         faults.malformed("rate.deletes_per_minute", "0", "a number from 1");
     }
     let endpoints = endpoints::read(&file.endpoint, file.opt_out.is_some(), &mut faults);
+    let needs_label = |endpoint: &Endpoint| {
+        let Endpoint { classes, .. } = endpoint;
+        classes.labelled() || classes.erase() || classes.log_query()
+    };
+    let optional = file.erase.is_none() && !endpoints.iter().any(needs_label);
+    let label = label(file.label.as_ref(), optional, &mut faults);
     let erase = calls::erase(file.erase.as_ref(), &endpoints, &mut faults);
     let verify = calls::verify(&file.verify, &endpoints, &mut faults);
     let (Some(name), Some(error), Some(label), true) = (name, error, label, faults.0.is_empty()) else {
@@ -128,8 +135,11 @@ pub(super) fn from_file(file: &ProfileFile) -> Result<Profile, Vec<ProfileFault>
     })
 }
 
-fn label(written: Option<&LabelFile>, faults: &mut Faults) -> Option<LabelRule> {
+fn label(written: Option<&LabelFile>, optional: bool, faults: &mut Faults) -> Option<LabelRule> {
     let Some(written) = written else {
+        if optional {
+            return Some(LabelRule::NONE);
+        }
         faults.add("label", FaultKind::Missing);
         return None;
     };

@@ -241,7 +241,9 @@ fn all_faults_of_a_profile_are_told_at_once() {
 #[test]
 fn a_profile_without_labels_calls_or_opt_out_rule_is_told_what_it_lacks() {
     let told = faults("name = \"x\"");
-    assert_eq!(told, ["label: is missing", "endpoint: is missing"]);
+    assert_eq!(told, ["endpoint: is missing"]);
+    let labelled = "name = \"x\"\n[[endpoint]]\ncall = \"POST /v1/x\"\nis = [\"labelled\"]\n";
+    assert_eq!(faults(labelled), ["label: is missing"]);
     let without = GOOD.lines().filter(|line| !line.starts_with("opt_out")).collect::<Vec<_>>().join("\n");
     assert!(Profile::from_toml(&without).unwrap().opt_out.is_none());
     let told = faults(&without.replace("[\"erase\"]", "[\"erase\", \"opt-out\"]"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{self, BaseUrl, Config, Limits, Upstream};
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
-use crate::domain::policy::DeriveFrom;
+use crate::domain::instance::InstanceRule;
 use crate::store::seal::Keys;
 use crate::store::{KnownUpstream, Opened, StoreError};
 use crate::upstream::{Authenticator, Connector, Instances, RootsError, Site};
@@ -160,9 +160,8 @@ pub(super) fn draft(
 }
 
 /// All that tells an upstream's instances apart, besides its credentials.
-fn told_apart_by(upstream: &Upstream) -> (&config::Instances, &str, bool, bool) {
-    let users = upstream.policy.derive.contains(&DeriveFrom::BasicUsername);
-    (&upstream.instances, &upstream.url.path, upstream.inject, users)
+fn told_apart_by(upstream: &Upstream) -> (&config::Instances, &str, bool, InstanceRule) {
+    (&upstream.instances, &upstream.url.path, upstream.inject, upstream.instance_rule())
 }
 
 impl Draft {

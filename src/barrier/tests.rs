@@ -20,7 +20,13 @@ fn tag(customer: u8) -> Tag {
 }
 
 fn key(customer: u8, upstream: UpstreamNumber) -> PairKey {
-    PairKey { tag: tag(customer), upstream, form: LabelForm::RAW, resource: ResourceHash([0; 8]), instance: InstanceHash::DEFAULT }
+    PairKey {
+        tag: tag(customer),
+        upstream,
+        form: LabelForm::RAW,
+        resource: ResourceHash([0; 8]),
+        instance: InstanceHash::DEFAULT,
+    }
 }
 
 fn barrier() -> Arc<Barrier> {

@@ -90,8 +90,8 @@ pub(super) fn one(erasure: &Value) -> String {
 /// Targets as a table.
 pub(super) fn targets(list: &[Value]) -> String {
     let row = |target: &Value| {
-        let [form, state, instant, next, error] = ["form", "state", "instant", "next_attempt", "last_error"]
-            .map(|member| text(target, member).to_owned());
+        let [form, state, instant, next, error] =
+            ["form", "state", "instant", "next_attempt", "last_error"].map(|member| text(target, member).to_owned());
         let attempts = target.get("attempts").map(Value::to_string).unwrap_or_default();
         let waiting = text(target, "waiting");
         let error = if error.is_empty() && !waiting.is_empty() { format!("waits for {waiting}") } else { error };

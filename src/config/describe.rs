@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, InstanceEntry, Limits, Listen, ListenTls,
-    Log, LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls, When,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, Identity, InstanceEntry, Limits, Listen,
+    ListenTls, Log, LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls, When,
     format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Credentials;
+use super::{Credentials, Upstream};
 use crate::domain::instance::InstanceRule;
+use crate::domain::policy::DeriveFrom;
 
 /// `instances` and `[[upstream.instance]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,22 @@ impl InstanceEntry {
     /// Everything by which its callers are known.
     pub fn keys(&self) -> impl Iterator<Item = &Credentials> {
         self.credentials.iter().chain(&self.also)
+    }
+}
+
+impl Upstream {
+    /// Are callers' user names customers, somewhere in its policy? Then they say nothing of an instance.
+    #[must_use]
+    pub fn has_customers_as_users(&self) -> bool {
+        let policies = self.rules.iter().map(|rule| &rule.policy).chain([&self.policy]);
+        policies.into_iter().any(|policy| policy.derive.contains(&DeriveFrom::BasicUsername))
+    }
+
+    /// What holds for keys that have no name.
+    #[must_use]
+    pub fn instance_rule(&self) -> InstanceRule {
+        let said = self.instances != Instances::default();
+        if !said && self.has_customers_as_users() { InstanceRule::One } else { self.instances.rule }
     }
 }
 

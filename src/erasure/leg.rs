@@ -8,15 +8,15 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::Eraser;
 use super::attempt::{Fences, Granted, Needs, Passes, Round, all};
 use super::ledger::Marks;
 use super::report;
 use super::send::Pass;
 use crate::barrier::{Drain, Fence};
-use super::Eraser;
-use crate::domain::{PairKey, UpstreamNumber};
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
+use crate::domain::{PairKey, UpstreamNumber};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
 

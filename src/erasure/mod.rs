@@ -48,7 +48,8 @@ pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Submission, Submitted};
 pub use self::views::{
-    DecisionView, DryRun, EvidenceView, HoldList, InstanceView, HoldView, List, Recipient, Recipients, TargetView, TargetWord, View,
+    DecisionView, DryRun, EvidenceView, HoldList, HoldView, InstanceView, List, Recipient, Recipients, TargetView,
+    TargetWord, View,
 };
 
 use self::attempt::Fences;

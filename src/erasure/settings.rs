@@ -53,15 +53,11 @@ impl Settings {
     }
 
     /// What planning must know, for this customer; and of the upstreams that are not configured any more, their names.
-    pub(super) fn reaches(
-        &self,
-        customer: &CustomerId,
-        known: &[KnownUpstream],
-        seen: &[SeenInstance],
-    ) -> Vec<Reach> {
+    pub(super) fn reaches(&self, customer: &CustomerId, known: &[KnownUpstream], seen: &[SeenInstance]) -> Vec<Reach> {
         let gone = known.iter().filter(|upstream| self.site(upstream.number).is_none());
         let configured = self.sites.iter().map(|site| self.reach(site, customer));
-        let with_instances = |reach: Reach| Reach { instances: with_seen(reach.instances, seen, reach.number), ..reach };
+        let with_instances =
+            |reach: Reach| Reach { instances: with_seen(reach.instances, seen, reach.number), ..reach };
         configured.chain(gone.map(not_configured)).map(with_instances).collect()
     }
 

@@ -196,13 +196,12 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
         let place = place()?;
         let instance = gate.routes().via_of(caller.peer);
         let hop = NextHop { length: BodyLength::None, caller, instance, request_id, authorization: None };
-        let mut lines = Vec::new();
-        rebuild.lines(&permit, &hop, Said::default(), &mut lines);
-        lines.extend_from_slice(b"\r\n");
+        let lines = rebuild.lines_alone(&permit, &hop);
         let asked = erase::Asked { api: target.found.api, instance: place, path: target.path(head) };
         return Ok(Told::Erase(erase::prepare(&destination, asked, head, &lines, caller.peer.ip)));
     }
-    let instance = if permit.labels().is_empty() { Instance::default() } else { instance::admit(&destination.site, place()?)? };
+    let labelled = !permit.labels().is_empty();
+    let instance = if labelled { instance::admit(&destination.site, place()?)? } else { Instance::default() };
     let (resource, api) = (&target.resource, target.found.api);
     let place = Place { destination: &destination, resource, instance: &instance, api };
     let recorded = record::record(gate, permit, place).await?;
@@ -315,6 +314,14 @@ impl Rebuild<'_> {
         self.lines(permit, hop, Said { moved: orders.moved(), label: label.as_ref() }, &mut out);
         out.extend_from_slice(b"\r\n");
         out
+    }
+
+    /// The lines of a head, without its first one.
+    fn lines_alone(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
+        let mut lines = Vec::new();
+        self.lines(permit, hop, Said::default(), &mut lines);
+        lines.extend_from_slice(b"\r\n");
+        lines
     }
 
     /// What the query says, and a label that was only there and now stands in its header.

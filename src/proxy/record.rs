@@ -7,9 +7,9 @@ use super::Gate;
 use super::forward::Passages;
 use super::route::Destination;
 use crate::barrier::{Entered, KeptOut};
-use crate::domain::{self, Apis, PairKey};
 use crate::domain::decide::{Label, Permit};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::{self, Apis, PairKey};
 use crate::store::Placement;
 
 /// A judged request whose facts are durable: the only thing that can be forwarded.

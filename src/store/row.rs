@@ -68,7 +68,14 @@ impl StoredRow {
 
     /// A row of which nothing is known but its key.
     pub(crate) const fn unknown(seen: UnixSeconds) -> Self {
-        Self { first_seen: seen, last_seen: seen, erased_at: None, apis: Apis::NONE, layout: LAYOUT, sealed: Vec::new() }
+        Self {
+            first_seen: seen,
+            last_seen: seen,
+            erased_at: None,
+            apis: Apis::NONE,
+            layout: LAYOUT,
+            sealed: Vec::new(),
+        }
     }
 
     /// Opens it with the customer's ID. What does not open still says in its key where data is.
@@ -224,7 +231,8 @@ mod tests {
         assert_eq!(old.to_bytes(), bytes, "a mark leaves it as it was");
         let row = old.clone().open(&keys, &fact.id, key);
         assert_eq!((&*row.resource, row.apis, row.instance), ("r", Apis::of(Some(1)), None), "nobody wrote it down");
-        let new = StoredRow::seal(&keys, &Placement { key, instance: Instance::default(), ..fact }).unwrap().after(&old);
+        let new =
+            StoredRow::seal(&keys, &Placement { key, instance: Instance::default(), ..fact }).unwrap().after(&old);
         assert!(new.apis.iter().eq([1, 2]));
     }
 }

@@ -10,7 +10,6 @@ use super::tls::RootsError;
 use crate::config::{Credentials, InstanceEntry, Limits, Renew, Upstream};
 use crate::domain::erasure::{self, NamedInstance};
 use crate::domain::instance::{API_KEY_USER, FingerprintKey, InstanceRule, names_an_instance};
-use crate::domain::policy::DeriveFrom;
 use crate::domain::{Fingerprint, Instance};
 
 /// How long what the secrets' files say is believed.
@@ -40,11 +39,11 @@ impl Instances {
         });
         Ok(Self {
             key,
-            rule: rule(upstream),
+            rule: upstream.instance_rule(),
             url_names_one: names_an_instance(&upstream.url.path),
             named: named.collect::<Result<_, _>>()?,
             own: upstream.credentials.clone(),
-            keys_say_nothing: upstream.inject || rule(upstream) == InstanceRule::One,
+            keys_say_nothing: upstream.inject || upstream.instance_rule() == InstanceRule::One,
             last: Mutex::default(),
         })
     }
@@ -126,11 +125,4 @@ impl Instances {
     pub fn renewed(&self) -> impl Iterator<Item = &dyn Renew> {
         self.named.iter().filter_map(|(_, authenticator)| authenticator.renewed())
     }
-}
-
-/// A user name that is a customer's ID says nothing of an instance.
-fn rule(upstream: &Upstream) -> InstanceRule {
-    let said = upstream.instances.rule != InstanceRule::Unsaid || !upstream.instances.named.is_empty();
-    let users = upstream.policy.derive.contains(&DeriveFrom::BasicUsername);
-    if !said && users { InstanceRule::One } else { upstream.instances.rule }
 }

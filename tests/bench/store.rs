@@ -12,7 +12,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use forgetgate::config::{Engine, Store};
-use forgetgate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{
+    CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber,
+};
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Opened, Placement, open};
 use tokio::sync::oneshot;

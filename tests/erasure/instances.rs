@@ -96,11 +96,14 @@ async fn p4_a_delete_at_one_instance_reaches_the_other_by_its_own_path() {
     let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
     world.until_state(id, JobState::Settling).await;
     let caller = "Basic Y2FsbGVy";
-    assert_eq!(calls(&service), [
-        delete_at("/instances/G1", 1, caller),
-        // No credentials are known for it, and the caller's were for the other one.
-        delete_at("/instances/G2", 1, "-"),
-    ]);
+    assert_eq!(
+        calls(&service),
+        [
+            delete_at("/instances/G1", 1, caller),
+            // No credentials are known for it, and the caller's were for the other one.
+            delete_at("/instances/G2", 1, "-"),
+        ]
+    );
     assert_eq!(recipients(&world).await, []);
     assert!(world.show(id).await.targets.iter().all(|target| {
         let address = &target.evidence.as_ref().unwrap().address;
@@ -110,8 +113,7 @@ async fn p4_a_delete_at_one_instance_reaches_the_other_by_its_own_path() {
 
 #[tokio::test]
 async fn p4_the_fan_out_keeps_the_prefix_and_uses_the_upstreams_credentials() {
-    let (world, service) =
-        one(Plan::default(), |one, folder| one.credentials = Some(apikey(folder, "a"))).await;
+    let (world, service) = one(Plan::default(), |one, folder| one.credentials = Some(apikey(folder, "a"))).await;
     world.labelled_at("ann", "one", at_path("/instances/G1"), 1).await;
     let view = erased(&world).await;
     assert_eq!(states(&view), [("/instances/G1".into(), "accepted".into())]);
@@ -120,8 +122,7 @@ async fn p4_the_fan_out_keeps_the_prefix_and_uses_the_upstreams_credentials() {
 
 #[tokio::test]
 async fn p5_two_keys_at_one_url_of_which_nothing_was_said_are_never_taken_for_one() {
-    let (world, service) =
-        one(Plan::default(), |one, folder| one.credentials = Some(apikey(folder, "a"))).await;
+    let (world, service) = one(Plan::default(), |one, folder| one.credentials = Some(apikey(folder, "a"))).await;
     world.labelled_at("ann", "one", world.with_key("one", A), 1).await;
     world.labelled_at("ann", "one", world.with_key("one", B), 1).await;
     let view = erased(&world).await;
@@ -266,4 +267,132 @@ async fn p5_an_instance_that_is_known_to_no_index_is_asked_for_where_data_was_be
     let view = erased(&world).await;
     assert_eq!(view.state, JobState::Settling);
     assert_eq!(calls(&service), [delete_at("", 1, A), delete_at("/instances/G1", 1, B)]);
+}
+
+/// Where one customer's data is, and what a delete there has to show.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Held {
+    upstream: &'static str,
+    prefix: String,
+    /// The caller's `Authorization`, where keys tell instances apart.
+    key: Option<String>,
+    /// What the delete shows; `None` where nobody has named its credentials.
+    opened_by: Option<String>,
+}
+
+fn basic(key: &str) -> String {
+    use base64::Engine as _;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("apikey:{key}")))
+}
+
+/// By paths; by keys, one of them rotated; and by keys of which one has no name.
+fn all_instances() -> Vec<Held> {
+    let mut all = Vec::new();
+    for n in 1..=3 {
+        let prefix = format!("/instances/G{n}");
+        all.push(Held { upstream: "paths", prefix, key: None, opened_by: Some(basic("p")) });
+        let key = |letter: &str| Some(basic(&format!("{letter}{n}")));
+        all.push(Held { upstream: "keys", prefix: String::new(), key: key("k"), opened_by: key("k") });
+        all.push(Held {
+            upstream: "some",
+            prefix: String::new(),
+            key: key("s"),
+            opened_by: key("s").filter(|_| n != 3),
+        });
+    }
+    let rotated = Some(basic("old"));
+    all.push(Held { upstream: "keys", prefix: String::new(), key: rotated, opened_by: Some(basic("k1")) });
+    all
+}
+
+async fn campaign_world(services: &[Service; 3]) -> World {
+    let plan = home();
+    let folder = plan.folder.path().to_owned();
+    let entries = |letter: &str, count: u8| {
+        let entry = |n: u8| {
+            let also = if letter == "k" && n == 1 { vec![apikey(&folder, "old")] } else { vec![] };
+            named(&format!("{letter}{n}"), apikey(&folder, &format!("{letter}{n}")), also)
+        };
+        Instances { rule: InstanceRule::Open, named: (1..=count).map(entry).collect() }
+    };
+    let credentials = Some(apikey(&folder, "p"));
+    let paths = Upstream { credentials, ..upstream("paths", &services[0].url) };
+    let keys = Upstream { instances: entries("k", 3), ..upstream("keys", &services[1].url) };
+    let some = Upstream { instances: entries("s", 2), ..upstream("some", &services[2].url) };
+    let erasure = forgetgate::config::Erasure { erasures_per_minute: 100_000, ..plan.erasure.clone() };
+    World::new(Plan { erasure, ..plan }, vec![paths, keys, some]).await
+}
+
+#[tokio::test]
+async fn p4_the_campaign_every_instance_that_holds_a_customer_is_asked_with_its_own_credentials_and_none_else() {
+    let percent: u64 = std::env::var("FORGETGATE_CAMPAIGN").map_or(10, |percent| percent.parse().unwrap());
+    let services = [Service::start().await, Service::start().await, Service::start().await];
+    let world = campaign_world(&services).await;
+    let (all, mut random) = (all_instances(), fastrand::Rng::with_seed(7));
+    for number in 0..(500 * percent).div_ceil(100).max(1) {
+        let customer = format!("customer-{number}");
+        let mut held: Vec<Held> = (0..random.usize(1..5)).map(|_| all[random.usize(..all.len())].clone()).collect();
+        held.sort();
+        held.dedup();
+        for place in &held {
+            let key = place.key.as_deref();
+            let caller = key.and_then(|key| world.with_key(place.upstream, key).caller);
+            let instance = Instance { prefix: place.prefix.as_str().into(), caller };
+            world.labelled_at(&customer, place.upstream, instance, 1).await;
+        }
+        let home = held[random.usize(..held.len())].clone();
+        let mut call = world.call(&customer, home.upstream);
+        let shown = home.key.clone().unwrap_or_else(|| basic("anybody"));
+        call.headers.insert(AUTHORIZATION, HeaderValue::from_str(&shown).unwrap());
+        let caller = home.key.as_deref().and_then(|key| world.with_key(home.upstream, key).caller);
+        call.instance = Instance { prefix: home.prefix.as_str().into(), caller };
+        call.path = format!("{}/v1/user_data", home.prefix);
+        let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
+        // A home that nobody has named is opened by its own caller's credentials.
+        let blocked = held.iter().any(|place| place.opened_by.is_none() && *place != home);
+        let state = if blocked { JobState::ActionRequired } else { JobState::Settling };
+        world.until(id, |view| view.state == state && !view.targets.iter().any(is_under_way)).await;
+        let expected = expected(&held, &home, &shown);
+        assert_eq!(seen_of(&services, &customer), expected, "{customer}");
+        let left = world.eraser.recipients(&crate::world::id(&customer)).await.unwrap().recipients;
+        assert!(left.iter().all(|left| !left.has_credentials), "{customer}: {left:?}");
+        assert_eq!(!left.is_empty(), blocked, "{customer}: {left:?}");
+    }
+}
+
+/// Which service, at which prefix, shown what.
+type Delete = (usize, String, String);
+
+fn expected(held: &[Held], home: &Held, shown: &str) -> Vec<Delete> {
+    // An older key of the home's instance is the same target, and the home's own delete is the probe.
+    let is_home = |place: &&Held| {
+        let same = place.opened_by.is_some() && place.opened_by == home.opened_by;
+        *place == home || (same && (place.upstream, &place.prefix) == (home.upstream, &home.prefix))
+    };
+    let others = held
+        .iter()
+        .filter(|place| !is_home(place))
+        .filter_map(|place| Some((services_number(place.upstream), place.prefix.clone(), place.opened_by.clone()?)));
+    let home = (services_number(home.upstream), home.prefix.clone(), shown.to_owned());
+    let mut expected: Vec<Delete> = others.chain([home]).collect();
+    expected.sort();
+    expected.dedup();
+    expected
+}
+
+fn seen_of(services: &[Service], customer: &str) -> Vec<Delete> {
+    let theirs = |call: &str| call.split(['?', '&']).any(|part| part == format!("customer_id={customer}"));
+    let mut seen = Vec::new();
+    for (number, service) in services.iter().enumerate() {
+        for each in service.seen().into_iter().filter(|seen| theirs(&seen.call)) {
+            let prefix = each.call.trim_start_matches("DELETE /base").split("/v1/").next().unwrap().to_owned();
+            seen.push((number, prefix, each.authorization().unwrap().to_owned()));
+        }
+    }
+    seen.sort();
+    seen
+}
+
+fn services_number(upstream: &str) -> usize {
+    ["paths", "keys", "some"].iter().position(|name| *name == upstream).unwrap()
 }

@@ -212,7 +212,13 @@ impl World {
 
     fn key(&self, customer: &str, name: &str, form: LabelForm) -> PairKey {
         let tag = self.store.keys.tag(&id(customer));
-        PairKey { tag, upstream: self.site(name).number, form, resource: ResourceHash([7; 8]), instance: InstanceHash::DEFAULT }
+        PairKey {
+            tag,
+            upstream: self.site(name).number,
+            form,
+            resource: ResourceHash([7; 8]),
+            instance: InstanceHash::DEFAULT,
+        }
     }
 
     pub(crate) async fn rows(&self, customer: &str) -> Vec<Row> {

@@ -2,7 +2,8 @@
 
 use forgetgate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
 use forgetgate::store::{
-    Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreFuture, StoredHold, StoredJob,
+    Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreFuture, StoredHold,
+    StoredJob,
 };
 use uuid::Uuid;
 

@@ -2,7 +2,6 @@
 
 use crate::config::Upstream;
 use crate::domain::instance::{InstanceRule, names_an_instance};
-use crate::domain::policy::DeriveFrom;
 
 /// In a sentence, without a full stop.
 pub(super) fn instances(upstream: &Upstream) -> String {
@@ -10,10 +9,14 @@ pub(super) fn instances(upstream: &Upstream) -> String {
     if names_an_instance(&upstream.url.path) && config.named.is_empty() {
         return "one instance: its URL names it".to_owned();
     }
-    let named: Vec<String> = config.named.iter().map(|entry| {
-        let by = entry.path.as_ref().map_or_else(|| "by its key".to_owned(), |path| format!("at {path}"));
-        format!("{} {by}", entry.name)
-    }).collect();
+    let named: Vec<String> = config
+        .named
+        .iter()
+        .map(|entry| {
+            let by = entry.path.as_ref().map_or_else(|| "by its key".to_owned(), |path| format!("at {path}"));
+            format!("{} {by}", entry.name)
+        })
+        .collect();
     let named = if named.is_empty() { String::new() } else { format!("{}; ", named.join(", ")) };
     format!("instances: {named}one for each path before the service's own, such as /instances/GUID; {}", keys(upstream))
 }
@@ -31,9 +34,7 @@ fn keys(upstream: &Upstream) -> &'static str {
         InstanceRule::Unsaid if !config.named.is_empty() => {
             "data of a key that no instance names is recorded, and its erasure waits for credentials"
         }
-        InstanceRule::Unsaid if upstream.policy.derive.contains(&DeriveFrom::BasicUsername) => {
-            "user names are customers and not keys"
-        }
+        InstanceRule::Unsaid if upstream.has_customers_as_users() => "user names are customers and not keys",
         InstanceRule::Unsaid => {
             "nothing is said of keys: a single one is the upstream's own; from the second on erasures wait until \
              [[upstream.instance]] names them"

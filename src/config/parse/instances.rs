@@ -48,9 +48,17 @@ fn instance(table: &Table<'_>, outside: &Outside<'_>) -> Option<InstanceEntry> {
         value.fault("is a bearer's token, which no caller is known by", "older API keys or passwords");
     }
     let entry = InstanceEntry { name: Arc::from(name?), path, credentials, also };
-    if !table.has("path") && !entry.keys().any(Credentials::are_a_key) {
+    let keyed = entry.keys().any(Credentials::are_a_key);
+    if !table.has("path") && !keyed {
         let what = "says neither where the instance is nor what key its callers use";
-        table.report.fault(&table.place, what, "credentials = { apikey = … } (a bearer's token tells nothing), or path");
+        table.report.fault(
+            &table.place,
+            what,
+            "credentials = { apikey = … } (a bearer's token tells nothing), or path",
+        );
+    } else if keyed && !table.has("credentials") {
+        let what = "is known by its older keys alone, and nothing opens it";
+        table.report.fault(&table.place_of("credentials"), what, "credentials = { … } of today");
     }
     Some(entry)
 }

@@ -191,8 +191,7 @@ type Step = ((TargetKey, Where), bool);
 /// reach: what they have passed on to one that it does reach is there all the same.
 fn keys_of(intent: &Intent, known: &[Reach], held: &[Held], intents: &[Intent]) -> Vec<(TargetKey, Where)> {
     let within = |upstream| intent.scope.reaches(upstream);
-    let anywhere =
-        |reach: &Reach, form| reach.keys(&reach.instances.anywhere(), form, &versions(reach, held, intents));
+    let anywhere = |reach: &Reach, form| reach.keys(&reach.instances.anywhere(), form, &versions(reach, held, intents));
     let mut open: VecDeque<Step> = VecDeque::new();
     if let Some(addressed) = &intent.addressed
         && let Some(home) = find(known, addressed.upstream)

@@ -14,7 +14,13 @@ fn id(text: &str) -> CustomerId {
 }
 
 fn row(keys: &Keys, id: &CustomerId) -> PairKey {
-    PairKey { tag: keys.tag(id), upstream: UpstreamNumber(1), form: LabelForm::RAW, resource: ResourceHash([3; 8]), instance: InstanceHash::DEFAULT }
+    PairKey {
+        tag: keys.tag(id),
+        upstream: UpstreamNumber(1),
+        form: LabelForm::RAW,
+        resource: ResourceHash([3; 8]),
+        instance: InstanceHash::DEFAULT,
+    }
 }
 
 #[test]

@@ -65,9 +65,10 @@ fn p5_one_key_is_the_upstreams_own_and_from_the_second_on_nobody_is_taken_for_an
     assert_eq!(shown(&two, &seen("", Some(A))), ["|key 0a0a0a0a…"]);
     assert_eq!(shown(&two, &seen("", None)), ["|without a key"]);
     let own = Instances { own: Some(A), has_own: true, ..two.clone() };
-    assert_eq!((shown(&own, &seen("", Some(A))), shown(&own, &seen("", Some(B)))), (vec!["|".into()], vec![
-        "|key 0b0b0b0b…".into()
-    ]));
+    assert_eq!(
+        (shown(&own, &seen("", Some(A))), shown(&own, &seen("", Some(B)))),
+        (vec!["|".into()], vec!["|key 0b0b0b0b…".into()])
+    );
     let said_to_be_one = Instances { rule: InstanceRule::One, ..two.clone() };
     assert_eq!(shown(&said_to_be_one, &seen("", Some(B))), ["|"]);
     assert_eq!(shown(&two, &seen("/instances/G1", None)), ["/instances/G1|"]);

@@ -194,9 +194,7 @@ impl Matcher {
                 let found = self.plain(method, &read, read_as, sent_as == read_as, websocket)?;
                 self.or_erasing(method, &read, found, *sent == *read)
             }
-            Spelling::Doubtful => {
-                Ok(self.doubtful(method, path, read_as, websocket)?.map(Found::of))
-            }
+            Spelling::Doubtful => Ok(self.doubtful(method, path, read_as, websocket)?.map(Found::of)),
         }
     }
 

@@ -44,6 +44,12 @@ enum Command {
     Recipients(cli::RecipientsArgs),
     /// The erasures, or one
     Erasures(cli::ErasuresArgs),
+    /// Put a customer on legal hold: nothing of that customer is erased until it is taken off
+    Hold(cli::HoldArgs),
+    /// Take a legal hold off
+    Unhold(cli::UnholdArgs),
+    /// The legal holds
+    Holds(cli::HoldsArgs),
     /// The index of who holds whose data
     Index(cli::IndexArgs),
     /// The store's key
@@ -97,6 +103,9 @@ fn main() -> ExitCode {
         Command::Erase(args) => cli::erase(&args, &mut io::stdin().lock()).print(),
         Command::Recipients(args) => cli::recipients(&args, &mut io::stdin().lock()).print(),
         Command::Erasures(args) => cli::erasures(&args).print(),
+        Command::Hold(args) => cli::hold(&args, &mut io::stdin().lock()).print(),
+        Command::Unhold(args) => cli::unhold(&args).print(),
+        Command::Holds(args) => cli::holds(&args).print(),
         Command::Index(args) => cli::index(&args).print(),
         Command::Key(args) => cli::key(&args).print(),
         Command::Ca(args) => cli::ca(&args).print(),

@@ -7,10 +7,34 @@ use futures_util::stream;
 use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use serde::Deserialize;
 
 use super::State;
-use super::problem::{Answer, Problem, with_body};
-use crate::store::Export;
+use super::body::parse;
+use super::problem::{Answer, Problem, json_answer, with_body};
+use crate::store::{Export, ExportStep, StoreError};
+
+/// `POST /api/v1/index/export`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportedBody {
+    number: u64,
+}
+
+const FORM: &str = "{\"number\": that of the latest write in the export}";
+
+/// An export is whole and safe where it was taken to: its body having been sent says nothing of that.
+pub(super) async fn exported(state: &State, body: &Bytes) -> Result<Answer, Problem> {
+    let ExportedBody { number } = parse(body, FORM)?;
+    match state.index.export(ExportStep::Done { number }).await {
+        Ok(_) => Ok(json_answer(StatusCode::OK, &serde_json::json!({ "number": number }))),
+        Err(StoreError::Corrupt { .. }) => {
+            let detail = "no export that this gate has given since its start ended with that number";
+            Err(Problem::new(StatusCode::CONFLICT, "export_unknown", detail))
+        }
+        Err(_) => Err(Problem::unavailable("store_unavailable", "the store cannot note it at the moment")),
+    }
+}
 
 /// An error on the way breaks the body off, and what came lacks its end.
 pub(super) async fn export(state: &State) -> Result<Answer, Problem> {

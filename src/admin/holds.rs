@@ -12,7 +12,7 @@ use super::problem::{Answer, Problem, json_answer};
 use super::routes::Parameters;
 use crate::domain::erasure::Verdict;
 use crate::domain::query;
-use crate::erasure::Decided;
+use crate::erasure::{Decided, Problem as Unknown};
 
 /// Holds in an answer to a list, unless the caller says otherwise, and at most.
 const LIST_DEFAULT: usize = 100;
@@ -44,7 +44,10 @@ pub(super) async fn set(state: &State, body: &Bytes) -> Result<Answer, Problem> 
 pub(super) async fn lift(state: &State, at: &Parameters, body: &Bytes) -> Result<Answer, Problem> {
     let body: DecisionBody = decision(body)?;
     let by = name_if_any(body.by)?.unwrap_or_default();
-    state.eraser.unhold(id(at)?, by).await?;
+    state.eraser.unhold(id(at)?, by).await.map_err(|problem| match problem {
+        Unknown::NotFound => Problem::new(StatusCode::NOT_FOUND, "hold_unknown", "there is no legal hold of this id"),
+        other => other.into(),
+    })?;
     Ok(json_answer(StatusCode::OK, &serde_json::json!({ "lifted": true })))
 }
 

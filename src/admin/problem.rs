@@ -56,7 +56,7 @@ impl Problem {
     }
 
     /// 503, to be tried again.
-    pub(super) fn unavailable(code: &'static str, detail: &'static str) -> Self {
+    pub(super) fn unavailable(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         Self { header: Some(Box::new((RETRY_AFTER, "1".into()))), ..problem }
     }
@@ -99,6 +99,7 @@ impl From<erasure::Problem> for Problem {
             Of::TooManyHolds => Self::new(StatusCode::CONFLICT, "holds_full", detail),
             Of::UnknownUpstream => Self::bad("upstream_unknown", detail),
             Of::Undecidable(why) => Self::new(StatusCode::CONFLICT, "state_conflict", why.to_string()),
+            Of::Unconfirmed => Self::unavailable("store_unavailable", detail),
             Of::Store(_) => {
                 Self::unavailable("store_unavailable", "the store does not take it at the moment: try again")
             }

@@ -53,6 +53,7 @@ async fn call(state: &State, route: &Route, at: &Parameters, request: Request<In
         Call::Config => Ok(json_answer(StatusCode::OK, &state.config.describe())),
         Call::Reload => state.config.reload().await,
         Call::Export => export::export(state).await,
+        Call::Exported => export::exported(state, &body::read(request).await?).await,
         Call::List => calls::list(state, request.uri().query()).await,
         Call::Show => calls::show(state, at).await,
         Call::Receipt => calls::receipt(state, at).await,

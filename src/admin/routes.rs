@@ -33,6 +33,7 @@ pub(super) enum Call {
     Config,
     Reload,
     Export,
+    Exported,
 }
 
 /// One call.
@@ -90,7 +91,7 @@ const fn post(
 const ERASURE: (u16, &str) = (200, "Erasure");
 
 /// All calls, in the order of the documents.
-pub(super) static ROUTES: [Route; 23] = [
+pub(super) static ROUTES: [Route; 24] = [
     open("/healthz", Call::Alive, "Is the process alive, and its store?", "Health", &[503]),
     open("/readyz", Call::Ready, "Is it ready for traffic, and if not, what is missing?", "Readiness", &[503]),
     get("/metrics", Call::Metrics, "All metrics, as OpenMetrics text; admin.metrics says who may", "Metrics", &[]),
@@ -204,6 +205,14 @@ pub(super) static ROUTES: [Route; 23] = [
         "The whole store in one file, for `forgetgate index restore`",
         "Export",
         &[503],
+    ),
+    post(
+        "/api/v1/index/export",
+        Call::Exported,
+        "An export is whole and on a disk: what older exports than the one before it would need is dropped",
+        Some("Exported"),
+        (200, "Exported"),
+        &[409, 413, 503],
     ),
 ];
 

@@ -9,6 +9,7 @@ mod parts;
 mod reload;
 mod renewal;
 mod sites;
+mod snapshots;
 pub mod supervisor;
 mod turn;
 

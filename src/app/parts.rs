@@ -12,6 +12,7 @@ use super::StartError;
 use super::access::Access;
 use super::renewal::Renewal;
 use super::sites::{self, Made};
+use super::snapshots;
 use super::supervisor;
 use crate::admin::{self, InForce, Readiness, State};
 use crate::barrier::Barrier;
@@ -115,6 +116,7 @@ pub(super) struct Parts {
     pub(super) eraser: Eraser,
     work: tokio::task::JoinHandle<()>,
     renewing: tokio::task::JoinHandle<()>,
+    snapshots: Option<tokio::task::JoinHandle<()>>,
     admin_tls: Option<Arc<ServerTls>>,
     admin_serving: tokio::task::JoinHandle<()>,
     admin_drain: CancellationToken,
@@ -146,6 +148,7 @@ impl Parts {
         opened.ending.set_orderly(false);
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;
         drop(awaited);
+        let snapshot = config.store.snapshot.clone();
         let (index, config) = (Arc::clone(&opened.index), Arc::new(in_force));
         let state = State { eraser: eraser.clone(), index, registry: Arc::clone(&registry), config, readiness };
         let (state, admin_drain) = (Arc::new(state), CancellationToken::new());
@@ -157,6 +160,10 @@ impl Parts {
         let worker = eraser.clone();
         let work = tokio::spawn(async move { worker.run().await });
         tokio::spawn(supervisor::keep_informed(Arc::clone(&registry), Arc::clone(&opened.index), admin_drain.clone()));
+        let snapshots = snapshot.map(|snapshot| {
+            let (index, registry) = (Arc::clone(&opened.index), Arc::clone(&registry));
+            tokio::spawn(snapshots::run(snapshot, index, registry, admin_drain.clone()))
+        });
         registry.reloads().began();
         Ok(Self {
             listeners,
@@ -169,6 +176,7 @@ impl Parts {
             eraser,
             work,
             renewing,
+            snapshots,
             admin_tls,
             admin_serving,
             admin_drain,
@@ -204,6 +212,10 @@ impl Parts {
         self.admin_drain.cancel();
         // The admin API ends by itself; it bounds its own calls.
         self.admin_serving.await.ok();
+        // It has the store, which closes when nobody has it any more.
+        if let Some(snapshots) = self.snapshots {
+            snapshots.await.ok();
+        }
         drop(self.state);
         self.access.finish();
         // The next run must reckon with what this one still reckons with.

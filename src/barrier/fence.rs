@@ -1,7 +1,8 @@
 //! The eraser's side of the barrier: keep new requests of one customer out, wait for those on their way.
 //!
-//! Two rules are kept here and nowhere else. A scope that blocks has evicted the customer from the cache and begun a new
-//! generation, under the shard's lock. And a fence ends by itself when its life is over, whatever its owner waits for.
+//! Two rules are kept here and nowhere else. A fence evicts its customer from the cache and begins a new generation, under
+//! the shard's lock, and what it keeps out never grows. And it ends by itself when its life is over, whatever its owner
+//! waits for.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,15 +29,6 @@ impl Scope {
         match self {
             Self::Everywhere => true,
             Self::At(upstreams) => upstreams.contains(&upstream),
-        }
-    }
-
-    /// Does this one keep out whatever the other keeps out?
-    fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Everywhere, _) => true,
-            (Self::At(_), Self::Everywhere) => false,
-            (Self::At(ours), Self::At(theirs)) => theirs.iter().all(|upstream| ours.contains(upstream)),
         }
     }
 }
@@ -148,9 +140,13 @@ impl Fence {
         self.until(|person| (!person.records_before(self.generation, here)).then_some(())).await;
     }
 
-    /// From now on only requests to these upstreams are kept out.
+    /// From now on only requests to those of these upstreams are kept out to which they were kept out until now: who was let
+    /// in somewhere is kept out there only by another fence, which begins a generation of its own.
     pub fn narrow(&self, upstreams: &[UpstreamNumber]) {
-        self.move_to(|_| Some(Scope::At(upstreams.to_vec())));
+        self.move_to(|scope| {
+            let still = upstreams.iter().copied().filter(|upstream| scope.contains(*upstream));
+            Some(Scope::At(still.collect()))
+        });
     }
 
     /// Lets requests to this upstream in again.
@@ -161,15 +157,11 @@ impl Fence {
         });
     }
 
-    /// Under the shard's lock: a request that was just kept out is listening by then, and hears of it. What is kept out
-    /// anew had been let in: the cache may believe in it.
+    /// Under the shard's lock: a request that was just kept out is listening by then, and hears of it. A scope never widens.
     fn move_to(&self, next: impl FnOnce(&Scope) -> Option<Scope>) {
-        let mut shard = self.barrier.shard(self.tag).lock();
+        let _entering = self.barrier.shard(self.tag).lock();
         let mut standing = self.state.standing.lock();
         let Some(scope) = next(&standing.scope) else { return };
-        if !standing.scope.covers(&scope) {
-            shard.forget_all_of(self.tag);
-        }
         standing.scope = scope;
         drop(standing);
         self.state.moved.notify_waiters();

@@ -65,6 +65,9 @@ pub enum IndexAction {
         /// Rename the store that is there, and keep it
         #[arg(long)]
         replace: bool,
+        /// Restore even if the journal of what was done about erasures since lacks something; it is said when that was
+        #[arg(long)]
+        incomplete: bool,
     },
     /// Take a store as it is whose tip is missing; no gate may be running
     Accept {
@@ -75,6 +78,12 @@ pub enum IndexAction {
         #[arg(long)]
         incomplete: bool,
     },
+    /// Rewrite the store so that it takes no more space than it needs; no gate may be running
+    Compact {
+        /// The configuration of the gate, which says where the store is
+        #[arg(long, value_name = "FILE", default_value = "config.toml")]
+        config: PathBuf,
+    },
 }
 
 /// Does it. Blocking.
@@ -83,7 +92,10 @@ pub fn index(args: &IndexArgs) -> Answer {
     match &args.action {
         IndexAction::Stats { gate } => stats(gate),
         IndexAction::Export { to, gate } => wait_for(export::export(to, gate)),
-        IndexAction::Restore { from, config, replace } => export::restore(from, config, *replace).into(),
+        IndexAction::Restore { from, config, replace, incomplete } => {
+            export::restore(from, config, *replace, *incomplete).into()
+        }
+        IndexAction::Compact { config } => export::compact(config).into(),
         IndexAction::Accept { config, incomplete } => accept(config, *incomplete).into(),
     }
 }

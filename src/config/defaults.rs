@@ -69,6 +69,7 @@ impl Default for Store {
             lease: Duration::from_secs(600),
             cache_entries: 1_000_000,
             cache_bytes: 64 << 20,
+            snapshot: None,
         }
     }
 }

@@ -159,6 +159,11 @@ fn store(store: &Store) -> Value {
         "lease": format_duration(store.lease),
         "cache_entries": store.cache_entries,
         "cache_bytes": format_size(store.cache_bytes),
+        "snapshot": store.snapshot.as_ref().map(|snapshot| json!({
+            "every": format_duration(snapshot.every),
+            "keep": snapshot.keep,
+            "path": path(&snapshot.folder),
+        })),
     })
 }
 

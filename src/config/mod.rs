@@ -171,6 +171,19 @@ pub struct Store {
     pub cache_entries: usize,
     /// Bound of the engine's own page cache, in bytes.
     pub cache_bytes: u64,
+    /// Exports that the gate takes by itself.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// `store.snapshot`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// How often.
+    pub every: Duration,
+    /// How many are kept, the newest ones.
+    pub keep: usize,
+    /// The folder that they go to.
+    pub folder: PathBuf,
 }
 
 /// `erasure.authorize`

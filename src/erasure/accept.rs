@@ -38,6 +38,9 @@ pub enum Problem {
     /// As many legal holds are set as may be.
     #[error("there are as many legal holds as can be kept")]
     TooManyHolds,
+    /// The store did not say that a decision was written: it may have been.
+    #[error("the store has not confirmed it yet, and nothing is sent for this customer until it is known: look again")]
+    Unconfirmed,
     /// The store did not take it; nothing was accepted.
     #[error("the store does not take it at the moment")]
     Store(#[source] StoreError),
@@ -150,7 +153,7 @@ impl Eraser {
     /// `anew`: in place of one of this name that was withdrawn.
     async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool, anew: bool) -> Result<Job, Problem> {
         let _guard = self.shared.ledger.lock(id).await;
-        let held = self.shared.holds.of(&[tag]);
+        let held = self.shared.holds.of(&self.shared.holds.tags(&asked.customer));
         let (raised, mark) = self.raise(tag, !above);
         let frozen = raised.frozen();
         let settings = self.settings();
@@ -189,10 +192,10 @@ impl Eraser {
             drop(guard);
             return self.begin(request, asked, tag, above, false).await;
         };
-        let held = self.shared.holds.of(&[tag]);
+        let held = self.shared.holds.of(&self.shared.holds.tags(&asked.customer));
         let (raised, mark) = self.raise(tag, entry.job.is_active());
         let frozen = raised.frozen();
-        let intent = self.intent(&mut asked, entry.job.is_active() && !held.everywhere);
+        let intent = Intent { mark, ..self.intent(&mut asked, entry.job.is_active() && !held.everywhere) };
         let now = self.now();
         let note = Note { received: now.wall, submitted: asked.submitted, reason: asked.reason.take() };
         let passed_on = match &intent.scope {
@@ -200,8 +203,8 @@ impl Eraser {
             Scope::All | Scope::Among(_) => Vec::new(),
         };
         let mut job = entry.job.clone();
-        job.join(intent, mark);
-        job.reaches_also(&passed_on);
+        job.join(intent, now.wall);
+        job.reaches_also(&passed_on, now.wall);
         let change = |stored: &mut Job| stored.clone_from(&job);
         let joined = self.shared.ledger.join(&guard, entry, request, note, now, change).await;
         drop(frozen);
@@ -232,7 +235,7 @@ impl Eraser {
             let passed_to = self.settings().is_passed_to(addressed.upstream);
             addressed.probe = (fenced && watch.is_some_and(|watch| watch.quiet()) && !passed_to).then_some(probe);
         }
-        Intent { scope: asked.scope.clone(), addressed }
+        Intent { scope: asked.scope.clone(), addressed, mark: None }
     }
 
     /// The fence and the caller's call wait for the worker; whoever holds the job's lock sees job and fences as one.

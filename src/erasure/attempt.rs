@@ -15,8 +15,9 @@ use super::Eraser;
 use super::ledger::{Entry, Marks};
 use super::send::Pass;
 use super::settings::{Settings, held};
+use super::worker::LegPlace;
 use crate::barrier::{Fence, Generation};
-use crate::domain::erasure::{Held, Job, Moment, Reach, TargetKey, TargetState, passers, plan_at};
+use crate::domain::erasure::{Held, Job, Mark, Moment, Reach, TargetKey, TargetState, passers, plan_at};
 use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
 use crate::store::{Row, StoreError};
 
@@ -37,8 +38,6 @@ pub(super) struct Round {
     /// The upstreams whose deletes are still to come, and those whose requests are kept out for them.
     open: Mutex<BTreeSet<UpstreamNumber>>,
     involved: BTreeSet<UpstreamNumber>,
-    /// What entered before this is covered by the erasure.
-    pub(super) before: Generation,
 }
 
 /// One upstream at which deletes may go out now, and for which targets.
@@ -46,6 +45,10 @@ pub(super) struct Round {
 pub(super) struct Granted {
     pub(super) upstream: UpstreamNumber,
     pub(super) keys: Vec<TargetKey>,
+    /// What entered before this is covered at these.
+    pub(super) before: Generation,
+    /// Given back when the attempt there ends.
+    pub(super) place: LegPlace,
 }
 
 impl Eraser {
@@ -54,10 +57,7 @@ impl Eraser {
         let prepared = self.prepare(entry, &granted, fences).await;
         let round = match prepared {
             Ok(Some(round)) => Arc::new(round),
-            nothing => {
-                granted.iter().for_each(|granted| self.leg_over(entry.job.id, granted.upstream));
-                return nothing.map(drop);
-            }
+            nothing => return nothing.map(drop),
         };
         for granted in granted {
             self.run_leg(Arc::clone(&round), granted);
@@ -72,7 +72,6 @@ impl Eraser {
         let open: BTreeSet<UpstreamNumber> = granted.iter().map(|granted| granted.upstream).collect();
         let involved = with_passers(&open, &reaches);
         narrow(&fences, &involved);
-        let mark = entry.job.mark.filter(|mark| mark.run == self.shared.run.name);
         Ok(Some(Round {
             eraser: self.clone(),
             id: entry.job.id,
@@ -84,7 +83,6 @@ impl Eraser {
             own: Mutex::default(),
             open: Mutex::new(open),
             involved,
-            before: mark.map_or(Generation::FIRST, |mark| Generation(mark.generation)),
         }))
     }
 
@@ -166,15 +164,18 @@ impl Round {
         &self,
         upstream: UpstreamNumber,
         keys: &[TargetKey],
+        covered: Mark,
         needs: &Needs,
     ) -> Result<Vec<TargetKey>, StoreError> {
         let now = self.eraser.now();
-        let more = plan_at(&[upstream], &self.reaches, &needs.held());
+        let mut more = plan_at(&[upstream], &self.reaches, &needs.held());
+        more.iter_mut().for_each(|target| target.mark = Some(covered));
+        let tags = self.eraser.shared.holds.tags(&self.customer);
         let change = |job: &mut Job| {
             if job.is_active() {
                 job.extended(more);
             }
-            let on_hold = self.eraser.shared.holds.of(&[self.tag]);
+            let on_hold = self.eraser.shared.holds.of(&tags);
             let may = |key: &TargetKey| {
                 let due = job.target(*key).is_some_and(|target| target.is_due(now.moment));
                 job.is_active() && due && !on_hold.is_at(key.upstream)

@@ -11,8 +11,9 @@ use crate::domain::erasure::{Job, Where, WhereId};
 use crate::domain::{Instance, UnixSeconds};
 use crate::store::StoreError;
 
-/// The version in which bodies are written. One more for every change of what [`Job`] is made of.
-const VERSION: u32 = 2;
+/// The version in which bodies are written. One more for every change of what [`Job`] is made of. Version 2 has the place
+/// in line and the mark of each target, and the mark of each intent; version 3 the instances.
+const VERSION: u32 = 3;
 
 /// What is kept under a job's ID.
 #[derive(Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub(super) fn write(body: &Body) -> Option<Vec<u8>> {
 pub(super) fn read(bytes: &[u8]) -> Result<Body, StoreError> {
     let version = serde_json::from_slice::<Version>(bytes).map(|version| version.v);
     let body = match version {
-        Ok(1) => of_version_1(bytes),
+        Ok(1 | 2) => without_instances(bytes),
         _ => serde_json::from_slice::<Versioned<Body>>(bytes).ok(),
     };
     match body {
@@ -69,7 +70,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Body, StoreError> {
 
 /// Before there were instances: everything was for the upstream itself, and a target had one version of the API, which was
 /// no part of its name.
-fn of_version_1(bytes: &[u8]) -> Option<Versioned<Body>> {
+fn without_instances(bytes: &[u8]) -> Option<Versioned<Body>> {
     let mut whole: Value = serde_json::from_slice(bytes).ok()?;
     *whole.get_mut("v")? = VERSION.into();
     if let Some(job) = whole.pointer_mut("/body/erasure/job") {
@@ -99,15 +100,20 @@ mod tests {
     /// As version 1 wrote it, every field present. It is never changed: a new version gets a text of its own.
     const OF_VERSION_1: &str = include_str!("body_v1.json");
 
+    /// As version 2 wrote it.
+    const OF_VERSION_2: &str = include_str!("body_v2.json");
+
     #[test]
     fn p5_bodies_of_every_released_version_are_read_and_those_of_a_newer_one_are_refused_by_name() {
-        let Ok(Body::Erasure { job, sealed }) = read(OF_VERSION_1.as_bytes()) else { panic!("it does not read") };
-        assert_eq!((job.targets.len(), job.intents.len(), job.decisions.len(), job.covered.len()), (2, 1, 1, 1));
-        assert!(sealed.is_some() && job.targets[1].closed.is_some());
+        for (version, text) in [(1, OF_VERSION_1), (2, OF_VERSION_2)] {
+            let Ok(Body::Erasure { job, sealed }) = read(text.as_bytes()) else { panic!("{version} does not read") };
+            assert_eq!((job.targets.len(), job.intents.len(), job.decisions.len(), job.covered.len()), (2, 1, 1, 1));
+            assert!(sealed.is_some() && job.targets[1].closed.is_some());
+            assert_eq!((job.targets[0].key.api, &job.targets[0].place), (Some(2), &Where::default()));
+            assert_eq!(job.targets.iter().all(|target| target.mark.is_some() && target.asked.is_some()), version == 2);
+        }
 
-        assert_eq!((job.targets[0].key.api, &job.targets[0].place), (Some(2), &Where::default()));
-
-        let newer = OF_VERSION_1.replacen("\"v\":1", "\"v\":3", 1);
+        let newer = OF_VERSION_2.replacen("\"v\":2", "\"v\":4", 1);
         let error = read(newer.as_bytes()).err().unwrap().to_string();
         assert!(error.contains("a newer version"), "{error}");
         let unknown = OF_VERSION_1.replacen("\"topology\"", "\"topologies\"", 1);

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Eraser;
 use super::accept::Problem;
-use super::holds::Hold;
+use super::doubt::Doubt;
+use super::holds::{Hold, Tags};
 use super::ledger::{Entry, Marks};
 use super::views::{HoldList, HoldView, View};
+use super::{Eraser, report};
 use crate::barrier::Generation;
-use crate::domain::erasure::{Decision, Job, Mark, Target, Undecidable, Verdict};
+use crate::domain::erasure::{Decision, Job, Mark, OnHold, Target, Undecidable, Verdict};
 use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
 use crate::store::StoreError;
 
@@ -32,7 +33,7 @@ impl Eraser {
     /// Carries out a decision. A hold of an erasure is a hold of its customer.
     ///
     /// # Errors
-    /// `NotFound`, `UnknownUpstream`, `Undecidable`, `TooManyHolds` or `Store`.
+    /// `NotFound`, `UnknownUpstream`, `Undecidable`, `TooManyHolds`, `Unconfirmed` or `Store`.
     pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
         let upstream = match decided.upstream.as_deref() {
@@ -44,24 +45,33 @@ impl Eraser {
         match decided.verdict {
             Verdict::Hold if entry.job.is_over() => Err(Problem::Undecidable(Undecidable::Over)),
             Verdict::Hold => {
-                self.set_hold(entry.tag, decision).await?;
-                self.show(entry.job.id).await
+                let customer = self.shared.ledger.customer(&entry)?;
+                let tag = customer.map_or(entry.tag, |customer| self.shared.holds.tag(&customer));
+                self.set_hold(tag, self.hold_tags(&entry), decision).await?;
+                Ok(self.shown(&entry).await)
             }
             Verdict::Unhold => {
-                let ids = self.shared.holds.ids_of(&[entry.tag], upstream);
+                let tags = self.hold_tags(&entry);
+                let ids = self.shared.holds.ids_of(&tags, upstream);
                 if ids.is_empty() {
                     return Err(Problem::Undecidable(Undecidable::NotHeld));
                 }
                 for id in ids {
-                    self.shared.holds.lift(id).await?;
+                    self.lift_hold(id, &tags, &decision).await?;
                 }
-                self.told_of_holds(entry.tag, &decision).await?;
-                self.show(entry.job.id).await
+                self.told_of_holds(&tags, &decision).await;
+                Ok(self.shown(&entry).await)
             }
             Verdict::Approve | Verdict::Cancel | Verdict::Retry | Verdict::Close => {
                 self.decide_about(entry.job.id, decision).await
             }
         }
+    }
+
+    /// What was decided is in force: if the erasure cannot be read again, it is shown as it was read before.
+    async fn shown(&self, entry: &Entry) -> View {
+        let before = || View::of(&entry.job, self.now(), &self.held_of(entry));
+        self.show(entry.job.id).await.unwrap_or_else(|_| before())
     }
 
     async fn upstream_of(&self, job: &Job, name: &str) -> Result<UpstreamNumber, Problem> {
@@ -94,6 +104,10 @@ impl Eraser {
         };
         let changed = self.shared.ledger.change_locked(&guard, id, now, change).await;
         drop(frozen);
+        if matches!((&changed, verdict), (Err(StoreError::Broken), Verdict::Approve)) {
+            self.resolve_later(Doubt::Approved, id, fence);
+            return Err(Problem::Unconfirmed);
+        }
         let job = changed?.ok_or(Problem::NotFound)?.map_err(Problem::Undecidable)?;
         if verdict == Verdict::Approve {
             self.keep_fences(id, fence.into_iter().collect());
@@ -104,7 +118,7 @@ impl Eraser {
         drop(guard);
         self.told_decision(&job, verdict);
         self.shared.schedule.wake(id, now.moment);
-        Ok(View::of(&job, self.now(), &self.shared.holds.of(&[entry.tag])))
+        Ok(View::of(&job, self.now(), &self.held_of(&entry)))
     }
 
     /// The rows at an upstream that is given up, behind a fence: later erasures do not go there for them. Where something
@@ -130,37 +144,65 @@ impl Eraser {
         Ok(gone.into_iter().collect())
     }
 
-    async fn set_hold(&self, tag: Tag, decision: Decision) -> Result<Uuid, Problem> {
+    async fn set_hold(&self, tag: Tag, tags: Tags, decision: Decision) -> Result<Uuid, Problem> {
         let id = (self.shared.surroundings.new_id)();
         let hold = Hold::new(decision.upstream, decision.at, decision.by.clone(), decision.note.clone());
-        if !self.shared.holds.set(id, tag, hold).await? {
-            return Err(Problem::TooManyHolds);
+        match self.shared.holds.set(id, tag, hold).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Problem::TooManyHolds),
+            Err(error) => {
+                return Err(self.hold_in_doubt(id, tags, decision, error));
+            }
         }
-        self.told_of_holds(tag, &decision).await?;
+        self.told_of_holds(&tags, &decision).await;
         Ok(id)
     }
 
-    /// The customer's unfinished erasures keep the decision, and are looked at again.
-    async fn told_of_holds(&self, tag: Tag, decision: &Decision) -> Result<(), StoreError> {
-        for entry in self.shared.ledger.unfinished_of(&[tag]).await? {
+    async fn lift_hold(&self, id: Uuid, tags: &Tags, decision: &Decision) -> Result<(), Problem> {
+        let lifted = self.shared.holds.lift(id).await;
+        lifted.map_err(|error| self.hold_in_doubt(id, tags.clone(), decision.clone(), error))
+    }
+
+    /// The customer's unfinished erasures keep the decision, and are looked at again. It is in force whether that can be
+    /// recorded or not.
+    pub(super) async fn told_of_holds(&self, tags: &Tags, decision: &Decision) {
+        if let Err(error) = self.noted_by_all(tags, decision).await {
+            report::warn("an erasure could not note a decision about legal holds, which is in force", &error);
+        }
+    }
+
+    async fn noted_by_all(&self, tags: &Tags, decision: &Decision) -> Result<(), StoreError> {
+        for entry in self.shared.ledger.unfinished_of(tags).await? {
             let (id, now) = (entry.job.id, self.now());
             let change = |job: &mut Job| (job.decide(decision.clone(), None), Marks::default());
-            if let Some(Ok(())) = self.shared.ledger.change(id, now, change).await? {
-                self.told_decision(&entry.job, decision.verdict);
-            }
-            if self.shared.holds.of(&[tag]).everywhere {
+            let noted = self.shared.ledger.change(id, now, change).await;
+            if self.held_of(&entry).everywhere {
                 // Nothing will be sent: the customer is let in.
                 self.shared.fences.lock().remove(&id);
             }
             self.shared.schedule.wake(id, now.moment);
+            if let Some(Ok(())) = noted? {
+                self.told_decision(&entry.job, decision.verdict);
+            }
         }
         Ok(())
+    }
+
+    /// The names under which this erasure's customer may be on hold.
+    pub(super) fn hold_tags(&self, entry: &Entry) -> Tags {
+        let customer = self.shared.ledger.customer(entry).ok().flatten();
+        customer.map_or_else(|| Tags::from_slice(&[entry.tag]), |customer| self.shared.holds.tags(&customer))
+    }
+
+    /// Where this erasure's customer is on hold.
+    pub(super) fn held_of(&self, entry: &Entry) -> OnHold {
+        if self.shared.holds.are_none() { OnHold::default() } else { self.shared.holds.of(&self.hold_tags(entry)) }
     }
 
     /// Puts a customer on legal hold, whether an erasure was asked for or not.
     ///
     /// # Errors
-    /// `UnknownUpstream`, `TooManyHolds` or `Store`.
+    /// `UnknownUpstream`, `TooManyHolds`, `Unconfirmed` (then it holds until it is known) or `Store`.
     pub async fn hold(&self, customer: &CustomerId, decided: Decided) -> Result<HoldView, Problem> {
         let name = decided.upstream;
         let known = self.shared.index.upstreams().await?;
@@ -169,19 +211,21 @@ impl Eraser {
         let at = self.now().wall;
         let (by, reason) = (decided.by.clone(), decided.note.clone());
         let decision = Decision { at, verdict: Verdict::Hold, by: decided.by, note: decided.note, upstream };
-        let id = self.set_hold(self.shared.keys.tag(customer), decision).await?;
+        let tags = self.shared.holds.tags(customer);
+        let id = self.set_hold(self.shared.holds.tag(customer), tags, decision).await?;
         Ok(HoldView { id, upstream: name, since: at, by, reason })
     }
 
     /// Takes a hold off.
     ///
     /// # Errors
-    /// `NotFound` or `Store`.
+    /// `NotFound`, `Unconfirmed` (then it holds until it is known) or `Store`.
     pub async fn unhold(&self, id: Uuid, by: String) -> Result<(), Problem> {
-        let tag = self.shared.holds.lift(id).await?.ok_or(Problem::NotFound)?;
-        let decision =
-            Decision { at: self.now().wall, verdict: Verdict::Unhold, by, note: String::new(), upstream: None };
-        self.told_of_holds(tag, &decision).await?;
+        let (tag, upstream) = self.shared.holds.one(id).ok_or(Problem::NotFound)?;
+        let tags = Tags::from_slice(&[tag]);
+        let decision = Decision { at: self.now().wall, verdict: Verdict::Unhold, by, note: String::new(), upstream };
+        self.lift_hold(id, &tags, &decision).await?;
+        self.told_of_holds(&tags, &decision).await;
         Ok(())
     }
 

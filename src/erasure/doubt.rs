@@ -2,15 +2,18 @@
 //!
 //! What is in the store all the same is withdrawn before anything of it runs. What cannot be withdrawn, since it belongs to
 //! an earlier request or a delete was sent for it, is carried out; the customer has been kept out since, so that nothing
-//! newer is swept away.
+//! newer is swept away. A person's approval, hold or end of a hold counts if the store has it; until that is known nothing is
+//! sent. After a restart what the store has counts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Eraser;
+use super::accept::Problem;
+use super::holds::Tags;
 use super::ledger::Marks;
+use super::{Eraser, report};
 use crate::barrier::Fence;
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{Decision, Job, Verdict};
@@ -27,6 +30,8 @@ pub(super) enum Doubt {
     Created,
     /// A request that joined another.
     Joined,
+    /// A person's approval.
+    Approved,
 }
 
 impl Eraser {
@@ -52,12 +57,46 @@ impl Eraser {
         let decision = Decision::withdrawal(now.wall);
         let withdraw = |job: &mut Job| {
             let over = doubt == Doubt::Created && job.decide(decision, None).is_ok();
-            (over, Marks::default())
+            ((over, job.is_active()), Marks::default())
         };
         let found = self.shared.ledger.change(id, now, withdraw).await?;
-        if found == Some(true) {
-            events::ErasureDecided { erasure: id, verdict: Verdict::Cancel.as_str() }.emit();
+        match (doubt, found) {
+            (Doubt::Created, Some((true, _))) => told(id, Verdict::Cancel),
+            (Doubt::Approved, Some((_, true))) => told(id, Verdict::Approve),
+            _ => {}
         }
         Ok(())
     }
+
+    /// The store did not say that a hold or its end was written. The customer is held until it is known.
+    pub(super) fn hold_in_doubt(&self, id: Uuid, tags: Tags, decision: Decision, error: StoreError) -> Problem {
+        if !matches!(error, StoreError::Broken) {
+            return Problem::Store(error);
+        }
+        if !self.shared.holds.doubt(id) {
+            return Problem::Unconfirmed;
+        }
+        let eraser = self.clone();
+        self.shared.runtime.spawn(async move {
+            let there = loop {
+                match eraser.shared.holds.look(id).await {
+                    Ok(there) => break there,
+                    Err(StoreError::Broken | StoreError::Overloaded) => tokio::time::sleep(PAUSE).await,
+                    // It goes on holding.
+                    Err(error) => return report::warn("a legal hold whose write is in doubt cannot be read", &error),
+                }
+            };
+            if there == (decision.verdict == Verdict::Hold) {
+                eraser.told_of_holds(&tags, &decision).await;
+            } else if let Ok(waiting) = eraser.shared.ledger.unfinished_of(&tags).await {
+                let now = eraser.now().moment;
+                waiting.iter().for_each(|entry| eraser.shared.schedule.wake(entry.job.id, now));
+            }
+        });
+        Problem::Unconfirmed
+    }
+}
+
+fn told(erasure: Uuid, verdict: Verdict) {
+    events::ErasureDecided { erasure, verdict: verdict.as_str() }.emit();
 }

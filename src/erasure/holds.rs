@@ -1,15 +1,16 @@
 //! Legal holds. A hold is the customer's, whenever an erasure is asked for and however often: it is asked about when a
 //! delete is about to be sent, and once more when it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::domain::erasure::OnHold;
-use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
 use crate::store::seal::Keys;
 use crate::store::{Jobs, StoreError, StoredHold};
 
@@ -22,6 +23,9 @@ const CORRUPT: StoreError = StoreError::Corrupt { what: "a legal hold" };
 
 /// The version in which holds are written.
 const VERSION: u32 = 1;
+
+/// The names under which a hold of one customer may stand.
+pub(super) type Tags = SmallVec<[Tag; 2]>;
 
 /// A legal hold, without whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +76,13 @@ pub(super) struct Holds {
     store: Arc<dyn Jobs>,
     keys: Arc<Keys>,
     known: RwLock<Known>,
+    /// Those of which it is not known whether the store has them. They hold.
+    doubted: Mutex<HashSet<Uuid>>,
 }
 
 impl Holds {
     pub(super) fn new(store: Arc<dyn Jobs>, keys: Arc<Keys>) -> Self {
-        Self { store, keys, known: RwLock::default() }
+        Self { store, keys, known: RwLock::default(), doubted: Mutex::default() }
     }
 
     /// Reads all of them: before anything is sent. One that does not read holds its customer everywhere.
@@ -104,6 +110,26 @@ impl Holds {
         serde_json::from_slice(&plain).map_err(|_| CORRUPT)
     }
 
+    /// The names under which a hold of this customer stands, and those of the text that a service may read in this ID: two
+    /// texts that one service takes for one customer are held as one.
+    pub(super) fn tags(&self, customer: &CustomerId) -> Tags {
+        let mut tags = self.keys.tags_all_epochs(customer);
+        let read = customer.read_loosely();
+        if read != *customer {
+            tags.extend(self.keys.tags_all_epochs(&read));
+        }
+        tags
+    }
+
+    /// The name under which a new hold of this customer stands.
+    pub(super) fn tag(&self, customer: &CustomerId) -> Tag {
+        self.keys.tag(&customer.read_loosely())
+    }
+
+    pub(super) fn are_none(&self) -> bool {
+        self.known.read().by_id.is_empty()
+    }
+
     /// What is on hold of the customer with these tags.
     pub(super) fn of(&self, tags: &[Tag]) -> OnHold {
         let known = self.known.read();
@@ -118,7 +144,7 @@ impl Holds {
     }
 
     /// Puts a customer on hold. When this returns nothing is sent for that customer any more. `false`: there are as many
-    /// holds as may be.
+    /// holds as may be. With [`StoreError::Broken`] it may have been written: it holds until [`Self::look`] says so.
     pub(super) async fn set(&self, id: Uuid, tag: Tag, hold: Hold) -> Result<bool, StoreError> {
         if self.known.read().by_id.len() >= HOLDS_MAX {
             return Ok(false);
@@ -128,18 +154,38 @@ impl Holds {
         // In force first: what is being sent meanwhile asks again.
         self.known.write().insert(id, tag, hold.clone());
         let written = self.store.hold(StoredHold { id, tag, upstream: hold.upstream, body }).await;
-        if written.is_err() {
+        if written.as_ref().is_err_and(|error| !matches!(error, StoreError::Broken)) {
             self.known.write().remove(id);
         }
         written.map(|()| true)
     }
 
-    /// Takes a hold off. Gives whose it was; `None`: there is none of this ID.
-    pub(super) async fn lift(&self, id: Uuid) -> Result<Option<Tag>, StoreError> {
-        let Some(tag) = self.known.read().by_id.get(&id).map(|(tag, _)| *tag) else { return Ok(None) };
+    /// Whose it is, and where; `None`: there is none of this ID.
+    pub(super) fn one(&self, id: Uuid) -> Option<(Tag, Option<UpstreamNumber>)> {
+        self.known.read().by_id.get(&id).map(|(tag, hold)| (*tag, hold.upstream))
+    }
+
+    /// Takes a hold off. With [`StoreError::Broken`] it may be gone from the store: it holds until [`Self::look`] says so.
+    pub(super) async fn lift(&self, id: Uuid) -> Result<(), StoreError> {
         self.store.unhold(id).await?;
         self.known.write().remove(id);
-        Ok(Some(tag))
+        Ok(())
+    }
+
+    /// A write of it is in doubt. `false`: that was known.
+    pub(super) fn doubt(&self, id: Uuid) -> bool {
+        self.doubted.lock().insert(id)
+    }
+
+    /// Does the store have it? What the store has is in force from now on.
+    pub(super) async fn look(&self, id: Uuid) -> Result<bool, StoreError> {
+        let before = id.as_u128().checked_sub(1).map(Uuid::from_u128);
+        let there = self.store.holds(before, 1).await?.first().is_some_and(|hold| hold.id == id);
+        if !there {
+            self.known.write().remove(id);
+        }
+        self.doubted.lock().remove(&id);
+        Ok(there)
     }
 
     /// The holds of these tags at this upstream, or everywhere.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
 use super::failures::Caller;
+use super::holds::Tags;
 use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
 use crate::barrier::Watch;
@@ -24,7 +25,7 @@ use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
 use crate::domain::{CustomerId, Instance, LabelForm, label, query};
-use crate::upstream::{Answer, Site};
+use crate::upstream::{Answer, CallError, Site};
 
 /// The longest `Prefer: wait` that is honoured.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -55,6 +56,9 @@ pub struct DeleteCall {
     pub peer: Option<IpAddr>,
 }
 
+/// The answer, and the request's name if it was accepted.
+type Given = (Response<Bytes>, Option<Uuid>);
+
 impl Eraser {
     /// Answers a delete. With `Ok`, it is either accepted, durable and named by `Forgetgate-Erasure`, or it is the
     /// addressed upstream's own refusal, as it came.
@@ -68,9 +72,15 @@ impl Eraser {
         let eraser = self.clone();
         let accepting = self.accepting();
         let task = self.shared.runtime.spawn(async move {
-            let answer = eraser.answer(call).await;
-            drop(accepting);
-            answer
+            let (recordings, wait) = (Arc::clone(&call.site.recordings), call.prefer_wait);
+            // An upstream that is being left is asked nothing any more, and is not left before its answer is recorded.
+            let recording = recordings.begin().ok_or_else(Refused::no_home)?;
+            let answered = eraser.answer(call).await;
+            drop((recording, accepting));
+            match (answered?, wait) {
+                ((response, Some(name)), Some(limit)) => Ok(eraser.waited(response, name, limit).await),
+                ((response, _), _) => Ok(response),
+            }
         });
         match task.await {
             Ok(answer) => answer,
@@ -79,7 +89,7 @@ impl Eraser {
         }
     }
 
-    async fn answer(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
+    async fn answer(&self, call: DeleteCall) -> Result<Given, Refused> {
         let rule = &call.site.upstream.profile.label;
         let customer = label::from_delete_query(call.query.as_deref(), rule)?;
         let today = todays_label(call.site.rules(), &customer)?;
@@ -96,7 +106,7 @@ impl Eraser {
 
     /// The addressed upstream's answer to the caller's own credentials is the proof. Above the rate nothing is sent, that
     /// question included, until a person approves: that person's word is the proof then.
-    async fn home(&self, call: DeleteCall, customer: CustomerId, today: &Label) -> Result<Response<Bytes>, Refused> {
+    async fn home(&self, call: DeleteCall, customer: CustomerId, today: &Label) -> Result<Given, Refused> {
         let site = Arc::clone(&call.site);
         let carried = Carried::new(&call);
         let caller = Caller::of(site.number, call.peer, &call.headers, self.shared.run.name);
@@ -114,16 +124,14 @@ impl Eraser {
         let leave = self.shared.failures.leave(caller, within).await.ok_or(Code::TooManyFailures)?;
         let tag = self.shared.keys.tag(&customer);
         let watch = self.shared.barrier.watch(tag, site.number);
-        let tags = self.shared.keys.tags_all_epochs(&customer);
-        let held = self.shared.holds.of(&tags).is_at(site.number);
-        let nobody = || nobodys_label(&site, (self.shared.surroundings.new_id)());
-        let text = if held { nobody() } else { text_of(&site.aliases, &customer, today.form) };
+        let tags = self.shared.holds.tags(&customer);
+        let text = text_of(&site.aliases, &customer, today.form);
         let sent = self.now().wall;
-        let answer = self.probe(&site, &carried, &text).await?;
+        let (answer, held) = self.probe(&site, &carried, &text, &tags).await?;
         drop(leave);
         if !answer.response.status().is_success() {
             self.shared.failures.note(caller, Instant::now());
-            return Ok(passed_on(answer));
+            return Ok((passed_on(answer), None));
         }
         self.shared.failures.was_good(caller, Instant::now());
         let elapsed = (self.shared.surroundings.elapsed)();
@@ -138,13 +146,28 @@ impl Eraser {
             above: Some(false),
             ..asked(&call, call.instance.clone(), customer)
         };
-        self.accepted(asked, call.prefer_wait, passed_on(answer)).await
+        self.accepted(asked, passed_on(answer)).await
     }
 
-    async fn probe(&self, site: &Site, carried: &Carried, text: &str) -> Result<Answer, Refused> {
-        let request = carried.request(site, text, None).ok_or(Code::PathAmbiguous)?;
+    /// Asks the home. Where the customer is on hold, or is put on hold before the first byte has gone out, it is asked about
+    /// nobody: `true`.
+    async fn probe(&self, site: &Site, carried: &Carried, text: &str, tags: &Tags) -> Result<(Answer, bool), Refused> {
         let within = self.settings().erasure.barrier_timeout;
-        self.exchange(site, request, within).await.map_err(|error| {
+        let ends = Instant::now() + within;
+        let request = carried.request(site, text, None).ok_or(Code::PathAmbiguous)?;
+        let held = self.shared.holds.of(tags).is_at(site.number);
+        let named =
+            if held { Err(CallError::Withheld) } else { self.exchange(site, request, within, Some(tags)).await };
+        let answer = match named {
+            Err(CallError::Withheld) => {
+                let nobody = nobodys_label(site, (self.shared.surroundings.new_id)());
+                let request = carried.request(site, &nobody, None).ok_or(Code::PathAmbiguous)?;
+                let left = ends.saturating_duration_since(Instant::now());
+                self.exchange(site, request, left, None).await.map(|answer| (answer, true))
+            }
+            named => named.map(|answer| (answer, false)),
+        };
+        answer.map_err(|error| {
             report::no_answer(&site.upstream.name, &error);
             Refused::no_home()
         })
@@ -156,8 +179,7 @@ impl Eraser {
         call: DeleteCall,
         customer: CustomerId,
         carried: Option<Carried>,
-    ) -> Result<Response<Bytes>, Refused> {
-        let wait = call.prefer_wait;
+    ) -> Result<Given, Refused> {
         let home = matches!(self.settings().erasure.authorize, Authorize::Home);
         // Only credentials that a service is asked about say whose instance it is.
         let caller = call.instance.caller.filter(|_| home);
@@ -165,27 +187,23 @@ impl Eraser {
         let group = || Scope::Among(self.settings().group(&call.site.upstream.group));
         let scope = if home { group() } else { Scope::All };
         let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, instance, customer) };
-        self.accepted(asked, wait, empty(StatusCode::ACCEPTED)).await
+        self.accepted(asked, empty(StatusCode::ACCEPTED)).await
     }
 
-    async fn accepted(
-        &self,
-        asked: Asked,
-        wait: Option<Duration>,
-        otherwise: Response<Bytes>,
-    ) -> Result<Response<Bytes>, Refused> {
+    async fn accepted(&self, asked: Asked, answer: Response<Bytes>) -> Result<Given, Refused> {
         let accepted = self.accept(asked).await.map_err(|error| {
             report::warn("an erasure could not be accepted", &error);
             Code::StoreUnavailable
         })?;
-        let name = accepted.request;
-        if let Some(limit) = wait {
-            let all = timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(name)).await;
-            if matches!(all, Ok(Ok(()))) {
-                return Ok(naming(empty(StatusCode::OK), name));
-            }
+        Ok((naming(answer, accepted.request), Some(accepted.request)))
+    }
+
+    /// The answer to who wants to wait until all upstreams have accepted.
+    async fn waited(&self, otherwise: Response<Bytes>, name: Uuid, limit: Duration) -> Response<Bytes> {
+        match timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(name)).await {
+            Ok(Ok(())) => naming(empty(StatusCode::OK), name),
+            Ok(Err(_)) | Err(_) => otherwise,
         }
-        Ok(naming(otherwise, name))
     }
 
     /// The right token is never asked to wait, however many wrong ones came from the same address.

@@ -1,9 +1,11 @@
 //! Whose turn it is at each upstream: how many deletes may be under way there, and how fast the service takes them.
 //!
-//! There is one line an upstream, in the order in which erasures were accepted; repetitions go before first deletes.
-//! Nothing is booked ahead: a turn is taken when a delete can go out now. Whoever waits keeps no customer out.
+//! There is one line an upstream, in the order in which the requests came; repetitions of what was sent in vain go before
+//! first deletes, and every second turn is a first one's while both wait. Nothing is booked ahead: a turn is taken when a
+//! delete can go out now. Whoever waits keeps no customer out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,21 +21,26 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A place in line: the smallest is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
-    /// Is it the first delete of this erasure there?
+    /// Is it the first delete for its request there?
     first: bool,
-    received: UnixSeconds,
+    asked: UnixSeconds,
     id: Uuid,
 }
 
 impl Turn {
-    pub(super) const fn new(id: Uuid, received: UnixSeconds, is_repeat: bool) -> Self {
-        Self { first: !is_repeat, received, id }
+    pub(super) const fn new(id: Uuid, asked: UnixSeconds, is_repeat: bool) -> Self {
+        Self { first: !is_repeat, asked, id }
     }
 }
 
 #[derive(Debug, Default)]
 struct Lane {
-    line: BTreeSet<Turn>,
+    repeats: BTreeSet<Turn>,
+    firsts: BTreeSet<Turn>,
+    /// Who stands where; each erasure once.
+    places: HashMap<Uuid, Turn>,
+    /// Was the last turn a repetition's? Then the next is a first one's.
+    owed: bool,
     running: usize,
     /// When the deletes of the last minute were sent, by time since the start.
     sent: VecDeque<Duration>,
@@ -55,27 +62,73 @@ impl Lane {
         }
     }
 
-    /// Those whose turn it is.
-    fn ready(&mut self, now: Duration) -> impl Iterator<Item = Uuid> {
-        let count = self.free(now).min(AT_ONCE.saturating_sub(self.running));
-        self.line.iter().take(count).map(|turn| turn.id)
+    fn insert(&mut self, turn: Turn) {
+        if self.places.get(&turn.id) != Some(&turn) {
+            self.remove(turn.id);
+            self.places.insert(turn.id, turn);
+            if turn.first {
+                self.firsts.insert(turn)
+            } else {
+                self.repeats.insert(turn)
+            };
+        }
+    }
+
+    fn remove(&mut self, id: Uuid) {
+        if let Some(turn) = self.places.remove(&id) {
+            self.firsts.remove(&turn);
+            self.repeats.remove(&turn);
+        }
+    }
+
+    /// The line, as turns would be given if nobody came.
+    fn line(&self) -> impl Iterator<Item = Turn> {
+        let (mut repeats, mut firsts, mut owed) = (self.repeats.iter(), self.firsts.iter(), self.owed);
+        std::iter::from_fn(move || {
+            let next =
+                if owed { firsts.next().or_else(|| repeats.next()) } else { repeats.next().or_else(|| firsts.next()) };
+            owed = !next?.first;
+            next.copied()
+        })
+    }
+
+    /// How many have their turn now.
+    fn room(&mut self, now: Duration) -> usize {
+        self.free(now).min(AT_ONCE.saturating_sub(self.running))
     }
 
     /// When the next one has its turn by time alone.
     fn next(&mut self, now: Duration) -> Option<Duration> {
-        let waits = !self.line.is_empty() && self.running < AT_ONCE && self.free(now) == 0;
+        let waits = !self.places.is_empty() && self.running < AT_ONCE && self.free(now) == 0;
         let over = self.sent.len().checked_sub(self.per_minute.filter(|rate| *rate > 0)?)?;
         waits.then(|| self.sent.get(over).map(|sent| *sent + MINUTE)).flatten()
     }
 }
 
+type All = Mutex<BTreeMap<UpstreamNumber, Lane>>;
+
 /// The lines of all upstreams.
 #[derive(Debug, Default)]
-pub(super) struct Lanes(Mutex<BTreeMap<UpstreamNumber, Lane>>);
+pub(super) struct Lanes(Arc<All>);
+
+/// A place among those that are under way at an upstream, for so many deletes. Given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    lanes: Arc<All>,
+    upstream: UpstreamNumber,
+    pub(super) count: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(lane) = self.lanes.lock().get_mut(&self.upstream) {
+            lane.running -= 1;
+        }
+    }
+}
 
 impl Lanes {
-    /// Takes the turn, for at most `wanted` deletes, if it has come: gives for how many. Otherwise `None`, and the erasure
-    /// stands in line.
+    /// Takes the turn, for at most `wanted` deletes, if it has come. Otherwise `None`, and the erasure stands in line.
     pub(super) fn enter(
         &self,
         upstream: UpstreamNumber,
@@ -83,21 +136,21 @@ impl Lanes {
         wanted: usize,
         per_minute: Option<u32>,
         now: Duration,
-    ) -> Option<usize> {
+    ) -> Option<Place> {
         let mut all = self.0.lock();
         let lane = all.entry(upstream).or_default();
         lane.per_minute = rate(per_minute);
-        lane.line.remove(&Turn { first: !turn.first, ..turn });
-        let ahead = lane.line.first().is_some_and(|first| *first < turn);
-        let count = lane.free(now).min(wanted);
-        if ahead || count == 0 || lane.running >= AT_ONCE {
-            lane.line.insert(turn);
+        lane.insert(turn);
+        let room = lane.room(now);
+        if !lane.line().take(room).any(|next| next == turn) {
             return None;
         }
-        lane.line.remove(&turn);
+        let count = lane.free(now).min(wanted);
+        lane.remove(turn.id);
+        lane.owed = !turn.first;
         lane.running += 1;
         lane.note(count, now);
-        Some(count)
+        Some(Place { lanes: Arc::clone(&self.0), upstream, count })
     }
 
     /// Stands in line without asking whether the turn has come: after a restart.
@@ -105,26 +158,19 @@ impl Lanes {
         let mut all = self.0.lock();
         let lane = all.entry(upstream).or_default();
         lane.per_minute = rate(per_minute);
-        lane.line.insert(turn);
+        lane.insert(turn);
     }
 
     /// The erasure leaves all lines but these.
-    pub(super) fn stay_only(&self, id: Uuid, received: UnixSeconds, at: &[UpstreamNumber]) {
+    pub(super) fn stay_only(&self, id: Uuid, at: &[UpstreamNumber]) {
         for (_, lane) in self.0.lock().iter_mut().filter(|(upstream, _)| !at.contains(upstream)) {
-            lane.line.remove(&Turn::new(id, received, true));
-            lane.line.remove(&Turn::new(id, received, false));
+            lane.remove(id);
         }
     }
 
-    /// The erasure leaves all lines, whenever it was accepted: it could not be read.
-    pub(super) fn leave(&self, id: Uuid) {
-        self.0.lock().values_mut().for_each(|lane| lane.line.retain(|turn| turn.id != id));
-    }
-
     /// Does it stand in a line?
-    pub(super) fn is_waiting(&self, id: Uuid, received: UnixSeconds) -> bool {
-        let turns = [Turn::new(id, received, true), Turn::new(id, received, false)];
-        self.0.lock().values().any(|lane| turns.iter().any(|turn| lane.line.contains(turn)))
+    pub(super) fn is_waiting(&self, id: Uuid) -> bool {
+        self.0.lock().values().any(|lane| lane.places.contains_key(&id))
     }
 
     /// In how many seconds its turn will have come, as far as the service's rate decides that. `None` where it does not.
@@ -132,18 +178,11 @@ impl Lanes {
         let mut all = self.0.lock();
         let lane = all.get_mut(&upstream)?;
         let rate = lane.per_minute?;
-        let ahead = lane.line.range(..turn).count();
+        let ahead = lane.line().position(|next| next == turn)?;
         let beyond = ahead.checked_sub(lane.free(now))?;
         let slot = lane.sent.get(beyond % rate).copied().unwrap_or(now);
         let minutes = u32::try_from(beyond / rate).unwrap_or(u32::MAX).saturating_add(1);
         Some((slot + MINUTE.saturating_mul(minutes)).saturating_sub(now).as_secs())
-    }
-
-    /// What was under way there has ended.
-    pub(super) fn done(&self, upstream: UpstreamNumber) {
-        if let Some(lane) = self.0.lock().get_mut(&upstream) {
-            lane.running = lane.running.saturating_sub(1);
-        }
     }
 
     /// A caller's own delete was accepted there just now: it counts in the minute that has passed, and books nothing.
@@ -162,8 +201,12 @@ impl Lanes {
     /// Those whose turn it is, and when somebody's turn comes by time alone.
     pub(super) fn ready(&self, now: Duration) -> (Vec<Uuid>, Option<Duration>) {
         let mut all = self.0.lock();
-        let ready = all.values_mut().flat_map(|lane| lane.ready(now).collect::<Vec<_>>()).collect();
-        let next = all.values_mut().filter_map(|lane| lane.next(now)).min();
+        let (mut ready, mut next) = (Vec::new(), None);
+        for lane in all.values_mut() {
+            let room = lane.room(now);
+            ready.extend(lane.line().take(room).map(|turn| turn.id));
+            next = next.into_iter().chain(lane.next(now)).min();
+        }
         (ready, next)
     }
 }
@@ -187,27 +230,49 @@ mod tests {
         ready.0.iter().map(Uuid::as_u128).collect()
     }
 
+    fn enter(lanes: &Lanes, turn: Turn, per_minute: Option<u32>, now: Duration) -> Option<Place> {
+        lanes.enter(HERE, turn, 1, per_minute, now)
+    }
+
     #[test]
     fn p12_a_services_rate_is_kept_in_the_order_of_acceptance_and_repetitions_go_first() {
         let lanes = Lanes::default();
-        let enter = |turn, now| lanes.enter(HERE, turn, 1, Some(2), now);
-        for n in 1..=2 {
-            assert_eq!(enter(turn(n, false), NONE), Some(1));
-            lanes.done(HERE);
-        }
+        let enters = |turn, now| enter(&lanes, turn, Some(2), now).is_some();
+        assert!(enters(turn(1, false), NONE) && enters(turn(2, false), NONE));
         for n in [9, 3, 5] {
-            assert_eq!(enter(turn(n, false), NONE), None);
+            assert!(!enters(turn(n, false), NONE));
         }
-        assert_eq!(enter(turn(7, true), NONE), None);
+        assert!(!enters(turn(7, true), NONE));
         assert_eq!(lanes.ready(NONE), (vec![], Some(MINUTE)));
         let estimate = |n, is_repeat| lanes.estimate(HERE, turn(n, is_repeat), NONE);
         assert_eq!((estimate(7, true), estimate(3, false)), (Some(60), Some(60)));
         assert_eq!((estimate(5, false), estimate(9, false)), (Some(120), Some(120)));
         assert_eq!(ids(&lanes.ready(MINUTE)), [7, 3]);
-        assert_eq!(enter(turn(5, false), MINUTE), None, "others are before it");
-        assert_eq!(enter(turn(7, true), MINUTE), Some(1));
-        assert_eq!(enter(turn(3, false), MINUTE), Some(1));
-        assert_eq!(enter(turn(5, false), MINUTE), None, "the minute is full again");
+        assert!(!enters(turn(5, false), MINUTE), "others are before it");
+        assert!(enters(turn(7, true), MINUTE) && enters(turn(3, false), MINUTE));
+        assert!(!enters(turn(5, false), MINUTE), "the minute is full again");
+    }
+
+    #[test]
+    fn p5_every_second_turn_is_a_first_deletes_while_repetitions_wait_too() {
+        let lanes = Lanes::default();
+        for n in 0..6 {
+            lanes.line_up(HERE, turn(n, n < 4), Some(1));
+        }
+        let served: Vec<u128> = (0..6)
+            .map(|minute| {
+                let now = MINUTE * minute;
+                let next = ids(&lanes.ready(now))[0];
+                let n = u64::try_from(next).unwrap();
+                // What is sent in vain comes back at once, and may not keep first ones waiting.
+                assert!(enter(&lanes, turn(n, n < 4), Some(1), now).is_some());
+                if n < 4 {
+                    lanes.line_up(HERE, turn(n, true), Some(1));
+                }
+                next
+            })
+            .collect();
+        assert_eq!(served, [0, 4, 0, 5, 0, 0]);
     }
 
     #[test]
@@ -215,13 +280,24 @@ mod tests {
         let lanes = Lanes::default();
         let enter = |n| lanes.enter(HERE, turn(n, false), 3, None, NONE);
         let at_once = u64::try_from(AT_ONCE).unwrap();
-        assert!((1..=at_once).all(|n| enter(n) == Some(3)));
-        assert_eq!((enter(20), enter(21)), (None, None));
+        let mut places: Vec<_> = (1..=at_once).map(|n| enter(n).unwrap()).collect();
+        assert!(places.iter().all(|place| place.count == 3));
+        assert!(enter(20).is_none() && enter(21).is_none());
         assert_eq!(lanes.ready(NONE), (vec![], None));
-        lanes.done(HERE);
-        assert_eq!(enter(21), None, "20 came first");
-        lanes.stay_only(Uuid::from_u128(20), UnixSeconds(20), &[]);
-        assert_eq!(enter(21), Some(3));
+        places.pop();
+        assert!(enter(21).is_none(), "20 came first");
+        lanes.stay_only(Uuid::from_u128(20), &[]);
+        assert!(enter(21).is_some());
+    }
+
+    #[test]
+    fn p12_a_place_is_given_back_however_its_owner_ends() {
+        let lanes = Lanes::default();
+        for n in 0..100 {
+            let place = enter(&lanes, turn(n, false), None, NONE).unwrap();
+            let broken = std::panic::catch_unwind(move || std::panic::panic_any(place.count));
+            assert!(broken.is_err());
+        }
     }
 
     #[test]
@@ -230,8 +306,8 @@ mod tests {
         for _ in 0..10_000 {
             lanes.note(HERE, Some(4), NONE);
         }
-        assert_eq!(lanes.enter(HERE, turn(1, false), 1, Some(4), NONE), None);
+        assert!(enter(&lanes, turn(1, false), Some(4), NONE).is_none());
         assert_eq!(lanes.ready(NONE).1, Some(MINUTE));
-        assert_eq!(lanes.enter(HERE, turn(1, false), 1, Some(4), MINUTE), Some(1));
+        assert!(enter(&lanes, turn(1, false), Some(4), MINUTE).is_some());
     }
 }

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Eraser;
-use super::attempt::{Fences, Granted, Needs, Passes, Round, all};
+use super::attempt::{Fences, Needs, Passes, Round, all};
 use super::ledger::Marks;
 use super::report;
 use super::send::Pass;
-use crate::barrier::{Drain, Fence};
+use crate::barrier::{Drain, Fence, Generation};
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
 use crate::domain::{PairKey, UpstreamNumber};
@@ -22,7 +22,10 @@ use crate::upstream::Site;
 
 pub(super) struct Leg {
     round: Arc<Round>,
-    granted: Granted,
+    upstream: UpstreamNumber,
+    keys: Vec<TargetKey>,
+    /// What entered before this is covered by the erasure there.
+    before: Generation,
 }
 
 /// What is known when the deletes go out.
@@ -42,22 +45,29 @@ struct Behind {
 
 impl Behind {
     /// The rows of which nothing is left now that this delete was accepted. What else they need was accepted behind this
-    /// fence, or behind the acceptance's as long as that has stood.
+    /// fence, or for the same request behind its acceptance's, as long as that has stood.
     fn marks(&self, key: TargetKey, unbroken: bool, job: &Job) -> Vec<PairKey> {
         let mut accepted = self.accepted.lock();
         accepted.insert(key);
-        let before = |target: &Target| unbroken && target.is_accepted() && !target.unfenced;
+        let mark = job.target(key).and_then(|target| target.mark);
+        let same = |target: &Target| mark.is_some() && target.mark == mark;
+        let before = |target: &Target| unbroken && same(target) && target.is_accepted() && !target.unfenced;
         self.needs.marks(key, |other| accepted.contains(&other) || job.target(other).is_some_and(before))
     }
 }
 
 impl Leg {
-    pub(super) const fn new(round: Arc<Round>, granted: Granted) -> Self {
-        Self { round, granted }
+    pub(super) const fn new(
+        round: Arc<Round>,
+        upstream: UpstreamNumber,
+        keys: Vec<TargetKey>,
+        before: Generation,
+    ) -> Self {
+        Self { round, upstream, keys, before }
     }
 
-    const fn upstream(&self) -> UpstreamNumber {
-        self.granted.upstream
+    fn covered(&self) -> Mark {
+        Mark { run: self.round.eraser.shared.run.name, generation: self.before.0 }
     }
 
     /// After this, what could be sent was sent and recorded, and the fences there are lifted. With an error they are not:
@@ -67,14 +77,14 @@ impl Leg {
         let (passes, without) = self.passes(within).await?;
         all(without.into_iter().map(|(key, outcome)| self.record(key, outcome, None))).await?;
         if passes.is_empty() {
-            self.round.ended(self.upstream());
+            self.round.ended(self.upstream);
             return Ok(());
         }
-        let (fences, unbroken) = self.round.fences_around(self.upstream());
+        let (fences, unbroken) = self.round.fences_around(self.upstream);
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
         let needs = self.round.eraser.needs(&rows, &self.round.reaches);
         let keys: Vec<TargetKey> = passes.keys().copied().collect();
-        let keys = self.round.begin(self.upstream(), &keys, &needs).await?;
+        let keys = self.round.begin(self.upstream, &keys, self.covered(), &needs).await?;
         if !keys.is_empty() {
             let (straggling, newer, in_sight) = self.drained(&fences, &rows, within / 2).await;
             let accepted = Mutex::default();
@@ -83,7 +93,7 @@ impl Leg {
             drop(behind);
             in_sight.into_iter().for_each(|upstream| self.look_after(upstream));
         }
-        self.round.ended(self.upstream());
+        self.round.ended(self.upstream);
         Ok(())
     }
 
@@ -93,7 +103,7 @@ impl Leg {
         let Some(entry) = self.round.eraser.shared.ledger.load(self.round.id).await? else {
             return Ok((Passes::new(), Vec::new()));
         };
-        let targets: Vec<&Target> = self.granted.keys.iter().filter_map(|key| entry.job.target(*key)).collect();
+        let targets: Vec<&Target> = self.keys.iter().filter_map(|key| entry.job.target(*key)).collect();
         // Credentials are asked for once for each instance, whatever else tells targets apart.
         let places: BTreeMap<_, _> = targets.iter().map(|target| (target.key.instance, &target.place)).collect();
         let passes = places.into_iter().map(async |(id, place)| (id, self.pass(place, within).await));
@@ -111,8 +121,8 @@ impl Leg {
 
     async fn pass(&self, place: &Where, within: Duration) -> Result<Pass, Outcome> {
         const GONE: Outcome = Outcome::NotSupported(Fault::NotConfigured);
-        let site = self.round.settings.site(self.upstream()).ok_or(GONE)?;
-        let reach = self.round.reaches.iter().find(|reach| reach.number == self.upstream()).ok_or(GONE)?;
+        let site = self.round.settings.site(self.upstream).ok_or(GONE)?;
+        let reach = self.round.reaches.iter().find(|reach| reach.number == self.upstream).ok_or(GONE)?;
         self.round.eraser.pass(self.round.id, site, place, reach, within).await
     }
 
@@ -127,12 +137,12 @@ impl Leg {
         let Some(fence) = fences.first() else { return (None, true, Vec::new()) };
         let (mut straggling, mut newer, mut in_sight) = (None, false, Vec::new());
         let end = Instant::now() + limit;
-        for upstream in self.round.around(self.upstream()) {
+        for upstream in self.round.around(self.upstream) {
             let limit = end.saturating_duration_since(Instant::now());
-            let drain: Drain = fence.drained(upstream, self.round.before, limit).await;
+            let drain: Drain = fence.drained(upstream, self.before, limit).await;
             let seen = drain.until.map(|until| self.moment(until));
             straggling = straggling.max(seen).max(self.round.eraser.lost_until(rows, upstream));
-            newer |= drain.newer && upstream == self.upstream();
+            newer |= drain.newer && upstream == self.upstream;
             in_sight.extend(drain.in_sight.then_some(upstream));
         }
         (straggling, newer, in_sight)
@@ -170,19 +180,18 @@ impl Leg {
             Ok(request) => request,
             Err(outcome) => return Ok(Some(outcome)),
         };
-        let tags = eraser.shared.keys.tags_all_epochs(&self.round.customer);
+        let tags = eraser.shared.holds.tags(&self.round.customer);
         let sending = |job: &mut Job| (job.sending(key, &eraser.shared.holds.of(&tags)), Marks::default());
         if eraser.shared.ledger.change(id, eraser.now(), sending).await? != Some(true) {
             return Ok(None);
         }
-        // A hold that was set while that was being made durable is asked about here: nothing comes between this and the
-        // delete.
-        if eraser.shared.holds.of(&tags).is_at(key.upstream) {
+        // A hold that was set since, until the first byte goes out, keeps it back.
+        let outcome = eraser.send((site, &target.place, pass), request, behind.straggling, &tags).await;
+        if outcome.is_none() {
             let unsent = |job: &mut Job| (job.unsent(key), Marks::default());
             eraser.shared.ledger.change(id, eraser.now(), unsent).await?;
-            return Ok(None);
         }
-        Ok(Some(eraser.send((site, &target.place, pass), request, behind.straggling, &tags).await))
+        Ok(outcome)
     }
 
     async fn target(&self, key: TargetKey) -> Result<Option<Target>, StoreError> {
@@ -211,15 +220,23 @@ impl Leg {
         let frozen = fences.and_then(|fences| fences.iter().find_map(|fence| fence.freeze(key.upstream)));
         let unbroken = frozen.is_some() && behind.is_some_and(|behind| behind.unbroken);
         let whole = fences.is_some_and(|fences| {
-            let since = |fence: &&Arc<Fence>| fence.generation() <= self.round.before;
+            let since = |fence: &&Arc<Fence>| fence.generation() <= self.before;
             fences.iter().filter(since).any(|fence| fence.freeze(key.upstream).is_some())
         });
         let markable = counts && frozen.is_some() && behind.is_some_and(|behind| !behind.newer);
         let (now, random) = (eraser.now(), (eraser.shared.surroundings.random)());
         let attempt = report::attempt_outcome(&outcome);
-        let covered = Mark { run: eraser.shared.run.name, generation: self.round.before.0 };
+        let covered = self.covered();
+        let earlier = eraser.take_unrecorded(self.round.id, key);
+        let unanswered = match outcome {
+            Outcome::Retry { unanswered, .. } => unanswered.max(earlier),
+            _ => earlier,
+        };
         let change = |job: &mut Job| {
-            if !unbroken && job.target(key).is_some_and(|target| !target.unfenced) {
+            if let Some(until) = earlier {
+                job.unanswered(key, until);
+            }
+            if behind.is_some() && !unbroken && job.target(key).is_some_and(|target| !target.unfenced) {
                 job.unfence(&[key], Later::FenceEnded);
             }
             if counts && !whole {
@@ -234,6 +251,9 @@ impl Leg {
         };
         let changed = eraser.shared.ledger.change(self.round.id, now, change).await;
         drop(frozen);
+        if let (Err(_), Some(until)) = (&changed, unanswered) {
+            eraser.unrecorded(self.round.id, key, until);
+        }
         let Some((told, everywhere)) = changed? else { return Ok(()) };
         if everywhere {
             eraser.forget_calls(self.round.id);
@@ -247,6 +267,6 @@ impl Leg {
     /// What has not ended there is waited for, and followed by the next delete at once.
     fn look_after(&self, upstream: UpstreamNumber) {
         let round = &self.round;
-        round.eraser.look_after(round.id, self.upstream(), round.tag, upstream, round.before);
+        round.eraser.look_after(round.id, self.upstream, round.tag, upstream, self.before);
     }
 }

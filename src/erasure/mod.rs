@@ -64,7 +64,7 @@ use self::send::Carried;
 use self::settings::Settings;
 use crate::barrier::Barrier;
 use crate::config;
-use crate::domain::erasure::{Moment, Now, Run};
+use crate::domain::erasure::{Moment, Now, Run, TargetKey};
 use crate::domain::{Tag, UnixSeconds};
 use crate::store::seal::Keys;
 use crate::store::{Index, Jobs};
@@ -176,6 +176,8 @@ struct Shared {
     doubts: Mutex<HashSet<Uuid>>,
     /// Callers' own calls, for upstreams without credentials. In memory only.
     carried: Mutex<HashMap<Uuid, Vec<Carried>>>,
+    /// Deletes that were sent and whose ends could not be recorded, and until when each may be carried out.
+    unrecorded: Mutex<HashMap<(Uuid, TargetKey), Moment>>,
     holds: Holds,
     lanes: Lanes,
     rate: Rate,
@@ -219,6 +221,7 @@ impl Eraser {
             fences: Mutex::default(),
             doubts: Mutex::default(),
             carried: Mutex::default(),
+            unrecorded: Mutex::default(),
             lanes: Lanes::default(),
             rate: Rate::default(),
             failures: Failures::default(),

@@ -73,7 +73,7 @@ impl Eraser {
             let accepted = eraser.accept(asked).await?;
             drop(under_way);
             // Read again it could fail, and what was accepted would be said to be refused.
-            let held = eraser.shared.holds.of(&eraser.shared.keys.tags_all_epochs(&customer));
+            let held = eraser.shared.holds.of(&eraser.shared.holds.tags(&customer));
             Ok(View::of(&accepted.job, eraser.now(), &held))
         });
         let shown = accepting.await.map_err(|_| Problem::Store(crate::store::StoreError::Broken))?;
@@ -85,8 +85,8 @@ impl Eraser {
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
         let rows: Vec<_> = rows.into_iter().filter(|row| row.erased_at.is_none()).collect();
         let reaches = self.reaches(&settings, customer).await?;
-        let (intent, now) = (Intent { scope, addressed: None }, self.now());
-        let on_hold = self.shared.holds.of(&self.shared.keys.tags_all_epochs(customer));
+        let (intent, now) = (Intent { scope, addressed: None, mark: None }, self.now());
+        let on_hold = self.shared.holds.of(&self.shared.holds.tags(customer));
         let mut run = DryRun { dry_run: true, targets: Vec::new(), cannot_be_erased: Vec::new() };
         for target in plan(&[intent], &reaches, &self.needs(&rows, &reaches).held()) {
             match impossible(&settings, &target) {
@@ -107,7 +107,7 @@ impl Eraser {
     /// `NotFound` or `Store`.
     pub async fn show(&self, id: Uuid) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
-        let mut view = View::of(&entry.job, self.now(), &self.shared.holds.of(&[entry.tag]));
+        let mut view = View::of(&entry.job, self.now(), &self.held_of(&entry));
         for (target, shown) in entry.job.targets.iter().zip(&mut view.targets) {
             shown.next_attempt = shown.next_attempt.or_else(|| self.turn_of(&entry.job, target));
         }
@@ -116,7 +116,7 @@ impl Eraser {
 
     /// When the turn of what waits in line comes, as far as that can be known.
     fn turn_of(&self, job: &Job, target: &Target) -> Option<UnixSeconds> {
-        let turn = Turn::new(job.id, job.received, target.is_repeat());
+        let turn = Turn::new(job.id, job.asked_at(target), target.is_repeat());
         let elapsed = (self.shared.surroundings.elapsed)();
         let estimate = || self.shared.lanes.estimate(target.key.upstream, turn, elapsed);
         let seconds = target.is_in_line().then(estimate).flatten()?;
@@ -138,7 +138,7 @@ impl Eraser {
                     return Ok(list);
                 }
                 list.next = Some(entry.job.id);
-                let held = self.shared.holds.of(&[entry.tag]);
+                let held = self.held_of(&entry);
                 if state.is_none_or(|state| entry.job.state(&held) == state) {
                     list.erasures.push(View::of(&entry.job, now, &held));
                 }

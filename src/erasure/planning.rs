@@ -38,7 +38,7 @@ impl Eraser {
         went.renamed(&reaches);
         let known: Vec<Held> = needs.held().into_iter().chain(went.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
-        let on_hold = self.shared.holds.of(&[entry.tag]);
+        let on_hold = self.held_of(entry);
         let (probes, frozen) = self.probes((intents, &reaches), &rows, fences, unbroken);
         let now = self.now();
         let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);
@@ -50,6 +50,10 @@ impl Eraser {
             }
             job.renamed(&reaches);
             let known = job.targets.len();
+            if entry.job.topology != 0 && entry.job.topology != topology {
+                // Another may pass IDs on to these since their deletes were accepted.
+                job.reaches_also(&passed_to(&reaches), now.wall);
+            }
             job.planned(intents, targets, topology);
             if approved {
                 job.decided_later(known);
@@ -113,6 +117,11 @@ fn narrow_to(fences: &mut Fences, fenced: &BTreeSet<UpstreamNumber>, reaches: &[
     } else {
         narrow(fences, &with_passers(fenced, reaches));
     }
+}
+
+/// The upstreams to which another passes IDs on.
+fn passed_to(reaches: &[Reach]) -> Vec<UpstreamNumber> {
+    reaches.iter().flat_map(|reach| reach.passes_to.iter().copied()).collect()
 }
 
 fn is_first(target: &Target) -> bool {

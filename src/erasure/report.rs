@@ -30,6 +30,7 @@ pub(super) fn no_answer(upstream: &str, error: &CallError) {
             Fault::Timeout => FailureKind::Timeout,
             Fault::NotHttp | Fault::HeadTooLarge => FailureKind::Protocol,
         },
+        CallError::Withheld => FailureKind::BrokeOff,
     };
     events::UpstreamFailed { upstream, kind, error: &chain(error) }.emit();
 }

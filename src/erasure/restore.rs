@@ -74,7 +74,7 @@ impl Eraser {
             self.keep_fences(listed.id, vec![Arc::new(fence)]);
         }
         for place in summary.places.iter().filter(|place| place.in_line && !held.is_at(place.upstream)) {
-            let turn = Turn::new(listed.id, summary.received, place.repeat);
+            let turn = Turn::new(listed.id, place.asked, place.repeat);
             self.shared.lanes.line_up(place.upstream, turn, settings.deletes_per_minute(place.upstream));
         }
         if let Some(at) = summary.next_in(&self.shared.run) {
@@ -139,7 +139,7 @@ impl Eraser {
     fn is_overdue(&self, listed: &Listed, summary: &Summary, now: Moment) -> bool {
         let due = summary.next_in(&self.shared.run).is_some_and(|at| at.after(OVERDUE) < now);
         let stored = self.shared.run.name != summary.stamp.run || summary.stamp.at.after(OVERDUE) < now;
-        due && stored && !self.shared.lanes.is_waiting(listed.id, summary.received)
+        due && stored && !self.shared.lanes.is_waiting(listed.id)
     }
 
     /// The gauges, as they are at this moment.

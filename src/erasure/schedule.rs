@@ -1,6 +1,7 @@
 //! What is to be woken when. A hint only: the store knows.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,9 +11,6 @@ use uuid::Uuid;
 use crate::barrier::Generation;
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::Moment;
-
-/// Erasures that are taken up at once, so that very many that are due cost no more memory than a few.
-const TAKEN_MAX: usize = 256;
 
 pub(super) type LookedAfter = (Uuid, UpstreamNumber, UpstreamNumber, Generation);
 
@@ -27,6 +25,8 @@ pub(super) struct Schedule {
     /// Requests whose end is waited for: whose erasure, where its delete is sent again then, where they are, and what had
     /// entered before which generation.
     looked_after: Mutex<HashSet<LookedAfter>>,
+    /// Was there no room for one that is due? Then the end of a step rings the bell.
+    full: AtomicBool,
     pub(super) bell: Notify,
 }
 
@@ -36,15 +36,26 @@ impl Schedule {
         self.bell.notify_one();
     }
 
-    pub(super) fn take_due(&self, now: Moment) -> Vec<Uuid> {
+    /// The next one that is due. Those for which there is no room stay where they are, in their order.
+    pub(super) fn next_due(&self, now: Moment) -> Option<Uuid> {
         let mut due = self.due.lock();
-        let mut taken = Vec::new();
-        while taken.len() < TAKEN_MAX && due.first().is_some_and(|(at, _)| *at <= now) {
-            taken.extend(due.pop_first().map(|(_, id)| id));
+        let (_, id) = due.first().filter(|(at, _)| *at <= now).copied()?;
+        // Woken more than once by now, it is looked at once.
+        while due.first().is_some_and(|(at, other)| *at <= now && *other == id) {
+            due.pop_first();
         }
-        taken.sort_unstable();
-        taken.dedup();
-        taken
+        Some(id)
+    }
+
+    pub(super) fn is_full(&self) {
+        self.full.store(true, Ordering::SeqCst);
+    }
+
+    /// A step has ended: there is room again.
+    pub(super) fn has_room(&self) {
+        if self.full.swap(false, Ordering::SeqCst) {
+            self.bell.notify_one();
+        }
     }
 
     /// How long nothing is due.
@@ -83,5 +94,23 @@ impl Schedule {
 
     pub(super) fn has_leg(&self, id: Uuid, upstream: UpstreamNumber) -> bool {
         self.legs.lock().contains(&(id, upstream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p5_what_is_due_is_handed_out_one_by_one_in_its_order_and_the_rest_stays() {
+        let schedule = Schedule::default();
+        let id = |n| Uuid::from_u128(n);
+        for (at, n) in [(3, 1), (1, 2), (2, 3), (1, 9), (2, 9), (50, 4)] {
+            schedule.wake(id(n), Moment(at));
+        }
+        let next = || schedule.next_due(Moment(10)).map(|id| id.as_u128());
+        assert_eq!((next(), next()), (Some(2), Some(9)));
+        assert_eq!(schedule.until_next(Moment(10)), Some(Duration::ZERO), "there was room for two");
+        assert_eq!([next(), next(), next(), next()], [Some(3), Some(9), Some(1), None]);
     }
 }

@@ -4,6 +4,7 @@
 //! proved authority there, that caller's own call with the label exchanged. Callers' credentials are held in memory only.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +17,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use super::holds::Tags;
 use super::intake::DeleteCall;
 use super::{Eraser, report};
-use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Reach, Target, Where, Which, judge};
-use crate::domain::{Instance, Tag, UnixSeconds, UpstreamNumber, query};
+use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Reach, Target, TargetKey, Where, Which, judge};
+use crate::domain::{Instance, UnixSeconds, UpstreamNumber, query};
 use crate::upstream::{Answer, Authenticator, Bounds, CallError, CredentialsError, Fault as Broken, Site};
 
 /// Bytes of an answer that are kept and digested.
@@ -175,14 +177,18 @@ impl Eraser {
         all.get(&id)?.iter().find(is_one).cloned()
     }
 
-    /// Sends a request and reads its answer; all of it, connecting included, takes at most `within`.
+    /// Sends a request and reads its answer; all of it, connecting included, takes at most `within`. With tags it names that
+    /// customer, and a hold that is set before its first byte goes out keeps it back.
     pub(super) async fn exchange(
         &self,
         site: &Site,
         request: Request<Full<Bytes>>,
         within: Duration,
+        tags: Option<&Tags>,
     ) -> Result<Answer, CallError> {
-        self.shared.transport.exchange(site, request, bounds(within)).await
+        let (shared, tags, at) = (Arc::clone(&self.shared), tags.cloned().unwrap_or_default(), site.number);
+        let leave = Arc::new(move || !shared.holds.of(&tags).is_at(at));
+        self.shared.transport.exchange(site, request, bounds(within), leave).await
     }
 
     /// With what a delete goes there: the instance's own credentials, the upstream's, or the caller's own call. Got before
@@ -229,39 +235,54 @@ impl Eraser {
     }
 
     /// Sends a delete. When its own credentials are refused and there may be better ones, it is sent once more with those.
-    /// A hold that was set meanwhile keeps that back.
+    /// `None`: a hold that was set before its first byte went out has kept it back.
     pub(super) async fn send(
         &self,
         (site, place, pass): (&Site, &Where, &Pass),
         request: Request<Full<Bytes>>,
         straggling: Option<Moment>,
-        tags: &[Tag],
-    ) -> Outcome {
+        tags: &Tags,
+    ) -> Option<Outcome> {
         let settings = self.settings();
         let within = settings.erasure.barrier_timeout;
         let deadline = Instant::now() + within;
         let mut again = request.clone();
         let mut sent = self.now();
-        let mut answer = self.exchange(site, request, within).await;
+        let mut answer = self.exchange(site, request, within, Some(tags)).await;
         let refused = answer.as_ref().is_ok_and(|seen| matches!(seen.response.status().as_u16(), 401 | 403));
-        if refused
-            && let Some(new) = better(pass, again.headers(), deadline).await
-            && !self.shared.holds.of(tags).is_at(site.number)
-        {
+        if refused && let Some(new) = better(pass, again.headers(), deadline).await {
             again.headers_mut().insert(AUTHORIZATION, new);
-            sent = self.now();
-            answer = self.exchange(site, again, deadline.saturating_duration_since(Instant::now())).await;
+            let now = self.now();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let second = self.exchange(site, again, left, Some(tags)).await;
+            if !matches!(second, Err(CallError::Withheld)) {
+                (sent, answer) = (now, second);
+            }
         }
         match answer {
-            Ok(answer) => self.judge((site, place), &answer, sent.wall, straggling),
+            Ok(answer) => Some(self.judge((site, place), &answer, sent.wall, straggling)),
+            Err(CallError::Withheld) => None,
             Err(error) => {
                 let late = matches!(error, CallError::MaybeSent(Broken::Timeout));
                 let fault = if late { Fault::Timeout } else { Fault::Unreachable };
-                // What has been sent may be carried out for as long as any request may be, with a second for rounding.
-                let until = self.now().moment.after(settings.response_timeout.as_secs() + 1);
-                Outcome::Retry { fault, after: None, unanswered: error.maybe_sent().then_some(until) }
+                let unanswered = error.maybe_sent().then(|| self.may_run_until());
+                Some(Outcome::Retry { fault, after: None, unanswered })
             }
         }
+    }
+
+    /// A delete was sent whose end could not be recorded: it may be carried out until then, which the next record says.
+    pub(super) fn unrecorded(&self, id: Uuid, key: TargetKey, until: Moment) {
+        self.shared.unrecorded.lock().insert((id, key), until);
+    }
+
+    pub(super) fn take_unrecorded(&self, id: Uuid, key: TargetKey) -> Option<Moment> {
+        self.shared.unrecorded.lock().remove(&(id, key))
+    }
+
+    /// What has been sent may be carried out for as long as any request may be, with a second for rounding.
+    pub(super) fn may_run_until(&self) -> Moment {
+        self.now().moment.after(self.settings().response_timeout.as_secs() + 1)
     }
 
     fn judge(

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::attempt::{Fences, Granted, Round};
-use super::lanes::Turn;
+use super::lanes::{Place, Turn};
 use super::ledger::{Entry, Marks};
 use super::leg::Leg;
-use super::{Eraser, report};
+use super::{Eraser, report, schedule};
 use crate::barrier::Generation;
 use crate::domain::erasure::{Job, Later, Moment, Now, OnHold, Step, TargetKey, next_step};
 use crate::domain::{Tag, UpstreamNumber};
@@ -43,9 +44,18 @@ impl Eraser {
             let schedule = &self.shared.schedule;
             let elapsed = (self.shared.surroundings.elapsed)();
             let (ready, turn) = self.shared.lanes.ready(elapsed);
-            ready.into_iter().chain(schedule.take_due(self.now().moment)).for_each(|id| self.work_on(id));
-            let due = schedule.until_next(self.now().moment);
-            let turn = turn.map(|at| at.saturating_sub(elapsed).max(Duration::from_millis(1)));
+            let mut ready = ready.into_iter().chain(std::iter::from_fn(|| schedule.next_due(self.now().moment)));
+            let full = loop {
+                let Ok(room) = Arc::clone(&self.shared.steps).try_acquire_owned() else {
+                    schedule.is_full();
+                    // One that ended in between has rung no bell.
+                    break self.shared.steps.available_permits() == 0;
+                };
+                let Some(id) = ready.next() else { break false };
+                self.work_on(id, room);
+            };
+            let due = schedule.until_next(self.now().moment).filter(|_| !full);
+            let turn = turn.filter(|_| !full).map(|at| at.saturating_sub(elapsed).max(Duration::from_millis(1)));
             let wait = [due, turn].into_iter().flatten().min().unwrap_or(LOOK_EVERY).min(LOOK_EVERY);
             // Either the time is over or the bell rang: both mean to look.
             timeout(wait, schedule.bell.notified()).await.ok();
@@ -57,18 +67,15 @@ impl Eraser {
         self.shared.schedule.bell.notify_one();
     }
 
-    /// Starts work on one, as soon as there is room.
-    fn work_on(&self, id: Uuid) {
+    /// Starts work on one.
+    fn work_on(&self, id: Uuid, room: OwnedSemaphorePermit) {
         if !self.shared.schedule.begin(id) {
             return;
         }
-        let (eraser, steps) = (self.clone(), Arc::clone(&self.shared.steps));
+        let eraser = self.clone();
         self.shared.runtime.spawn(async move {
-            // The semaphore is never closed.
-            let Ok(room) = steps.acquire_owned().await else { return };
             let mut fences = Fences::new();
             let next = AssertUnwindSafe(eraser.advance(id, &mut fences)).catch_unwind().await;
-            drop(room);
             let next = next.unwrap_or_else(|_panic| {
                 events::TaskPanicked { task: "erasure" }.emit();
                 // Nobody is let in by a fault of ours; the fences end by themselves.
@@ -81,6 +88,8 @@ impl Eraser {
             if let Some(at) = woken.or(next) {
                 eraser.shared.schedule.wake(id, at);
             }
+            drop(room);
+            eraser.shared.schedule.has_room();
         });
     }
 
@@ -101,7 +110,7 @@ impl Eraser {
 
     /// Whose step fails holds nobody up who waits behind it; when it is tried again, it has its old place.
     fn pass_by(&self, id: Uuid) {
-        self.shared.lanes.leave(id);
+        self.shared.lanes.stay_only(id, &[]);
         self.wake();
     }
 
@@ -121,14 +130,13 @@ impl Eraser {
 
     /// Does one step.
     async fn step(&self, id: Uuid, fences: &mut Fences) -> Result<Next, StoreError> {
-        if self.shared.doubts.lock().contains(&id) {
-            // Whether it was accepted is not known yet; it is woken when it is.
+        let Some(entry) = self.take(id, fences).await? else {
+            self.shared.lanes.stay_only(id, &[]);
             return Ok(Next::At(None));
-        }
-        let Some(entry) = self.take(id, fences).await? else { return Ok(Next::At(None)) };
+        };
         self.shared.failures_of_store.lock().remove(&id);
         let (now, id) = (self.now(), entry.job.id);
-        let held = self.shared.holds.of(&[entry.tag]);
+        let held = self.held_of(&entry);
         let topology = self.settings().topology();
         if entry.job.topology != topology && entry.job.intents.is_empty() && entry.job.is_active() {
             let anew = self.note(id, now, |job| job.plan_anew(topology)).await?;
@@ -149,7 +157,7 @@ impl Eraser {
             }
             step @ (Step::Wait(_) | Step::Rest) => {
                 fences.clear();
-                self.shared.lanes.stay_only(id, entry.job.received, &[]);
+                self.shared.lanes.stay_only(id, &[]);
                 if entry.job.is_over() || entry.job.is_accepted_everywhere() {
                     self.forget_calls(id);
                 }
@@ -162,6 +170,10 @@ impl Eraser {
     /// Reads the job, and takes over the fences that belong to what was read.
     async fn take(&self, id: Uuid, fences: &mut Fences) -> Result<Option<Entry>, StoreError> {
         let _alone = self.shared.ledger.lock(id).await;
+        if self.shared.doubts.lock().contains(&id) {
+            // Whether it was accepted, or approved, is not known yet; it is woken when it is.
+            return Ok(None);
+        }
         let entry = self.shared.ledger.load(id).await?;
         fences.extend(self.shared.fences.lock().remove(&id).unwrap_or_default());
         Ok(entry)
@@ -193,14 +205,13 @@ impl Eraser {
             if schedule.has_leg(job.id, upstream) {
                 continue;
             }
-            let is_repeat = keys.iter().any(|key| job.target(*key).is_some_and(|target| target.is_repeat()));
-            let turn = Turn::new(job.id, job.received, is_repeat);
+            let turn = turn_of(job, &keys);
             let per_minute = settings.deletes_per_minute(upstream);
             match self.shared.lanes.enter(upstream, turn, keys.len(), per_minute, elapsed) {
-                Some(count) => {
-                    waiting.extend(keys.split_off(count.min(keys.len())));
-                    schedule.leg_begins(job.id, upstream);
-                    granted.push(Granted { upstream, keys });
+                Some(place) => {
+                    waiting.extend(keys.split_off(place.count.min(keys.len())));
+                    let before = self.covered(job, &keys);
+                    granted.push(Granted { upstream, keys, before, place: self.leg_begins(job.id, upstream, place) });
                 }
                 None => {
                     lines.push(upstream);
@@ -208,13 +219,12 @@ impl Eraser {
                 }
             }
         }
-        self.shared.lanes.stay_only(job.id, job.received, &lines);
+        self.shared.lanes.stay_only(job.id, &lines);
         let given_up: Vec<TargetKey> =
             waiting.into_iter().filter(|key| job.target(*key).is_some_and(|target| !target.unfenced)).collect();
         if !given_up.is_empty() {
             let noted = self.note(job.id, self.now(), |job| job.unfence(&given_up, Later::Rate)).await;
             if let Err(error) = noted {
-                granted.iter().for_each(|granted| self.leg_over(job.id, granted.upstream));
                 self.keep_fences(job.id, fences);
                 return Err(error);
             }
@@ -225,11 +235,19 @@ impl Eraser {
         Ok(Next::At(later(job, self.now().moment, held)))
     }
 
+    /// What had entered before this is covered at these targets, of one upstream.
+    fn covered(&self, job: &Job, keys: &[TargetKey]) -> Generation {
+        let marks = keys.iter().filter_map(|key| job.mark_of(job.target(*key)?));
+        let ours = marks.filter(|mark| mark.run == self.shared.run.name);
+        ours.map(|mark| Generation(mark.generation)).max().unwrap_or(Generation::FIRST)
+    }
+
     pub(super) fn run_leg(&self, round: Arc<Round>, granted: Granted) {
         let (eraser, upstream) = (self.clone(), granted.upstream);
         self.shared.runtime.spawn(async move {
             let id = round.id;
-            let leg = Leg::new(Arc::clone(&round), granted);
+            let Granted { keys, before, place, .. } = granted;
+            let leg = Leg::new(Arc::clone(&round), upstream, keys.clone(), before);
             let ended = AssertUnwindSafe(leg.run()).catch_unwind().await;
             let mut standing = round.left_standing(upstream);
             let after = match ended {
@@ -241,20 +259,20 @@ impl Eraser {
                 Err(_panic) => {
                     events::TaskPanicked { task: "erasure" }.emit();
                     eraser.keep_fences(id, std::mem::take(&mut standing));
+                    // Whether a delete was under way is not known.
+                    keys.iter().for_each(|key| eraser.unrecorded(id, *key, eraser.may_run_until()));
                     LOOK_EVERY.as_secs()
                 }
             };
             drop((standing, round));
-            eraser.leg_over(id, upstream);
+            drop(place);
             eraser.shared.schedule.wake(id, eraser.now().moment.after(after));
         });
     }
 
-    /// The turn there is given back: the next one's has come.
-    pub(super) fn leg_over(&self, id: Uuid, upstream: UpstreamNumber) {
-        self.shared.schedule.leg_ends(id, upstream);
-        self.shared.lanes.done(upstream);
-        self.wake();
+    fn leg_begins(&self, id: Uuid, upstream: UpstreamNumber, place: Place) -> LegPlace {
+        self.shared.schedule.leg_begins(id, upstream);
+        LegPlace { eraser: self.clone(), id, upstream, place: Some(place) }
     }
 
     /// A request that is in the way there is waited for; when it has ended, the delete is sent again at once.
@@ -264,8 +282,9 @@ impl Eraser {
             return;
         }
         self.shared.runtime.spawn(async move {
+            let ending = LookedAfter { eraser: eraser.clone(), what };
             eraser.shared.barrier.watch(tag, of).gone(before).await;
-            eraser.shared.schedule.looked_after(&what);
+            drop(ending);
             let now = eraser.now();
             let ended = eraser.note(id, now, |job| job.straggler_ended(at, now.moment)).await;
             if let Err(error) = ended {
@@ -275,6 +294,42 @@ impl Eraser {
             eraser.shared.schedule.wake(id, now.moment);
         });
     }
+}
+
+/// An attempt under way at one upstream. However it ends, the turn there is given back: the next one's has come.
+#[derive(Debug)]
+pub(super) struct LegPlace {
+    eraser: Eraser,
+    id: Uuid,
+    upstream: UpstreamNumber,
+    place: Option<Place>,
+}
+
+impl Drop for LegPlace {
+    fn drop(&mut self) {
+        self.eraser.shared.schedule.leg_ends(self.id, self.upstream);
+        self.place = None;
+        self.eraser.wake();
+    }
+}
+
+/// A request whose end is waited for.
+struct LookedAfter {
+    eraser: Eraser,
+    what: schedule::LookedAfter,
+}
+
+impl Drop for LookedAfter {
+    fn drop(&mut self) {
+        self.eraser.shared.schedule.looked_after(&self.what);
+    }
+}
+
+/// The place in line of these targets, of one upstream.
+fn turn_of(job: &Job, keys: &[TargetKey]) -> Turn {
+    let targets = || keys.iter().filter_map(|key| job.target(*key));
+    let asked = targets().map(|target| job.asked_at(target)).min().unwrap_or(job.received);
+    Turn::new(job.id, asked, targets().any(|target| target.is_repeat()))
 }
 
 /// What comes after a step.

@@ -45,10 +45,8 @@ pub enum ExportStep {
         /// Which export.
         export: u64,
     },
-    /// It is out as a whole.
+    /// It is out as a whole, and is safe where it was taken to.
     Done {
-        /// Which export.
-        export: u64,
         /// The number of the latest write that is in it.
         number: u64,
     },
@@ -127,11 +125,10 @@ impl Export {
     ///
     /// [`StoreError`]; the export is worth nothing then.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(step) = self.step.take() else { return Ok(None) };
-        if let ExportStep::Done { .. } = step {
-            self.index.export(step).await?;
+        if let Some(ExportStep::Done { .. }) = self.step {
             return Ok(None);
         }
+        let Some(step) = self.step.take() else { return Ok(None) };
         let (mut bytes, next) = self.index.export(step).await?;
         self.digest.update(&bytes);
         if let Some(ExportStep::Done { .. }) = next {
@@ -139,6 +136,18 @@ impl Export {
         }
         self.step = next;
         Ok(Some(bytes))
+    }
+
+    /// Says that all pieces are durable where they were taken to. Only then the store lets go of what older exports needed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the export is good all the same.
+    pub async fn is_safe(mut self) -> Result<(), StoreError> {
+        match self.step.take() {
+            Some(step @ ExportStep::Done { .. }) => self.index.export(step).await.map(drop),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -165,13 +174,25 @@ pub enum ExportFault {
     Damaged,
 }
 
-/// Reads an export to its end: is it whole?
+/// Reads an export to its end: is it whole? Gives the number of the latest write in it.
 ///
 /// # Errors
 ///
 /// [`ExportFault`].
-pub fn look_through(path: &Path) -> Result<(), ExportFault> {
-    read(path, |_, _| Ok(())).map(|_| ())
+pub fn look_through(path: &Path) -> Result<u64, ExportFault> {
+    look_to_end(path).map(|(_, end)| end)
+}
+
+/// The same, with what it begins with.
+pub(crate) fn look_to_end(path: &Path) -> Result<(Head, u64), ExportFault> {
+    let mut end = 0;
+    let note_end = |_: &Head, record| {
+        if let Record::End { number, .. } = record {
+            end = number;
+        }
+        Ok(())
+    };
+    read(path, note_end).map(|head| (head, end))
 }
 
 /// Reads an export from its first byte to its last, and gives each record to `take`. What it held is to be believed only once

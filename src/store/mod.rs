@@ -12,6 +12,7 @@ mod open;
 mod row;
 mod seen;
 mod sled;
+pub mod snapshot;
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -19,12 +20,12 @@ use std::pin::Pin;
 use uuid::Uuid;
 
 pub use self::export::{Export, ExportFault, ExportStep, look_through};
+pub use self::open::{Ending, OpenError, Opened, accept, compact, open, open_old, open_or_make, restore};
 #[doc(hidden)]
-pub use self::open::open_with;
-pub use self::open::{Ending, OpenError, Opened, accept, open, open_old, open_or_make, restore};
+pub use self::open::{compact_with, open_with, restore_with};
 #[doc(hidden)]
-pub use self::sled::{Check, Tuning};
-pub use self::sled::{RestoreError, Restored};
+pub use self::sled::{Check, RewriteStep, Tuning};
+pub use self::sled::{Compacted, RestoreError, Restored};
 use crate::domain::{Apis, CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::memory::MemoryStore;
 use super::seal::Keys;
 use super::seal::key_file::{self, Failure as KeyFailure, KeyBytes};
-use super::sled::{self, Check, Found, RestoreError, Restored, SledStore, Tuning};
+use super::sled::{self, Check, Compacted, Found, RestoreError, Restored, Restoring, RewriteStep, SledStore, Tuning};
 use super::{Index, Jobs};
 use crate::config::{self, Engine};
 use crate::telemetry::events;
@@ -175,6 +175,7 @@ pub fn open_or_make(config: &config::Store) -> Result<Opened, OpenError> {
 ///
 /// [`OpenError`], also where there is no store.
 pub fn open_old(config: &config::Store) -> Result<Opened, OpenError> {
+    sled::finish_compaction(&config.path)?;
     let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
     if config.engine == Engine::Sled && found != Found::Store {
         return Err(OpenError::Gone { path: config.path.clone(), remains: "configuration".to_owned() });
@@ -205,15 +206,58 @@ pub fn accept(config: &config::Store, incomplete: bool) -> Result<(Opened, Optio
     Ok((opened, Some(wrong)))
 }
 
-/// Makes the store that the configuration names from an export. One that is there is refused or, with `replace`, renamed.
+/// Makes the store that the configuration names from an export. One that is there is refused or, with `replace`, renamed. With
+/// `incomplete` it is made also if the journal of what was done since lacks something.
 ///
 /// # Errors
 ///
 /// [`RestoreError`]; what was there is still there.
-pub fn restore(config: &config::Store, from: &Path, replace: bool) -> Result<Restored, RestoreError> {
-    let missing = || KeyFailure::Missing { path: config.key_file.clone() };
-    let key = key_file::read(&config.key_file).and_then(|key| key.ok_or_else(missing)).map_err(OpenError::from)?;
-    sled::restore(config, &Keys::derive(&key), from, replace)
+pub fn restore(config: &config::Store, from: &Path, replace: bool, incomplete: bool) -> Result<Restored, RestoreError> {
+    restore_with(config, from, (replace, incomplete), &|_| ())
+}
+
+/// As [`restore`], and a test is told before each step.
+///
+/// # Errors
+///
+/// [`RestoreError`].
+#[doc(hidden)]
+pub fn restore_with(
+    config: &config::Store,
+    from: &Path,
+    (replace, incomplete): (bool, bool),
+    at: &dyn Fn(RewriteStep),
+) -> Result<Restored, RestoreError> {
+    sled::restore(config, &Keys::derive(&*old_key(config)?), from, Restoring { replace, incomplete, at })
+}
+
+/// Rewrites the store that the configuration names, which nobody may have open, so that it takes no more space than it needs.
+///
+/// # Errors
+///
+/// [`OpenError`]; what was there is still there.
+pub fn compact(config: &config::Store) -> Result<Compacted, OpenError> {
+    compact_with(config, &|_| ())
+}
+
+/// As [`compact`], and a test is told before each step.
+///
+/// # Errors
+///
+/// [`OpenError`].
+#[doc(hidden)]
+pub fn compact_with(config: &config::Store, at: &dyn Fn(RewriteStep)) -> Result<Compacted, OpenError> {
+    sled::finish_compaction(&config.path)?;
+    let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
+    if config.engine != Engine::Sled || found != Found::Store {
+        return Err(OpenError::Gone { path: config.path.clone(), remains: "configuration".to_owned() });
+    }
+    sled::compact(config, &Keys::derive(&*old_key(config)?), at)
+}
+
+fn old_key(config: &config::Store) -> Result<KeyBytes, OpenError> {
+    let key = key_file::read(&config.key_file)?;
+    Ok(key.ok_or_else(|| KeyFailure::Missing { path: config.key_file.clone() })?)
 }
 
 /// As [`open`], with what only tests set otherwise.
@@ -225,6 +269,7 @@ pub fn restore(config: &config::Store, from: &Path, replace: bool) -> Result<Res
 pub fn open_with(config: &config::Store, tuning: Tuning) -> Result<Opened, OpenError> {
     match config.engine {
         Engine::Sled => {
+            sled::finish_compaction(&config.path)?;
             let keys = Arc::new(Keys::derive(&*sled_key(config, tuning.new_store)?));
             let store = Arc::new(SledStore::open(config, Arc::clone(&keys), tuning)?);
             let ending = store.ending();

@@ -93,6 +93,18 @@ events! {
         /// In which table.
         table: &'a str,
     }
+    /// An export was taken by `store.snapshot`.
+    SnapshotTaken<'a> info "snapshot taken" {
+        /// Its file.
+        path: &'a str,
+    }
+    /// None could be taken; it is tried again.
+    SnapshotFailed<'a> error "no snapshot of the store could be taken; it is tried again" {
+        /// The error's chain.
+        error: &'a str,
+        /// In so many seconds.
+        again_s: u64,
+    }
     /// The store's key was made. Losing it is losing the ability to erase.
     KeyMade<'a> warn "a new store key was made: keep a backup, without it nothing can be erased" {
         /// Its file.

@@ -86,6 +86,7 @@ impl Collector for Scrape {
         self.gate(&mut page)?;
         self.erasures(&mut page)?;
         self.reloads(&mut page)?;
+        self.snapshots(&mut page)?;
         for gauge in &self.gauges {
             page.gauge(gauge.name, gauge.help, |sample| sample.encode_gauge(&gauge.value))?;
         }
@@ -186,6 +187,18 @@ impl Scrape {
         page.gauge("forgetgate_config_file_differs", "1 if the file's content is not what is in force", |family| {
             family.encode_gauge(&differs)
         })
+    }
+
+    fn snapshots(&self, page: &mut Page<'_>) -> fmt::Result {
+        let snapshots = self.registry.snapshots();
+        page.counter("forgetgate_store_snapshots", "Exports by store.snapshot, by how they ended", |family| {
+            snapshots.results().into_iter().try_for_each(|(word, count)| sample(family, &[("result", word)], count))
+        })?;
+        page.gauge(
+            "forgetgate_store_snapshot_timestamp_seconds",
+            "When the newest export by store.snapshot was taken; 0: there is none",
+            |family| family.encode_gauge(&snapshots.newest()),
+        )
     }
 
     fn erasures(&self, page: &mut Page<'_>) -> fmt::Result {

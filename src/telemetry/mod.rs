@@ -16,6 +16,7 @@ mod metrics;
 mod panics;
 mod registry;
 mod reloads;
+mod snapshots;
 mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
@@ -29,6 +30,7 @@ pub use self::metrics::{CONTENT_TYPE as METRICS_TYPE, Gauge};
 pub use self::panics::report_panics;
 pub use self::registry::Registry;
 pub use self::reloads::ReloadCounters;
+pub use self::snapshots::SnapshotCounters;
 pub use self::turned_away::TurnedAway;
 
 /// An error with all that is behind it on one line, outermost first.

@@ -11,6 +11,7 @@ use super::erasures::ErasureCounters;
 use super::figures::{GateFigures, UpstreamFigures};
 use super::metrics::Gauge;
 use super::reloads::ReloadCounters;
+use super::snapshots::SnapshotCounters;
 
 /// Where further gauges come from at a scrape. It must not block.
 type Source = Box<dyn Fn() -> Vec<Gauge> + Send + Sync>;
@@ -20,6 +21,7 @@ pub struct Registry {
     slots: Mutex<Slots>,
     erasures: ErasureCounters,
     reloads: ReloadCounters,
+    snapshots: SnapshotCounters,
     access_lines_dropped: AtomicU64,
     certificates_renewed: AtomicU64,
     certificates_refused: AtomicU64,
@@ -70,6 +72,7 @@ impl Registry {
             slots: Mutex::new(slots),
             erasures: ErasureCounters::default(),
             reloads: ReloadCounters::default(),
+            snapshots: SnapshotCounters::default(),
             access_lines_dropped: AtomicU64::new(0),
             certificates_renewed: AtomicU64::new(0),
             certificates_refused: AtomicU64::new(0),
@@ -112,6 +115,12 @@ impl Registry {
     #[must_use]
     pub const fn reloads(&self) -> &ReloadCounters {
         &self.reloads
+    }
+
+    /// What became of snapshots.
+    #[must_use]
+    pub const fn snapshots(&self) -> &SnapshotCounters {
+        &self.snapshots
     }
 
     /// Access lines that were lost to a full queue.

@@ -264,7 +264,9 @@ impl Shared {
 
     /// `now` is when the exchange began: a token's life is counted from before IAM gave it.
     async fn exchange(&self, now: Instant) -> Result<Token, IamError> {
-        let answer = call(&self.connector, self.request()?, self.bounds).await.map_err(IamError::Unreachable)?;
+        let request = self.request()?;
+        let answer = call(&self.connector, request, self.bounds, Arc::new(|| true)).await;
+        let answer = answer.map_err(IamError::Unreachable)?;
         let (header, life) = token_of(&answer)?;
         Ok(Token { header, renew: now + life * 4 / 5, expires: now + life, kept_until: None })
     }

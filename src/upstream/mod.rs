@@ -19,7 +19,7 @@ mod site;
 mod tls;
 mod turn;
 
-pub use self::call::{Answer, BodyEnd, Bounds, CallError, Exchanging, Fault, Network, Transport, call};
+pub use self::call::{Answer, BodyEnd, Bounds, CallError, Exchanging, Fault, Leave, Network, Transport, call};
 pub use self::connect::{ConnectError, Connector, Stage, dial};
 pub use self::credentials::{Authenticator, CredentialsError};
 pub use self::http2::Wanted;

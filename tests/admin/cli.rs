@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use forgetgate::cli::{self, Answer, EraseArgs, ErasuresArgs, IndexArgs, KeyArgs, RecipientsArgs};
+use forgetgate::cli::{
+    self, Answer, EraseArgs, ErasuresArgs, HoldArgs, HoldsArgs, IndexArgs, KeyArgs, RecipientsArgs, UnholdArgs,
+};
 
 use crate::world::{Wish, World};
 
@@ -14,6 +16,9 @@ enum Typed {
     Erase(EraseArgs),
     Recipients(RecipientsArgs),
     Erasures(ErasuresArgs),
+    Hold(HoldArgs),
+    Unhold(UnholdArgs),
+    Holds(HoldsArgs),
     Index(IndexArgs),
     Key(KeyArgs),
 }
@@ -24,6 +29,9 @@ pub(crate) async fn typed(line: &[&str], input: &'static str) -> Answer {
         Typed::Erase(args) => cli::erase(&args, &mut input.as_bytes()),
         Typed::Recipients(args) => cli::recipients(&args, &mut input.as_bytes()),
         Typed::Erasures(args) => cli::erasures(&args),
+        Typed::Hold(args) => cli::hold(&args, &mut input.as_bytes()),
+        Typed::Unhold(args) => cli::unhold(&args),
+        Typed::Holds(args) => cli::holds(&args),
         Typed::Index(args) => cli::index(&args),
         Typed::Key(args) => cli::key(&args),
     };
@@ -50,6 +58,33 @@ async fn an_erasure_is_tried_dry_then_done_and_waited_for_and_listed() {
     for text in [&dry.text, &done.text, &list.text] {
         assert!(!text.contains("someone"), "P7: {text}");
     }
+}
+
+#[tokio::test]
+async fn p4_a_customer_is_put_on_hold_is_not_erased_meanwhile_and_is_when_the_hold_is_taken_off() {
+    let world = World::new(Wish::default()).await;
+    world.labelled("someone").await;
+    let url = url(&world);
+    assert_eq!(typed(&["holds", "--admin", &url], "").await.text, "There are no legal holds.\n");
+    let hold = ["hold", "-", "--by", "A. Person", "--reason", "court", "--json", "--admin", &url];
+    let held = typed(&hold, "someone\n").await;
+    assert_eq!(held.code, 0, "{held:?}");
+    let held: serde_json::Value = serde_json::from_str(&held.text).unwrap();
+    let id = held["id"].as_str().unwrap();
+    let list = typed(&["holds", "--admin", &url], "").await;
+    assert!([id, "all", "A. Person", "court"].iter().all(|word| list.text.contains(word)), "{}", list.text);
+    assert!(!list.text.contains("someone"), "P7: {}", list.text);
+    let waits = typed(&["erase", "-", "--wait", "--admin", &url], "someone\n").await;
+    assert!(waits.code == 1 && waits.text.contains(": held\n"), "{waits:?}");
+
+    let off = typed(&["unhold", id, "--by", "A. Person", "--admin", &url], "").await;
+    assert_eq!((off.code, off.text), (0, format!("Hold {id} is taken off. Erasures that waited for it go on.\n")));
+    let done = typed(&["erase", "-", "--wait", "--admin", &url], "someone\n").await;
+    assert!(done.code == 0 && done.text.contains(": settling\n"), "{done:?}");
+    let gone = typed(&["unhold", id, "--by", "A. Person", "--admin", &url], "").await;
+    assert!(gone.code == 1 && gone.complaint.contains("no legal hold of this id"), "{gone:?}");
+    let nowhere = ["hold", "x", "--by", "A", "--reason", "b", "--upstream", "nowhere", "--admin", &url];
+    assert_eq!(typed(&nowhere, "").await.code, 1);
 }
 
 #[tokio::test]

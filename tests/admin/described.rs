@@ -9,7 +9,7 @@ use crate::schema::conforms;
 use crate::world::{Wish, World};
 
 /// The calls of the contract.
-const CONTRACT: [(&str, &str); 23] = [
+const CONTRACT: [(&str, &str); 24] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -33,6 +33,7 @@ const CONTRACT: [(&str, &str); 23] = [
     ("GET", "/api/v1/config"),
     ("POST", "/api/v1/config/reload"),
     ("GET", "/api/v1/index/export"),
+    ("POST", "/api/v1/index/export"),
 ];
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

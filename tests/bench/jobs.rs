@@ -3,16 +3,19 @@
 //! `cargo bench --bench jobs -- 100000`.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock itself")]
 
+mod support;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use forgetgate::config::{Engine, Store};
 use forgetgate::domain::{Tag, UnixSeconds};
 use forgetgate::store::{JobWrite, Opened, StoredJob, open};
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
+
+use crate::support::{config, copied, runtime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -45,9 +48,7 @@ fn measure(jobs: u64) {
     let mut line = String::new();
     BufReader::new(filling.stdout.take().expect("its words")).read_line(&mut line).expect("its words");
     say(line.trim_end());
-    // The files of a store that is open are what a kill leaves.
-    let copied = Command::new("cp").args(["-r", "--sparse=always"]).args([&live, &killed]).status();
-    assert!(copied.expect("cp").success(), "the copy of the store");
+    copied(&live, &killed);
     // A kill leaves at most one batch that is not on the disk; a copy would leave all of it.
     assert!(
         Command::new("sync").arg(killed.join("store/db")).status().expect("sync").success(),
@@ -73,17 +74,6 @@ fn itself(arguments: &[&str]) -> Command {
 fn say(line: &str) {
     let mut out = std::io::stdout();
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("stdout");
-}
-
-fn config(directory: &Path) -> Store {
-    Store {
-        engine: Engine::Sled,
-        path: directory.join("store"),
-        key_file: directory.join("store.key"),
-        lease: Duration::from_secs(600),
-        cache_entries: 0,
-        cache_bytes: 64 << 20,
-    }
 }
 
 fn job(number: u64, step: u8) -> StoredJob {
@@ -114,10 +104,6 @@ fn fill(directory: &Path, jobs: u64) {
     say(&format!("{jobs} jobs in {:?}, {} MB, {} syncs", start.elapsed(), figures.bytes >> 20, figures.syncs));
     std::io::stdin().read_line(&mut String::new()).expect("the parent");
     drop(store);
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 fn reopen(directory: &Path) {

@@ -2,6 +2,8 @@
 //! figures: `cargo bench --bench store`.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock itself")]
 
+mod support;
+
 use std::fs::OpenOptions;
 use std::hint::black_box;
 use std::io::Write;
@@ -11,13 +13,14 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use forgetgate::config::{Engine, Store};
 use forgetgate::domain::{
     CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber,
 };
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Opened, Placement, open};
 use tokio::sync::oneshot;
+
+use crate::support::{config, copied, runtime};
 
 const LENGTH: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
@@ -91,7 +94,7 @@ fn bare_sync(directory: &Path) -> f64 {
 
 /// `waiting` tasks on one runtime, each of which waits for its row before it sends the next.
 fn rows_per_second<W: Future<Output = ()> + 'static>(waiting: u64, write: impl Fn(u64) -> W + Copy + 'static) -> f64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = runtime();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         let start = Instant::now();
@@ -117,38 +120,23 @@ fn rows_per_second<W: Future<Output = ()> + 'static>(waiting: u64, write: impl F
     })
 }
 
-fn config(directory: &Path) -> Store {
-    Store {
-        engine: Engine::Sled,
-        path: directory.join("store"),
-        key_file: directory.join("store.key"),
-        lease: Duration::from_secs(600),
-        cache_entries: 0,
-        cache_bytes: 64 << 20,
-    }
-}
-
 fn ours(directory: &Path, waiting: u64) -> (f64, f64) {
     let store: &'static Opened = Box::leak(Box::new(open(&config(directory)).expect("a store")));
     let rate = rows_per_second(waiting, move |number| async move {
         store.index.record(placement(&store.keys, number)).await.expect("a row");
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     #[allow(clippy::cast_precision_loss, reason = "a count of seconds' worth of syncs")]
-    let syncs = runtime.block_on(store.index.figures()).expect("figures").syncs as f64;
+    let syncs = runtime().block_on(store.index.figures()).expect("figures").syncs as f64;
     (rate, syncs / LENGTH.as_secs_f64())
 }
 
 /// How long opening takes after a kill: a copy of the files of a store that is still open.
 fn opened_again(directory: &Path) -> String {
-    let copied =
-        std::process::Command::new("cp").arg("-r").arg(directory).arg(directory.with_extension("copy")).status();
-    assert!(copied.expect("cp").success(), "the copy of the store");
+    copied(directory, &directory.with_extension("copy"));
     let start = Instant::now();
     let store = open(&config(&directory.with_extension("copy"))).expect("a store");
     let took = start.elapsed();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let rows = runtime.block_on(store.index.figures()).expect("figures").rows;
+    let rows = runtime().block_on(store.index.figures()).expect("figures").rows;
     format!("opened again after a kill, {rows} rows counted, in {took:?}")
 }
 

@@ -2,7 +2,7 @@
 
 use forgetgate::config::{Authorize, Credentials, Erasure, Secret};
 use forgetgate::domain::LabelForm;
-use forgetgate::domain::erasure::{JobState, TargetState, Verdict};
+use forgetgate::domain::erasure::{JobState, Later, TargetState, Verdict};
 use forgetgate::erasure::{Decided, TargetWord};
 use http::Response;
 use http_body_util::Full;
@@ -67,10 +67,13 @@ async fn p5_an_upstream_that_is_not_there_is_tried_again_and_retry_after_is_hono
 
 #[tokio::test]
 async fn p12_a_service_that_never_answers_is_given_up_and_tried_again() {
-    let limits = Erasure { barrier_timeout: std::time::Duration::from_millis(150), ..erasure() };
-    let (world, one, _two) = pair(Plan { erasure: limits, ..Plan::default() }, |_| {}).await;
+    let (world, one, _two) = pair(Plan::default(), |_| {}).await;
     let _never = one.will_wait();
     let id = world.erase("ann", "one").await;
+    one.saw(1).await;
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_millis(10_001)).await;
+    tokio::time::resume();
     let view = world.until_target(id, "one", TargetState::Retrying).await;
     assert_eq!(view.targets[0].last_error.as_deref(), Some("the upstream did not answer in time"));
 }
@@ -100,6 +103,18 @@ async fn the_call_is_the_profiles_with_the_upstreams_credentials_and_version() {
     assert_eq!(seen.authorization(), Some(OWN));
     assert_eq!(seen.headers["host"].to_str().unwrap(), one.url.authority);
     assert!(seen.body.is_empty());
+}
+
+#[tokio::test]
+async fn p13_credentials_that_cannot_be_had_are_said_to_be_why_the_instant_is_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = own_credentials(folder.path());
+    std::fs::remove_file(folder.path().join("password")).unwrap();
+    let (world, one, _two) = pair(Plan::default(), |upstream| upstream.credentials = Some(credentials.clone())).await;
+    let id = world.erase("ann", "one").await;
+    let view = world.until(id, |view| view.targets.iter().any(|target| target.last_error.is_some())).await;
+    assert_eq!(view.targets[0].instant_after_answer, Some(Later::Retry));
+    assert_eq!(one.calls().len(), 0);
 }
 
 #[tokio::test]

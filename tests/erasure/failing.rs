@@ -1,6 +1,7 @@
 //! While the store fails: nothing is accepted, nothing is sent, and nobody who must stay out gets in (P4, P5).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::JobState;
@@ -16,28 +17,46 @@ use crate::world::{Plan, World, open_store, pair, submission, upstream};
 
 /// How jobs cannot be written for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fails {
+pub(crate) enum Fails {
     Not,
     /// Nothing is written.
     Before,
     /// It is written, and nobody is told so.
     After,
+    /// Holds are written, erasures are not.
+    JobsOnly,
 }
 
 /// Jobs that cannot be written for a while.
 #[derive(Debug)]
-struct Failing {
+pub(crate) struct Failing {
     jobs: Arc<dyn Jobs>,
-    fails: Mutex<Fails>,
+    pub(crate) fails: Mutex<Fails>,
+    /// Does a write that fails break the engine, so that nothing is read either until it is mended?
+    pub(crate) breaks: AtomicBool,
+    broken: AtomicBool,
 }
 
 impl Failing {
-    fn write<'a>(&'a self, written: StoreFuture<'a, bool>) -> StoreFuture<'a, bool> {
+    /// All is well again.
+    pub(crate) fn mend(&self) {
+        *self.fails.lock() = Fails::Not;
+        self.broken.store(false, SeqCst);
+    }
+
+    fn read<'a, T: Send + 'a>(&'a self, read: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        if self.broken.load(SeqCst) { Box::pin(async { Err(StoreError::Broken) }) } else { read }
+    }
+
+    fn write<'a, T: Send + 'a>(&'a self, written: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         let fails = *self.fails.lock();
+        if fails != Fails::Not && self.breaks.load(SeqCst) {
+            self.broken.store(true, SeqCst);
+        }
         Box::pin(async move {
             match fails {
                 Fails::Not => written.await,
-                Fails::Before => Err(StoreError::Broken),
+                Fails::Before | Fails::JobsOnly => Err(StoreError::Broken),
                 Fails::After => written.await.and(Err(StoreError::Broken)),
             }
         })
@@ -52,7 +71,7 @@ impl Jobs for Failing {
         self.write(self.jobs.commit(write))
     }
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
-        self.jobs.job(id)
+        self.read(self.jobs.job(id))
     }
     fn jobs(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredJob>> {
         self.jobs.jobs(cursor, limit)
@@ -61,28 +80,38 @@ impl Jobs for Failing {
         self.jobs.listed(cursor, limit)
     }
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
-        self.jobs.unfinished_of(tags)
+        self.read(self.jobs.unfinished_of(tags))
     }
     fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
         self.jobs.purge(before)
     }
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {
-        self.jobs.hold(hold)
+        let held = self.jobs.hold(hold);
+        if *self.fails.lock() == Fails::JobsOnly { held } else { self.write(held) }
     }
     fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool> {
-        self.jobs.unhold(id)
+        self.write(self.jobs.unhold(id))
     }
     fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {
-        self.jobs.holds(cursor, limit)
+        self.read(self.jobs.holds(cursor, limit))
     }
+}
+
+/// A plan whose jobs fail so.
+pub(crate) fn failing(fails: Fails, plan: Plan) -> (Plan, Arc<Failing>) {
+    let store = open_store(plan.folder.path(), plan.engine);
+    let failing = Arc::new(Failing {
+        jobs: Arc::clone(&store.jobs),
+        fails: Mutex::new(fails),
+        breaks: AtomicBool::new(false),
+        broken: AtomicBool::new(false),
+    });
+    (Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan }, failing)
 }
 
 #[tokio::test]
 async fn p5_what_cannot_be_made_durable_is_not_accepted_and_keeps_nobody_out() {
-    let plan = Plan::default();
-    let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Before) });
-    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (plan, failing) = failing(Fails::Before, Plan::default());
     let (world, one, _two) = pair(plan, |_| {}).await;
 
     let refused = world.delete("ann", "one").await.unwrap_err();
@@ -97,10 +126,7 @@ async fn p5_what_cannot_be_made_durable_is_not_accepted_and_keeps_nobody_out() {
 
 #[tokio::test]
 async fn p4_while_the_store_fails_nothing_is_sent_and_the_customer_stays_out_of_the_first_attempt() {
-    let plan = Plan::default();
-    let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Not) });
-    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (plan, failing) = failing(Fails::Not, Plan::default());
     let (one, two) = (Service::start().await, Service::start().await);
     let upstreams = vec![upstream("one", &one.url), upstream("two", &two.url)];
     let mut world = World::idle(plan, upstreams).await;
@@ -121,10 +147,7 @@ async fn p4_while_the_store_fails_nothing_is_sent_and_the_customer_stays_out_of_
 
 #[tokio::test]
 async fn p4_an_erasure_that_was_refused_is_withdrawn_before_anything_of_it_runs_and_nobody_gets_in_until_then() {
-    let plan = Plan::default();
-    let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::After) });
-    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (plan, failing) = failing(Fails::After, Plan::default());
     let (world, one, _two) = pair(plan, |_| {}).await;
     world.labelled("ann", "one", LabelForm::RAW).await;
 
@@ -147,10 +170,7 @@ async fn p4_an_erasure_that_was_refused_is_withdrawn_before_anything_of_it_runs_
 
 #[tokio::test]
 async fn p4_a_request_whose_joining_is_in_doubt_is_carried_out_with_the_customer_kept_out_since() {
-    let plan = Plan::default();
-    let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Not) });
-    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (plan, failing) = failing(Fails::Not, Plan::default());
     let (world, one, _two) = pair(plan, |_| {}).await;
     let id = world.erase("ann", "one").await;
     world.until_state(id, JobState::Settling).await;
@@ -171,10 +191,7 @@ async fn p4_a_request_whose_joining_is_in_doubt_is_carried_out_with_the_customer
 #[tokio::test]
 async fn p3_a_delete_whose_acceptance_cannot_be_recorded_lifts_nothing_and_no_marked_row_is_believed() {
     for fails in [Fails::Before, Fails::After] {
-        let plan = Plan::default();
-        let store = open_store(plan.folder.path(), plan.engine);
-        let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::Not) });
-        let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+        let (plan, failing) = failing(Fails::Not, Plan::default());
         let (world, one, _two) = pair(plan, |_| {}).await;
         world.labelled("ann", "one", LabelForm::RAW).await;
         let answer = one.will_wait();
@@ -198,10 +215,7 @@ async fn p3_a_delete_whose_acceptance_cannot_be_recorded_lifts_nothing_and_no_ma
 
 /// A request was refused, is in the store all the same, and is asked for again as soon as the store answers.
 async fn asked_again(name: Option<Uuid>, meanwhile: Fails) {
-    let plan = Plan::default();
-    let store = open_store(plan.folder.path(), plan.engine);
-    let failing = Arc::new(Failing { jobs: Arc::clone(&store.jobs), fails: Mutex::new(Fails::After) });
-    let plan = Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan };
+    let (plan, failing) = failing(Fails::After, Plan::default());
     let (world, one, _two) = pair(plan, |_| {}).await;
     world.labelled("ann", "one", LabelForm::RAW).await;
     let asked = || Submission { id: name, ..submission("ann") };
@@ -226,6 +240,28 @@ async fn asked_again(name: Option<Uuid>, meanwhile: Fails) {
 }
 
 #[tokio::test]
+async fn p4_a_delete_without_an_answer_is_remembered_also_where_that_cannot_be_recorded() {
+    let (plan, failing) = failing(Fails::Not, Plan::default());
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    let answer = one.will_wait();
+    let id = world.erase("ann", "one").await;
+    one.saw(1).await;
+    *failing.fails.lock() = Fails::Before;
+    drop(answer);
+    turns().await;
+
+    *failing.fails.lock() = Fails::Not;
+    world.pass(1);
+    let view = world.until(id, |view| view.targets[0].evidence.is_some()).await;
+    assert_eq!(one.calls().len(), 2);
+    assert_eq!(view.state, JobState::Running, "the first may be carried out after the second");
+    assert_eq!(view.targets[0].instant, None);
+    world.pass(31);
+    world.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 3);
+}
+
+#[tokio::test]
 async fn p5_a_request_that_is_accepted_while_an_earlier_one_is_in_doubt_is_not_withdrawn_with_it() {
     asked_again(None, Fails::Before).await;
     asked_again(Some(Uuid::from_u128(7)), Fails::Before).await;
@@ -236,7 +272,7 @@ async fn p5_a_request_that_was_withdrawn_is_accepted_anew_under_the_same_name() 
     asked_again(Some(Uuid::from_u128(7)), Fails::After).await;
 }
 
-async fn turns() {
+pub(crate) async fn turns() {
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }

@@ -1,15 +1,51 @@
 //! Legal holds are the customer's: nothing gets round them, whatever is asked for and whenever (P4).
 
+use std::sync::Arc;
+
 use forgetgate::config::{Authorize, Engine, Erasure};
 use forgetgate::domain::LabelForm;
-use forgetgate::domain::erasure::{JobState, Verdict};
+use forgetgate::domain::erasure::{JobState, Later, Verdict};
 use forgetgate::erasure::{Decided, Problem};
 
-use crate::service::{Service, status};
+use forgetgate::upstream::{Bounds, Exchanging, Leave, Network, Site, Transport};
+use http::Request;
+use http_body_util::Full;
+use tokio::sync::Semaphore;
+
+use crate::service::{Service, soon, status};
 use crate::world::{Plan, World, erasure, id, open_store, pair, shared, submission, upstream};
 
 fn decided(verdict: Verdict, upstream: Option<&str>) -> Decided {
     Decided { verdict, by: "A. Person".into(), note: "court".into(), upstream: upstream.map(Into::into) }
+}
+
+/// A road on which connecting takes as long as the test wants.
+#[derive(Debug)]
+struct Connecting {
+    begun: Semaphore,
+    stands: Semaphore,
+}
+
+impl Connecting {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { begun: Semaphore::new(0), stands: Semaphore::new(0) })
+    }
+}
+
+impl Transport for Connecting {
+    fn exchange<'a>(
+        &'a self,
+        site: &'a Site,
+        request: Request<Full<bytes::Bytes>>,
+        bounds: Bounds,
+        leave: Leave,
+    ) -> Exchanging<'a> {
+        Box::pin(async move {
+            self.begun.add_permits(1);
+            self.stands.acquire().await.unwrap().forget();
+            Network.exchange(site, request, bounds, leave).await
+        })
+    }
 }
 
 fn above_the_rate(authorize: Authorize) -> Plan {
@@ -76,6 +112,88 @@ async fn p4_a_hold_at_one_upstream_is_asked_about_when_the_delete_is_about_to_be
         world.eraser.hold(&id("ann"), decided(Verdict::Hold, Some("three"))).await,
         Err(Problem::UnknownUpstream)
     ));
+}
+
+#[tokio::test]
+async fn p4_a_hold_that_is_answered_while_a_delete_connects_keeps_it_back() {
+    let road = Connecting::new();
+    let plan = Plan { transport: Arc::clone(&road) as Arc<dyn Transport>, ..Plan::default() };
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    let asked = world.erase("ann", "one").await;
+    soon(road.begun.acquire()).await.unwrap().forget();
+    let hold = world.eraser.hold(&id("ann"), decided(Verdict::Hold, None)).await.unwrap();
+    road.stands.add_permits(1);
+
+    let view = world.until(asked, |view| view.state == JobState::Held && view.targets[0].attempts == 0).await;
+    assert_eq!((view.targets[0].instant, one.calls().len()), (None, 0));
+    world.let_in("ann", "one").await;
+
+    road.stands.add_permits(1);
+    world.eraser.unhold(hold.id, "A. Person".into()).await.unwrap();
+    world.until_state(asked, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn p4_a_hold_that_is_answered_while_the_question_to_the_home_connects_keeps_the_customers_label_back() {
+    let road = Connecting::new();
+    let plan = Plan {
+        transport: Arc::clone(&road) as Arc<dyn Transport>,
+        erasure: Erasure { authorize: Authorize::Home, ..erasure() },
+        ..Plan::default()
+    };
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    let held = async {
+        soon(road.begun.acquire()).await.unwrap().forget();
+        world.eraser.hold(&id("ann"), decided(Verdict::Hold, None)).await.unwrap();
+        road.stands.add_permits(10);
+    };
+    let (asked, ()) = tokio::join!(world.erase("ann", "one"), held);
+
+    world.until_state(asked, JobState::Held).await;
+    let calls = one.calls();
+    assert_eq!(calls.len(), 1, "the caller gets the service's answer all the same");
+    assert!(!calls[0].contains("customer_id=ann"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn p4_a_hold_covers_every_text_that_a_service_could_take_for_the_customers() {
+    let (world, one, two) = pair(Plan::default(), |_| {}).await;
+    let hold = world.eraser.hold(&id("ann b"), decided(Verdict::Hold, None)).await.unwrap();
+    for text in ["%20ann%20b", "ann%20b%20", "ann%2520b"] {
+        let asked = world.erase(text, "one").await;
+        world.until_state(asked, JobState::Held).await;
+    }
+    let alias = world.alias("ann b", "one");
+    assert!(world.delete(&alias, "one").await.is_err(), "an alias is nobody's ID");
+    let asked = world.submit(submission(&alias)).await.unwrap().id;
+    world.until_state(asked, JobState::Done).await;
+    let other = world.erase("Ann%20b", "one").await;
+    world.until_state(other, JobState::Settling).await;
+    assert_eq!((one.calls().len(), two.calls().len()), (1, 0));
+
+    world.eraser.unhold(hold.id, "A. Person".into()).await.unwrap();
+    let hold = world.eraser.hold(&id(" cid "), decided(Verdict::Hold, None)).await.unwrap();
+    let asked = world.erase("cid", "one").await;
+    world.until_state(asked, JobState::Held).await;
+    world.eraser.unhold(hold.id, "A. Person".into()).await.unwrap();
+    world.until_state(asked, JobState::Settling).await;
+}
+
+#[tokio::test]
+async fn p13_the_end_of_a_hold_at_one_upstream_says_nothing_about_another() {
+    let (world, one, _two) = pair(Plan::default(), |_| {}).await;
+    world.labelled("ann", "two", LabelForm::RAW).await;
+    let hold = world.eraser.hold(&id("ann"), decided(Verdict::Hold, Some("two"))).await.unwrap();
+    let answer = one.will_wait();
+    let asked = world.erase("ann", "one").await;
+    one.saw(1).await;
+    world.eraser.unhold(hold.id, "A. Person".into()).await.unwrap();
+    answer.send(status(200)).unwrap();
+
+    let view = world.until_state(asked, JobState::Settling).await;
+    let later = |name| view.targets.iter().find(|target| target.upstream == name).unwrap().instant_after_answer;
+    assert_eq!((later("one"), later("two")), (None, Some(Later::Decision)));
 }
 
 #[tokio::test]

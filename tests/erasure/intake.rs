@@ -356,3 +356,26 @@ async fn p5_a_caller_who_leaves_in_the_middle_ends_nothing() {
     };
     world.until_state(soon(accepted).await, JobState::Settling).await;
 }
+
+#[tokio::test]
+async fn p5_an_upstream_that_is_being_left_is_asked_nothing_and_is_not_left_while_it_is_asked() {
+    let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    let answer = one.will_wait();
+    let asking = tokio::spawn({
+        let (eraser, call) = (world.eraser.clone(), world.call("ann", "one"));
+        async move { eraser.delete(call).await }
+    });
+    one.saw(1).await;
+    let recordings = std::sync::Arc::clone(&world.site("one").recordings);
+    let mut leaving = std::pin::pin!(recordings.close());
+    assert!(futures_util::FutureExt::now_or_never(leaving.as_mut()).is_none(), "its answer is not recorded yet");
+    let refused = world.delete("bob", "one").await.unwrap_err();
+    assert_eq!((refused.refusal.code, refused.status), (Code::UpstreamUnreachable, 503));
+    assert_eq!(one.calls().len(), 1);
+
+    answer.send(status(200)).unwrap();
+    asking.await.unwrap().unwrap();
+    drop(soon(leaving).await);
+    world.erase("bob", "one").await;
+}

@@ -5,6 +5,7 @@
 
 mod at_once;
 mod deletes;
+mod doubts;
 mod failing;
 mod holds;
 mod instances;

@@ -17,7 +17,7 @@ use forgetgate::erasure::{
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
-use forgetgate::upstream::{Authenticator, Connector, Instances, Network, Site};
+use forgetgate::upstream::{Authenticator, Connector, Instances, Network, Site, Transport};
 use http::{HeaderMap, HeaderValue, Response};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) store: Option<Opened>,
     /// Wraps the jobs, to make them fail.
     pub(crate) jobs: Option<Arc<dyn Jobs>>,
+    /// The road to the services.
+    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) now: u64,
 }
 
@@ -57,6 +59,7 @@ impl Default for Plan {
             folder: Arc::new(tempfile::tempdir().unwrap()),
             store: None,
             jobs: None,
+            transport: Arc::new(Network),
             now: BEGIN,
         }
     }
@@ -82,6 +85,7 @@ pub(crate) fn open_store(folder: &std::path::Path, engine: Engine) -> Opened {
         lease: LEASE,
         cache_entries: 1000,
         cache_bytes: 16 << 20,
+        snapshot: None,
     };
     open(&config).unwrap()
 }
@@ -115,7 +119,7 @@ impl World {
             response_timeout: Duration::from_secs(30),
             lease: LEASE,
             clock: Arc::new(move || UnixSeconds(read.load(Ordering::SeqCst))) as Clock,
-            transport: Arc::new(Network),
+            transport: plan.transport,
             surroundings: Surroundings {
                 elapsed: Arc::new(move || Duration::from_secs(waited.load(Ordering::SeqCst))),
                 ..Surroundings::default()

@@ -300,6 +300,7 @@ fn kept(folder: &Path) -> config::Store {
         lease: Duration::from_secs(600),
         cache_entries: 1000,
         cache_bytes: 16 << 20,
+        snapshot: None,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::support::upstream::{Bare, Head};
 use crate::support::{Call, Gate, Setup, Site, rounds, service_for};
 
 /// Answers everything but deletes, which it never answers.
-fn hanging() -> Bare {
+pub(crate) fn hanging() -> Bare {
     Bare::start(|mut socket| {
         while let Ok(Some(head)) = Head::read(&mut socket) {
             if head.0.starts_with("DELETE") {

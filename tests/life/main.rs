@@ -8,6 +8,7 @@
 
 mod activation;
 mod canary;
+mod crowds;
 mod durable;
 mod floods;
 mod hanging;

@@ -5,24 +5,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use forgetgate::barrier::{Entered, KeptOut, Passage};
+use forgetgate::domain::policy::AliasUse;
 use forgetgate::domain::{Instance, PairKey};
-use forgetgate::erasure::DeleteCall;
 use forgetgate::store::{Index, Placement};
 use forgetgate::upstream::Site;
-use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::life::{BARRIER_TIMEOUT, Life, place_of};
-use crate::model::{Ask, Message, Origin, Outcome};
-use crate::network::ASK;
+use crate::model::{Message, Origin, Text};
 use crate::script::{Fate, Millis, Send};
 use crate::services::Event;
 
 /// Counts a request as under way.
-struct Open(Arc<Life>);
+pub(crate) struct Open(Arc<Life>);
 
 impl Open {
-    fn begin(life: &Arc<Life>) -> Self {
+    pub(crate) fn begin(life: &Arc<Life>) -> Self {
         life.open.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(life))
     }
@@ -48,7 +46,8 @@ impl Life {
     /// A labelled request comes.
     pub(crate) fn send(self: &Arc<Self>, number: usize, send: Send) {
         let site = self.site(send.upstream);
-        let key = self.key(send.customer, send.upstream, send.resource);
+        let aliased = site.upstream.policy.alias == AliasUse::Always;
+        let key = self.key(send.customer, send.upstream, aliased, send.resource);
         let (life, begun) = (Arc::clone(self), self.world.clock.now());
         if site.upstream.retired {
             return;
@@ -111,11 +110,28 @@ impl Request {
                     };
                     if !moved {
                         self.say("503 erasure_in_progress");
+                        self.waits_on().await;
                         return None;
                     }
                 }
             }
         }
+    }
+
+    /// P4: fences end by themselves. Whoever was sent away looks on until the customer is let in.
+    async fn waits_on(&self) {
+        let life = &self.life;
+        loop {
+            match life.barrier.enter(&self.key, Instant::now()) {
+                Ok(_) => return,
+                Err(_) if life.check_let_in(self.begun, &self.key) => sleep(Duration::from_millis(100)).await,
+                Err(_) => return,
+            }
+        }
+    }
+
+    const fn text(&self) -> Text {
+        if self.key.form.is_alias() { Text::AliasOf(self.send.upstream) } else { Text::Raw }
     }
 
     async fn recorded(&self) -> bool {
@@ -133,6 +149,7 @@ impl Request {
             self.say("503, its upstream has moved");
             return false;
         };
+        life.world.state().facts.insert((self.send.customer, self.send.upstream, self.text()));
         let recorded = matches!(timeout(BARRIER_TIMEOUT, life.store.record(placement)).await, Ok(Ok(())));
         if !recorded {
             self.say("503 store_unavailable");
@@ -201,10 +218,12 @@ impl Request {
             generation,
             origin: Origin::Gate,
             key: self.key,
+            text: self.text(),
             begun: self.begun,
             forwarded: world.clock.now(),
             stored: None,
             removed: None,
+            given_up: false,
         };
         let number = {
             let mut state = world.state();
@@ -213,87 +232,5 @@ impl Request {
         };
         self.say(format_args!("sends m{number}"));
         world.after(after, Event::Store(number));
-    }
-}
-
-impl Life {
-    /// Somebody asks for an erasure.
-    pub(crate) fn asks(&self, customer: usize, reach: Vec<usize>, admin: bool, waits: bool) -> usize {
-        let begun = self.world.clock.now();
-        let upstreams = &self.world.land.upstreams;
-        let beyond =
-            if admin { reach.iter().flat_map(|at| upstreams[*at].passes_to.clone()).collect() } else { Vec::new() };
-        let mut state = self.world.state();
-        let generations = state.upstreams.iter().map(|upstream| upstream.generation).collect();
-        state.asks.push(Ask {
-            customer,
-            reach,
-            beyond,
-            begun,
-            generations,
-            own: None,
-            again: false,
-            approved: false,
-            adopted: false,
-            waits,
-            answered: None,
-            outcome: Outcome::Open,
-            job: None,
-            awaiting: false,
-            cancelled: false,
-            admin,
-            probed: false,
-            proved: false,
-        });
-        state.asks.len() - 1
-    }
-
-    /// A delete on the data path.
-    pub(crate) fn delete(self: &Arc<Self>, customer: usize, upstream: usize, waits: bool, leaves: Option<Millis>) {
-        let site = self.site(upstream);
-        if site.upstream.retired {
-            return;
-        }
-        let land = &self.world.land;
-        let group = land.upstreams[upstream].group;
-        let all = 0..land.upstreams.len();
-        let reach = all.filter(|other| !land.home || land.upstreams[*other].group == group).collect();
-        let ask = self.asks(customer, reach, false, waits);
-        let id = self.world.customers[customer].0.expose();
-        let call = DeleteCall {
-            site,
-            api: Some(1),
-            instance: Instance::default(),
-            path: "/v1/user_data".into(),
-            query: Some(format!("customer_id={id}")),
-            headers: HeaderMap::from_iter([(http::HeaderName::from_static(ASK), HeaderValue::from(ask))]),
-            forgetgate_authorization: None,
-            prefer_wait: waits.then_some(Duration::from_secs(20)),
-            peer: Some([127, 0, 0, 1].into()),
-        };
-        self.world.say(&format!("a{ask}"), format_args!("deletes c{customer} at u{upstream}"));
-        let (life, open) = (Arc::clone(self), Open::begin(self));
-        tokio::spawn(async move {
-            let deleting = life.eraser.delete(call);
-            let answer = match leaves {
-                Some(time) => timeout(Duration::from_millis(time), deleting).await,
-                None => Ok(deleting.await),
-            };
-            life.world.alive().await;
-            let id = |response: &http::Response<_>| {
-                response.headers().get("forgetgate-erasure").map(|id| id.to_str().unwrap().parse().unwrap())
-            };
-            let (outcome, said) = match &answer {
-                Ok(Ok(response)) if response.status().is_success() => match id(response) {
-                    Some(id) => (Outcome::Accepted(id), response.status().to_string()),
-                    None => (Outcome::Refused, "2xx without a name".to_owned()),
-                },
-                Ok(Ok(response)) => (Outcome::Refused, response.status().to_string()),
-                Ok(Err(refused)) => (Outcome::Refused, refused.status.to_string()),
-                Err(_) => (Outcome::Unknown, "the caller leaves".to_owned()),
-            };
-            life.answered(ask, outcome, &said).await;
-            drop(open);
-        });
     }
 }

@@ -58,6 +58,8 @@ impl Life {
 impl World {
     /// A delete that leaves follows from a request that was not refused, and no hold forbids it.
     pub(crate) fn check_sent(&self, number: usize) {
+        self.check_follows(number);
+        self.check_turn(number);
         let mut state = self.state();
         state.adopts();
         let delete = &state.deletes[number];
@@ -147,6 +149,7 @@ impl Life {
             let state = world.state();
             (state.asks.clone(), state.messages.clone())
         };
+        world.check_rows();
         for (number, message) in messages.iter().enumerate().filter(|(_, message)| message.stored.is_some()) {
             match message.removed {
                 None => {
@@ -186,7 +189,7 @@ impl Life {
     /// P3: each message that is at a service is in the index.
     fn check_indexed(&self, number: usize, message: &Message) {
         let row = self.world.state().store.image.rows.get(&message.key).map(|row| row.erased_at.is_some());
-        if message.origin == Origin::Gate && row != Some(false) {
+        if message.origin == Origin::Gate && !message.given_up && row != Some(false) {
             self.world.broken("indexed", format!("m{number} is at u{}, its row is {row:?}", message.upstream));
         }
     }

@@ -46,6 +46,16 @@ impl Clock {
         UnixSeconds(u64::try_from(BEGIN + now + offset).unwrap())
     }
 
+    /// The right time.
+    pub(crate) fn service(&self) -> u64 {
+        u64::try_from(BEGIN).unwrap() + self.now() / 1000
+    }
+
+    /// How many seconds the wall clock is behind.
+    pub(crate) fn behind(&self) -> u64 {
+        u64::try_from(-self.0.lock().offset).unwrap_or(0)
+    }
+
     pub(crate) fn set_by(&self, seconds: i64) {
         self.0.lock().offset += seconds;
     }

@@ -65,11 +65,14 @@ impl Jobs for Store {
     }
 
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
+        self.world().check_marks(&write);
         let marks: Vec<String> = write.erased.iter().map(|key| self.world().key_name(key)).collect();
         let also = write.also.as_ref().map(|also| short(also.id)).unwrap_or_default();
         let over = if write.job.finished { ", over" } else { "" };
         let what = format!("commit {}{over}, marks {marks:?} {also}", short(write.job.id));
         let kind = if marks.is_empty() { Kind::Commit } else { Kind::Mark };
+        let now = self.world().clock.now();
+        self.world().state().was_written(write.job.id, now);
         self.call(what, kind, |image| image.commit(write))
     }
 

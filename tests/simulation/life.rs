@@ -8,8 +8,7 @@ use forgetgate::barrier::Barrier;
 use forgetgate::config::{
     Authorize, BaseUrl, EraseBy, Erasure, Http2, Limits, OpenWebsockets, Route, Upstream, UpstreamTls,
 };
-use forgetgate::domain::alias::AliasKey;
-use forgetgate::domain::policy::Policy;
+use forgetgate::domain::policy::{AliasUse, Policy};
 use forgetgate::domain::profile::Profile;
 use forgetgate::domain::{InstanceHash, LabelForm, PairKey, ResourceHash, UpstreamNumber};
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
@@ -21,10 +20,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::asks::token;
 use crate::network::Roads;
-use crate::script::Place;
+use crate::script::{Authority, Place};
 use crate::store::Store;
-use crate::world::{KEYS, World};
+use crate::world::{KEYS, World, alias_key};
 
 pub(crate) const BARRIER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -49,6 +49,7 @@ pub(crate) struct Life {
     pub(crate) store: Arc<Store>,
     pub(crate) eraser: Eraser,
     pub(crate) sites: Mutex<Vec<Arc<Site>>>,
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     /// Requests that are under way.
     pub(crate) open: AtomicUsize,
     pub(crate) stopping: tokio::sync::watch::Sender<bool>,
@@ -109,6 +110,7 @@ impl Life {
             store: Arc::clone(store),
             eraser,
             sites: Mutex::new(sites),
+            reloading: tokio::sync::Mutex::default(),
             open: AtomicUsize::new(0),
             stopping: tokio::sync::watch::Sender::new(false),
             lost_until,
@@ -136,8 +138,9 @@ impl Life {
     }
 
     /// The name of a fact.
-    pub(crate) fn key(&self, customer: usize, upstream: usize, resource: u8) -> PairKey {
-        key(&self.world, customer, upstream, resource)
+    pub(crate) fn key(&self, customer: usize, upstream: usize, aliased: bool, resource: u8) -> PairKey {
+        let form = if aliased { LabelForm::alias(1) } else { LabelForm::RAW };
+        PairKey { form, ..key(&self.world, customer, upstream, resource) }
     }
 }
 
@@ -168,7 +171,11 @@ fn surroundings(world: &Arc<World>) -> Surroundings {
 
 pub(crate) fn erasure(world: &World) -> Erasure {
     Erasure {
-        authorize: if world.land.home { Authorize::Home } else { Authorize::Open },
+        authorize: match world.land.authority {
+            Authority::Home => Authorize::Home,
+            Authority::Token => Authorize::Token(token()),
+            Authority::Open => Authorize::Open,
+        },
         deadline: Duration::from_secs(30 * 86_400),
         retention: Duration::from_secs(100 * 365 * 86_400),
         erasures_per_minute: world.land.erasures_per_minute,
@@ -185,9 +192,10 @@ pub(crate) async fn site(world: &World, store: &Store, nth: usize, place: &Place
 }
 
 pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
-    let (generation, retired) = {
+    let (generation, retired, group, passes_to, aliased) = {
         let state = world.state();
-        (state.upstreams[nth].generation, state.upstreams[nth].retired)
+        let at = &state.upstreams[nth];
+        (at.generation, at.retired, at.group, at.passes_to.clone(), at.aliased)
     };
     let name = format!("u{nth}");
     let port = PORT + u16::try_from(generation).unwrap();
@@ -199,7 +207,7 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         url,
         route: Route::default(),
         credentials: None,
-        group: place.group.into(),
+        group: group.into(),
         retired,
         forwarded: false,
         inject: false,
@@ -207,7 +215,7 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         instances: forgetgate::config::Instances::default(),
         erase_api: Vec::new(),
         held_labels_before: place.held_before,
-        passes_to: place.passes_to.iter().map(|to| format!("u{to}").as_str().into()).collect(),
+        passes_to: passes_to.iter().map(|to| format!("u{to}").as_str().into()).collect(),
         erase: EraseBy::default(),
         http2: Http2::default(),
         tls: UpstreamTls::default(),
@@ -216,13 +224,13 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         created: None,
         settle: None,
         deletes_per_minute: None,
-        policy: Policy::default(),
         rules: Vec::new(),
+        policy: Policy { alias: if aliased { AliasUse::Always } else { AliasUse::Invalid }, ..Policy::default() },
     };
     let limits = Limits::default();
     Arc::new(Site {
         number: UpstreamNumber(u16::try_from(nth + 1).unwrap()),
-        aliases: AliasKey::new(&KEYS.alias_key(&name), 1),
+        aliases: alias_key(nth),
         connector: Connector::new(&upstream, limits.connect_timeout).unwrap(),
         authenticator: Authenticator::new(None, &limits).unwrap(),
         instances: Arc::new(Instances::new(&upstream, KEYS.fingerprints(), &limits).unwrap()),

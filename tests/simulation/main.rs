@@ -1,27 +1,33 @@
 //! The real barrier and the real eraser in a world in which everything goes wrong that may: services, store, clocks, the
 //! process itself. One seed is one history; it is the same each time, and a seed that breaks a promise is made short.
 //!
-//! `FORGETGATE_SEED=n` runs one seed, `FORGETGATE_SEEDS=n` so many, `FORGETGATE_CAMPAIGN=100` the full 100,000.
+//! `cargo test --profile simulation --test simulation`; `FORGETGATE_SEED=n` runs one seed, `FORGETGATE_SEEDS=n` so many,
+//! `FORGETGATE_CAMPAIGN=100` the full 100,000.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 #![allow(clippy::infinite_loop, reason = "services and store go on until their life ends")]
 #![allow(clippy::mem_forget, reason = "a process that dies answers nobody")]
 
+mod asks;
 mod callers;
 mod campaign;
 mod check;
 mod clock;
 mod contract;
+mod drawn;
 mod image;
 mod life;
+mod lines;
 mod model;
 mod network;
 mod operators;
+mod reloads;
 mod run;
 mod script;
 mod seed;
 mod services;
 mod shrink;
+mod steps;
 mod store;
 mod world;
 

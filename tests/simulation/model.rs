@@ -1,5 +1,7 @@
 //! What was seen from outside: messages, deletes, requests for erasures and legal holds, each with its times.
 
+use std::collections::BTreeSet;
+
 use forgetgate::domain::{PairKey, UnixSeconds};
 use uuid::Uuid;
 
@@ -9,10 +11,17 @@ use crate::script::Millis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Gate,
-    /// Another upstream passed it on.
-    PassedOn,
+    /// This upstream passed it on.
+    PassedOn(usize),
     /// It was there before the gate.
     Before,
+}
+
+/// By which text a customer is known: a raw ID is the same everywhere, an alias is one upstream's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Text {
+    Raw,
+    AliasOf(usize),
 }
 
 /// One message at one instance of an upstream.
@@ -23,12 +32,15 @@ pub(crate) struct Message {
     pub(crate) generation: u32,
     pub(crate) origin: Origin,
     pub(crate) key: PairKey,
+    pub(crate) text: Text,
     /// When its caller began.
     pub(crate) begun: Millis,
     pub(crate) forwarded: Millis,
     pub(crate) stored: Option<Millis>,
     /// When, and by which delete.
     pub(crate) removed: Option<(Millis, usize)>,
+    /// A person has closed the erasure there, or has said that nothing is passed on to there: it may stay.
+    pub(crate) given_up: bool,
 }
 
 /// One delete that was sent to a service.
@@ -37,7 +49,10 @@ pub(crate) struct Delete {
     pub(crate) customer: usize,
     pub(crate) upstream: usize,
     pub(crate) generation: u32,
+    pub(crate) text: Text,
     pub(crate) sent: Millis,
+    /// It was accepted, and the gate may know.
+    pub(crate) accepted: bool,
     pub(crate) wall: UnixSeconds,
     /// The request whose probe it is.
     pub(crate) probe_of: Option<usize>,
@@ -59,10 +74,20 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) customer: usize,
-    /// The upstreams that its authority reaches.
-    pub(crate) reach: Vec<usize>,
-    /// Those to which they pass IDs on.
-    pub(crate) beyond: Vec<usize>,
+    /// The upstreams that its authority reaches, whatever was reloaded while it was being accepted; and those that it may
+    /// reach.
+    pub(crate) reach: BTreeSet<usize>,
+    pub(crate) may_reach: BTreeSet<usize>,
+    /// The group that its authority is limited to.
+    pub(crate) group: Option<&'static str>,
+    /// The upstream that it is addressed to.
+    pub(crate) addressed: Option<usize>,
+    /// It names its upstreams: it reaches what they pass on, too.
+    pub(crate) chosen: bool,
+    /// Those to which they pass IDs on, now or later.
+    pub(crate) beyond: BTreeSet<usize>,
+    /// Whose authority is none.
+    pub(crate) stranger: bool,
     pub(crate) begun: Millis,
     /// How often each upstream had moved by then: what was left at an earlier address is its operator's.
     pub(crate) generations: Vec<u32>,
@@ -94,15 +119,16 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn may_touch(&self, upstream: usize) -> bool {
-        self.reach.contains(&upstream) || self.beyond.contains(&upstream)
+        self.may_reach.contains(&upstream) || self.beyond.contains(&upstream)
     }
 
     /// Was this forwarded so early that it has to go?
     pub(crate) fn covers(&self, message: &Message) -> bool {
         let before = if self.waits { Some(self.begun) } else { self.answered };
-        let passed_on = message.origin == Origin::PassedOn && self.beyond.contains(&message.upstream);
+        let passed_on = matches!(message.origin, Origin::PassedOn(from) if self.chosen && self.reach.contains(&from));
         message.generation >= self.generations[message.upstream]
             && !self.again
+            && !message.given_up
             && before.is_some_and(|before| message.forwarded < before)
             && (self.reach.contains(&message.upstream) || passed_on)
     }
@@ -119,10 +145,19 @@ impl Ask {
 /// A legal hold as its setter knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
+    /// Its name, where it was set for itself.
+    pub(crate) id: Option<Uuid>,
     pub(crate) customer: usize,
     pub(crate) upstream: Option<usize>,
     /// It was confirmed.
     pub(crate) set: bool,
     /// Its end was asked for.
     pub(crate) over: bool,
+}
+
+/// A person gives targets up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Close {
+    pub(crate) customer: usize,
+    pub(crate) upstream: Option<usize>,
 }

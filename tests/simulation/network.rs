@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forgetgate::upstream::{Bounds, CallError, Exchanging, Fault as Broken, Site, Transport};
+use forgetgate::upstream::{Bounds, CallError, Exchanging, Fault as Broken, Leave, Site, Transport};
 use http::Request;
 use http_body_util::Full;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::life::place_of;
-use crate::model::{Delete, Outcome};
-use crate::script::{Kind, Manner};
+use crate::model::{Delete, Outcome, Text};
+use crate::script::{Authority, Kind, Manner};
 use crate::services::{Event, Reply};
 use crate::world::{Of, World};
 
 /// The header by which a caller's own delete is known again.
 pub(crate) const ASK: &str = "x-ask";
+
+/// What a stranger is answered.
+const DENIED: Manner = Manner::Status { code: 401, retry_after: None };
 
 pub(crate) struct Roads(pub(crate) Arc<World>);
 
@@ -30,15 +33,24 @@ impl fmt::Debug for Roads {
 }
 
 impl Transport for Roads {
-    fn exchange<'a>(&'a self, site: &'a Site, request: Request<Full<Bytes>>, bounds: Bounds) -> Exchanging<'a> {
+    fn exchange<'a>(
+        &'a self,
+        site: &'a Site,
+        request: Request<Full<Bytes>>,
+        bounds: Bounds,
+        leave: Leave,
+    ) -> Exchanging<'a> {
         Box::pin(async move {
             self.0.alive().await;
+            if !leave() {
+                return Err(CallError::Withheld);
+            }
             let query = request.uri().query().unwrap_or_default();
             let text = query.split('&').find_map(|pair| pair.strip_prefix("customer_id=")).unwrap();
             // A label of nobody: the gate asks what a service says to these credentials.
-            let Some(customer) = self.0.named(text) else { return Reply::Status(200, None).read() };
+            let Some((customer, text)) = self.0.named(text) else { return Reply::Status(200, None).read() };
             let ask = request.headers().get(ASK).map(|ask| ask.to_str().unwrap().parse::<usize>().unwrap());
-            let reply = self.0.sent(site, customer, ask, bounds.within);
+            let reply = self.0.sent(site, (customer, text), ask, bounds.within);
             let answered = timeout(bounds.within, reply).await;
             self.0.alive().await;
             match answered {
@@ -51,23 +63,32 @@ impl Transport for Roads {
 
 impl World {
     /// A delete leaves.
-    fn sent(&self, site: &Site, customer: usize, ask: Option<usize>, within: Duration) -> oneshot::Receiver<Reply> {
+    fn sent(
+        &self,
+        site: &Site,
+        (customer, text): (usize, Text),
+        ask: Option<usize>,
+        within: Duration,
+    ) -> oneshot::Receiver<Reply> {
         let (upstream, generation) = place_of(site);
         let now = self.clock.now();
         let (answer, answered) = oneshot::channel();
         let mut state = self.state();
         let probing = |ask: &usize| state.asks[*ask].outcome == Outcome::Open && !state.asks[*ask].probed;
-        let probe_of = ask.filter(probing).filter(|_| self.land.home);
+        let probe_of = ask.filter(probing).filter(|_| self.land.authority == Authority::Home);
         let number = state.deletes.len();
         let wall = self.wall();
-        state.deletes.push(Delete { customer, upstream, generation, sent: now, wall, probe_of });
+        let (sent, accepted) = (now, false);
+        state.deletes.push(Delete { customer, upstream, generation, text, sent, accepted, wall, probe_of });
         state.waiting.insert(number, answer);
-        let manner = state.upstreams[upstream].manners.pop_front().unwrap_or(Manner::Well);
+        let wrong = probe_of.is_some_and(|ask| state.asks[ask].stranger);
+        let next = if wrong { None } else { state.upstreams[upstream].manners.pop_front() };
+        let manner = next.unwrap_or(if wrong { DENIED } else { Manner::Well });
         let probe = if probe_of.is_some() { "probe" } else { "delete" };
         state.say(
             now,
             "network",
-            format_args!("{probe} d{number} for c{customer} to u{upstream}, which takes it {manner:?}"),
+            format_args!("{probe} d{number} for c{customer} ({text:?}) to u{upstream}, which takes it {manner:?}"),
         );
         if let Some(ask) = probe_of {
             state.asks[ask].probed = true;

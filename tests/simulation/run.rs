@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
+use crate::asks::Asking;
 use crate::life::{Life, key};
 use crate::model::Outcome;
 use crate::script::{Action, Kill, Millis, Script};
@@ -65,10 +66,16 @@ pub(crate) fn run(script: &Script) -> Report {
 fn buried(world: &World, kept: u64, jump: i64) {
     world.cut();
     world.clock.set_by(jump);
+    let now = world.clock.now();
     let mut state = world.state();
     state.store.crash(kept);
+    state.look_at_lines(now);
     state.dead = false;
     state.armed = None;
+    // What somebody was about to give up may be given up.
+    for close in std::mem::take(&mut state.closes) {
+        state.gives_up(close.customer, close.upstream, None);
+    }
     for ask in &mut state.asks {
         if ask.outcome == Outcome::Open {
             ask.outcome = Outcome::Unknown;
@@ -109,9 +116,13 @@ impl Life {
         let world = &self.world;
         match action.clone() {
             Action::Send(send) => self.send(number, send),
-            Action::Delete { customer, upstream, wait, leaves } => self.delete(customer, upstream, wait, leaves),
+            Action::Delete { customer, upstream, wait, leaves, stranger } => {
+                self.delete(Asking { customer, upstream, wait, leaves, stranger });
+            }
             Action::Submit { customer, only, id } => self.submit(customer, only.as_deref(), id),
             Action::Decide { ask, verdict, upstream } => self.decide(ask, verdict, upstream),
+            Action::Hold { customer, upstream } => self.hold(customer, upstream),
+            Action::Unhold(nth) => self.unhold(nth),
             Action::Service { upstream, manner, times } => {
                 world.say("script", format_args!("u{upstream} will take {times} deletes {manner:?}"));
                 let mut state = world.state();
@@ -156,7 +167,7 @@ impl Life {
             state.upstreams.iter_mut().for_each(|upstream| upstream.manners.clear());
             state.say(now, "script", "all faults are over");
         }
-        let deadline = world.clock.now() + REST_MAX;
+        let begun = world.clock.now();
         let mut pause = 1;
         loop {
             sleep(Duration::from_secs(pause)).await;
@@ -169,7 +180,8 @@ impl Life {
                 },
                 Err(gone) => gone,
             };
-            if world.clock.now() > deadline {
+            let from = begun.max(world.state().put_off);
+            if world.clock.now() > from + REST_MAX {
                 return world.broken("never rests", standing);
             }
         }

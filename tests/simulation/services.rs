@@ -2,14 +2,17 @@
 //! becomes of the process.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use forgetgate::domain::erasure::RETRY_AFTER_MAX;
 use forgetgate::upstream::{Answer, BodyEnd, CallError, ConnectError, Fault as Broken};
 use http::Response;
+use http::response::Builder;
 use tokio::time::sleep_until;
 
-use crate::model::{Message, Origin};
-use crate::script::{LATE_MAX, Millis};
+use crate::model::{Message, Origin, Text};
+use crate::script::{After, LATE_MAX, Millis};
 use crate::world::{State, World};
 
 /// What happens at a service.
@@ -26,7 +29,9 @@ pub(crate) enum Event {
 /// What comes back for a delete.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Status(u16, Option<u64>),
+    Status(u16, Option<After>),
+    /// With this `Retry-After`.
+    Later(u16, String),
     Refused,
     Closed,
 }
@@ -34,18 +39,17 @@ pub(crate) enum Reply {
 impl Reply {
     pub(crate) fn read(self) -> Result<Answer, CallError> {
         match self {
-            Self::Status(status, retry_after) => {
-                let mut response = Response::builder().status(status);
-                if let Some(seconds) = retry_after {
-                    response = response.header("Retry-After", seconds);
-                }
-                let response = response.body(Bytes::from_static(b"{}")).unwrap();
-                Ok(Answer { response, end: BodyEnd::Whole })
-            }
+            Self::Status(status, _) => answer(Response::builder().status(status)),
+            Self::Later(status, after) => answer(Response::builder().status(status).header("Retry-After", after)),
             Self::Refused => Err(CallError::Connect(ConnectError::Refused)),
             Self::Closed => Err(CallError::MaybeSent(Broken::Closed)),
         }
     }
+}
+
+fn answer(response: Builder) -> Result<Answer, CallError> {
+    let response = response.body(Bytes::from_static(b"{}")).unwrap();
+    Ok(Answer { response, end: BodyEnd::Whole })
 }
 
 impl World {
@@ -72,6 +76,8 @@ impl World {
                 generation: 0,
                 origin: Origin::Before,
                 key: key(upstream),
+                text: Text::Raw,
+                given_up: false,
                 begun: 0,
                 forwarded: 0,
                 stored: Some(0),
@@ -99,13 +105,17 @@ impl World {
             let Some(due) = state.events.first_entry().filter(|first| first.key().0 <= now) else { return };
             let ((at, _), event) = due.remove_entry();
             match event {
-                Event::Store(message) => self.stored(&mut state, at, message),
+                Event::Store(message) => Self::stored(&mut state, at, message),
                 Event::Act(delete) => Self::deleted(&mut state, at, delete),
                 Event::Answer(delete, reply) => {
                     state.say(at, "service", format_args!("d{delete} is answered {reply:?}"));
-                    if let (Reply::Status(200, _), Some(ask)) = (&reply, state.deletes[delete].probe_of) {
-                        state.asks[ask].proved = true;
+                    if let Reply::Status(200, _) = &reply {
+                        state.deletes[delete].accepted = true;
+                        if let Some(ask) = state.deletes[delete].probe_of {
+                            state.asks[ask].proved = true;
+                        }
                     }
+                    let reply = self.dated(&mut state, reply);
                     if let Some(waiting) = state.waiting.remove(&delete) {
                         waiting.send(reply).ok();
                     }
@@ -114,14 +124,29 @@ impl World {
         }
     }
 
-    fn stored(&self, state: &mut State, at: Millis, message: usize) {
+    /// `Retry-After` as it goes over the wire at this moment.
+    fn dated(&self, state: &mut State, reply: Reply) -> Reply {
+        match reply {
+            Reply::Status(code, Some(After::Seconds(seconds))) => Reply::Later(code, seconds.to_string()),
+            Reply::Status(code, Some(After::Date(seconds))) => {
+                let at = UNIX_EPOCH + Duration::from_secs(self.clock.service() + seconds);
+                let until = self.clock.now() + (seconds + self.clock.behind()).min(RETRY_AFTER_MAX) * 1000;
+                state.put_off = state.put_off.max(until);
+                Reply::Later(code, httpdate::fmt_http_date(at))
+            }
+            other => other,
+        }
+    }
+
+    fn stored(state: &mut State, at: Millis, message: usize) {
         let stored = &mut state.messages[message];
         stored.stored = Some(at);
         let stored = stored.clone();
         state.say(at, "service", format_args!("u{} stores m{message} of c{}", stored.upstream, stored.customer));
-        for &to in &self.land.upstreams[stored.upstream].passes_to {
+        for to in state.upstreams[stored.upstream].passes_to.clone() {
             let generation = state.upstreams[to].generation;
-            let passed = Message { upstream: to, generation, origin: Origin::PassedOn, ..stored.clone() };
+            let origin = Origin::PassedOn(stored.upstream);
+            let passed = Message { upstream: to, generation, origin, given_up: false, ..stored.clone() };
             let number = state.messages.len();
             state.messages.push(passed);
             state.say(at, "service", format_args!("u{to} stores m{number}, passed on"));
@@ -133,7 +158,8 @@ impl World {
         let mut gone = Vec::new();
         for (nth, message) in state.messages.iter_mut().enumerate() {
             let there = (message.upstream, message.generation) == (delete.upstream, delete.generation);
-            if there && message.customer == delete.customer && message.stored.is_some() && message.removed.is_none() {
+            let theirs = message.customer == delete.customer && message.text == delete.text;
+            if there && theirs && message.stored.is_some() && message.removed.is_none() {
                 message.removed = Some((at, number));
                 gone.push(nth);
             }

@@ -1,7 +1,7 @@
 //! Makes the script of a failed run as short as it can be, so that what is left of it is the fault.
 
 use crate::run::{Report, run};
-use crate::script::{Action, Fate, Script};
+use crate::script::{Action, Authority, Fate, Script};
 
 /// The shortest script found that breaks the same promise, and its report.
 pub(crate) fn shrunk(script: &Script, report: Report) -> (Script, Report) {
@@ -41,14 +41,15 @@ pub(crate) fn shrunk(script: &Script, report: Report) -> (Script, Report) {
 
 type Simpler = fn(&mut Script);
 
-fn simplifications() -> [Simpler; 7] {
+fn simplifications() -> [Simpler; 8] {
     [
         |script| script.land.upstreams.iter_mut().for_each(|place| place.passes_to.clear()),
         |script| script.land.upstreams.iter_mut().for_each(|place| place.per_minute = None),
         |script| script.land.upstreams.iter_mut().for_each(|place| place.held_before = false),
+        |script| script.land.upstreams.iter_mut().for_each(|place| place.aliased = false),
         |script| script.land.upstreams.iter_mut().for_each(|place| place.group = "default"),
         |script| script.land.erasures_per_minute = 60,
-        |script| script.land.home = false,
+        |script| script.land.authority = Authority::Open,
         |script| {
             for (_, action) in &mut script.actions {
                 if let Action::Send(send) = action {

@@ -89,8 +89,9 @@ enum Turn {
     Dies { after: bool },
 }
 
-/// So many things happen in no run that ends well.
+/// So many things happen in no run that ends well, besides one each few seconds of those who look now and then.
 const LINES_MAX: usize = 20_000;
+const LOOK_EVERY: u64 = 3_000;
 
 /// How long a batch may stall before everyone is told that the store is broken.
 const STALLED: u64 = 4_000;
@@ -180,9 +181,14 @@ impl Store {
         let mut guard = self.world.state();
         let state = &mut *guard;
         let mut answers = Vec::new();
+        let mut erasures = false;
         for work in std::mem::take(&mut state.store.batch) {
             state.say(now, "store", &work.what);
+            erasures |= matches!(work.kind, Kind::Create | Kind::Commit | Kind::Mark);
             answers.push((work.apply)(&mut state.store.image));
+        }
+        if erasures {
+            state.look_at_lines(now);
         }
         drop(guard);
         answers.into_iter().for_each(|answer| answer());
@@ -196,6 +202,7 @@ impl Store {
             let state = &mut *guard;
             let keep = usize::try_from((state.store.batch.len() as u64 * kept).div_ceil(100)).unwrap();
             state.store.refuses = true;
+            state.trouble = Some(now);
             for (nth, work) in std::mem::take(&mut state.store.batch).into_iter().enumerate() {
                 let there = if nth < keep { "it is there" } else { "it is lost" };
                 state.say(now, "store", format_args!("breaks, {there}: {}", work.what));
@@ -204,13 +211,23 @@ impl Store {
                 }
             }
             state.store.queue.clear();
+            state.look_at_lines(now);
         }
         sleep(Duration::from_millis(reopened)).await;
-        self.world.state().store.refuses = false;
+        self.opens();
         self.world.say("store", "is open again");
     }
 
+    fn opens(&self) {
+        let now = self.world.clock.now();
+        let mut state = self.world.state();
+        state.store.refuses = false;
+        state.trouble = Some(now);
+    }
+
     async fn stalled(&self, time: u64) {
+        let now = self.world.clock.now();
+        self.world.state().trouble = Some(now + time);
         sleep(Duration::from_millis(time.min(STALLED))).await;
         if time <= STALLED {
             return self.applied();
@@ -227,7 +244,7 @@ impl Store {
         self.world.say("store", "is taken for stalled");
         sleep(Duration::from_millis(time - STALLED)).await;
         self.applied();
-        self.world.state().store.refuses = false;
+        self.opens();
         self.world.say("store", "moves again");
     }
 
@@ -238,7 +255,8 @@ impl Store {
         apply: impl FnOnce(&mut Image) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         self.world.alive().await;
-        if self.world.state().lines > LINES_MAX {
+        let looked = usize::try_from(self.world.clock.now() / LOOK_EVERY).unwrap();
+        if self.world.state().lines > LINES_MAX + looked {
             self.world.broken("spins", format!("more than {LINES_MAX} things have happened"));
             std::future::pending::<()>().await;
         }
@@ -249,6 +267,7 @@ impl Store {
             let state = &mut *guard;
             if kind != Kind::Any && state.store.overloaded() {
                 state.say(now, "store", format_args!("turns away: {what}"));
+                state.trouble = Some(now);
                 return Err(StoreError::Overloaded);
             }
             if state.store.refuses {

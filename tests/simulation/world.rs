@@ -1,10 +1,11 @@
 //! All that outlives the process: clocks, services and what is on its way to them, the store's durable image, what
 //! callers and operators have seen, and the log of the run.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
+use forgetgate::domain::alias::AliasKey;
 use forgetgate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
 use forgetgate::store::seal::Keys;
 use parking_lot::{Mutex, MutexGuard};
@@ -12,8 +13,9 @@ use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::model::{Ask, Delete, Hold, Message, Outcome};
-use crate::script::{Kill, Land, Manner, Millis, Script};
+use crate::lines::Lines;
+use crate::model::{Ask, Close, Delete, Hold, Message, Outcome, Text};
+use crate::script::{Kill, Land, Manner, Millis, Place, Script};
 use crate::seed::Chance;
 use crate::services::{Event, Reply};
 use crate::store::StoreState;
@@ -41,6 +43,9 @@ pub(crate) struct Upstream {
     /// How often it has moved.
     pub(crate) generation: u32,
     pub(crate) retired: bool,
+    pub(crate) group: &'static str,
+    pub(crate) passes_to: Vec<usize>,
+    pub(crate) aliased: bool,
     pub(crate) manners: VecDeque<Manner>,
 }
 
@@ -57,6 +62,19 @@ pub(crate) struct State {
     pub(crate) deletes: Vec<Delete>,
     pub(crate) asks: Vec<Ask>,
     pub(crate) holds: Vec<Hold>,
+    /// Targets that are being given up, or have been.
+    pub(crate) closes: Vec<Close>,
+    /// Whose data a request has brought where, by which text.
+    pub(crate) facts: BTreeSet<(usize, usize, Text)>,
+    /// Who has ever passed IDs on to whom.
+    pub(crate) edges: BTreeSet<(usize, usize)>,
+    pub(crate) lines_at: Lines,
+    /// When somebody last decided something about a customer.
+    pub(crate) decided: BTreeMap<usize, Millis>,
+    /// When the store was last in trouble.
+    pub(crate) trouble: Option<Millis>,
+    /// Until when a service has asked to be left alone, as far as the gate's clock can tell.
+    pub(crate) put_off: Millis,
     /// What will happen at services, whatever becomes of the process.
     pub(crate) events: BTreeMap<(Millis, u64), Event>,
     pub(crate) events_ever: u64,
@@ -75,29 +93,68 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) land: Land,
     pub(crate) customers: Vec<(CustomerId, Tag)>,
+    texts: HashMap<String, (usize, Text)>,
     pub(crate) killed: Notify,
     pub(crate) pump: Notify,
     seed: u64,
     state: Mutex<State>,
 }
 
+/// The keys of upstreams' aliases: the same in each run.
+pub(crate) fn alias_key(upstream: usize) -> AliasKey {
+    static MADE: LazyLock<Vec<AliasKey>> =
+        LazyLock::new(|| (0..4).map(|nth| AliasKey::new(&KEYS.alias_key(&format!("u{nth}")), 1)).collect());
+    MADE[upstream].clone()
+}
+
+fn texts(customers: &[(CustomerId, Tag)], upstreams: usize) -> HashMap<String, (usize, Text)> {
+    let mut texts = HashMap::new();
+    for (nth, (id, _)) in customers.iter().enumerate() {
+        texts.insert(id.expose().to_owned(), (nth, Text::Raw));
+        let aliases =
+            (0..upstreams).map(|upstream| (alias_key(upstream).alias(id).into(), (nth, Text::AliasOf(upstream))));
+        texts.extend(aliases);
+    }
+    texts
+}
+
 impl World {
     pub(crate) fn new(script: &Script) -> Arc<Self> {
         let customer = |n: usize| CustomerId::new(&format!("c{n}")).unwrap();
-        let customers = (0..script.land.customers).map(customer).map(|id| (id.clone(), KEYS.tag(&id))).collect();
-        let upstream = |_| Upstream { generation: 0, retired: false, manners: VecDeque::new() };
+        let customers: Vec<(CustomerId, Tag)> =
+            (0..script.land.customers).map(customer).map(|id| (id.clone(), KEYS.tag(&id))).collect();
+        let upstream = |place: &Place| Upstream {
+            generation: 0,
+            retired: false,
+            group: place.group,
+            passes_to: place.passes_to.clone(),
+            aliased: place.aliased,
+            manners: VecDeque::new(),
+        };
+        let upstreams: Vec<Upstream> = script.land.upstreams.iter().map(upstream).collect();
+        let edge = |(from, upstream): (usize, &Upstream)| -> Vec<(usize, usize)> {
+            upstream.passes_to.iter().map(|to| (from, *to)).collect()
+        };
+        let edges = upstreams.iter().enumerate().flat_map(edge).collect();
         let state = State {
             fault: None,
             taint: None,
             log: String::new(),
             lines: 0,
             chances: BTreeMap::new(),
-            upstreams: script.land.upstreams.iter().map(upstream).collect(),
+            upstreams,
             response_timeout: 20,
             messages: Vec::new(),
             deletes: Vec::new(),
             asks: Vec::new(),
             holds: Vec::new(),
+            closes: Vec::new(),
+            facts: BTreeSet::new(),
+            edges,
+            lines_at: Lines::default(),
+            decided: BTreeMap::new(),
+            trouble: None,
+            put_off: 0,
             events: BTreeMap::new(),
             events_ever: 0,
             waiting: BTreeMap::new(),
@@ -110,6 +167,7 @@ impl World {
         Arc::new(Self {
             clock: Clock::new(),
             land: script.land.clone(),
+            texts: texts(&customers, script.land.upstreams.len()),
             customers,
             killed: Notify::new(),
             pump: Notify::new(),
@@ -180,8 +238,9 @@ impl World {
         self.customers.iter().position(|(_, theirs)| *theirs == tag).unwrap()
     }
 
-    pub(crate) fn named(&self, text: &str) -> Option<usize> {
-        self.customers.iter().position(|(id, _)| id.expose() == text)
+    /// Whose label it is, and which.
+    pub(crate) fn named(&self, text: &str) -> Option<(usize, Text)> {
+        self.texts.get(text).copied()
     }
 
     pub(crate) fn wall(&self) -> UnixSeconds {
@@ -191,7 +250,8 @@ impl World {
     /// Who it is, and where, for the log.
     pub(crate) fn key_name(&self, key: &PairKey) -> String {
         let customer = self.customer_of(key.tag);
-        format!("c{customer}@u{}/{}", key.upstream.0 - 1, key.resource.0[0])
+        let form = if key.form.is_alias() { "alias" } else { "" };
+        format!("c{customer}{form}@u{}/{}", key.upstream.0 - 1, key.resource.0[0])
     }
 
     pub(crate) fn into_log(self: Arc<Self>) -> (Option<Fault>, String) {
@@ -207,7 +267,7 @@ impl State {
     pub(crate) fn adopts(&mut self) {
         let messages = &self.messages;
         let came = |customer: usize, since: Millis| {
-            messages.iter().any(|message| message.customer == customer && message.forwarded > since)
+            messages.iter().any(|message| message.customer == customer && message.begun > since)
         };
         for ask in self.asks.iter_mut().filter(|ask| ask.outcome == Outcome::Refused) {
             ask.adopted |= ask.answered.is_some_and(|answered| !came(ask.customer, answered));

@@ -1,4 +1,4 @@
-//! What every engine must do, in one suite. A new engine is one more line in `mounted!`.
+//! What every engine must do, in one suite.
 
 use forgetgate::config::Engine;
 use forgetgate::domain::{Apis, Fingerprint, Instance, LabelForm, PairKey, Tag, UnixSeconds};
@@ -7,25 +7,7 @@ use futures_util::future::join_all;
 
 use crate::world::{NOW, World, fact, id, job, later, rows_of, step, wait};
 
-macro_rules! mounted {
-    ($($engine:ident => $kind:expr;)*) => { $(mod $engine { contract!($kind); })* };
-}
-
-macro_rules! tests {
-    ($($name:ident)*) => {
-        macro_rules! contract {
-            ($kind:expr) => { $(
-                #[test]
-                fn $name() {
-                    let world = crate::world::World::new($kind);
-                    crate::world::wait(super::$name(&world.open()));
-                }
-            )* };
-        }
-    };
-}
-
-tests! {
+on_every_engine! {
     a_recorded_fact_is_found_with_all_that_was_said_of_it
     a_customer_who_was_never_seen_has_no_rows
     a_customer_who_comes_again_keeps_the_first_time_and_moves_the_last
@@ -50,11 +32,6 @@ tests! {
     unfinished_jobs_are_listed_in_pages_however_many_a_customer_has
     figures_count_what_is_there
     a_fact_that_is_too_large_is_refused_and_harms_nothing
-}
-
-mounted! {
-    sled => forgetgate::config::Engine::Sled;
-    memory => forgetgate::config::Engine::Memory;
 }
 
 /// All unfinished jobs, listed in small pages, each as its list entry says, in the order of their IDs.

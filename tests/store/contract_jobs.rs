@@ -8,21 +8,7 @@ use uuid::Uuid;
 
 use crate::world::{NOW, fact, job, later, name_of, rows_of, step};
 
-macro_rules! tests {
-    ($($name:ident)*) => {
-        macro_rules! contract {
-            ($kind:expr) => { $(
-                #[test]
-                fn $name() {
-                    let world = crate::world::World::new($kind);
-                    crate::world::wait(super::$name(&world.open()));
-                }
-            )* };
-        }
-    };
-}
-
-tests! {
+on_every_engine! {
     p5_another_name_is_made_with_its_step
     p5_a_step_whose_other_name_is_taken_writes_nothing
     p5_of_two_steps_with_one_other_name_one_is_written
@@ -35,13 +21,6 @@ tests! {
     a_purge_takes_any_number_of_jobs_and_names
     holds_are_kept_in_pages_and_written_anew_and_removed
     a_hold_that_is_too_large_is_refused
-}
-
-mod sled {
-    contract!(forgetgate::config::Engine::Sled);
-}
-mod memory {
-    contract!(forgetgate::config::Engine::Memory);
 }
 
 async fn commit(store: &Opened, job: StoredJob, also: Option<StoredJob>, at: UnixSeconds) -> bool {

@@ -16,7 +16,7 @@ use crate::campaign;
 use crate::world::{World, fact, id, job, later, rows_of, step, wait};
 
 /// A store with rows, erasures and a legal hold.
-fn filled(world: &World) -> Opened {
+pub(crate) fn filled(world: &World) -> Opened {
     let store = world.open();
     wait(store.index.upstream_number("one", "http://127.0.0.1:9")).unwrap();
     for number in 0..700 {
@@ -35,7 +35,7 @@ fn filled(world: &World) -> Opened {
 }
 
 /// Everything that can be asked.
-fn seen(store: &Opened) -> String {
+pub(crate) fn seen(store: &Opened) -> String {
     wait(async {
         let mut rows = Vec::new();
         for number in 0..100 {
@@ -53,8 +53,13 @@ fn seen(store: &Opened) -> String {
     })
 }
 
-/// Takes one; `between` is done after each piece but the last.
-fn exported(store: &Opened, to: &Path, mut between: impl FnMut()) {
+/// Takes one, and says so; `between` is done after each piece but the last.
+pub(crate) fn exported(store: &Opened, to: &Path, between: impl FnMut()) {
+    wait(taken(store, to, between).is_safe()).unwrap();
+}
+
+/// Takes one, of which the store does not know whether it arrived.
+pub(crate) fn taken(store: &Opened, to: &Path, mut between: impl FnMut()) -> Export {
     let mut export = Export::of(Arc::clone(&store.index));
     let mut whole = Vec::new();
     while let Some(piece) = wait(export.next()).unwrap() {
@@ -65,6 +70,7 @@ fn exported(store: &Opened, to: &Path, mut between: impl FnMut()) {
         }
     }
     fs::write(to, whole).unwrap();
+    export
 }
 
 /// Another place with the same key, and no store.
@@ -80,7 +86,7 @@ fn p5_p11_a_restored_store_holds_everything_that_the_exported_one_did() {
     let (store, file) = (filled(&world), world.config.path.with_extension("export"));
     exported(&store, &file, || ());
     let other = elsewhere(&world);
-    let restored = restore(&other.config, &file, false).unwrap();
+    let restored = restore(&other.config, &file, false, false).unwrap();
     assert_eq!((restored.rows, restored.jobs, restored.replaced), (700, 20, None));
     let again = other.open();
     assert_eq!(seen(&again), seen(&store));
@@ -109,11 +115,17 @@ fn p5_what_was_done_about_erasures_after_the_export_is_done_again_by_a_restore()
     // Also after a further start, and with the store gone.
     drop(world.open());
     fs::remove_dir_all(&world.config.path).unwrap();
-    assert_eq!(restore(&world.config, &file, false).unwrap().done_again, Some(4));
+    assert_eq!(restore(&world.config, &file, false, false).unwrap().done_again, Some(4));
     assert_eq!(seen(&world.open()), before);
     let journal = world.config.path.with_extension("journal");
-    assert!(!journal.exists(), "it was the old store's");
-    assert_eq!(restore(&world.config, &file, true).unwrap().done_again, None, "and nobody takes it for this one's");
+    assert_eq!(
+        restore(&world.config, &file, true, false).unwrap().done_again,
+        Some(4),
+        "the new store has one of its own"
+    );
+    assert_eq!(seen(&world.open()), before);
+    fs::remove_file(journal).unwrap();
+    assert_eq!(restore(&world.config, &file, true, false).unwrap().done_again, None);
 }
 
 /// P7: it lies beside the store and holds what the store holds.
@@ -146,7 +158,7 @@ fn p5_p11_an_export_under_traffic_is_one_moment() {
     });
     assert!(number > 5, "it came in {number} pieces");
     let other = elsewhere(&world);
-    restore(&other.config, &file, false).unwrap();
+    restore(&other.config, &file, false, false).unwrap();
     assert_eq!(seen(&other.open()), seen(&store));
 }
 
@@ -163,7 +175,7 @@ fn p11_an_export_that_was_cut_or_changed_is_refused_and_nothing_is_made() {
             damaged[at] ^= fastrand::u8(1..);
         }
         fs::write(&file, damaged).unwrap();
-        let refused = restore(&other.config, &file, false).unwrap_err();
+        let refused = restore(&other.config, &file, false, false).unwrap_err();
         // A byte of the head may name another key, format or kind of file.
         let at_head = at < 40 && !matches!(refused, RestoreError::Io { .. } | RestoreError::Taken { .. });
         assert!(at_head || matches!(refused, RestoreError::Export { .. }), "{at}: {refused:?}");
@@ -176,18 +188,18 @@ fn p11_a_store_that_is_there_is_kept_and_another_key_or_a_gate_that_runs_is_refu
     let world = World::sled();
     let (store, file) = (filled(&world), world.config.path.with_extension("export"));
     exported(&store, &file, || ());
-    let in_use = restore(&world.config, &file, true).unwrap_err();
+    let in_use = restore(&world.config, &file, true, false).unwrap_err();
     assert!(matches!(in_use, RestoreError::Open(OpenError::InUse { .. })), "{in_use}");
     let before = seen(&store);
     wait(store.index.record(fact(&store.keys, "late", 1, "r"))).unwrap();
     let after = seen(&store);
     drop(store);
-    assert!(matches!(restore(&world.config, &file, false), Err(RestoreError::Taken { .. })));
+    assert!(matches!(restore(&world.config, &file, false, false), Err(RestoreError::Taken { .. })));
     assert_eq!(seen(&world.open()), after, "nothing has changed");
     let stranger = World::sled();
     drop(stranger.open());
-    assert!(matches!(restore(&stranger.config, &file, true), Err(RestoreError::OtherKey { .. })));
-    let replaced = restore(&world.config, &file, true).unwrap().replaced.unwrap();
+    assert!(matches!(restore(&stranger.config, &file, true, false), Err(RestoreError::OtherKey { .. })));
+    let replaced = restore(&world.config, &file, true, false).unwrap().replaced.unwrap();
     assert_eq!(seen(&world.open()), before);
     fs::remove_dir_all(&world.config.path).unwrap();
     fs::rename(&replaced, &world.config.path).unwrap();
@@ -223,7 +235,7 @@ fn p5_p11_a_restore_that_was_cut_short_loses_nothing_and_can_be_repeated() {
     assert!(matches!(open(&world.config), Err(OpenError::Gone { .. })), "between the two renamings");
     fs::remove_file(tip(&world)).unwrap();
     assert!(matches!(open(&world.config), Err(OpenError::Gone { .. })), "with the tip away as well");
-    restore(&world.config, &file, false).unwrap();
+    restore(&world.config, &file, false, false).unwrap();
     assert_eq!(seen(&world.open()), before);
     assert!(!half.exists());
 }
@@ -282,6 +294,9 @@ fn p11_the_commands_export_from_a_gate_that_runs_and_from_a_closed_store_and_res
     fs::remove_file(tip(&world)).unwrap();
     let done = typed(&["index", "accept", "--config", config]);
     assert!(done.code == 0 && done.text.contains("700 rows and 20 erasures"), "{done:?}");
+    assert_eq!(seen(&world.open()), before);
+    let done = typed(&["index", "compact", "--config", config]);
+    assert!(done.code == 0 && done.text.contains("700 rows and 20 erasures, as before"), "{done:?}");
     assert_eq!(seen(&world.open()), before);
     fs::remove_dir_all(folder).unwrap();
 }

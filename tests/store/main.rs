@@ -2,6 +2,9 @@
 //! power cuts, full disks, failing syncs, wrong keys.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is surprised")]
 
+#[macro_use]
+mod engines;
+
 mod campaign;
 mod child;
 mod contract;
@@ -12,11 +15,14 @@ mod durable;
 mod export;
 mod faults;
 mod half_done;
+mod journal;
 mod keys;
 mod kill;
 mod many;
 mod power;
 mod recorder;
+mod rewrite;
+mod snapshot;
 mod tip;
 mod unreadable;
 mod workload;

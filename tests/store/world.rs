@@ -38,6 +38,7 @@ impl World {
             lease: Duration::from_secs(600),
             cache_entries: 1000,
             cache_bytes: 64 << 20,
+            snapshot: None,
         };
         Self { config, _directory: None }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forgetgate::upstream::{Answer, BodyEnd, Bounds, CallError, ConnectError, Connector, Fault, call};
+use forgetgate::upstream::{Answer, BodyEnd, Bounds, CallError, ConnectError, Connector, Fault, Leave, call};
 use http::{Method, Request};
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,16 +19,21 @@ fn bounds(within: Duration, body_bytes_max: usize) -> Bounds {
     Bounds { within, body_bytes_max }
 }
 
+/// Nothing has been decided against it.
+pub(crate) fn always() -> Leave {
+    Arc::new(|| true)
+}
+
 fn delete() -> Request<Full<Bytes>> {
     Request::delete("/v2/user_data?customer_id=x").body(Full::default()).unwrap()
 }
 
 async fn asked(connector: &Connector, body_bytes_max: usize) -> Answer {
-    call(connector, delete(), bounds(LONG, body_bytes_max)).await.unwrap()
+    call(connector, delete(), bounds(LONG, body_bytes_max), always()).await.unwrap()
 }
 
 async fn failed(connector: &Connector) -> CallError {
-    timeout(LONG, call(connector, delete(), bounds(LONG, 100))).await.unwrap().unwrap_err()
+    timeout(LONG, call(connector, delete(), bounds(LONG, 100), always())).await.unwrap().unwrap_err()
 }
 
 /// Sends `request` to a service of its own; returns what came there, in lower case, line by line.
@@ -40,7 +45,7 @@ async fn heard(sent: Request<Full<Bytes>>) -> (Vec<String>, String) {
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         heard
     });
-    call(&plain(&url), sent, bounds(LONG, 0)).await.unwrap();
+    call(&plain(&url), sent, bounds(LONG, 0), always()).await.unwrap();
     let text = service.await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let lines = head.replace(&url.authority, "AUTHORITY").lines().map(str::to_owned).collect();
@@ -52,6 +57,20 @@ async fn a_delete_goes_out_in_origin_form_with_one_host_and_no_body() {
     let (head, body) = heard(delete()).await;
     assert_eq!(head, ["DELETE /v2/user_data?customer_id=x HTTP/1.1", "host: AUTHORITY", "connection: close"]);
     assert_eq!(body, "");
+}
+
+#[tokio::test]
+async fn p4_what_is_withheld_when_the_connection_stands_sends_not_one_byte() {
+    let (listener, url) = listen(false, "127.0.0.1").await;
+    let service = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        socket.read_to_end(&mut heard).await.unwrap();
+        heard
+    });
+    let answer = call(&plain(&url), delete(), bounds(LONG, 0), Arc::new(|| false)).await;
+    assert_eq!(answer.unwrap_err(), CallError::Withheld);
+    assert_eq!(timeout(LONG, service).await.unwrap().unwrap(), b"");
 }
 
 /// Where the request goes and how it is framed is ours alone to say.
@@ -129,7 +148,7 @@ async fn a_body_that_does_not_come_in_time_keeps_its_status() {
         request(&mut socket).await;
     })
     .await;
-    let answer = call(&connector, delete(), bounds(SHORT, 100)).await.unwrap();
+    let answer = call(&connector, delete(), bounds(SHORT, 100), always()).await.unwrap();
     assert_eq!(answer.response.status(), 200);
     assert_eq!((answer.response.body().as_ref(), answer.end), (&b"123"[..], BodyEnd::Late));
 }
@@ -142,7 +161,7 @@ async fn no_head_in_time_is_a_timeout_of_a_request_that_may_have_been_sent() {
         request(&mut socket).await;
     })
     .await;
-    let error = timeout(LONG / 4, call(&connector, delete(), bounds(SHORT, 100))).await.unwrap().unwrap_err();
+    let error = timeout(LONG / 4, call(&connector, delete(), bounds(SHORT, 100), always())).await.unwrap().unwrap_err();
     assert_eq!(error, CallError::MaybeSent(Fault::Timeout));
     assert!(error.maybe_sent());
 }
@@ -200,7 +219,8 @@ async fn giving_up_a_call_closes_its_connection() {
         }
     })
     .await;
-    let calling = tokio::spawn(async move { call(&connector, delete(), bounds(LONG, 100)).await.map(|_| ()) });
+    let calling =
+        tokio::spawn(async move { call(&connector, delete(), bounds(LONG, 100), always()).await.map(|_| ()) });
     has_arrived.await.unwrap();
     calling.abort();
     assert_eq!(timeout(LONG, has_left).await.unwrap().unwrap().unwrap(), b"");

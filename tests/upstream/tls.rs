@@ -49,7 +49,7 @@ async fn served(config: rustls::ServerConfig, host: &str) -> (BaseUrl, mpsc::Unb
 async fn ask(connector: &Connector) -> u16 {
     let bounds = Bounds { within: LONG, body_bytes_max: 100 };
     let request = Request::get("/").body(Full::<Bytes>::default()).unwrap();
-    call(connector, request, bounds).await.unwrap().response.status().as_u16()
+    call(connector, request, bounds, crate::call::always()).await.unwrap().response.status().as_u16()
 }
 
 /// The connection is refused for `fault`, and no request got through.

@@ -26,6 +26,13 @@ pub(super) fn gate(config: &Config) -> String {
     };
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
     let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
+    let snapshots = store.snapshot.as_ref().map_or_else(
+        || "none: `forgetgate index export` takes one".to_owned(),
+        |snapshot| {
+            let (every, folder) = (format_duration(snapshot.every), snapshot.folder.display());
+            format!("every {every} into {folder}, the last {} are kept", snapshot.keep)
+        },
+    );
     let lines = config.listen.iter().map(|listen| ("listens at", listener(listen))).chain([
         ("admin at", format!("{}{} ({token})", admin.address, over_tls(admin.tls.as_ref()))),
         ("metrics for", metrics.to_owned()),
@@ -33,6 +40,7 @@ pub(super) fn gate(config: &Config) -> String {
         ("store", store_at),
         ("its key", store.key_file.display().to_string()),
         ("its cache", cache),
+        ("snapshots", snapshots),
     ]);
     lines.map(|(what, value)| format!(" {what:<12}{value}\n")).collect()
 }

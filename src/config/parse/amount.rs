@@ -31,9 +31,13 @@ pub(super) fn duration(
     default: Duration,
     range: &RangeInclusive<Duration>,
 ) -> Duration {
-    let value = table.get(key);
+    table.get(key).and_then(|value| duration_of(&value, range)).unwrap_or(default)
+}
+
+/// A duration that is written.
+pub(super) fn duration_of(value: &Value<'_>, range: &RangeInclusive<Duration>) -> Option<Duration> {
     let bounds = (format_duration(*range.start()), format_duration(*range.end()));
-    value.and_then(|value| amount(&value, parse_duration, DURATION_FORM, range, &bounds)).unwrap_or(default)
+    amount(value, parse_duration, DURATION_FORM, range, &bounds)
 }
 
 /// A size in bytes, or `default` if the key is not written.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::file::Table;
-use super::super::{Engine, Store};
-use super::amount::{count, duration, size};
+use super::super::file::{Table, Value};
+use super::super::{Engine, Snapshot, Store};
+use super::amount::{count, duration, duration_of, size};
 use super::outside::Outside;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -28,10 +28,31 @@ pub(super) fn store(root: &Table<'_>, outside: &Outside<'_>) -> Store {
     store.cache_entries = count(&table, "cache_entries", store.cache_entries, &(1..=1_000_000_000));
     store.cache_bytes = size(&table, "cache_bytes", store.cache_bytes, &(1 << 20..=1 << 40));
     table.not_yet("url", "leave it out: engine = \"sled\" with path = \"var/forgetgate\"");
-    table.not_yet("snapshot", "leave it out");
+    store.snapshot = table.get("snapshot").and_then(|value| snapshot(&value, &store, outside));
     table.close();
     advise(&table, &store);
     store
+}
+
+/// `"24h"`, or a table that says more.
+fn snapshot(value: &Value<'_>, store: &Store, outside: &Outside<'_>) -> Option<Snapshot> {
+    if store.engine == Engine::Memory {
+        value.fault("needs files, and engine = \"memory\" has none", "leave it out");
+        return None;
+    }
+    let bounds = Duration::from_secs(60)..=30 * DAY;
+    let mut folder = store.path.file_name().unwrap_or_default().to_owned();
+    folder.push(".snapshots");
+    let default = Snapshot { every: DAY, keep: 3, folder: store.path.with_file_name(folder) };
+    if value.is_text() {
+        return Some(Snapshot { every: duration_of(value, &bounds)?, ..default });
+    }
+    let table = value.table("\"24h\", or { every = \"24h\", keep = 3, path = \"snapshots\" }")?;
+    let every = duration(&table, "every", default.every, &bounds);
+    let keep = count(&table, "keep", default.keep, &(1..=1000));
+    let folder = table.get("path").and_then(|value| outside.path(&value)).unwrap_or(default.folder);
+    table.close();
+    Some(Snapshot { every, keep, folder })
 }
 
 /// The store's key is made by the gate, so it lives in a file and nowhere else.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::made::Mark;
 use super::outcome::Evidence;
 use crate::domain::{Instance, LabelForm, UpstreamNumber};
 
@@ -67,6 +68,9 @@ pub struct Intent {
     pub scope: Scope,
     /// Of a delete on the data path.
     pub addressed: Option<Addressed>,
+    /// What had entered when it was accepted, or approved.
+    #[serde(default)]
+    pub mark: Option<Mark>,
 }
 
 impl Intent {
@@ -80,6 +84,36 @@ impl Intent {
             addressed.map(|addressed| (addressed.upstream, addressed.instance.clone(), addressed.api))
         };
         self.scope == later.scope && home(self) == home(later)
+    }
+
+    /// Both as one, if they reach in the same way.
+    fn with(&self, later: &Self) -> Option<Self> {
+        let both = |one: &[UpstreamNumber], other: &[UpstreamNumber]| {
+            let new = other.iter().filter(|upstream| !one.contains(upstream));
+            one.iter().chain(new).copied().collect()
+        };
+        let scope = match (&self.scope, &later.scope) {
+            (Scope::All, Scope::All) => Scope::All,
+            (Scope::Among(one), Scope::Among(other)) => Scope::Among(both(one, other)),
+            (Scope::Only(one), Scope::Only(other)) => Scope::Only(both(one, other)),
+            _ => return None,
+        };
+        let addressed = later.addressed.clone().or_else(|| self.addressed.clone());
+        Some(Self { scope, addressed, mark: Mark::wider(self.mark, later.mark) })
+    }
+
+    /// Takes the oldest that reach in the same way together, until there are no more than `max`. No reach is lost.
+    pub(super) fn bounded(intents: &mut Vec<Self>, max: usize) {
+        while intents.len() > max {
+            let pairs = (0..intents.len()).flat_map(|at| (at + 1..intents.len()).map(move |with| (at, with)));
+            let mut joined =
+                pairs.filter_map(|(at, with)| Some((at, with, intents.get(at)?.with(intents.get(with)?)?)));
+            let Some((at, with, both)) = joined.next() else { return };
+            drop(joined);
+            intents.remove(with);
+            intents.remove(at);
+            intents.insert(at, both);
+        }
     }
 
     /// The customer has been let in since: the probe's instant is past.

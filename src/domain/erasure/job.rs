@@ -16,7 +16,7 @@ use crate::domain::{Apis, UnixSeconds, UpstreamNumber};
 /// Decisions that are remembered; older ones go first.
 const DECISIONS_MAX: usize = 100;
 
-/// Requests whose scopes are remembered, for planning anew; beyond these the oldest goes.
+/// Requests whose scopes are remembered, for planning anew; beyond these the oldest are taken together.
 const COVERED_MAX: usize = 32;
 
 /// One erasure.
@@ -70,7 +70,7 @@ impl Job {
             due: UnixSeconds(new.submitted.unwrap_or(now).0.saturating_add(new.deadline)),
             reason: new.reason,
             deleted: new.intent.is_probed(),
-            intents: vec![new.intent],
+            intents: vec![Intent { mark: new.mark, ..new.intent }],
             covered: Vec::new(),
             topology: 0,
             targets: Vec::new(),
@@ -154,27 +154,39 @@ impl Job {
         self.targets.iter().find(|target| target.key == key)
     }
 
+    /// Which requests of the customer this target covers. What others were asked for since does not concern it.
+    #[must_use]
+    pub fn mark_of(&self, target: &Target) -> Option<Mark> {
+        target.mark.or(self.mark)
+    }
+
+    /// When the request came that this target serves: its place in line.
+    #[must_use]
+    pub fn asked_at(&self, target: &Target) -> UnixSeconds {
+        target.asked.unwrap_or(self.received)
+    }
+
     fn target_mut(&mut self, key: TargetKey) -> Option<&mut Target> {
         self.targets.iter_mut().find(|target| target.key == key)
     }
 
     /// The same customer's erasure is asked for again. What the new request may not reach is left alone.
-    pub fn join(&mut self, intent: Intent, mark: Option<Mark>) {
+    pub fn join(&mut self, intent: Intent, at: UnixSeconds) {
         for target in &mut self.targets {
             if intent.scope.reaches(target.key.upstream) {
-                target.rejoin();
+                target.rejoin(intent.mark, at);
             }
         }
         self.deleted |= intent.is_probed();
-        self.mark = mark.or(self.mark);
         self.intents.retain(|earlier| !earlier.is_superseded_by(&intent));
         self.intents.push(intent);
     }
 
     /// The request that has just joined also reaches these: what it chose passes IDs on to them.
-    pub fn reaches_also(&mut self, upstreams: &[UpstreamNumber]) {
+    pub fn reaches_also(&mut self, upstreams: &[UpstreamNumber], at: UnixSeconds) {
+        let mark = self.intents.last().and_then(|intent| intent.mark);
         let there = self.targets.iter_mut().filter(|target| upstreams.contains(&target.key.upstream));
-        there.for_each(Target::rejoin);
+        there.for_each(|target| target.rejoin(mark, at));
     }
 
     /// The targets of these intents were read: new ones are added, those known already stay as they are. What was asked
@@ -187,8 +199,7 @@ impl Job {
             self.covered.retain(|earlier| !earlier.is_superseded_by(&intent));
             self.covered.push(intent);
         }
-        let surplus = self.covered.len().saturating_sub(COVERED_MAX);
-        self.covered.drain(..surplus);
+        Intent::bounded(&mut self.covered, COVERED_MAX);
         self.topology = topology;
         let later = self.later.take();
         self.extended(targets.into_iter().map(|target| Target { later: target.later.or(later), ..target }).collect());
@@ -216,13 +227,14 @@ impl Job {
         self.targets.iter().filter(own).map(held).collect()
     }
 
-    /// Adds targets that are not known yet. One that was given up is taken up again: there is data there once more.
+    /// Adds targets that are not known yet. One that a person gave up stays so for the requests of before; where a later one
+    /// reaches it, it is taken up again.
     pub fn extended(&mut self, targets: Vec<Target>) {
         for target in targets {
             match self.target_mut(target.key) {
                 None => self.targets.push(target),
                 // A delete that was not answered may still be carried out, whatever a person has decided since.
-                Some(known) if known.state == TargetState::Closed => {
+                Some(known) if known.state == TargetState::Closed && known.reopened => {
                     *known = Target { unanswered: known.unanswered, ..target };
                 }
                 Some(_) => {}
@@ -250,6 +262,13 @@ impl Job {
         let sends = allowed && self.target_mut(key).is_some_and(Target::sending);
         self.deleted |= sends;
         sends
+    }
+
+    /// A delete was sent there whose answer could not be recorded.
+    pub fn unanswered(&mut self, key: TargetKey, until: Moment) {
+        if let Some(target) = self.target_mut(key) {
+            target.unanswered = target.unanswered.max(Some(until));
+        }
     }
 
     /// The delete that was about to be sent was not.
@@ -285,7 +304,8 @@ impl Job {
     /// Was it asked for again, in this run, since an attempt there began that covers what had entered before `covered`?
     /// Then that attempt does not count for the later request, and is done once more.
     pub fn joined_since(&mut self, key: TargetKey, covered: Mark) {
-        let later = self.mark.is_some_and(|mark| mark.run == covered.run && mark.generation > covered.generation);
+        let mark = self.target(key).and_then(|target| self.mark_of(target));
+        let later = mark.is_some_and(|mark| mark.run == covered.run && mark.generation > covered.generation);
         if later && let Some(target) = self.target_mut(key) {
             target.reopened = true;
         }
@@ -340,6 +360,8 @@ impl Job {
         self.awaiting_approval = false;
         self.later = Some(Later::Decision);
         self.mark = mark.or(self.mark);
+        let mark = self.mark;
+        self.intents.iter_mut().for_each(|intent| intent.mark = mark);
         Ok(())
     }
 

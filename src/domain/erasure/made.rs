@@ -30,12 +30,21 @@ pub enum JobState {
 
 /// Which requests of the customer an erasure covers: those that entered the gate in an earlier generation of this run.
 /// Of the requests of another run it covers none but those that were lost with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mark {
     /// The run's name.
     pub run: u64,
     /// The generation.
     pub generation: u64,
+}
+
+impl Mark {
+    /// Of two, in the order in which they were given: the one that covers more.
+    #[must_use]
+    pub fn wider(earlier: Option<Self>, later: Option<Self>) -> Option<Self> {
+        let is_behind = |earlier: &Self| later.is_none_or(|later| later.run == earlier.run && later < *earlier);
+        earlier.filter(is_behind).or(later)
+    }
 }
 
 /// What a new erasure is made of.

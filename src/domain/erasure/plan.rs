@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::instances::{Instances, Where, WhereId, Which};
 use super::intent::{Addressed, Intent, Scope};
+use super::made::Mark;
 use super::target::{Target, TargetKey};
 use crate::domain::{Apis, Instance, InstanceHash, LabelForm, UpstreamNumber};
 
@@ -122,10 +123,16 @@ impl Reach {
 /// The targets of what `intents` ask for, in the order of their keys.
 #[must_use]
 pub fn plan(intents: &[Intent], reaches: &[Reach], held: &[Held]) -> Vec<Target> {
-    let keys: BTreeMap<TargetKey, Where> =
-        intents.iter().flat_map(|intent| keys_of(intent, reaches, held, intents)).collect();
+    let mut keys: BTreeMap<TargetKey, (Where, Option<Mark>)> = BTreeMap::new();
+    for intent in intents {
+        for (key, place) in keys_of(intent, reaches, held, intents) {
+            let (_, mark) = keys.entry(key).or_insert((place, None));
+            *mark = Mark::wider(*mark, intent.mark);
+        }
+    }
     let addressed: Vec<&Addressed> = addressed_of(intents).collect();
-    keys.into_iter().filter_map(|(key, place)| target(key, place, reaches, &addressed)).collect()
+    let marked = |(key, (place, mark))| Some(Target { mark, ..target(key, place, reaches, &addressed)? });
+    keys.into_iter().filter_map(marked).collect()
 }
 
 /// Targets for rows of these upstreams: what was sent there since the erasure was planned, in other forms, to other

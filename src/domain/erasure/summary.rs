@@ -8,7 +8,7 @@ use super::moment::{Moment, Run, Stamp};
 use super::step::{Step, next_step};
 use crate::domain::{UnixSeconds, UpstreamNumber};
 
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
 const UNPLANNED: u8 = 1;
 const AWAITING: u8 = 2;
 const ACTION: u8 = 4;
@@ -20,7 +20,10 @@ const IN_LINE: u8 = 2;
 const REPEAT: u8 = 4;
 
 /// Upstreams that fit.
-const PLACES_MAX: usize = 24;
+const PLACES_MAX: usize = 12;
+
+/// Bytes of one.
+const PLACE_BYTES: usize = 7;
 
 /// One upstream that has not accepted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +34,10 @@ pub struct Place {
     pub fenced: bool,
     /// It waits for its turn there.
     pub in_line: bool,
-    /// A delete was sent there before.
+    /// Its next delete there is the repetition of one that was sent in vain.
     pub repeat: bool,
+    /// When the request came that it serves: its place in line.
+    pub asked: UnixSeconds,
 }
 
 /// How an erasure stands, for the gauges.
@@ -76,13 +81,14 @@ impl Summary {
         for target in job.targets.iter().filter(|target| !target.is_accepted() && !target.is_over()) {
             let tried = target.attempt_at() == Some(Moment(0));
             let (fenced, in_line) = (active && tried && !target.unfenced, active && tried && target.unfenced);
-            let (upstream, repeat) = (target.key.upstream, target.is_repeat());
+            let (upstream, repeat, asked) = (target.key.upstream, target.is_repeat(), job.asked_at(target));
             match places.iter_mut().find(|place| place.upstream == upstream) {
-                None => places.push(Place { upstream, fenced, in_line, repeat }),
+                None => places.push(Place { upstream, fenced, in_line, repeat, asked }),
                 Some(place) => {
                     place.fenced |= fenced;
                     place.in_line |= in_line;
                     place.repeat |= repeat;
+                    place.asked = place.asked.min(asked);
                 }
             }
         }
@@ -123,6 +129,8 @@ impl Summary {
         for place in self.places.iter().take(PLACES_MAX) {
             bytes.extend(place.upstream.0.to_be_bytes());
             bytes.push(flag(place.fenced, FENCED) | flag(place.in_line, IN_LINE) | flag(place.repeat, REPEAT));
+            let later = u32::try_from(place.asked.since(self.received)).unwrap_or(u32::MAX);
+            bytes.extend(later.to_be_bytes());
         }
         bytes
     }
@@ -138,12 +146,14 @@ impl Summary {
         };
         let (run, at, next, received, due) = (number()?, number()?, number()?, number()?, number()?);
         let place = |bytes: &[u8]| {
-            let &[high, low, flags] = bytes.first_chunk::<3>()?;
+            let (&[high, low, flags], later) = bytes.split_first_chunk::<3>()?;
+            let later = u32::from_be_bytes(later.try_into().ok()?);
+            let asked = UnixSeconds(received.saturating_add(later.into()));
             let upstream = UpstreamNumber(u16::from_be_bytes([high, low]));
             let is = |bit| flags & bit != 0;
-            Some(Place { upstream, fenced: is(FENCED), in_line: is(IN_LINE), repeat: is(REPEAT) })
+            Some(Place { upstream, fenced: is(FENCED), in_line: is(IN_LINE), repeat: is(REPEAT), asked })
         };
-        let places = rest.chunks(3).map(place).collect::<Option<Vec<_>>>()?;
+        let places = rest.chunks(PLACE_BYTES).map(place).collect::<Option<Vec<_>>>()?;
         let is = |bit| flags & bit != 0;
         (layout == LAYOUT).then(|| Self {
             unplanned: is(UNPLANNED),

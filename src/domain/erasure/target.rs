@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
 use super::instances::{Where, WhereId};
+use super::made::Mark;
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Evidence, Fault, Later, Outcome};
 use super::retry;
@@ -118,6 +119,12 @@ pub struct Target {
     pub evidence: Option<Evidence>,
     /// Who gave it up.
     pub closed: Option<Decision>,
+    /// When the request came that it serves, if that is not the erasure's first: its place in line.
+    #[serde(default)]
+    pub asked: Option<UnixSeconds>,
+    /// Which requests of the customer it covers, if others than the erasure as a whole.
+    #[serde(default)]
+    pub mark: Option<Mark>,
 }
 
 impl Target {
@@ -144,6 +151,8 @@ impl Target {
             last_error: None,
             evidence: None,
             closed: None,
+            asked: None,
+            mark: None,
         }
     }
 
@@ -185,10 +194,10 @@ impl Target {
         matches!(self.state, TargetState::Settled | TargetState::Closed)
     }
 
-    /// Has a delete been sent there already? Its repetition goes before the first ones of others.
+    /// Is its next delete the repetition of one in vain? Where one was accepted and the erasure is asked for again, it is not.
     #[must_use]
     pub const fn is_repeat(&self) -> bool {
-        self.attempts > 0
+        self.attempts > 0 && (self.last_error.is_some() || self.unanswered.is_some())
     }
 
     /// The status that the last attempt ended with, if it had one.
@@ -330,12 +339,19 @@ impl Target {
         }
     }
 
-    /// The erasure was asked for again. A delete not sent yet serves both; any other is done once more.
-    pub(super) fn rejoin(&mut self) {
+    /// The erasure was asked for again. A delete not sent yet serves both; any other is done once more. What was accepted
+    /// goes to the end of the line; what waits or was sent in vain keeps its place.
+    pub(super) fn rejoin(&mut self, mark: Option<Mark>, at: UnixSeconds) {
+        self.mark = Mark::wider(self.mark, mark);
+        let under_way = self.state == TargetState::Sent && self.next.is_none();
+        if self.is_accepted() || under_way {
+            self.asked = Some(at);
+        }
         match self.state {
             TargetState::Pending | TargetState::Fenced | TargetState::Draining => {}
-            TargetState::Sent if self.next.is_none() => self.reopened = true,
-            TargetState::Closed => {}
+            TargetState::Sent if under_way => self.reopened = true,
+            // It is taken up again if the new request's planning finds data there.
+            TargetState::Closed => self.reopened = true,
             TargetState::Sent
             | TargetState::Accepted
             | TargetState::Settled
@@ -374,6 +390,7 @@ impl Target {
     /// A named person gives it up.
     pub(super) fn close(&mut self, decision: Decision) {
         self.state = TargetState::Closed;
+        self.reopened = false;
         self.next = None;
         self.needs_person = false;
         self.closed = Some(decision);

@@ -108,6 +108,11 @@ impl Files {
     /// Makes the names in the store's directory, and its own name, durable.
     pub(super) fn sync_names(&self) -> io::Result<()> {
         File::open(&self.directory)?.sync_all()?;
+        self.sync_parent()
+    }
+
+    /// Makes its own name durable, and those that stand beside it.
+    pub(super) fn sync_parent(&self) -> io::Result<()> {
         File::open(directory_of(&self.directory))?.sync_all()
     }
 

@@ -3,11 +3,13 @@
 //! sled's `flush` makes nothing durable on Linux, so every batch is followed by a sync of its data file through a
 //! descriptor of our own (`tables`); its files' names are made durable once (`files`); and one thread owns it (`writer`).
 
+mod compact;
 mod files;
 mod journal;
 mod queue;
 mod report;
 mod restore;
+mod rewrite;
 mod tables;
 mod tip;
 mod trouble;
@@ -24,11 +26,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+pub use self::compact::Compacted;
+pub(super) use self::compact::{compact, finish as finish_compaction};
 use self::files::Files;
 use self::journal::Done;
 use self::queue::{Answer, Work};
-pub(super) use self::restore::restore;
 pub use self::restore::{RestoreError, Restored};
+pub(super) use self::restore::{Restoring, restore};
+pub use self::rewrite::Step as RewriteStep;
 use self::tables::{StoredInstance, TableError, Tables, instance_key};
 use self::writer::{Opener, Shared};
 use super::open::{Ending, OpenError};
@@ -144,6 +149,9 @@ impl SledStore {
             Opener { path: path.clone(), cache_bytes: config.cache_bytes, key_check: keys.check_value(), tuning };
         let shared = Arc::new(Shared::new(&tuning, Arc::default()));
         let tables = opener.open(&shared.syncs).map_err(|error| refusal(error, config))?;
+        if tuning.check == Check::Whole {
+            compact::clear(&path).map_err(io_error)?;
+        }
         let ending = Ending::new(tables.ended_well());
         let (writers, watchers) = (Arc::clone(&shared), Arc::clone(&shared));
         let write = thread::Builder::new().name("store-writer".into());

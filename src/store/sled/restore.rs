@@ -1,7 +1,7 @@
 //! Makes a store again from an export: beside the place where it belongs, whole and closed, and then into that place by renaming.
-//! A crash at any point leaves the store that was there, or a place without one, which no gate takes for an empty store.
+//! A crash at any point leaves the store that was there, or a place that no gate starts with; and the restore can be repeated, since
+//! the journal that it needs stays until the new store has one of its own.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use super::files::Files;
 use super::journal;
+use super::rewrite::{self, Step, named};
 use super::tables::{TableError, Tables};
+use super::tip::{Tip, TipFile};
 use super::writer::{Opener, guarded};
-use super::{Check, Tuning, refusal};
+use super::{Check, Tuning, compact, refusal};
 use crate::config;
 use crate::domain::UnixSeconds;
 use crate::store::OpenError;
@@ -31,6 +33,8 @@ pub struct Restored {
     /// How many steps of erasures and legal holds the journal of the store that was there knew since, all of which were done
     /// again. `None`: there was no journal that goes back so far.
     pub done_again: Option<u64>,
+    /// What the journal lacks of it: when that was done.
+    pub lacks: Vec<String>,
     /// Where the store is now that was there before.
     pub replaced: Option<PathBuf>,
 }
@@ -68,6 +72,18 @@ pub enum RestoreError {
         /// Where.
         path: PathBuf,
     },
+    /// The journal lacks something.
+    #[error(
+        "{path} lacks what was done about erasures {when}, and a store without that would forget erasures that were accepted: \
+         put the file back as it was, take a later export, or restore without that (`--incomplete`) and repeat the erasures \
+         that were asked for then"
+    )]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// When what is missing was done.
+        when: String,
+    },
     /// Key, lock, or what was made does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -86,41 +102,89 @@ pub(crate) fn restore(
     config: &config::Store,
     keys: &Keys,
     from: &Path,
-    replace: bool,
+    how: Restoring<'_>,
 ) -> Result<Restored, RestoreError> {
     let path = &config.path;
     let io_error = |source| RestoreError::Io { path: path.clone(), source };
     let unreadable = |source| RestoreError::Export { path: from.into(), source };
     // To its end, before anything is made.
-    let mut end = 0;
-    let note_end = |_: &Head, record| {
-        if let Record::End { number, .. } = record {
-            end = number;
-        }
-        Ok(())
-    };
-    let head = export::read(from, note_end).map_err(unreadable)?;
+    let (head, end) = export::look_to_end(from).map_err(unreadable)?;
     fits(&head, config, keys, from)?;
-    if Files::new(path).in_use().map_err(io_error)? {
-        return Err(OpenError::InUse { path: path.clone() }.into());
-    }
+    let (place, new) = (Files::new(path), Files::new(&named(path, ".restoring")));
+    compact::finish(path)?;
+    let held = rewrite::hold(&place)?;
     let is_taken = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    if is_taken && !replace {
+    if is_taken && !how.replace {
         return Err(RestoreError::Taken { path: path.clone() });
     }
-    let new = Files::new(&named(path, ".restoring"));
+    let since = Since::read(&place, end, how.incomplete).map_err(io_error)??;
+    (how.at)(Step::Fill);
     fill(&new, from).map_err(|error| refusal(error, config))?;
+    (how.at)(Step::Check);
     let mut tables = tables(&new, config, keys).map_err(|error| refusal(error, config))?;
-    let journal = Files::new(path).journal();
     let finished = guarded(std::panic::AssertUnwindSafe(|| {
-        let done_again = do_again(&mut tables, &journal, end)?;
+        tables.begin_journal(end, since.journal.as_ref())?;
+        since.do_again(&mut tables, end)?;
         let figures = tables.figures()?;
-        tables.close(false).map(|()| (figures, done_again))
+        tables.close(false).map(|_| figures)
     }));
-    let (figures, done_again) = finished.map_err(|error| refusal(error, config))?;
+    let figures = finished.map_err(|error| refusal(error, config))?;
     opener(&new, config, keys).wait_until_released();
-    let replaced = swap(&new, &Files::new(path), is_taken).map_err(io_error)?;
-    Ok(Restored { rows: figures.rows, jobs: figures.jobs, exported: head.begun, done_again, replaced })
+    let held_new = rewrite::hold(&new)?;
+    let replaced = swap(&new, &place, is_taken, how.at).map_err(io_error)?;
+    drop((held, held_new));
+    let (rows, jobs, exported) = (figures.rows, figures.jobs, head.begun);
+    Ok(Restored { rows, jobs, exported, done_again: since.count(end), lacks: since.lacks, replaced })
+}
+
+/// How to restore.
+#[derive(Clone, Copy)]
+pub(crate) struct Restoring<'a> {
+    /// Rename a store that is there.
+    pub(crate) replace: bool,
+    /// Even though the journal lacks something.
+    pub(crate) incomplete: bool,
+    /// Told before each step; tests kill it there.
+    pub(crate) at: &'a dyn Fn(Step),
+}
+
+/// What is known of the time since the export.
+struct Since {
+    journal: Option<journal::Read>,
+    lacks: Vec<String>,
+    /// The highest number that was given to an upstream.
+    upstreams: u16,
+}
+
+impl Since {
+    /// From the journal and the tip of the store that is there, or was.
+    fn read(place: &Files, end: u64, incomplete: bool) -> io::Result<Result<Self, RestoreError>> {
+        let tip = match TipFile::open(&place.tip()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => read?.map(|(_, tip): (_, Tip)| tip),
+        };
+        let upstreams = tip.map_or(0, |tip| tip.upstreams);
+        let journal = journal::read(&place.journal())?.filter(|read| read.head.since <= end);
+        // Whatever another store's tip says is not about this journal.
+        let last = tip.zip(journal.as_ref()).filter(|(tip, read)| tip.instance == read.head.instance);
+        let last = last.map(|(tip, _)| tip.journal);
+        let lacks = journal.as_ref().map_or_else(Vec::new, |read| read.gaps(end, last));
+        if !(lacks.is_empty() || incomplete) {
+            return Ok(Err(RestoreError::Journal { path: place.journal(), when: lacks.join(" and ") }));
+        }
+        Ok(Ok(Self { journal, lacks, upstreams }))
+    }
+
+    fn do_again(&self, tables: &mut Tables, end: u64) -> Result<(), TableError> {
+        tables.leave_numbers(self.upstreams);
+        let records = self.journal.iter().flat_map(|journal| &journal.records);
+        records.filter(|record| record.number > end).try_for_each(|record| tables.do_again(&record.done))
+    }
+
+    fn count(&self, end: u64) -> Option<u64> {
+        let records = &self.journal.as_ref()?.records;
+        Some(records.iter().filter(|record| record.number > end).count() as u64)
+    }
 }
 
 fn fits(head: &Head, config: &config::Store, keys: &Keys, from: &Path) -> Result<(), RestoreError> {
@@ -172,49 +236,45 @@ fn opener(new: &Files, config: &config::Store, keys: &Keys) -> Opener {
 fn tables(new: &Files, config: &config::Store, keys: &Keys) -> Result<Tables, TableError> {
     let opener = opener(new, config, keys);
     opener.wait_until_released();
-    fs::remove_file(new.tip()).or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
+    for leftover in [new.tip(), new.journal()] {
+        rewrite::if_there(fs::remove_file(leftover))?;
+    }
     let mut tables = opener.open(&Arc::default())?;
     tables.name_anew()?;
     Ok(tables)
 }
 
-/// Does again what was done about erasures since the write of this number.
-fn do_again(tables: &mut Tables, journal: &Path, since: u64) -> Result<Option<u64>, TableError> {
-    let Some((_, all, _)) = journal::read(journal)?.filter(|(head, ..)| head.since <= since) else { return Ok(None) };
-    let mut count = 0;
-    for (_, done) in all.iter().filter(|(number, _)| *number > since) {
-        tables.do_again(done)?;
-        count += 1;
-    }
-    Ok(Some(count))
-}
-
-/// The old store away, the new tip, the new store: from the first to the last of these there is no store at the place.
-fn swap(new: &Files, place: &Files, is_taken: bool) -> io::Result<Option<PathBuf>> {
-    let replaced = is_taken.then(|| Files::new(&named(place.directory(), &format!(".replaced-{}", unix_now().0))));
+/// The old store away, with copies of what stands beside it; the new store; its journal, and its tip last. Until then what stands at
+/// the place is no store, or one that lacks its tip, and the old journal is there for a restore that is repeated.
+fn swap(new: &Files, place: &Files, is_taken: bool, at: &dyn Fn(Step)) -> io::Result<Option<PathBuf>> {
+    // One of the same second may be there already.
+    let names = (unix_now().0..).map(|second| Files::new(&named(place.directory(), &format!(".replaced-{second}"))));
+    let mut names = names.filter(|name| !name.directory().exists());
+    let replaced = names.next().filter(|_| is_taken);
     if let Some(replaced) = &replaced {
-        fs::rename(place.directory(), replaced.directory())?;
-        if place.tip().try_exists()? {
-            fs::rename(place.tip(), replaced.tip())?;
+        at(Step::Away);
+        for (from, to) in [(place.tip(), replaced.tip()), (place.journal(), replaced.journal())] {
+            if from.try_exists()? {
+                fs::copy(from, &to)?;
+                fs::File::open(to)?.sync_all()?;
+            }
         }
+        fs::rename(place.directory(), replaced.directory())?;
+        place.sync_parent()?;
     }
-    fs::rename(new.tip(), place.tip())?;
+    at(Step::Place);
+    if place.directory().try_exists()? {
+        // It is empty, or it would have been taken away.
+        fs::remove_dir(place.directory())?;
+    }
     fs::rename(new.directory(), place.directory())?;
-    // The new store has a name of its own, and this journal is not about it. It goes last: a restore that
-    // is cut short and repeated needs it.
-    if place.journal().try_exists()? {
-        let kept = replaced.as_ref().map_or_else(|| new.journal(), Files::journal);
-        fs::rename(place.journal(), kept)?;
-    }
     place.sync_names()?;
+    at(Step::Journal);
+    fs::rename(new.journal(), place.journal())?;
+    place.sync_parent()?;
+    at(Step::Tip);
+    fs::rename(new.tip(), place.tip())?;
+    place.sync_parent()?;
+    at(Step::End);
     Ok(replaced.map(|replaced| replaced.directory().to_owned()))
-}
-
-fn named(path: &Path, ending: &str) -> PathBuf {
-    let mut name: OsString = path.file_name().unwrap_or_default().to_owned();
-    name.push(ending);
-    path.with_file_name(name)
 }

@@ -8,10 +8,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-const MAGIC: [u8; 8] = *b"FGTIP\0\0\x01";
+const MAGIC: [u8; 8] = *b"FGTIP\0\0\x02";
 /// Each of the two slots has a block of its own: a write that is torn spoils one of them, and the other says what was before.
 const SLOT: u64 = 4096;
-const BYTES: usize = 8 + 16 + 8 + 8 + 8;
+const BYTES: usize = 8 + 16 + 4 * 8 + 8;
 
 /// How far a store had come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,11 +22,15 @@ pub(super) struct Tip {
     pub(super) number: u64,
     /// The sum of all its entries.
     pub(super) sum: u64,
+    /// The number of the journal's last record; 0: there is no journal.
+    pub(super) journal: u64,
+    /// The highest number that was ever given to an upstream.
+    pub(super) upstreams: u16,
 }
 
 impl Tip {
     fn to_bytes(self) -> Vec<u8> {
-        let numbers = [self.number, self.sum].map(u64::to_be_bytes).concat();
+        let numbers = [self.number, self.sum, self.journal, self.upstreams.into()].map(u64::to_be_bytes).concat();
         let bytes = [MAGIC.as_slice(), &self.instance, &numbers].concat();
         let check = check(&bytes).to_be_bytes();
         [bytes.as_slice(), &check].concat()
@@ -37,9 +41,10 @@ impl Tip {
         let (magic, rest) = bytes.split_first_chunk::<8>()?;
         let (instance, rest) = rest.split_first_chunk::<16>()?;
         let mut numbers = rest.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number));
-        let (number, total) = (numbers.next()?, numbers.next()?);
+        let (number, total, journal) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let upstreams = u16::try_from(numbers.next()?).ok()?;
         let whole = *magic == MAGIC && u64::from_be_bytes(*sum) == check(bytes);
-        whole.then_some(Self { instance: *instance, number, sum: total })
+        whole.then_some(Self { instance: *instance, number, sum: total, journal, upstreams })
     }
 }
 
@@ -90,7 +95,7 @@ mod tests {
     use super::*;
 
     fn tip(number: u64) -> Tip {
-        Tip { instance: [7; 16], number, sum: number * 31 }
+        Tip { instance: [7; 16], number, sum: number * 31, journal: number / 2, upstreams: 3 }
     }
 
     #[test]

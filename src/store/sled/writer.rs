@@ -29,6 +29,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const RELEASE_PAUSE: Duration = Duration::from_millis(2);
 const RELEASE_LOOKS: u32 = 1000;
 
+/// Bytes of rows in one run, from which on the next start is spared their log.
+const WORTH_NOTING: u64 = 4 << 20;
+
 /// What is needed to open the store, and to open it again.
 pub(super) struct Opener {
     pub(super) path: PathBuf,
@@ -104,10 +107,9 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables, ending: &Endi
     loop {
         match serve(shared, &mut tables) {
             Ok(()) => {
-                if let Err(error) = guarded(AssertUnwindSafe(|| tables.close(ending.is_orderly()))) {
+                if let Err(error) = close(tables, opener, ending) {
                     report::warn("the store did not close in good order", Some(&error));
                 }
-                opener.wait_until_released();
                 return;
             }
             Err(error) => {
@@ -126,6 +128,18 @@ pub(super) fn run(shared: &Shared, opener: &Opener, first: Tables, ending: &Endi
             }
         }
     }
+}
+
+fn close(tables: Tables, opener: &Opener, ending: &Ending) -> Result<(), TableError> {
+    let written = guarded(AssertUnwindSafe(|| tables.close(ending.is_orderly())));
+    opener.wait_until_released();
+    if written? >= WORTH_NOTING {
+        let files = Files::new(&opener.path);
+        let noted = guarded(|| Tables::note_places(&files));
+        opener.wait_until_released();
+        noted?;
+    }
+    Ok(())
 }
 
 fn serve(shared: &Shared, tables: &mut Tables) -> Result<(), TableError> {

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connection::begin;
 use super::head::{length_value, message};
 use super::stream::is_unread;
-use crate::upstream::call::{Answer, BodyEnd, Bounds, CallError, Fault};
+use crate::upstream::call::{Answer, BodyEnd, Bounds, CallError, Fault, Leave};
 use crate::upstream::connect::Offer;
 use crate::upstream::{ConnectError, Connector};
 use crate::wire::OurEnd;
@@ -21,6 +21,7 @@ pub(in crate::upstream) async fn exchange(
     connector: &Connector,
     request: Request<Full<Bytes>>,
     bounds: Bounds,
+    leave: Leave,
 ) -> Result<Answer, CallError> {
     let (stream, _) = connector.offering(Offer::Http2).await.map_err(CallError::Connect)?;
     let _ours = OurEnd::of(&stream);
@@ -40,6 +41,9 @@ pub(in crate::upstream) async fn exchange(
     }
     let no_request = CallError::Connect(ConnectError::NotHttp2);
     let request = message(parts.method, &parts.uri, lines, connector).ok_or(no_request)?;
+    if !leave() {
+        return Err(CallError::Withheld);
+    }
     let (answer, mut frames) =
         sender.send_request(request, body.is_empty()).map_err(|_| CallError::NotSent(Fault::Closed))?;
     if !body.is_empty() {

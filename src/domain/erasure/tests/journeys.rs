@@ -176,7 +176,7 @@ impl World {
             Event::Time(seconds) => self.pass(seconds.into()),
             Event::Join(narrow) if !self.job.is_over() => {
                 let scope = if narrow { Scope::Only(vec![UpstreamNumber(1)]) } else { Scope::All };
-                self.job.join(Intent { scope, ..intent() }, None);
+                self.job.join(Intent { scope, ..intent() }, NOW.wall);
             }
             Event::Join(_) => {}
             Event::StragglerEnded(upstream) => self.job.straggler_ended(UpstreamNumber(upstream), self.now.moment),

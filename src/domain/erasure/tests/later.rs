@@ -85,7 +85,7 @@ fn p4_an_erasure_that_waited_for_a_person_before_it_was_planned_says_so() {
         job.planned(&[intent()], vec![target(1)], 0);
         assert_eq!(fenced(&job), [1], "the first attempt is fenced all the same");
         assert_eq!(word(&mut job, NOW), Some(Later::Decision));
-        job.join(intent(), None);
+        job.join(intent(), NOW.wall);
         job.planned(&[intent()], vec![target(1)], 0);
         assert_eq!(word(&mut job, at(5)), None, "the second request has a fence of its own");
     }
@@ -106,7 +106,7 @@ fn p4_a_target_that_was_found_when_the_topology_had_changed_says_so() {
 fn p4_a_second_request_has_an_answer_of_its_own() {
     let mut job = planned_to(1);
     attempt(&mut job, 1, retry(Fault::Unreachable), NOW);
-    job.join(intent(), None);
+    job.join(intent(), NOW.wall);
     job.planned(&[intent()], vec![target(1)], 0);
     assert_eq!(fenced(&job), [1]);
     assert_eq!(word(&mut job, at(5)), None);

@@ -50,7 +50,7 @@ fn target(upstream: u16) -> Target {
 }
 
 fn intent() -> Intent {
-    Intent { scope: Scope::All, addressed: None }
+    Intent { scope: Scope::All, addressed: None, mark: None }
 }
 
 fn evidence(when: Now, status: u16) -> Evidence {
@@ -224,9 +224,10 @@ fn a_second_erasure_joins_what_was_not_sent_and_reopens_the_rest_that_it_may_rea
     attempt(&mut job, 6, retry(Fault::Unreachable), NOW);
 
     let mark = Mark { run: 1, generation: 7 };
-    job.join(Intent { scope: among(&[1, 2, 3, 4, 6]), ..intent() }, Some(mark));
+    job.join(Intent { scope: among(&[1, 2, 3, 4, 6]), mark: Some(mark), ..intent() }, at(1).wall);
 
-    assert_eq!(job.mark, Some(mark), "what entered before the second request is covered, too");
+    let covers: Vec<_> = job.targets.iter().map(|target| job.mark_of(target).is_some()).collect();
+    assert_eq!(covers, [true, true, true, true, false, true], "what entered before the second request is covered, too");
     assert_eq!(next(&job, at(1)), Step::Plan, "it may have new targets");
     let states: Vec<_> = job.targets.iter().map(|target| target.state).collect();
     let [pending, sent, accepted_state] = [TargetState::Pending, TargetState::Sent, TargetState::Accepted];
@@ -237,10 +238,45 @@ fn a_second_erasure_joins_what_was_not_sent_and_reopens_the_rest_that_it_may_rea
 }
 
 #[test]
+fn p4_what_one_target_was_asked_for_since_speaks_for_no_other() {
+    let mark = |generation| Mark { run: 1, generation };
+    let asked = |scope, generation| Intent { scope, mark: Some(mark(generation)), ..intent() };
+    let first = asked(among(&[1]), 5);
+    let mut job = asked_for(first.clone());
+    job.planned(&[first], vec![Target { mark: Some(mark(5)), ..target(1) }], 0);
+    assert!(job.sending(key(1), &FREE));
+
+    job.join(asked(among(&[2]), 9), at(1).wall);
+
+    let marks = |job: &Job| job.targets.iter().map(|target| job.mark_of(target)).collect::<Vec<_>>();
+    assert_eq!(marks(&job), [Some(mark(5))], "what entered since is new there");
+    job.joined_since(key(1), mark(5));
+    job.ended(key(1), accepted(at(2)), at(2), 0);
+    assert_eq!(job.targets[0].state, TargetState::Accepted, "nobody has asked for it again");
+
+    job.join(asked(among(&[1]), 11), at(3).wall);
+    assert_eq!((marks(&job), job.targets[0].state), (vec![Some(mark(11))], TargetState::Pending));
+}
+
+#[test]
+fn p5_only_what_was_sent_in_vain_is_a_repetition_and_who_asks_again_goes_to_the_end_of_the_line() {
+    let mut job = planned_to(3);
+    attempt(&mut job, 1, accepted(NOW), NOW);
+    attempt(&mut job, 2, retry(Fault::Unreachable), NOW);
+    job.join(intent(), at(60).wall);
+
+    let place = |target: &Target| (target.is_repeat(), job.asked_at(target));
+    let places: Vec<_> = job.targets.iter().map(place).collect();
+    assert_eq!(places, [(false, at(60).wall), (true, NOW.wall), (false, NOW.wall)]);
+    let listed: Vec<_> = summary(&job, at(60)).places.iter().map(|place| (place.repeat, place.asked)).collect();
+    assert_eq!(listed, places, "also after a restart");
+}
+
+#[test]
 fn what_was_asked_for_while_the_targets_were_read_is_planned_next() {
     let mut job = job();
     let read = job.intents.clone();
-    job.join(Intent { scope: among(&[1]), ..intent() }, None);
+    job.join(Intent { scope: among(&[1]), ..intent() }, NOW.wall);
     job.planned(&read, vec![target(1)], 0);
     assert_eq!(next(&job, NOW), Step::Plan);
 }

@@ -150,7 +150,7 @@ fn a_closed_target_is_left_alone_by_a_second_request_unless_data_is_found_there_
     let mut job = planned();
     attempt(&mut job, 1, refused(), NOW);
     job.decide(decision(Verdict::Close), None).unwrap();
-    job.join(intent(), None);
+    job.join(intent(), NOW.wall);
     assert_eq!(job.targets[0].state, TargetState::Closed);
 
     let mut without = job.clone();
@@ -160,6 +160,24 @@ fn a_closed_target_is_left_alone_by_a_second_request_unless_data_is_found_there_
     job.planned(&[intent()], vec![target(1)], 0);
     assert_eq!(next(&job, NOW), Step::Attempt(vec![key(1), key(2)]));
     assert_eq!((&job.targets[0].closed, job.targets[0].attempts), (&None, 0));
+}
+
+#[test]
+fn p5_what_a_person_has_given_up_stays_so_for_the_request_that_was_decided_about() {
+    let mut job = planned();
+    attempt(&mut job, 1, refused(), NOW);
+    job.decide(decision(Verdict::Close), None).unwrap();
+
+    job.extended(vec![target(1)]);
+    assert_eq!(job.targets[0].state, TargetState::Closed, "an attempt at another form there finds its rows");
+    assert!(job.plan_anew(1));
+    let intents = job.intents.clone();
+    job.planned(&intents, vec![target(1), target(2)], 1);
+    assert_eq!(job.targets[0].state, TargetState::Closed, "it was planned anew");
+
+    job.join(intent(), NOW.wall);
+    job.planned(&[intent()], vec![target(1)], 1);
+    assert_eq!(job.targets[0].state, TargetState::Pending, "somebody has asked again");
 }
 
 #[test]

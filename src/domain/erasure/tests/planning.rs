@@ -163,13 +163,16 @@ fn p4_planning_anew_forgets_probes_and_keeps_who_was_addressed() {
 }
 
 #[test]
-fn p12_a_bounded_number_of_requests_is_remembered_for_planning_anew() {
+fn p12_a_bounded_number_of_requests_is_remembered_for_planning_anew_and_the_reach_of_none_is_lost() {
     let mut job = job();
     for number in 0..100 {
         let intent = Intent { scope: among(&[number]), ..intent() };
-        job.join(intent.clone(), None);
+        job.join(intent.clone(), NOW.wall);
         job.planned(&[intent], vec![], 0);
     }
     assert_eq!(job.covered.len(), 32);
     assert_eq!(job.covered.last().unwrap().scope, among(&[99]));
+    let reached = |number| job.covered.iter().any(|intent| intent.scope.reaches(UpstreamNumber(number)));
+    assert!((0..100).all(reached), "what an old request reaches is still planned anew");
+    assert!(!reached(100));
 }

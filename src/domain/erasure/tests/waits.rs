@@ -68,7 +68,7 @@ fn p4_an_unanswered_delete_is_remembered_when_the_erasure_is_asked_for_again_or_
         let mut job = planned_to(1);
         attempt(&mut job, 1, unanswered(moment(60)), NOW);
         if again {
-            job.join(intent(), None);
+            job.join(intent(), NOW.wall);
             job.planned(&[intent()], vec![target(1)], 0);
         } else {
             job.decide(decision(Verdict::Retry), None).unwrap();
@@ -141,7 +141,7 @@ fn p4_a_delete_that_is_not_under_way_any_more_does_not_stand_for_one_after_a_sec
         let mut job = planned_to(1);
         job.stamp = Stamp { run: 1, at: NOW.moment };
         assert!(job.sending(key(1), &FREE));
-        job.join(intent(), None);
+        job.join(intent(), NOW.wall);
         assert!(job.targets[0].reopened, "it is under way, as far as is known");
         if crashed {
             job.take_over(&Run { name: 2, begun: NOW.moment, straggle: 30 });

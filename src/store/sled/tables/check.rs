@@ -1,9 +1,23 @@
 //! Is everything there? At opening every entry is read and added up, and the sum must be the one that the latest write says.
 
-use super::table::Trailer;
+use std::io;
+use std::iter;
+use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::RangeBounds;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, available_parallelism};
+
+use super::placements::Rows;
+use super::table::{Table, Trailer};
 use super::{FORMAT, REMOVING, TableError, Tables};
-use crate::store::sled::Check;
-use crate::store::sled::tip::Tip;
+use crate::store::sled::files::Files;
+use crate::store::sled::tip::{Tip, TipFile};
+use crate::store::sled::{Check, Tuning};
+
+/// Into how many pieces each table is parted, for threads to take one after the other.
+const PIECES: u128 = 16;
+const THREADS_MAX: usize = 4;
 
 /// The entry that was written last.
 #[derive(Default)]
@@ -12,6 +26,27 @@ struct Latest {
     share: u64,
     /// What a removal took from the sum, if it had come that far.
     removing: Option<u64>,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Found {
+    sum: u64,
+    entries: u64,
+    latest: Latest,
+    rows: Rows,
+}
+
+impl Found {
+    fn with(self, other: Self) -> Self {
+        let other_is_later = other.latest.trailer.number > self.latest.trailer.number;
+        Self {
+            sum: self.sum.wrapping_add(other.sum),
+            entries: self.entries + other.entries,
+            latest: if other_is_later { other.latest } else { self.latest },
+            rows: self.rows.with(other.rows),
+        }
+    }
 }
 
 impl Latest {
@@ -41,22 +76,9 @@ impl Tables {
     /// Reads everything, counts the rows, and refuses what is not all there. A crash leaves a prefix of what was written, so
     /// its last entry names the sum; damage leaves something else.
     pub(super) fn add_up(&mut self, tip: Option<Tip>, check: Check) -> Result<(), TableError> {
-        let (mut sum, mut entries, mut latest) = (0_u64, 0, Latest::default());
-        for (nth, table) in self.all().iter().enumerate() {
-            for entry in table.whole() {
-                let (key, value, trailer) = entry?;
-                let share = table.share(&key, &value, trailer.number);
-                (sum, entries) = (sum.wrapping_add(share), entries + 1);
-                if trailer.number > latest.trailer.number {
-                    let removing = nth == 0 && *key == *REMOVING;
-                    let removing = value.as_ref().try_into().ok().map(u64::from_be_bytes).filter(|_| removing);
-                    latest = Latest { trailer, share, removing };
-                }
-                if nth == 1 {
-                    self.count_row(&key, &value);
-                }
-            }
-        }
+        let Found { sum, entries, latest, rows } = self.read_all()?;
+        self.count = rows.count;
+        rows.unreadable.iter().for_each(|key| self.leave_unread("placements", key));
         let found = latest.trailer.number;
         if check != Check::Nothing && !latest.allows(sum) {
             return Err(TableError::Incomplete { entries });
@@ -74,5 +96,98 @@ impl Tables {
         }
         (self.tip.number, self.tip.sum) = (found.max(tip.map_or(0, |tip| tip.number)), sum);
         Ok(())
+    }
+
+    /// Number and sum of the latest write in a closed store, of which every entry is read.
+    pub(in super::super) fn latest(files: &Files) -> Result<(u64, u64), TableError> {
+        let found = Self::alone(files)?.read_all()?;
+        let is_whole = found.latest.allows(found.sum);
+        is_whole
+            .then_some((found.latest.trailer.number, found.sum))
+            .ok_or(TableError::Incomplete { entries: found.entries })
+    }
+
+    /// Writes every entry of a closed store, as it is, into a new one.
+    pub(in super::super) fn copy(from: &Files, to: &Files) -> Result<(), TableError> {
+        let source = Self::alone(from)?;
+        let db = sled_config(to).open()?;
+        for table in source.all() {
+            for entry in table.raw(..) {
+                let (key, value) = entry?;
+                Self::put_verbatim(&db, table.id(), &key, Some(&value))?;
+            }
+        }
+        db.flush()?;
+        Ok(())
+    }
+
+    /// The tables of a closed store, without anything beside them.
+    fn alone(files: &Files) -> Result<Self, TableError> {
+        Self::of(sled_config(files).open()?, files, &Tuning::default(), &Arc::default())
+    }
+
+    /// Reads every entry, in pieces, on as many threads as there are processors, up to four.
+    fn read_all(&self) -> Result<Found, TableError> {
+        let mut pieces = Vec::new();
+        for table in self.all() {
+            let parting = table.parting(PIECES)?;
+            let starts = parting.iter().cloned().map(Included);
+            let ends = parting.iter().cloned().map(Excluded).chain([Unbounded]);
+            pieces.extend(iter::once(Unbounded).chain(starts).zip(ends).map(|range| (table.clone(), range)));
+        }
+        // What a start reads next, the list of unfinished erasures, is still in memory when it comes last.
+        pieces.sort_by_key(|(table, _)| table.id() == self.unfinished.id());
+        let next = AtomicUsize::new(0);
+        let read = || {
+            let mut found = Found::default();
+            while let Some((table, range)) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.read_piece(table, range.clone(), &mut found)?;
+            }
+            Ok(found)
+        };
+        let threads = available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(read)).collect();
+            let mut found = read();
+            for other in others {
+                let other = other.join().unwrap_or(Err(TableError::Panic));
+                found = found.and_then(|found| Ok(found.with(other?)));
+            }
+            found
+        })
+    }
+
+    fn read_piece(&self, table: &Table, range: impl RangeBounds<Vec<u8>>, found: &mut Found) -> Result<(), TableError> {
+        for entry in table.whole(range) {
+            let (key, value, trailer) = entry?;
+            let share = table.share(&key, &value, trailer.number);
+            (found.sum, found.entries) = (found.sum.wrapping_add(share), found.entries + 1);
+            if trailer.number > found.latest.trailer.number {
+                let removing = table.id() == self.meta.id() && *key == *REMOVING;
+                let removing = value.as_ref().try_into().ok().map(u64::from_be_bytes).filter(|_| removing);
+                found.latest = Latest { trailer, share, removing };
+            }
+            if table.id() == self.placements.id() {
+                found.rows.count(&key, &value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
+pub(super) fn sled_config(files: &Files) -> sled::Config {
+    sled::Config::new().path(files.directory()).flush_every_ms(None)
+}
+
+/// What the tip beside the store says; `None` only where it need not say anything.
+pub(super) fn read_tip(files: &Files, check: Check) -> Result<Option<(TipFile, Tip)>, TableError> {
+    let read = match TipFile::open(&files.tip()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TableError::NoTip("is missing")),
+        read => read?.ok_or(TableError::NoTip("does not read")).map(Some),
+    };
+    match read {
+        Err(TableError::NoTip(_)) if check != Check::Whole => Ok(None),
+        read => read,
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{FORMAT, TableError, Tables};
 use crate::store::export::{ExportStep, Head, Record};
-use crate::store::sled::journal::{Done, Journal};
+use crate::store::sled::journal::{Done, Journal, Read};
 use crate::telemetry::unix_now;
 
 /// Entries of one piece, and bytes.
@@ -16,12 +16,16 @@ const PIECE_BYTES: usize = 128 * 1024;
 const PIECE_CHANGES: usize = 4096;
 /// Changes that are remembered; an export that is taken so slowly is given up.
 const CHANGES_MAX: usize = 1_000_000;
+/// Exports whose ends are remembered.
+const ENDS_MAX: usize = 16;
 
 /// What was written or removed since the export began that is being taken.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// The latest export.
     export: u64,
+    /// Where exports of this run ended that are not known to be complete.
+    ends: Vec<u64>,
     changed: Option<BTreeSet<(u8, Vec<u8>)>>,
 }
 
@@ -51,7 +55,7 @@ impl Tables {
                     let (instance, number) = (self.tip.instance, self.tip.number);
                     self.journal = Some(Journal::begin(&self.files.journal(), instance, number)?);
                 }
-                self.changes = Changes { export, changed: Some(BTreeSet::new()) };
+                (self.changes.export, self.changes.changed) = (export, Some(BTreeSet::new()));
                 let head = Head { format: FORMAT, key_check, begun: unix_now() };
                 Ok((head.to_bytes(), Some(ExportStep::Entries { export, table: 0, after: Vec::new() })))
             }
@@ -68,28 +72,51 @@ impl Tables {
                 }
                 Ok((Vec::new(), None))
             }
-            ExportStep::Done { export: _, number } => {
-                if let Some(journal) = &mut self.journal {
-                    journal.exported(number)?;
-                }
+            ExportStep::Done { number } => {
+                self.exported(number)?;
                 Ok((Vec::new(), None))
             }
         }
     }
 
+    /// An export that ended here is complete where it was taken to. Nothing else drops anything from the journal.
+    fn exported(&mut self, number: u64) -> Result<(), TableError> {
+        if !self.changes.ends.contains(&number) {
+            return Err(TableError::Unreadable("an export that ended there, since the gate started"));
+        }
+        self.changes.ends.retain(|end| *end > number);
+        if let Some(journal) = &mut self.journal {
+            journal.exported(number)?;
+        }
+        Ok(())
+    }
+
     /// Notes in the journal what was done.
     pub(in super::super) fn note_done(&mut self, done: impl FnOnce() -> Done) {
         if let Some(journal) = &mut self.journal {
-            journal.add(self.tip.number, &done());
+            journal.add(self.tip.number, done());
         }
     }
 
-    /// Does again what a journal says.
+    /// Begins the journal of a store that was made from an export which ended here; before it there may have been another.
+    pub(in super::super) fn begin_journal(&mut self, end: u64, before: Option<&Read>) -> Result<(), TableError> {
+        self.journal = Some(Journal::go_on(&self.files.journal(), self.tip.instance, end, before)?);
+        Ok(())
+    }
+
+    /// Does again what a journal says, and notes it in this one's.
     pub(in super::super) fn do_again(&mut self, done: &Done) -> Result<(), TableError> {
+        self.do_once_more(done)?;
+        self.note_done(|| done.clone());
+        Ok(())
+    }
+
+    fn do_once_more(&mut self, done: &Done) -> Result<(), TableError> {
         match done {
             Done::Step(write) => drop(self.commit(write)?),
             Done::Hold(hold) => self.hold(hold)?,
             Done::Unhold(id) => drop(self.unhold(*id)?),
+            Done::Upstream { number, name, identity } => self.give_number(*number, name, identity)?,
         }
         Ok(())
     }
@@ -123,7 +150,10 @@ impl Tables {
             let Some((id, key)) = self.changes.changed.as_mut().and_then(BTreeSet::pop_first) else {
                 Record::End { number: self.tip.number, sum: self.tip.sum }.append_to(&mut bytes);
                 self.changes.changed = None;
-                return Ok((bytes, Some(ExportStep::Done { export, number: self.tip.number })));
+                self.changes.ends.push(self.tip.number);
+                let first = self.changes.ends.len().saturating_sub(ENDS_MAX);
+                self.changes.ends.drain(..first);
+                return Ok((bytes, Some(ExportStep::Done { number: self.tip.number })));
             };
             let Some(table) = tables.iter().find(|table| table.id() == id) else { continue };
             let record = match table.get_raw(&key)? {

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Db, IVec};
 
+use self::check::{read_tip, sled_config};
 use self::export::Changes;
 pub(super) use self::instances::{StoredInstance, instance_key};
 use self::job_rows::JobCounts;
@@ -32,7 +33,7 @@ use self::table::{Table, Trailer};
 use super::files::Files;
 use super::journal::Journal;
 use super::tip::{Tip, TipFile};
-use super::{Check, Tuning, report};
+use super::{Tuning, report};
 use crate::domain::UpstreamNumber;
 use crate::store::{Figures, KnownUpstream};
 
@@ -153,6 +154,8 @@ pub(super) struct Tables {
     journal: Option<Journal>,
     dirty_rows: usize,
     dirty_bytes: usize,
+    /// Bytes of rows that this run has written.
+    written: u64,
 }
 
 impl Tables {
@@ -176,21 +179,23 @@ impl Tables {
         } else {
             files.mend_before_opening()?;
         }
-        let config = sled::Config::new().path(files.directory()).cache_capacity(cache_bytes);
-        // No thread of sled's own: its periodic flush would put writes beyond our batches on the disk.
-        let mut tables = Self::of(config.flush_every_ms(None).open()?, files, tuning, syncs)?;
+        let config = sled_config(files).cache_capacity(cache_bytes);
+        let mut tables = Self::of(config.open()?, files, tuning, syncs)?;
         if is_new {
             tables.make(key_check)?;
         } else {
             tables.check_meta(key_check)?;
             tables.add_up(tip.as_ref().map(|(_, tip)| *tip), tuning.check)?;
             match tip {
-                Some((file, tip)) => (tables.tip_file, tables.written_tip) = (Some(file), tip),
+                Some((file, tip)) => {
+                    (tables.tip_file, tables.written_tip) = (Some(file), tip);
+                    (tables.tip.journal, tables.tip.upstreams) = (tip.journal, tip.upstreams);
+                }
                 None => tables.make_tip()?,
             }
             files.sync_names()?;
         }
-        tables.journal = Journal::open(&files.journal(), tables.tip.instance)?;
+        tables.journal = Journal::open(&files.journal(), tables.tip.instance, tables.tip.journal)?;
         tables.read_upstreams()?;
         tables.begin_run()?;
         tables.finish_steps()?;
@@ -229,6 +234,7 @@ impl Tables {
             journal: None,
             dirty_rows: 0,
             dirty_bytes: 0,
+            written: 0,
         })
     }
 
@@ -279,10 +285,19 @@ impl Tables {
         self.unreadable.insert((table, key.to_vec()));
     }
 
-    /// Makes everything durable and closes. `well`: nothing of this run is under way any more, here or elsewhere.
-    pub(super) fn close(mut self, well: bool) -> Result<(), TableError> {
+    /// Makes everything durable and closes. `well`: nothing of this run is under way any more, here or elsewhere. Gives the
+    /// bytes of rows that the run wrote.
+    pub(super) fn close(mut self, well: bool) -> Result<u64, TableError> {
         self.put(&self.meta.clone(), b"closed", &[u8::from(well)])?;
-        self.sync()
+        self.sync()?;
+        Ok(self.written)
+    }
+
+    /// Opens and closes sled alone, in a store that is closed: only then does it note where everything is, and the next
+    /// opening need not read its whole log for that.
+    pub(super) fn note_places(files: &Files) -> Result<(), TableError> {
+        drop(sled_config(files).open()?);
+        Ok(files.sync_names()?)
     }
 
     /// Is there something that is not durable yet?
@@ -300,6 +315,7 @@ impl Tables {
         if let Some(journal) = &mut self.journal {
             journal.sync(self.sync_data)?;
         }
+        self.tip.journal = self.journal.as_ref().map_or(0, Journal::last);
         if let Some(file) = self.tip_file.as_mut().filter(|_| self.written_tip != self.tip) {
             file.write(self.tip, self.sync_data)?;
             self.written_tip = self.tip;
@@ -371,18 +387,7 @@ impl Tables {
         }
         self.dirty_rows += 1;
         self.dirty_bytes += bytes;
+        self.written += bytes as u64;
         Ok(())
-    }
-}
-
-/// What the tip beside the store says; `None` only where it need not say anything.
-fn read_tip(files: &Files, check: Check) -> Result<Option<(TipFile, Tip)>, TableError> {
-    let read = match TipFile::open(&files.tip()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TableError::NoTip("is missing")),
-        read => read?.ok_or(TableError::NoTip("does not read")).map(Some),
-    };
-    match read {
-        Err(TableError::NoTip(_)) if check != Check::Whole => Ok(None),
-        read => read,
     }
 }

@@ -1,6 +1,10 @@
 //! Rows: written by traffic, read and marked by erasures, swept when no cache can believe in them any more.
 
-use super::{Count, TableError, Tables};
+use std::collections::BTreeMap;
+
+use sled::IVec;
+
+use super::{Count, TableError, Tables, UNREADABLE_MAX};
 use crate::domain::{PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::store::row::StoredRow;
 
@@ -105,20 +109,44 @@ impl Tables {
         Ok(true)
     }
 
-    /// Counts a row as it is found at opening. One that does not read is a row all the same: data is where its key says.
-    pub(super) fn count_row(&mut self, key: &[u8], row: &[u8]) {
-        let Some(pair) = PairKey::from_bytes(key) else { return self.leave_unread("placements", key) };
+    pub(super) fn count_of(&mut self, upstream: UpstreamNumber) -> &mut Count {
+        self.count.entry(upstream).or_default()
+    }
+}
+
+/// The rows that are found at opening.
+#[derive(Default)]
+pub(super) struct Rows {
+    pub(super) count: BTreeMap<UpstreamNumber, Count>,
+    pub(super) unreadable: Vec<IVec>,
+}
+
+impl Rows {
+    /// One that does not read is a row all the same: data is where its key says.
+    pub(super) fn count(&mut self, key: &IVec, row: &[u8]) {
+        let Some(pair) = PairKey::from_bytes(key) else { return self.leave_unread(key) };
         let row = StoredRow::from_bytes(row);
         if row.is_none() {
-            self.leave_unread("placements", key);
+            self.leave_unread(key);
         }
-        let count = self.count_of(pair.upstream);
+        let count = self.count.entry(pair.upstream).or_default();
         count.rows += 1;
         count.erased += u64::from(row.is_some_and(|row| row.erased_at.is_some()));
     }
 
-    pub(super) fn count_of(&mut self, upstream: UpstreamNumber) -> &mut Count {
-        self.count.entry(upstream).or_default()
+    fn leave_unread(&mut self, key: &IVec) {
+        if self.unreadable.len() < UNREADABLE_MAX {
+            self.unreadable.push(key.clone());
+        }
+    }
+
+    pub(super) fn with(mut self, other: Self) -> Self {
+        for (upstream, count) in other.count {
+            let all = self.count.entry(upstream).or_default();
+            (all.rows, all.erased) = (all.rows + count.rows, all.erased + count.erased);
+        }
+        self.unreadable.extend(other.unreadable);
+        self
     }
 }
 

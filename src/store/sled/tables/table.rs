@@ -93,12 +93,12 @@ impl Table {
     pub(super) fn share(&self, key: &[u8], value: &[u8], number: u64) -> u64 {
         let mut hash = mixed(mixed(u64::from(self.id), number), key.len() as u64);
         for bytes in [key, value] {
-            for word in bytes.chunks(8) {
-                let mut eight = [0; 8];
-                for (to, from) in eight.iter_mut().zip(word) {
-                    *to = *from;
-                }
-                hash = mixed(hash, u64::from_le_bytes(eight));
+            let (words, rest) = bytes.as_chunks::<8>();
+            hash = words.iter().fold(hash, |hash, word| mixed(hash, u64::from_le_bytes(*word)));
+            if !rest.is_empty() {
+                let mut last = [0; 8];
+                last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                hash = mixed(hash, u64::from_le_bytes(last));
             }
         }
         mixed(mixed(hash, value.len() as u64), 0)
@@ -123,14 +123,31 @@ impl Table {
         Ok(())
     }
 
-    /// All entries with their trailers.
-    pub(super) fn whole(&self) -> impl Iterator<Item = Result<(IVec, IVec, Trailer), TableError>> {
-        self.tree.iter().map(|entry| {
+    /// The entries of a range, with their trailers.
+    pub(super) fn whole(
+        &self,
+        range: impl RangeBounds<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(IVec, IVec, Trailer), TableError>> {
+        self.tree.range(range).map(|entry| {
             let (key, whole) = entry?;
             let (value, trailer) = parted(&whole)?;
             Ok((key, value, trailer))
         })
     }
+
+    /// Keys that part the table: as evenly as may be said without reading it, between its first and its last.
+    pub(super) fn parting(&self, pieces: u128) -> Result<Vec<Vec<u8>>, TableError> {
+        let Some(((first, _), (last, _))) = self.tree.first()?.zip(self.tree.last()?) else { return Ok(Vec::new()) };
+        let (first, last) = (beginning(&first), beginning(&last));
+        let step = last.saturating_sub(first) / pieces;
+        let keys = (1..pieces).map(|piece| (first + piece * step).to_be_bytes().to_vec());
+        Ok(if step == 0 { Vec::new() } else { keys.collect() })
+    }
+}
+
+/// The first 16 bytes of a key, as a number.
+fn beginning(key: &[u8]) -> u128 {
+    key.iter().copied().chain(std::iter::repeat(0)).take(16).fold(0, |number, byte| number << 8 | u128::from(byte))
 }
 
 impl super::Tables {

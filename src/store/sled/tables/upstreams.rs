@@ -3,6 +3,7 @@
 use super::{TableError, Tables};
 use crate::domain::UpstreamNumber;
 use crate::store::KnownUpstream;
+use crate::store::sled::journal::Done;
 
 /// The longest name and identity together. Both come from the configuration.
 const NAMES_MAX: usize = 4000;
@@ -17,6 +18,8 @@ impl Tables {
             let known = KnownUpstream { number, name, identity, has_rows: false };
             self.known_upstreams.insert(number, known);
         }
+        let last = self.known_upstreams.keys().next_back().map_or(0, |number| number.0);
+        self.tip.upstreams = self.tip.upstreams.max(last);
         Ok(())
     }
 
@@ -33,13 +36,27 @@ impl Tables {
         if let Some(known) = known.filter(|known| known.identity == identity) {
             return Ok(known.number);
         }
-        let last = self.known_upstreams.keys().next_back().map_or(0, |number| number.0);
-        let number = known.map(|known| known.number).or_else(|| last.checked_add(1).map(UpstreamNumber));
+        let number = known.map(|known| known.number);
+        let number = number.or_else(|| self.tip.upstreams.checked_add(1).map(UpstreamNumber));
         let number = number.ok_or(TableError::TooLarge("the list of upstreams"))?;
+        self.give_number(number, name, identity)?;
+        self.note_done(|| Done::Upstream { number, name: name.into(), identity: identity.into() });
+        Ok(number)
+    }
+
+    /// Says whose number it is from now on.
+    pub(super) fn give_number(&mut self, number: UpstreamNumber, name: &str, identity: &str) -> Result<(), TableError> {
+        // Its tip outlasts the store, and whoever restores it goes on from there.
+        self.tip.upstreams = self.tip.upstreams.max(number.0);
         self.put(&self.upstreams.clone(), &number.0.to_be_bytes(), &write_names(name, identity))?;
         let known = KnownUpstream { number, name: name.into(), identity: identity.into(), has_rows: false };
         self.known_upstreams.insert(number, known);
-        Ok(number)
+        Ok(())
+    }
+
+    /// None of the numbers up to this one is given to anybody any more.
+    pub(in super::super) fn leave_numbers(&mut self, given: u16) {
+        self.tip.upstreams = self.tip.upstreams.max(given);
     }
 
     pub(in super::super) fn upstreams(&self) -> Vec<KnownUpstream> {

@@ -1,0 +1,30 @@
+//! What the benches of the store share: a store in a directory, a copy of one, and a runtime.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use forgetgate::config::{Engine, Store};
+use tokio::runtime::{Builder, Runtime};
+
+pub(crate) fn config(directory: &Path) -> Store {
+    Store {
+        engine: Engine::Sled,
+        path: directory.join("store"),
+        key_file: directory.join("store.key"),
+        lease: Duration::from_secs(600),
+        cache_entries: 0,
+        cache_bytes: 64 << 20,
+        snapshot: None,
+    }
+}
+
+/// The files of a store that is open are what a kill leaves.
+pub(crate) fn copied(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args(["-r", "--sparse=always"]).args([from, to]).status();
+    assert!(copied.expect("cp").success(), "the copy of the store");
+}
+
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}

@@ -38,8 +38,8 @@ fn shown(answer: &Value) -> String {
     }
     let row = |recipient: &Value| {
         let resources: Vec<_> = list(recipient, "resources").iter().filter_map(Value::as_str).collect();
-        let opened = recipient.get("has_credentials").and_then(Value::as_bool).unwrap_or(true);
-        let at = place(recipient) + if opened { "" } else { ", no credentials" };
+        let closed = recipient.get("without_credentials").and_then(Value::as_bool).unwrap_or(false);
+        let at = place(recipient) + if closed { ", no credentials" } else { "" };
         [at, resources.join(", "), text(recipient, "since").into()]
     };
     table(["UPSTREAM", "RESOURCES", "SINCE"], found.iter().map(row))

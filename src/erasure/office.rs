@@ -181,7 +181,7 @@ impl Eraser {
             upstream,
             instance: place.shown(),
             path: Some(place.prefix.to_string()).filter(|path| !path.is_empty()),
-            has_credentials: !matches!(place.which, Which::Unnamed(_) | Which::Unknown(_)),
+            without_credentials: matches!(place.which, Which::Unnamed(_) | Which::Unknown(_)),
             resources: resources.into_iter().collect(),
             since,
         };

@@ -308,8 +308,9 @@ pub struct Recipient {
     /// What stands between the upstream's URL and the service's own paths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// `false`: it is not known whose credentials open it, and an erasure waits for them.
-    pub has_credentials: bool,
+    /// It is not known whose credentials open it, and an erasure waits for them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_credentials: bool,
     /// In which of its resources, by name; without those that the profile does not name.
     pub resources: Vec<String>,
     /// Since when.

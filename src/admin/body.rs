@@ -13,7 +13,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
-use crate::domain::{CustomerId, UnixSeconds};
+use crate::domain::{CustomerId, NotAnId, UnixSeconds, json};
+use crate::erasure::Eraser;
 use crate::telemetry::from_rfc3339;
 
 /// Bytes of a body.
@@ -43,6 +44,8 @@ pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, Problem> {
 
 /// A body of the form `T`, of which `form` says in words what it is.
 pub(super) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8], form: &'static str) -> Result<T, Problem> {
+    let body =
+        json::utf8(body).map_err(|_| Problem::bad("body_invalid", "the body is not in UTF-8: send it in UTF-8"))?;
     serde_json::from_slice(body).map_err(|error| {
         let wrong = match error.classify() {
             serde_json::error::Category::Data => "holds something else than this call takes",
@@ -55,20 +58,33 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(body: &'de [u8], form: &'static st
     })
 }
 
-/// A customer's ID in a body. It is wiped when dropped, and `None` if it is blank or too long.
-pub(super) struct CustomerField(Option<CustomerId>);
+/// A customer's ID in a body, or why it is none. It is wiped when dropped.
+pub(super) struct CustomerField(Result<CustomerId, NotAnId>);
 
 impl<'de> Deserialize<'de> for CustomerField {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(from)?);
-        Ok(Self(CustomerId::new(&text)))
+        Ok(Self(CustomerId::read(&text)))
     }
 }
 
+/// The customer whom a body names, as the calls of this API read it.
+#[cfg(test)]
+pub(crate) fn customer_in(body: &[u8]) -> Result<CustomerId, crate::domain::refusal::Refusal> {
+    let body: CustomerBody = parse(body, CustomerBody::FORM).unwrap();
+    body.customer_id.0.map_err(Into::into)
+}
+
 impl CustomerField {
-    pub(super) fn id(self) -> Result<CustomerId, Problem> {
-        let detail = "customer_id is a text that is not blank and has at most 4096 bytes";
-        self.0.ok_or_else(|| Problem::bad("customer_id_invalid", detail))
+    /// The ID, if it is one and names somebody.
+    pub(super) fn id(self, eraser: &Eraser) -> Result<CustomerId, Problem> {
+        let id = self.read()?;
+        eraser.names_one(&id).map_err(|refusal| Problem::bad("customer_id_placeholder", refusal.sentence))?;
+        Ok(id)
+    }
+
+    fn read(self) -> Result<CustomerId, Problem> {
+        self.0.map_err(|why| Problem::bad("customer_id_invalid", why.sentence()))
     }
 }
 

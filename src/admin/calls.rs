@@ -30,7 +30,7 @@ pub(super) async fn submit(state: &State, body: &Bytes) -> Result<Answer, Proble
     if body.upstreams.as_ref().is_some_and(Vec::is_empty) {
         return Err(Problem::bad("upstreams_empty", "upstreams names at least one; leave it out for all"));
     }
-    let customer_id = body.customer_id.id()?;
+    let customer_id = body.customer_id.id(&state.eraser)?;
     let reason = reason_if_any(body.reason)?;
     if reason.as_ref().is_some_and(|reason| names(reason, &customer_id)) {
         return Err(Problem::bad("reason_personal", "the reason is kept, and must not hold the customer's ID"));
@@ -80,7 +80,7 @@ pub(super) async fn receipt(state: &State, at: &Parameters) -> Result<Answer, Pr
 
 pub(super) async fn recipients(state: &State, body: &Bytes) -> Result<Answer, Problem> {
     let body: CustomerBody = parse(body, CustomerBody::FORM)?;
-    Ok(json_answer(StatusCode::OK, &state.eraser.recipients(&body.customer_id.id()?).await?))
+    Ok(json_answer(StatusCode::OK, &state.eraser.recipients(&body.customer_id.id(&state.eraser)?).await?))
 }
 
 pub(super) async fn decide(state: &State, call: Call, at: &Parameters, body: &Bytes) -> Result<Answer, Problem> {

@@ -32,7 +32,7 @@ const FORM: &str = "{\"customer_id\": text, \"upstream\"?: name, \"by\": name, \
 
 pub(super) async fn set(state: &State, body: &Bytes) -> Result<Answer, Problem> {
     let body: HoldBody = parse(body, FORM)?;
-    let customer = body.customer_id.id()?;
+    let customer = body.customer_id.id(&state.eraser)?;
     let (by, note) = (name(body.by)?, reason(body.reason)?);
     if names(&note, &customer) {
         return Err(Problem::bad("reason_personal", "the reason is kept, and must not hold the customer's ID"));

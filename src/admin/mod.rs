@@ -23,6 +23,8 @@ mod upstreams;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(test)]
+pub(crate) use self::body::customer_in;
 pub use self::health::{Awaited, Readiness};
 pub use self::in_force::{Applied, Ask, InForce, RefusedFile, Reloaded, Standing};
 pub use self::listener::Listener;

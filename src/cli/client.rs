@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,11 +21,9 @@ use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
-use zeroize::Zeroizing;
 
 use super::answer::{Failure, text};
 use crate::config::{self, Address, BaseUrl, Identity, Secret, SecretText, UpstreamTls};
-use crate::domain::CustomerId;
 use crate::telemetry::chain;
 use crate::upstream::Connector;
 use crate::wire::Stream;
@@ -280,23 +278,9 @@ fn place_of(url: &str) -> Result<(Place, bool), Failure> {
     Ok((Place::Tcp { host, port: uri.port_u16().unwrap_or(own_port) }, tls))
 }
 
-/// The customer's ID as it was given; `-` is one line of `input`, so that the ID stays out of shell histories and process
-/// lists.
-pub(super) fn customer(given: &str, input: &mut dyn BufRead) -> Result<CustomerId, Failure> {
-    let mut line = Zeroizing::new(String::new());
-    let id = if given == "-" {
-        let longest = CustomerId::BYTES_MAX as u64 + 2;
-        input.take(longest).read_line(&mut line).map_err(|_| Failure::usage("standard input is not a text".into()))?;
-        line.trim_end_matches('\n').trim_end_matches('\r')
-    } else {
-        given
-    };
-    CustomerId::new(id).ok_or_else(|| Failure::usage("a customer's ID is not blank and has at most 4096 bytes".into()))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Place, customer, place_of};
+    use super::{Place, place_of};
 
     #[test]
     fn the_admin_api_is_found_by_url_or_socket_and_nothing_else() {
@@ -309,15 +293,5 @@ mod tests {
             assert!(place_of(wrong).is_err(), "{wrong}");
         }
         assert_eq!(tcp("::1", 8081).to_string(), "[::1]:8081");
-    }
-
-    #[test]
-    fn an_id_is_read_from_one_line_of_standard_input_without_its_end() {
-        let read = |text: &str| customer("-", &mut text.as_bytes()).map(|id| id.expose().to_owned());
-        assert_eq!(read("alice\n").unwrap(), "alice");
-        assert_eq!(read("two words\r\nmore\n").unwrap(), "two words");
-        assert_eq!(read("no end").unwrap(), "no end");
-        assert!(read("").is_err() && read("  \n").is_err() && read(&"x".repeat(5000)).is_err());
-        assert_eq!(customer("bob", &mut &b""[..]).unwrap().expose(), "bob");
     }
 }

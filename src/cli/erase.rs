@@ -6,11 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, FAILED, Failure, list, pretty, text, wait_for};
-use super::client::{Client, GateArgs, customer};
+use super::client::{Client, GateArgs};
+use super::customer::customer;
 use super::erasures::{accepted, one, targets};
+use crate::config::{DURATION_FORM, parse_duration};
 
 /// Between two looks at an erasure that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -18,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What was typed.
 #[derive(Args, Clone, Debug)]
 pub struct EraseArgs {
-    /// Whose data; `-` reads it from standard input, out of histories and process lists
+    /// Whose data; `-` reads one line of standard input, so that the ID stays out of shell history
     pub customer_id: String,
     /// Only say where deletes would be sent, and what cannot be erased from here
     #[arg(long)]
@@ -26,6 +28,9 @@ pub struct EraseArgs {
     /// Wait until every upstream has accepted
     #[arg(long, conflicts_with = "dry_run")]
     pub wait: bool,
+    /// Wait at most so long, such as 30s or 10m; the erasure goes on without the command, which ends with 1
+    #[arg(long, value_name = "DURATION", requires = "wait", value_parser = duration)]
+    pub timeout: Option<Duration>,
     /// Only these upstreams, by name; each is asked, whatever the index knows
     #[arg(long = "upstream", value_name = "NAME")]
     pub upstreams: Vec<String>,
@@ -37,43 +42,77 @@ pub struct EraseArgs {
     pub gate: GateArgs,
 }
 
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("expected {DURATION_FORM}"))
+}
+
+/// Nobody labelled data so, as far as the index knows: a mistyped ID looks like this.
+const UNKNOWN: &str = "Nothing is known of this ID: no upstream is asked to delete anything.\n";
+
 /// Does it. Blocking. With `--wait` the code is 0 only if every upstream has accepted.
 #[must_use]
 pub fn erase(args: &EraseArgs, input: &mut dyn BufRead) -> Answer {
     wait_for(async {
         let client = Client::find(&args.gate)?;
         let upstreams = (!args.upstreams.is_empty()).then_some(&args.upstreams);
-        let body = json!({
-            "customer_id": customer(&args.customer_id, input)?.expose(),
-            "dry_run": args.dry_run,
-            "upstreams": upstreams,
-            "reason": args.reason,
-        });
-        let mut answer = client.call(Method::POST, "/api/v1/erasures", Some(&body)).await?;
+        let customer = customer(&args.customer_id, input)?;
+        let body = |dry_run: bool| {
+            json!({
+                "customer_id": customer.expose(),
+                "dry_run": dry_run,
+                "upstreams": upstreams,
+                "reason": args.reason,
+            })
+        };
+        // Asked before: what an erasure has to do is known only once it has been planned.
+        let dry_run = client.call(Method::POST, "/api/v1/erasures", Some(&body(true))).await?;
+        let is_unknown = ["targets", "cannot_be_erased"].iter().all(|member| list(&dry_run, member).is_empty());
         if args.dry_run {
-            return Ok(Answer::done(if args.gate.json { pretty(&answer) } else { dry(&answer) }));
+            return Ok(shown(args, &dry_run, dry, is_unknown));
         }
-        let mut code = 0;
+        let mut answer = client.call(Method::POST, "/api/v1/erasures", Some(&body(false))).await?;
+        let (mut code, mut complaint) = (0, String::new());
         if args.wait {
-            answer = wait(&client, answer).await?;
+            (answer, complaint) = wait(&client, answer, args.timeout).await?;
             code = if is_accepted_everywhere(&answer) { 0 } else { FAILED };
         }
-        let shown = if args.gate.json { pretty(&answer) } else { one(&answer) };
-        Ok(Answer { text: shown, code, ..Answer::default() })
+        let shown = shown(args, &answer, one, is_unknown);
+        Ok(Answer { code, complaint: shown.complaint + &complaint, ..shown })
     })
 }
 
-/// Looks until every upstream has accepted or a person has to do something first.
-async fn wait(client: &Client, mut erasure: Value) -> Result<Value, Failure> {
-    let id = text(&erasure, "id").to_owned();
-    let mut progress = Progress::default();
-    while !is_accepted_everywhere(&erasure) && !waits_for_a_person(&erasure) {
-        progress.show(&erasure);
-        sleep(LOOK_EVERY).await;
-        erasure = client.call(Method::GET, &format!("/api/v1/erasures/{id}"), None).await?;
+/// For people with the sentence about an unknown ID; as JSON it stands beside it.
+fn shown(args: &EraseArgs, answer: &Value, page: fn(&Value) -> String, is_unknown: bool) -> Answer {
+    let unknown = if is_unknown { UNKNOWN } else { "" };
+    if args.gate.json {
+        return Answer { text: pretty(answer), complaint: unknown.to_owned(), ..Answer::default() };
     }
+    Answer::done(format!("{unknown}{}", page(answer)))
+}
+
+/// Looks until every upstream has accepted, a person has to do something first, or the time is over. Whoever breaks this
+/// off knows the erasure's ID by then.
+async fn wait(client: &Client, mut erasure: Value, within: Option<Duration>) -> Result<(Value, String), Failure> {
+    let id = text(&erasure, "id").to_owned();
+    writeln!(std::io::stderr(), "Erasure {id} is accepted; waiting until every upstream has accepted.").ok();
+    let mut progress = Progress::default();
+    let looking = async {
+        while !is_accepted_everywhere(&erasure) && !waits_for_a_person(&erasure) {
+            progress.show(&erasure);
+            sleep(LOOK_EVERY).await;
+            erasure = client.call(Method::GET, &format!("/api/v1/erasures/{id}"), None).await?;
+        }
+        Ok::<(), Failure>(())
+    };
+    let looked = match within {
+        Some(within) => timeout(within, looking).await.ok(),
+        None => Some(looking.await),
+    };
     progress.end();
-    Ok(erasure)
+    match looked {
+        Some(looked) => looked.map(|()| (erasure, String::new())),
+        None => Ok((erasure, format!("forgetgate: the time is over; the erasure goes on: forgetgate erasures {id}\n"))),
+    }
 }
 
 fn is_accepted_everywhere(erasure: &Value) -> bool {
@@ -93,7 +132,9 @@ struct Progress {
 impl Progress {
     fn show(&mut self, erasure: &Value) {
         let (accepted, all) = accepted(erasure);
-        let line = format!("{accepted} of {all} deletes accepted");
+        let failing = list(erasure, "targets").iter().find(|target| !text(target, "last_error").is_empty());
+        let failing = failing.map(|target| format!("; {}: {}", text(target, "upstream"), text(target, "last_error")));
+        let line = format!("{accepted} of {all} deletes accepted{}", failing.unwrap_or_default());
         if line != self.shown && std::io::stderr().is_terminal() {
             write!(std::io::stderr(), "\r\x1b[K{line}").ok();
             self.shown = line;
@@ -109,7 +150,7 @@ impl Progress {
 
 fn dry(run: &Value) -> String {
     let would = match list(run, "targets") {
-        [] => "No delete would be sent.\n".to_owned(),
+        [] => String::new(),
         list => format!("Deletes would be sent to\n\n{}", targets(list)),
     };
     let cannot = match list(run, "cannot_be_erased") {

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::answer::{Answer, Failure, list, pretty, text, wait_for};
 use super::check::table::table;
-use super::client::{Client, GateArgs, customer};
+use super::client::{Client, GateArgs};
+use super::customer::customer;
 
 /// What was typed to set one.
 #[derive(Args, Clone, Debug)]

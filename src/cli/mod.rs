@@ -4,6 +4,7 @@ mod answer;
 mod ca;
 pub mod check;
 mod client;
+mod customer;
 mod erase;
 mod erasures;
 mod export;
@@ -13,6 +14,8 @@ mod key;
 pub mod profiles;
 mod recipients;
 pub mod run;
+#[cfg(test)]
+mod ways;
 
 pub use self::answer::Answer;
 pub use self::ca::{CaAction, CaArgs, ca};

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, list, place, pretty, text, wait_for};
 use super::check::table::table;
-use super::client::{Client, GateArgs, customer};
+use super::client::{Client, GateArgs};
+use super::customer::customer;
 
 /// What was typed.
 #[derive(Args, Clone, Debug)]
 pub struct RecipientsArgs {
-    /// Whose data; `-` reads it from standard input, out of histories and process lists
+    /// Whose data; `-` reads one line of standard input, so that the ID stays out of shell history
     pub customer_id: String,
     /// Where the gate is.
     #[command(flatten)]
@@ -31,16 +32,22 @@ pub fn recipients(args: &RecipientsArgs, input: &mut dyn BufRead) -> Answer {
     })
 }
 
+/// What is in no resource that the profile names: recognitions, messages, whatever has no container of its own.
+const OUTSIDE: &str = "(the service itself)";
+
 fn shown(answer: &Value) -> String {
     let found = list(answer, "recipients");
     if found.is_empty() {
-        return "The index knows of no data of this customer.\n".to_owned();
+        return "Nothing is known of this ID: the index has no data of it.\n".to_owned();
     }
-    let row = |recipient: &Value| {
-        let resources: Vec<_> = list(recipient, "resources").iter().filter_map(Value::as_str).collect();
+    let row = |recipient: &Value, found: &Value| {
         let closed = recipient.get("without_credentials").and_then(Value::as_bool).unwrap_or(false);
         let at = place(recipient) + if closed { ", no credentials" } else { "" };
-        [at, resources.join(", "), text(recipient, "since").into()]
+        let resource = found.get("resource").and_then(Value::as_str).unwrap_or(OUTSIDE);
+        let [label, since, last_seen] = ["label", "since", "last_seen"].map(|member| text(found, member).to_owned());
+        [at, resource.to_owned(), label, since, last_seen]
     };
-    table(["UPSTREAM", "RESOURCES", "SINCE"], found.iter().map(row))
+    let rows =
+        found.iter().flat_map(|recipient| list(recipient, "places").iter().map(move |place| row(recipient, place)));
+    table(["UPSTREAM", "RESOURCE", "LABEL", "SINCE", "LAST SEEN"], rows)
 }

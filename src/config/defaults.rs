@@ -28,11 +28,6 @@ impl Address {
             Self::Unix(_) => true,
         }
     }
-
-    /// Is the port left to the system? Then two of them are two addresses.
-    pub(super) const fn is_any_port(&self) -> bool {
-        matches!(self, Self::Tcp(address) if address.port() == 0)
-    }
 }
 
 impl fmt::Display for Address {

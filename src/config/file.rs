@@ -251,7 +251,7 @@ impl<'a> Value<'a> {
 
     fn expect<T>(&self, value: Option<T>, form: &str) -> Option<T> {
         if value.is_none() {
-            self.fault(format!("is {}", article(self.value.type_str())), form);
+            self.fault(format!("wrong type: found {}", article(self.value.type_str())), form);
         }
         value
     }
@@ -261,6 +261,8 @@ fn article(kind: &str) -> String {
     match kind {
         "integer" => "a whole number".to_owned(),
         "array" => "a list".to_owned(),
+        "float" => "a number with a fraction or an exponent".to_owned(),
+        "datetime" => "a date or time".to_owned(),
         other => format!("a {other}"),
     }
 }

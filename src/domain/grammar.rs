@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use unicode_normalization::char::is_combining_mark;
 
 use super::profile::GrammarName;
 
@@ -44,7 +45,16 @@ impl GrammarName {
         match self {
             Self::Watson => is_watson(canonical),
             Self::WatsonDiscovery => is_watson(canonical) && canonical.len() <= DISCOVERY_ID_CHARACTERS_MAX,
-            Self::WatsonVr => !canonical.is_empty() && canonical.chars().all(|c| c.is_alphanumeric() || c == '_'),
+            Self::WatsonVr => is_visual_recognition(canonical),
+        }
+    }
+
+    /// May other fields stand beside the ID in a label?
+    #[must_use]
+    pub const fn knows_fields(self) -> bool {
+        match self {
+            Self::Watson | Self::WatsonDiscovery => true,
+            Self::WatsonVr => false,
         }
     }
 
@@ -63,6 +73,22 @@ impl GrammarName {
 fn is_watson(id: &str) -> bool {
     let printable = id.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b';' && byte != b'=');
     printable && !id.is_empty() && !id.starts_with(' ') && !id.ends_with(' ') && !has_percent_escape(id)
+}
+
+/// Letters and digits of every script with the marks that are written on them, and `_`. Marks follow what they stand on.
+fn is_visual_recognition(id: &str) -> bool {
+    let letter = |c: char| (c.is_alphanumeric() && !is_pictogram(c)) || c == '_';
+    let mark = |c: char| is_combining_mark(c) && !is_pictogram(c);
+    id.starts_with(letter) && id.chars().all(|c| letter(c) || mark(c))
+}
+
+/// Letters that are drawn as pictures, and marks that make a picture of what they follow.
+const fn is_pictogram(c: char) -> bool {
+    matches!(
+        c,
+        '\u{34f}' | '\u{2139}' | '\u{20dd}'..='\u{20e0}' | '\u{20e2}'..='\u{20e4}' | '\u{24b6}'..='\u{24e9}'
+            | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{1f130}'..='\u{1f189}' | '\u{e0100}'..='\u{e01ef}'
+    )
 }
 
 /// Is there a `%XX` in it?
@@ -97,6 +123,22 @@ mod tests {
         check(GrammarName::WatsonDiscovery, &"x".repeat(256), true);
         check(GrammarName::WatsonDiscovery, &"x".repeat(257), false);
         check(GrammarName::WatsonVr, "Kunde_4711_é日", true);
+        for good in ["हिन्दी", "தமிழ்", "José", "ไทย", "العَرَبِيَّة", "Việt", "日本語", "עִבְרִית", "q\u{323}"]
+        {
+            check(GrammarName::WatsonVr, good, true);
+        }
+        for bad in [
+            "a\u{1f600}",
+            "1\u{fe0f}\u{20e3}",
+            "\u{1f170}",
+            "\u{24c2}",
+            "\u{301}a",
+            "a\u{200d}b",
+            "\u{1f1e9}\u{1f1ea}",
+            "",
+        ] {
+            check(GrammarName::WatsonVr, bad, false);
+        }
         for bad in r#"\|*{}$-[]/'`"~?;<>()!&=%#^@:.,+ "#.chars() {
             check(GrammarName::WatsonVr, &format!("a{bad}"), false);
         }

@@ -1,14 +1,15 @@
 //! The one reader from bytes to customer IDs, for the header, the WebSocket query and the delete query (P6).
 //!
 //! A label is a list of `field=value` divided by semicolons, of which only the profile's field (`customer_id`) counts:
-//! `customer_id=abc;platform=iOS`. The other fields are the caller's own and pass on as they are.
+//! `customer_id=abc;platform=iOS`. The other fields are the caller's own and pass on as they are. What is no field could be
+//! the rest of an ID that holds a semicolon, so nothing else may stand beside an ID.
 
 use smallvec::SmallVec;
 
-use super::CustomerId;
 use super::profile::{GrammarName, LabelRule};
 use super::query;
 use super::refusal::{Code, Refusal};
+use super::{CustomerId, NotAnId};
 
 /// IDs in one label beyond which it is not a label any more.
 const IDS_MAX: usize = 16;
@@ -25,11 +26,14 @@ pub struct Reading<'a> {
 /// Reads a label's value, from a header line or from a decoded query parameter.
 ///
 /// # Errors
-/// `LabelInvalid` when there are more IDs than any policy can use.
-pub fn read<'a>(value: &'a [u8], field: &str) -> Result<Reading<'a>, Refusal> {
+/// `LabelInvalid` when there are more IDs than any policy can use, a second spelling of the field, or beside an ID
+/// something that is no field.
+pub fn read<'a>(value: &'a [u8], field: &str, grammar: GrammarName) -> Result<Reading<'a>, Refusal> {
     let mut reading = Reading::default();
+    let (mut strays, mut named) = (false, 0_usize);
     for part in value.split(|byte| *byte == b';') {
         let Some(found) = id_in(part, field) else {
+            strays |= !(is_field(part) && grammar.knows_fields());
             if spells(part, field) {
                 return Err(Refusal::new(Code::LabelInvalid, SECOND_SPELLING));
             }
@@ -39,6 +43,7 @@ pub fn read<'a>(value: &'a [u8], field: &str) -> Result<Reading<'a>, Refusal> {
             }
             continue;
         };
+        named += 1;
         reading.irregular |= found.respelled;
         if found.id.trim_ascii().is_empty() || reading.ids.contains(&found.id) {
             reading.irregular = true;
@@ -48,10 +53,24 @@ pub fn read<'a>(value: &'a [u8], field: &str) -> Result<Reading<'a>, Refusal> {
             reading.ids.push(found.id);
         }
     }
-    Ok(reading)
+    match (strays, grammar.knows_fields()) {
+        (true, true) if !reading.ids.is_empty() => Err(Refusal::new(Code::LabelInvalid, STRAY)),
+        (_, false) if !reading.ids.is_empty() && (strays || named > reading.ids.len()) => {
+            Err(Refusal::new(Code::LabelInvalid, NO_SEMICOLON))
+        }
+        _ => Ok(reading),
+    }
 }
 
-const SECOND_SPELLING: &str =
+const STRAY: &str = "Beside the customer ID the label holds something that is no name=value: an ID holds no semicolon";
+const NO_SEMICOLON: &str = "The label holds a semicolon, which this service knows neither in an ID nor beside one";
+
+/// Is it a `name=value`?
+fn is_field(part: &[u8]) -> bool {
+    memchr::memchr(b'=', part).and_then(|at| part.get(..at)).is_some_and(|name| !name.trim_ascii().is_empty())
+}
+
+pub(super) const SECOND_SPELLING: &str =
     "The label spells its field a second time in a way that a service could read as another customer";
 
 /// Does a part that is not the field spell it all the same, to a reader that decodes, folds or splits further?
@@ -117,8 +136,8 @@ fn push_part(written: &mut Vec<u8>, part: &[u8]) {
 /// # Errors
 /// `LabelInvalid` when its bytes are no text, or it is longer than any ID may be.
 pub fn canonical(wire: &[u8], grammar: GrammarName) -> Result<CustomerId, Refusal> {
-    let text = grammar.read(wire).ok_or(Code::LabelInvalid)?;
-    CustomerId::new(&text).ok_or_else(|| Code::LabelInvalid.into())
+    let text = grammar.read(wire).ok_or(NotAnId::NotText)?;
+    Ok(CustomerId::read(&text)?)
 }
 
 /// The query parameter by which services are told of which version of their API a call is.
@@ -139,22 +158,31 @@ pub fn from_delete_query(raw_query: Option<&str>, rule: &LabelRule) -> Result<Cu
     if label_too || only(raw, VERSION).is_err() {
         return Err(Refusal::new(Code::HeaderAmbiguous, SECOND_PARAMETER));
     }
-    let bytes = pair.map(|pair| query::decoded(pair.value));
     let missing = Refusal::new(Code::LabelMissing, ONE_CUSTOMER);
-    let bytes = bytes.filter(|bytes| !bytes.trim_ascii().is_empty()).ok_or(missing)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::from(Code::LabelInvalid))?;
-    if text.contains(char::is_control) {
-        return Err(Refusal::new(Code::LabelInvalid, CUT));
+    let pair = pair.ok_or(missing)?;
+    CustomerId::read_bytes(&query::decoded(pair.value))
+        .map_err(|why| if why == NotAnId::Blank { missing } else { why.into() })
+}
+
+/// Could a reader of labels or of queries take this ID for another customer's label, or for another parameter of a delete?
+/// It is refused in every way in, since it could be labelled by one and not be erased by the other.
+#[must_use]
+pub fn reads_as_another(id: &CustomerId, rule: &LabelRule) -> bool {
+    let text = id.expose();
+    // Whatever is such a thing has an equals sign, written or encoded.
+    if text.is_ascii() && !text.bytes().any(|byte| matches!(byte, b'=' | b'%')) {
+        return false;
     }
-    CustomerId::new(text).ok_or_else(|| Code::LabelInvalid.into())
+    let value = format!("x={}", query::encoded(text));
+    let parameters = [Some(rule.field.as_str()), Some(VERSION), rule.query.as_deref()];
+    spells(text.as_bytes(), &rule.field)
+        || parameters.into_iter().flatten().any(|name| query::spellings(&value, name) > 0)
 }
 
 const ONE_SPELLING: &str = "The delete's query can be read as naming several customers: send the parameter customer_id once, \
      encoded, and nothing that looks like it";
 const SECOND_PARAMETER: &str =
     "The delete's query has a parameter that the gate depends on twice, or in a spelling that not every service reads";
-const CUT: &str =
-    "The customer ID holds a control character, which no label can hold and at which some services cut it";
 
 /// The one pair of this name, if there is one. `Err`: a reader of queries may find another, or not find this.
 fn only<'q>(raw: &'q str, name: &str) -> Result<Option<query::Pair<'q>>, ()> {
@@ -171,6 +199,7 @@ mod tests {
     use proptest::prelude::{any, proptest};
 
     use super::{canonical, from_delete_query, read, write};
+    use crate::domain::CustomerId;
     use crate::domain::profile::{GrammarName, LabelRule};
     use crate::domain::refusal::Code;
 
@@ -187,7 +216,7 @@ mod tests {
 
     #[track_caller]
     fn check(value: &str, ids: &[&str], irregular: bool) {
-        let reading = read(value.as_bytes(), "customer_id").unwrap();
+        let reading = read(value.as_bytes(), "customer_id", GrammarName::Watson).unwrap();
         let texts: Vec<_> = reading.ids.iter().map(|id| std::str::from_utf8(id).unwrap()).collect();
         assert_eq!(texts, ids, "{value:?}");
         assert_eq!(reading.irregular, irregular, "{value:?}");
@@ -198,7 +227,7 @@ mod tests {
         check("customer_id=abc", &["abc"], false);
         check("customer_id=abc;customer_id=xyz", &["abc", "xyz"], false);
         check("customer_id=abc;customer_id=abc", &["abc"], true);
-        check("testing;customer_id=1242;platform=iOS", &["1242"], false);
+        check("v=;customer_id=1242;platform=iOS", &["1242"], false);
         check(" customer_id=abc", &["abc"], true);
         check("Customer_ID=abc", &["abc"], true);
         check("customer_id=a=b", &["a=b"], false);
@@ -216,14 +245,53 @@ mod tests {
             "Customer-ID=v",
             "xcustomer_id=v",
         ] {
-            assert_eq!(read(value.as_bytes(), "customer_id").unwrap_err().code, Code::LabelInvalid, "{value}");
+            assert_eq!(
+                read(value.as_bytes(), "customer_id", GrammarName::Watson).unwrap_err().code,
+                Code::LabelInvalid,
+                "{value}"
+            );
+        }
+    }
+
+    /// `corp;1` and `corp;2` were one customer, `corp`.
+    #[test]
+    fn p6_beside_an_id_stands_nothing_that_could_be_the_rest_of_it() {
+        for value in [
+            "customer_id=corp;1",
+            "corp;customer_id=1",
+            "customer_id=a;",
+            ";customer_id=a",
+            "customer_id=a;;v=2",
+            "customer_id=a; ",
+            "customer_id=a;=b",
+        ] {
+            let refused = |grammar| read(value.as_bytes(), "customer_id", grammar).unwrap_err().code;
+            assert_eq!(refused(GrammarName::Watson), Code::LabelInvalid, "{value}");
+            assert_eq!(refused(GrammarName::WatsonVr), Code::LabelInvalid, "{value}");
+        }
+        for value in ["customer_id=a;platform=iOS", "v=2;customer_id=a", "customer_id=a;customer_id="] {
+            let on = |grammar| read(value.as_bytes(), "customer_id", grammar).map(drop).map_err(|refusal| refusal.code);
+            assert_eq!(
+                (on(GrammarName::Watson), on(GrammarName::WatsonVr)),
+                (Ok(()), Err(Code::LabelInvalid)),
+                "{value}"
+            );
+        }
+        for value in ["a;b", ";", "customer_id=;b"] {
+            assert!(
+                read(value.as_bytes(), "customer_id", GrammarName::Watson).unwrap().ids.is_empty(),
+                "it names nobody"
+            );
         }
     }
 
     #[test]
     fn p12_a_label_with_very_many_ids_is_refused() {
         let many: Vec<String> = (0..17).map(|n| format!("customer_id={n}")).collect();
-        assert_eq!(read(many.join(";").as_bytes(), "customer_id").unwrap_err().code, Code::LabelInvalid);
+        assert_eq!(
+            read(many.join(";").as_bytes(), "customer_id", GrammarName::Watson).unwrap_err().code,
+            Code::LabelInvalid
+        );
     }
 
     #[test]
@@ -306,12 +374,15 @@ mod tests {
         fn p6_whatever_is_written_in_a_label_is_read_again_and_by_a_delete_too(id in any::<String>()) {
             for grammar in [GrammarName::Watson, GrammarName::WatsonDiscovery, GrammarName::WatsonVr] {
                 if !grammar.allows(&id) { continue }
-                let wire = grammar.write(&id);
+                let Ok(known) = CustomerId::read(&id) else { continue };
+                if !grammar.allows(known.expose()) { continue }
+                let id = known.expose();
+                let wire = grammar.write(id);
                 let header = write(b"platform=iOS", "customer_id", &[&wire]);
-                let reading = read(&header, "customer_id").unwrap();
+                let reading = read(&header, "customer_id", GrammarName::Watson).unwrap();
                 let labelled = canonical(reading.ids[0], grammar).unwrap();
 
-                let query: String = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC).collect();
+                let query: String = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).collect();
                 let deleted = from_delete_query(Some(&format!("customer_id={query}")), &rule()).unwrap();
 
                 assert_eq!(labelled.expose(), id);
@@ -321,7 +392,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_reader_panic(value in any::<Vec<u8>>()) {
-            if let Ok(reading) = read(&value, "customer_id") {
+            if let Ok(reading) = read(&value, "customer_id", GrammarName::Watson) {
                 for id in &reading.ids {
                     drop(canonical(id, GrammarName::WatsonVr));
                 }

@@ -26,6 +26,17 @@ pub fn rewritten(filter: &str, field: &str, substitute: impl Fn(&str) -> Option<
     changed.then_some(written)
 }
 
+/// The texts that a filter compares the field with.
+#[must_use]
+pub fn values(filter: &str, field: &str) -> Vec<String> {
+    let (mut rest, mut values) = (filter, Vec::new());
+    while let Some((_, value, behind)) = next_value(rest, field) {
+        values.push(unescaped(value));
+        rest = behind;
+    }
+    values
+}
+
 /// The next value of the field: what is before it, itself as written, what is behind it.
 fn next_value<'a>(filter: &'a str, field: &str) -> Option<(&'a str, &'a str, &'a str)> {
     let mut from = 0;

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::personal::PersonalPatterns;
+use super::placeholders::Placeholders;
+
 /// `policy.mode`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,7 +38,7 @@ pub enum Invalid {
     Rewrite,
 }
 
-/// `policy.personal`: an ID that looks like an e-mail address, a telephone number or an @handle.
+/// `policy.personal`: an ID that looks like personal data, which `personal_patterns` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Personal {
@@ -173,6 +176,10 @@ pub struct Policy {
     pub personal: Personal,
     /// Several IDs.
     pub several: Several,
+    /// IDs that are mistakes, and refused.
+    pub placeholders: Placeholders,
+    /// What counts as personal.
+    pub personal_patterns: PersonalPatterns,
     /// Whose IDs are aliased.
     pub alias: AliasUse,
     /// Opting out.

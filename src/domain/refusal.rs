@@ -15,6 +15,8 @@ pub enum Code {
     LabelConflict,
     /// An ID that looks like personal data.
     LabelPersonal,
+    /// An ID that is a mistake, or a name that everybody shares.
+    LabelPlaceholder,
     /// A path that an upstream could read in two ways.
     PathAmbiguous,
     /// Headers that an upstream could read in two ways.
@@ -55,12 +57,13 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the published table.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::LabelMissing,
         Self::LabelInvalid,
         Self::LabelSeveral,
         Self::LabelConflict,
         Self::LabelPersonal,
+        Self::LabelPlaceholder,
         Self::PathAmbiguous,
         Self::HeaderAmbiguous,
         Self::BetaRefused,
@@ -90,6 +93,7 @@ impl Code {
             Self::LabelSeveral => "label_several",
             Self::LabelConflict => "label_conflict",
             Self::LabelPersonal => "label_personal",
+            Self::LabelPlaceholder => "label_placeholder",
             Self::PathAmbiguous => "path_ambiguous",
             Self::HeaderAmbiguous => "header_ambiguous",
             Self::BetaRefused => "beta_refused",
@@ -120,6 +124,7 @@ impl Code {
             | Self::LabelSeveral
             | Self::LabelConflict
             | Self::LabelPersonal
+            | Self::LabelPlaceholder
             | Self::PathAmbiguous
             | Self::HeaderAmbiguous
             | Self::BetaRefused
@@ -181,7 +186,10 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::LabelSeveral => "The label names several customers, and only one is allowed here",
         Code::LabelConflict => "The label's header and its query parameter name different customers",
         Code::LabelPersonal => {
-            "The customer ID looks like personal data (an e-mail address, a telephone number, a handle): send a generic ID"
+            "The customer ID looks like personal data (an address, a number or a name of a person): send a generic ID"
+        }
+        Code::LabelPlaceholder => {
+            "The customer ID is no customer's: a program wrote it for want of one, or everybody shares it (policy.placeholders)"
         }
         Code::PathAmbiguous => {
             "The path can be read in more than one way: send it without encoded slashes, dot segments or empty segments"

@@ -17,6 +17,7 @@ use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
 use super::failures::Caller;
 use super::holds::Tags;
+use super::nameless::names_one_at;
 use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
 use crate::barrier::Watch;
@@ -92,6 +93,7 @@ impl Eraser {
     async fn answer(&self, call: DeleteCall) -> Result<Given, Refused> {
         let rule = &call.site.upstream.profile.label;
         let customer = label::from_delete_query(call.query.as_deref(), rule)?;
+        names_one_at(&call.site, &customer)?;
         let today = todays_label(call.site.rules(), &customer)?;
         let settings = self.settings();
         match &settings.erasure.authorize {

@@ -117,7 +117,7 @@ impl Ledger {
         let bytes = STANDARD.decode(sealed).map_err(|_| CORRUPT)?;
         let plain = self.keys.open_job(entry.job.id, &bytes).map_err(|_| CORRUPT)?;
         let text = std::str::from_utf8(&plain).map_err(|_| CORRUPT)?;
-        CustomerId::new(text).map(Some).ok_or(CORRUPT)
+        CustomerId::stored(text).map(Some).ok_or(CORRUPT)
     }
 
     /// Writes a new erasure, in place of a withdrawn one if it is `anew`. `false`: its ID is taken.

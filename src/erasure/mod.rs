@@ -17,6 +17,7 @@ mod lanes;
 mod ledger;
 mod leg;
 mod locks;
+mod nameless;
 mod office;
 mod pace;
 mod planning;
@@ -48,8 +49,8 @@ pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Submission, Submitted};
 pub use self::views::{
-    DecisionView, DryRun, EvidenceView, HoldList, HoldView, InstanceView, List, Recipient, Recipients, TargetView,
-    TargetWord, View,
+    DecisionView, DryRun, EvidenceView, HoldList, HoldView, InstanceView, List, Place, Recipient, Recipients,
+    TargetView, TargetWord, View,
 };
 
 use self::attempt::Fences;

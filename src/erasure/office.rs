@@ -7,10 +7,12 @@ use uuid::Uuid;
 use super::accept::{Asked, Problem};
 use super::lanes::Turn;
 use super::settings::{Settings, held};
-use super::views::{DryRun, List, Recipient, Recipients, TargetView, View};
+use super::views::{DryRun, List, Place, Recipient, Recipients, TargetView, View};
 use super::{Eraser, send};
+use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, Where, Which, plan};
-use crate::domain::{CustomerId, PairKey, UnixSeconds};
+use crate::domain::{CustomerId, LabelForm, PairKey, UnixSeconds};
+use crate::store::Row;
 
 /// Entries of a page that are read at once, and pages that are read for one answer.
 const PAGE: usize = 200;
@@ -157,40 +159,52 @@ impl Eraser {
     /// `Store`.
     pub async fn recipients(&self, customer: &CustomerId) -> Result<Recipients, Problem> {
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
-        let known = self.shared.index.upstreams().await?;
-        let reaches = self.reaches(&self.settings(), customer).await?;
-        let first_seen: BTreeMap<PairKey, UnixSeconds> = rows.iter().map(|row| (row.key, row.first_seen)).collect();
-        let mut found: BTreeMap<Seat, (BTreeSet<String>, UnixSeconds)> = BTreeMap::new();
-        let rows: Vec<_> = rows.into_iter().filter(|row| row.erased_at.is_none()).collect();
-        for (row, held) in held(&self.shared.keys, &rows, &reaches) {
-            let name = known.iter().find(|upstream| upstream.number == row.upstream).map(|known| known.name.clone());
-            let name = name.unwrap_or_else(|| format!("upstream {}", row.upstream.0));
-            let since = first_seen.get(&row).copied().unwrap_or_default();
-            let resource = rows.iter().find(|each| each.key == row).map(|each| each.resource.to_string());
-            let reach = reaches.iter().find(|reach| reach.number == row.upstream);
-            let places: BTreeSet<Where> =
-                reach.map(|reach| reach.needs(&held).into_iter().map(|(_, place)| place).collect()).unwrap_or_default();
-            for place in places {
-                let (resources, earliest) =
-                    found.entry((name.clone(), place)).or_insert_with(|| (BTreeSet::new(), since));
-                *earliest = since.min(*earliest);
-                resources.extend(resource.clone().filter(|resource| !resource.is_empty()));
-            }
+        let (known, settings) = (self.shared.index.upstreams().await?, self.settings());
+        let reaches = self.reaches(&settings, customer).await?;
+        let rows: BTreeMap<PairKey, Row> =
+            rows.into_iter().filter(|row| row.erased_at.is_none()).map(|row| (row.key, row)).collect();
+        let all: Vec<Row> = rows.values().cloned().collect();
+        let mut found: BTreeMap<(String, Where), Vec<Place>> = BTreeMap::new();
+        for (key, held) in held(&self.shared.keys, &all, &reaches) {
+            let Some(row) = rows.get(&key) else { continue };
+            let name = known.iter().find(|upstream| upstream.number == key.upstream).map(|known| known.name.clone());
+            let name = name.unwrap_or_else(|| format!("upstream {}", key.upstream.0));
+            let label = row.wire.as_deref().map(String::from).or_else(|| label_at(&settings, &key, customer));
+            let resource = (!row.resource.is_empty()).then(|| row.resource.to_string());
+            let place = Place { resource, label, since: row.first_seen, last_seen: row.last_seen };
+            let reach = reaches.iter().find(|reach| reach.number == key.upstream);
+            let needs = reach.map(|reach| reach.needs(&held)).unwrap_or_default();
+            let at: BTreeSet<Where> = needs.into_iter().map(|(_, at)| at).collect();
+            at.into_iter().for_each(|at| add(found.entry((name.clone(), at)).or_default(), place.clone()));
         }
-        let recipient = |((upstream, place), (resources, since)): (Seat, (BTreeSet<String>, UnixSeconds))| Recipient {
-            upstream,
-            instance: place.shown(),
-            path: Some(place.prefix.to_string()).filter(|path| !path.is_empty()),
-            without_credentials: matches!(place.which, Which::Unnamed(_) | Which::Unknown(_)),
-            resources: resources.into_iter().collect(),
-            since,
-        };
-        Ok(Recipients { recipients: found.into_iter().map(recipient).collect() })
+        let recipients = found.into_iter().map(|((upstream, at), places)| {
+            let without_credentials = matches!(at.which, Which::Unnamed(_) | Which::Unknown(_));
+            let path = Some(at.prefix.to_string()).filter(|path| !path.is_empty());
+            Recipient { instance: at.shown(), path, without_credentials, ..Recipient::of(upstream, places) }
+        });
+        Ok(Recipients { recipients: recipients.collect() })
     }
 }
 
-/// An instance of an upstream, by the upstream's name.
-type Seat = (String, Where);
+/// Two rows may be of one place: an instance has older keys, too.
+fn add(places: &mut Vec<Place>, new: Place) {
+    match places.iter_mut().find(|place| (&place.resource, &place.label) == (&new.resource, &new.label)) {
+        None => places.push(new),
+        Some(known) => {
+            (known.since, known.last_seen) = (known.since.min(new.since), known.last_seen.max(new.last_seen));
+        }
+    }
+}
+
+/// The label of this form: the ID, or the alias, as long as its key is at hand.
+fn label_at(settings: &Settings, key: &PairKey, customer: &CustomerId) -> Option<String> {
+    if !key.form.is_alias() {
+        return Some(customer.expose().to_owned());
+    }
+    let aliases = settings.site(key.upstream).map(|site| &site.aliases);
+    let aliases = aliases.filter(|aliases| LabelForm::alias(aliases.epoch()) == key.form)?;
+    Some(text_of(aliases, customer, key.form).into())
+}
 
 fn scope(settings: &Settings, names: Option<&[String]>) -> Result<Scope, Problem> {
     let Some(names) = names else { return Ok(Scope::All) };

@@ -34,6 +34,11 @@ impl Settings {
         self.topology
     }
 
+    /// The upstreams that are configured.
+    pub(super) fn sites(&self) -> &[Arc<Site>] {
+        &self.sites
+    }
+
     /// The upstream of this number, if it is configured.
     pub(super) fn site(&self, number: UpstreamNumber) -> Option<&Arc<Site>> {
         self.sites.iter().find(|site| site.number == number)

@@ -1,5 +1,7 @@
 //! Erasures and recipients as the admin API shows them: names and times for people, never an ID.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -311,9 +313,52 @@ pub struct Recipient {
     /// It is not known whose credentials open it, and an erasure waits for them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub without_credentials: bool,
-    /// In which of its resources, by name; without those that the profile does not name.
+    /// In which of its resources, by name; what is in none that the profile names stands in `places` alone.
     pub resources: Vec<String>,
+    /// The labels under which it knows the customer: the ID, or an alias.
+    pub labels: Vec<String>,
     /// Since when.
     #[serde(serialize_with = "rfc3339")]
     pub since: UnixSeconds,
+    /// When data was last labelled so, to within `store.lease`.
+    #[serde(serialize_with = "rfc3339")]
+    pub last_seen: UnixSeconds,
+    /// Place by place.
+    pub places: Vec<Place>,
+}
+
+/// One place where a customer's data is: a resource of an upstream, under one label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Which resource; none for what the upstream keeps outside of any that the profile names.
+    pub resource: Option<String>,
+    /// The label under which it is there; none if that is not known any more.
+    pub label: Option<String>,
+    /// Since when.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: UnixSeconds,
+    /// When data was last labelled so.
+    #[serde(serialize_with = "rfc3339")]
+    pub last_seen: UnixSeconds,
+}
+
+impl Recipient {
+    /// What these places at one upstream, one at least, make together.
+    pub(super) fn of(upstream: String, mut places: Vec<Place>) -> Self {
+        places.sort_by(|a, b| (&a.resource, &a.label).cmp(&(&b.resource, &b.label)));
+        let distinct = |texts: Vec<Option<String>>| -> Vec<String> {
+            texts.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        Self {
+            upstream,
+            instance: None,
+            path: None,
+            without_credentials: false,
+            resources: distinct(places.iter().map(|place| place.resource.clone()).collect()),
+            labels: distinct(places.iter().map(|place| place.label.clone()).collect()),
+            since: places.iter().map(|place| place.since).min().unwrap_or_default(),
+            last_seen: places.iter().map(|place| place.last_seen).max().unwrap_or_default(),
+            places,
+        }
+    }
 }

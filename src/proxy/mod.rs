@@ -179,6 +179,9 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let asked = if governed { in_query::read(head.uri.query(), profile)? } else { InQuery::default() };
     let policy = policy_for(&destination, &target, head, caller);
     let judged_by = destination.site.rules_under(policy);
+    if target.found.classes.log_query() {
+        target::check_filter(head, judged_by)?;
+    }
     let permit = judge(gate, judged_by, &target, (&gathered, &asked), head, caller, inbound).await?;
     entry.judged(&permit);
     let rebuild = Rebuild {
@@ -259,7 +262,7 @@ async fn judge(
         // Boxed, as everything is that few requests need: what every request carries along stays small.
         let bytes_max = gate.limits().inspected_body_bytes_max;
         let id = Box::pin(derive::derive(&rules.policy.derive, head, caller, inbound, bytes_max)).await?;
-        let derived = id.as_deref().map_or(Derived::Nothing, Derived::Found);
+        let derived = id.as_ref().map_or(Derived::Nothing, Derived::Found);
         decision = decide(rules, &RequestFacts { derived, ..facts });
     }
     match decision {

@@ -7,13 +7,12 @@ use http::Method;
 use super::gather::Gathered;
 use super::in_query::QueryOrders;
 use super::names::METHOD_OVERRIDES;
-use crate::domain::CustomerId;
-use crate::domain::decide::{Rules, text_of, todays_label};
+use crate::domain::decide::{Rules, names_one, text_of, todays_label};
 use crate::domain::http1::Head;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::{Ambiguous, Match, Profile, climbs_out};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::{log_filter, query};
+use crate::domain::{CustomerId, NotAnId, log_filter, query};
 use crate::upstream::Site;
 
 /// The query parameter that holds a log query's filter.
@@ -136,15 +135,40 @@ fn ambiguous(which: Ambiguous) -> Refusal {
     }
 }
 
+/// Refuses a filter that asks for what is no customer's ID: it would not be found under its label, and where IDs are
+/// replaced it would leave as it is.
+pub(super) fn check_filter(head: &Head, rules: Rules<'_>) -> Result<(), Refusal> {
+    if rules.policy.mode == Mode::Observe {
+        return Ok(());
+    }
+    for filter in query::pairs(head.uri.query().unwrap_or_default()).filter(is_filter) {
+        let filter = query::decoded(filter.value);
+        let filter = match std::str::from_utf8(&filter) {
+            Ok(filter) => filter,
+            // What names no customer is the service's to judge.
+            Err(_) if memchr::memmem::find(&filter, rules.label.field.as_bytes()).is_none() => continue,
+            Err(_) => return Err(NotAnId::NotText.into()),
+        };
+        for text in log_filter::values(filter, &rules.label.field) {
+            names_one(rules, &CustomerId::read(&text)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_filter(pair: &query::Pair<'_>) -> bool {
+    query::decoded(pair.name).eq_ignore_ascii_case(FILTER.as_bytes())
+}
+
 /// The query with the customer IDs of its filter written as the labels were. `None` when nothing changes.
 fn rewrite_filter(raw: &str, rules: Rules<'_>) -> Option<String> {
     let substitute = |text: &str| {
         let id = CustomerId::new(text)?;
         let label = todays_label(rules, &id).ok()?;
-        label.form.is_alias().then(|| text_of(rules.aliases, &id, label.form))
+        (label.form.is_alias() || id.expose() != text).then(|| text_of(rules.aliases, &id, label.form))
     };
     let rewritten = query::rewritten(raw, |pair| {
-        if !query::decoded(pair.name).eq_ignore_ascii_case(FILTER.as_bytes()) {
+        if !is_filter(&pair) {
             return None;
         }
         let filter = query::decoded(pair.value);

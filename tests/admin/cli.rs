@@ -104,6 +104,53 @@ async fn json_is_what_the_api_says() {
     assert_eq!(one["id"], erased["id"]);
 }
 
+/// `printf 'alice-7\nbob-8\n' | forgetgate erase -` erased one of them and said nothing of the other.
+#[tokio::test]
+async fn p5_more_than_one_line_is_a_usage_error_and_nothing_is_erased() {
+    let world = World::new(Wish::default()).await;
+    world.labelled("someone").await;
+    let url = url(&world);
+    for command in ["erase", "recipients"] {
+        let two = typed(&[command, "-", "--admin", &url], "someone\nanother\n").await;
+        assert!(two.code == 2 && two.complaint.contains("more than one line"), "{two:?}");
+    }
+    assert_eq!(typed(&["erasures", "--admin", &url], "").await.text, "There are no erasures.\n");
+    let marked = typed(&["erase", "-", "--dry-run", "--admin", &url], "\u{feff}someone\r\n").await;
+    assert!(marked.code == 0 && marked.text.contains("one"), "{marked:?}");
+}
+
+#[tokio::test]
+async fn an_id_of_which_nothing_is_known_is_said_to_be_unknown_and_one_that_is_a_mistake_is_refused() {
+    let world = World::new(Wish::default()).await;
+    let url = url(&world);
+    for line in [&["recipients", "nobody"][..], &["erase", "nobody", "--dry-run"], &["erase", "nobody", "--wait"]] {
+        let said = typed(&[line, &["--admin", &url]].concat(), "").await;
+        assert!(said.code == 0 && said.text.contains("Nothing is known of this ID"), "{said:?}");
+    }
+    let json = typed(&["erase", "nobody", "--json", "--admin", &url], "").await;
+    assert!(json.complaint.contains("Nothing is known of this ID"), "{json:?}");
+    for command in ["erase", "recipients"] {
+        let mistake = typed(&[command, "undefined", "--admin", &url], "").await;
+        assert!(mistake.code == 1 && mistake.complaint.contains("placeholders"), "{mistake:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_is_over_ends_the_command_and_not_the_erasure() {
+    let world = World::new(Wish::default()).await;
+    for customer in ["ann", "bob", "cid", "dan"] {
+        world.labelled(customer).await;
+        let erasure = world.erasure(customer).await;
+        world.until(&erasure, "settling").await;
+    }
+    world.labelled("eve").await;
+    // Assistant takes four deletes a minute.
+    let over = typed(&["erase", "eve", "--wait", "--timeout", "1ms", "--admin", &url(&world)], "").await;
+    assert!(over.code == 1 && over.complaint.contains("the erasure goes on: forgetgate erasures "), "{over:?}");
+    assert!(Typed::try_parse_from(["erase", "eve", "--timeout", "1s"]).is_err(), "without --wait it says nothing");
+    assert!(Typed::try_parse_from(["erase", "eve", "--wait", "--timeout", "soon"]).is_err());
+}
+
 #[tokio::test]
 async fn waiting_ends_when_a_person_has_to_decide_first_and_that_is_no_success() {
     let world = World::new(Wish { approve: true, ..Wish::default() }).await;

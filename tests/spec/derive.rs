@@ -132,6 +132,40 @@ fn p1_numbers_are_ids_and_other_things_are_not() {
     assert!(world.upstream.seen().len() == 2);
 }
 
+/// Through a float two customers were one: both of these were 1.0820426803331138e+20.
+#[test]
+fn p6_a_number_keeps_its_own_digits_or_is_refused() {
+    let world = deriving("{ json = \"/user_id\" }");
+    for number in ["108204268033311374519", "108204268033311374520", "-7"] {
+        let body = format!("{{\"user_id\":{number}}}");
+        assert_eq!(label(&world.forwarded(with(&[JSON], &body))), format!("customer_id={number}"));
+    }
+    for number in ["1.10", "1.1", "1e3", "-0.0"] {
+        world.ask(with(&[JSON], &format!("{{\"user_id\":{number}}}"))).assert_refused(400, "label_invalid");
+    }
+}
+
+#[test]
+fn p6_two_values_in_one_place_are_refused_and_so_is_json_that_is_not_in_utf_8() {
+    let places = "{ header = \"X-User-Id\" }, { query = \"user\" }, { cookie = \"uid\" }, { json = \"/user_id\" }";
+    let twice = [
+        with(&["X-User-Id: a", "x-user-id: b"], "{}"),
+        with(&[], "{}").replace("?version", "?user=a&user=b&version"),
+        with(&["Cookie: uid=a; uid=b"], "{}"),
+        with(&["Cookie: uid=a", "Cookie: uid=b"], "{}"),
+        with(&[JSON], "{\"user_id\":\"a\",\"user_id\":\"b\"}"),
+    ];
+    for sent in twice {
+        deriving(places).refused(sent, 400, "label_conflict");
+    }
+    let world = deriving(places);
+    assert_eq!(label(&world.forwarded(with(&[JSON], "\u{feff}{\"user_id\":\"u-1\"}"))), "customer_id=u-1");
+    let wide: String = "{\"user_id\":\"u-1\"}".chars().flat_map(|c| [c, '\0']).collect();
+    world.ask(with(&[JSON], &wide)).assert_refused(400, "label_invalid");
+    let charset = ["Content-Type: application/json; charset=utf-16"];
+    world.ask(with(&charset, "{\"user_id\":\"u-1\"}")).assert_refused(400, "label_invalid");
+}
+
 /// What is derived is judged like any label.
 #[test]
 fn p1_a_derived_id_is_judged() {

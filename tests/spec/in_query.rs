@@ -36,24 +36,23 @@ fn p9_a_label_in_a_query_adds_no_lines() {
     }
 }
 
-/// An ID that policy replaces leaves nothing of itself behind.
+/// It is refused by every policy, as the delete of such an ID is.
 #[test]
-fn p1_an_id_of_several_lines_leaves_as_an_alias() {
+fn p6_an_id_of_several_lines_goes_nowhere() {
     let sent = request(&format!("{SYNTHESIZE}&x-watson-metadata=customer_id%3Dal%0d%0aX-Evil:%201"), &[], "");
-    let seen = speaking("invalid = \"rewrite\"").forwarded(sent);
-    assert_eq!(seen.line(), "GET /v1/synthesize?text=hello HTTP/1.1");
-    assert!(seen.values("x-watson-metadata")[0].starts_with("customer_id=fg_"), "{}", seen.head);
-    assert!(!seen.head.contains("Evil"), "{}", seen.head);
+    for policy in ["", "invalid = \"rewrite\"", "alias = \"always\""] {
+        speaking(policy).refused(&sent, 400, "label_invalid");
+    }
 }
 
-/// A field beside the customer's may hold any bytes: the label is moved and rewritten all the same.
+/// A field beside the customer's may hold any bytes: the label is moved all the same, and goes alone if it is an alias.
 #[test]
 fn p1_p6_a_label_that_is_no_text_is_still_sent_as_it_was_judged() {
     let opted_out = "&x-watson-learning-opt-out=true HTTP/1.1\r\n";
     let address = seen(&format!("{RECOGNIZE}?x-watson-metadata=customer_id%3Dann%40example.com%3Bx%3D%ff"), &[], "");
     assert!(!address.contains("example"), "{address}");
     assert!(address.starts_with("GET /v1/recognize?x-watson-metadata=customer_id%3Dfg_"), "{address}");
-    assert!(address.contains(&format!("%3Bx%3D%FF{opted_out}")), "{address}");
+    assert!(address.contains(opted_out) && !address.contains("%3B"), "{address}");
     let world = speech(crate::websocket::echoing(), "");
     let mut client = world.client();
     let mut bytes = handshake(RECOGNIZE, &["X-Watson-Metadata: customer_id=alice;x=?"]).into_bytes();

@@ -80,6 +80,21 @@ fn p8_other_filters_keep_their_bytes() {
     assert_eq!(query(&world, &format!("GET /api/v1/workspaces?{sent}")), sent, "another call's filter is its own");
 }
 
+/// Such a filter would find nothing of the customer's, and leave as it is where no ID may.
+#[test]
+fn p6_a_filter_for_what_is_no_id_is_refused_as_its_label_is() {
+    for (id, code) in
+        [("undefined", "label_placeholder"), ("%22bob%20%22", "label_invalid"), ("%22%22", "label_missing")]
+    {
+        for policy in ["", "alias = \"always\""] {
+            let line = format!("{LOGS}&filter=customer_id::{id}");
+            World::with_policy(policy).refused(request(&line, &[], ""), 400, code);
+        }
+    }
+    let line = format!("{LOGS}&filter=customer_id::%ff");
+    World::start().refused(request(&line, &[], ""), 400, "label_invalid");
+}
+
 #[test]
 fn p6_under_another_policy_the_filter_is_another() {
     let sent = "filter=customer_id::alice&version=1";

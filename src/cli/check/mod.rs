@@ -3,6 +3,7 @@
 
 mod authority;
 mod instances;
+mod machine;
 mod policy;
 mod sections;
 pub(super) mod table;
@@ -22,14 +23,41 @@ pub const GOOD: u8 = 0;
 /// The file is refused.
 pub const REFUSED: u8 = 3;
 
-/// Judges the file at `path`. Gives what is to be printed, with a line's end at its end, and the exit code.
+/// Judges the file at `path` as a start on this machine would. Gives what is to be printed, with a line's end at its end,
+/// and the exit code.
 #[must_use]
 pub fn check(path: &Path, json: bool) -> (String, u8) {
-    match (config::load(path), json) {
-        (Ok(loaded), false) => (good(path, &loaded), GOOD),
+    let loaded = config::load(path).and_then(|loaded| match machine::faults(&loaded) {
+        faults if faults.is_empty() => Ok(loaded),
+        faults => Err(faults),
+    });
+    said(path, loaded, json, machine::warnings)
+}
+
+/// The same without looking at any secret, key, certificate or address: for a machine that has none of them, such as one
+/// that builds.
+#[must_use]
+pub fn check_without_secrets(path: &Path, json: bool) -> (String, u8) {
+    said(path, config::load_without_secrets(path), json, |_| Vec::new())
+}
+
+fn said(
+    path: &Path,
+    loaded: Result<Loaded, Vec<Fault>>,
+    json: bool,
+    of_machine: fn(&Loaded) -> Vec<String>,
+) -> (String, u8) {
+    match (loaded, json) {
+        (Ok(loaded), false) => {
+            let more = of_machine(&loaded);
+            (good(path, &loaded, more), GOOD)
+        }
         (Err(faults), false) => (refused(path, &faults), REFUSED),
-        (Ok(Loaded { config, warnings, .. }), true) => {
-            let warnings: Vec<Value> = warnings.iter().map(warning_json).collect();
+        (Ok(loaded), true) => {
+            let more = further(&loaded, of_machine(&loaded));
+            let more = more.into_iter().map(|what| loaded.fault("", what, "")).map(|fault| fault_json(&fault));
+            let Loaded { config, warnings, .. } = &loaded;
+            let warnings: Vec<Value> = warnings.iter().map(warning_json).chain(more).collect();
             let config = config.describe();
             (lines_of(&json!({ "good": true, "faults": [], "warnings": warnings, "config": config })), GOOD)
         }
@@ -45,11 +73,18 @@ fn refused(path: &Path, faults: &[Fault]) -> String {
     format!("{places}\n{}: refused, {}\n", path.display(), counted(faults.len(), "fault"))
 }
 
-fn good(path: &Path, Loaded { config, warnings, .. }: &Loaded) -> String {
+/// Warnings that the file itself cannot show; an authority that cannot be used at all was refused with it.
+fn further(loaded: &Loaded, of_machine: Vec<String>) -> Vec<String> {
+    let mut all = disbelieved(&loaded.config).unwrap_or_default();
+    all.extend(of_machine);
+    all
+}
+
+fn good(path: &Path, loaded: &Loaded, of_machine: Vec<String>) -> String {
+    let Loaded { config, warnings, .. } = loaded;
     let warned = warnings.iter().map(|warning| format!("{}:{warning}\n", path.display()));
-    // What the file itself cannot show; an authority that cannot be used at all was refused with it.
-    let disbelieved = disbelieved(config).unwrap_or_default();
-    let warned: String = warned.chain(disbelieved.iter().map(|what| format!("{}: {what}\n", path.display()))).collect();
+    let further = further(loaded, of_machine);
+    let warned: String = warned.chain(further.iter().map(|what| format!("{}: {what}\n", path.display()))).collect();
     let sections = [
         section("Warnings", &warned),
         section("The gate", &sections::gate(config)),
@@ -58,7 +93,7 @@ fn good(path: &Path, Loaded { config, warnings, .. }: &Loaded) -> String {
         section("Who can erase what", &authority::authority(config)),
         section("Limits", &sections::limits(config)),
         section("What no setting can do", &sections::notes(config)),
-        summary(path, config, warnings.len() + disbelieved.len()),
+        summary(path, config, warnings.len() + further.len()),
     ];
     sections.concat()
 }

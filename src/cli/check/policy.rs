@@ -82,7 +82,7 @@ fn derive_place(from: &DeriveFrom) -> String {
         DeriveFrom::Query(name) => format!("query {name}"),
         DeriveFrom::Cookie(name) => format!("cookie {name}"),
         DeriveFrom::BasicUsername => "basic username".to_owned(),
-        DeriveFrom::Jwt(claim) => format!("jwt {claim} (signature not checked)"),
+        DeriveFrom::Jwt(claim) => format!("jwt {claim} (unverified)"),
         DeriveFrom::Json(pointer) => format!("json {pointer}"),
         DeriveFrom::Multipart { part, json: None } => format!("multipart {part}"),
         DeriveFrom::Multipart { part, json: Some(pointer) } => format!("multipart {part} json {pointer}"),

@@ -1,5 +1,7 @@
 //! What only several sections together can show: names, routes, who may erase, what crosses the net in the clear.
 
+use std::net::IpAddr;
+
 use super::super::file::Table;
 use super::super::{Address, Admin, Authorize, Erasure, Listen};
 use super::route::same;
@@ -11,8 +13,12 @@ pub(super) fn listeners(root: &Table<'_>, listen: &[Listen], admin: &Admin, eras
     let mut seen: Vec<&Address> = Vec::new();
     let every = listen.iter().map(|listener| ("listen", &listener.address));
     for (key, address) in every.chain([("admin", &admin.address)]) {
-        if seen.contains(&address) && !address.is_any_port() {
-            root.report.fault(&root.place_of(key), format!("{address} is listened at twice"), "one address each");
+        if let Some(other) = seen.iter().find(|other| takes(other, address)) {
+            let what = match *other == address {
+                true => format!("{address} is listened at twice"),
+                false => format!("{address} and {other} are one port of this machine"),
+            };
+            root.report.fault(&root.place_of(key), what, "one address each");
         }
         seen.push(address);
     }
@@ -26,6 +32,19 @@ pub(super) fn listeners(root: &Table<'_>, listen: &[Listen], admin: &Admin, eras
             what,
             "authorize = \"home\" or \"token\", listeners on loopback only, or tls.client_ca",
         );
+    }
+}
+
+/// Does who listens at one of these keep the other from being listened at?
+fn takes(one: &Address, other: &Address) -> bool {
+    match (one, other) {
+        (Address::Tcp(one), Address::Tcp(other)) => {
+            let (a, b) = (one.ip(), other.ip());
+            let all = |any: IpAddr, ip: IpAddr| any.is_unspecified() && (any.is_ipv6() || ip.is_ipv4());
+            one.port() != 0 && one.port() == other.port() && (a == b || all(a, b) || all(b, a))
+        }
+        (Address::Unix(one), Address::Unix(other)) => one == other,
+        _ => false,
     }
 }
 

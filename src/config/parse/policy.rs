@@ -1,9 +1,11 @@
 //! `[policy]` and `[upstream.policy]`: the common policy, and each upstream's with single keys of its own.
 
-use super::super::file::Table;
+use super::super::file::{Table, Value};
 use super::derive::derive;
 use super::rules::RuleDraft;
 use super::upstream::Draft;
+use crate::domain::personal::{Known, PersonalPatterns};
+use crate::domain::placeholders::Placeholders;
 use crate::domain::policy::{
     AliasUse, Beta, Invalid, Missing, Mode, OptOut, Personal, Policy, Require, Several, Training, Unknown,
 };
@@ -44,6 +46,8 @@ pub(super) fn over(table: &Table<'_>, base: &Policy) -> Policy {
         invalid: word(table, "invalid", &INVALID, base.invalid),
         personal: word(table, "personal", &PERSONAL, base.personal),
         several: word(table, "several", &SEVERAL, base.several),
+        placeholders: placeholders(table).unwrap_or_else(|| base.placeholders.clone()),
+        personal_patterns: personal_patterns(table).unwrap_or_else(|| base.personal_patterns.clone()),
         alias: word(table, "alias", &ALIAS, base.alias),
         opt_out: word(table, "opt_out", &OPT_OUT, base.opt_out),
         beta: word(table, "beta", &BETA, base.beta),
@@ -59,6 +63,57 @@ pub(super) fn over(table: &Table<'_>, base: &Policy) -> Policy {
 fn word<T: Clone>(table: &Table<'_>, key: &'static str, words: &[(&str, T)], base: T) -> T {
     let value = table.get(key);
     value.and_then(|value| value.choice(words, &[])).unwrap_or(base)
+}
+
+/// Characters of a placeholder or an expression.
+const PATTERN_MAX: usize = 200;
+/// Entries of such a list.
+const PATTERNS_MAX: usize = 100;
+
+fn placeholders(table: &Table<'_>) -> Option<Placeholders> {
+    let form = "a list of texts that are no customer's ID, such as \"undefined\"; * stands for any text";
+    let entries = bounded(&table.get("placeholders")?, form);
+    let pattern = |entry: &Value<'_>| {
+        let text = entry.text(form)?;
+        if text.bytes().all(|byte| byte == b'*') || text.chars().count() > PATTERN_MAX {
+            entry.fault("is empty, matches every ID or has more than 200 characters", form);
+        }
+        Some(text.to_owned())
+    };
+    let patterns: Vec<String> = entries.iter().filter_map(pattern).collect();
+    Some(Placeholders::new(patterns.iter().map(String::as_str)))
+}
+
+fn personal_patterns(table: &Table<'_>) -> Option<PersonalPatterns> {
+    let kinds = Known::NAMED.map(|(name, _)| name).join(", ");
+    let form = format!("a list of {kinds} and {{ regex = \"…\" }}");
+    let mut patterns = PersonalPatterns::none();
+    for entry in bounded(&table.get("personal_patterns")?, &form) {
+        if entry.is_text() {
+            entry.choice(&Known::NAMED, &[]).into_iter().for_each(|known| patterns.add(known));
+            continue;
+        }
+        let Some(own) = entry.table(&form) else { continue };
+        let regex = own.need("regex", "an expression, such as \"^emp[0-9]{5}$\"");
+        own.close();
+        let Some((value, text)) = regex.and_then(|value| Some((value.clone(), value.text("an expression")?))) else {
+            continue;
+        };
+        let long = text.is_empty() || text.chars().count() > PATTERN_MAX;
+        if long || patterns.add_regex(text).is_err() {
+            value.fault("is no regular expression of 1 to 200 characters", "the syntax of https://docs.rs/regex");
+        }
+    }
+    Some(patterns)
+}
+
+fn bounded<'a>(list: &Value<'a>, form: &str) -> Vec<Value<'a>> {
+    let mut entries = list.list(form);
+    if entries.len() > PATTERNS_MAX {
+        list.fault(format!("has more than {PATTERNS_MAX} entries"), form);
+        entries.truncate(PATTERNS_MAX);
+    }
+    entries
 }
 
 fn require(table: &Table<'_>) -> Option<Vec<Require>> {

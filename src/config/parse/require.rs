@@ -6,7 +6,7 @@
 use jiff::civil::{Date, date};
 
 use super::upstream::Draft;
-use crate::domain::policy::Require;
+use crate::domain::policy::{Beta, Mode, OptOut, Require};
 
 /// Visual Recognition instances from before this day are unsuitable: their data is not labelled.
 const VISUAL_RECOGNITION_FROM: Date = date(2018, 5, 22);
@@ -32,6 +32,7 @@ fn gdpr(draft: &Draft<'_>) {
         let what = "gdpr is required, and this service deletes nothing by label";
         demand(draft, "profile", what, "a service that does, or a policy that does not require it here");
     }
+    weaker_than_asked(draft);
     if profile.name != "watson-visual-recognition" {
         return;
     }
@@ -45,6 +46,36 @@ fn gdpr(draft: &Draft<'_>) {
         );
     }
     made_from(draft, "gdpr", VISUAL_RECOGNITION_FROM, "a new instance with new keys");
+}
+
+/// Choices under which data goes to the service that cannot be erased, or may be learnt from.
+fn weaker_than_asked(draft: &Draft<'_>) {
+    let policy = &draft.policy;
+    let choices = [
+        (
+            policy.mode == Mode::Observe,
+            "mode",
+            "\"observe\" lets unlabelled data through, which no delete finds",
+            "mode = \"enforce\"",
+        ),
+        (
+            policy.opt_out == OptOut::Off,
+            "opt_out",
+            "\"off\" lets the service learn from the data",
+            "opt_out = \"force\"",
+        ),
+        (
+            policy.beta == Beta::Allow,
+            "beta",
+            "\"allow\" lets calls in beta through, whose data may not be deletable",
+            "beta = \"refuse\"",
+        ),
+    ];
+    for (_, key, what, right) in choices.into_iter().filter(|(chosen, ..)| *chosen) {
+        let own = draft.policy_table.as_ref().filter(|own| own.has(key));
+        let place = own.map_or_else(|| draft.table.place_of("policy"), |own| own.place_of(key));
+        draft.table.report.warning(&place, format!("gdpr is required, and policy.{key} = {what}"), right);
+    }
 }
 
 fn hipaa(draft: &Draft<'_>) {

@@ -83,6 +83,11 @@ fn look_into(identity: &Identity, cert: &Value<'_>, key: &Value<'_>) {
         let what = "names a key file that every user of this machine can read";
         key.report.warning(&key.place, what, "chmod 600, or defaultMode: 0400 where it is mounted");
     }
+    let unreadable = |file: &Path| std::fs::File::open(file).err();
+    if let (Some(of_cert), Some(of_key)) = (unreadable(&identity.cert), unreadable(&identity.key)) {
+        cert.fault(format!("names a file that cannot be read: {of_cert}"), CHAIN_FORM);
+        return key.fault(format!("names a file that cannot be read: {of_key}"), KEY_FORM);
+    }
     match identity.load() {
         Ok(certified) => {
             if let Err(fault) = identity.is_timely(&certified) {

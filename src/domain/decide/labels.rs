@@ -5,8 +5,7 @@ use smallvec::SmallVec;
 use super::{LabelLine, RequestFacts, Rules, one};
 use crate::domain::alias::{AliasKey, has_alias_form};
 use crate::domain::label;
-use crate::domain::personal::looks_personal;
-use crate::domain::policy::{AliasUse, Invalid, Mode, Personal, Several};
+use crate::domain::policy::{AliasUse, Invalid, Mode, Personal, Policy, Several};
 use crate::domain::profile::GrammarName;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{CustomerId, LabelForm};
@@ -46,11 +45,36 @@ impl Default for Judged {
     }
 }
 
+/// Does it name one customer? What a program writes for want of an ID, and what can be read as another label, is refused in
+/// labels and in deletes alike: such a delete would be called done, and the customer who was meant would stay.
+///
+/// # Errors
+/// `LabelPlaceholder`, unless the policy only observes; `LabelInvalid`.
+pub fn names_one(rules: Rules<'_>, id: &CustomerId) -> Result<(), Refusal> {
+    match is_one(rules, id) {
+        Err(refusal) if refusal.code == Code::LabelPlaceholder && rules.policy.mode == Mode::Observe => Ok(()),
+        judged => judged,
+    }
+}
+
+fn is_one(rules: Rules<'_>, id: &CustomerId) -> Result<(), Refusal> {
+    if label::reads_as_another(id, rules.label) {
+        return Err(Refusal::new(Code::LabelInvalid, label::SECOND_SPELLING));
+    }
+    if rules.policy.placeholders.has(id.expose()) { Err(Code::LabelPlaceholder.into()) } else { Ok(()) }
+}
+
+/// May this ID leave, and in which form?
+fn judged_form(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
+    is_one(rules, id)?;
+    form_of(rules, id)
+}
+
 /// In which form may this ID leave? The order is part of the contract: personal is judged before invalid.
 fn form_of(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
     let alias = LabelForm::alias(rules.aliases.epoch());
     let text = id.expose();
-    if rules.policy.personal != Personal::Allow && looks_personal(text) {
+    if rules.policy.personal != Personal::Allow && rules.policy.personal_patterns.are_in(text) {
         return match rules.policy.personal {
             Personal::Refuse => Err(Code::LabelPersonal.into()),
             Personal::Rewrite | Personal::Allow => Ok(alias),
@@ -74,7 +98,7 @@ fn invalid(grammar: GrammarName) -> Refusal {
             "The customer ID is not one that this service allows: at most 256 printable ASCII characters without ; and =, no blank at either end, no %XX, not of an alias's form"
         }
         GrammarName::WatsonVr => {
-            "The customer ID is not one that this service allows: letters, digits and _ only, percent-encoded where not ASCII, not of an alias's form"
+            "The customer ID is not one that this service allows: letters and digits of any script and _ only, percent-encoded where not ASCII, not of an alias's form"
         }
     };
     Refusal::new(Code::LabelInvalid, sentence)
@@ -82,7 +106,7 @@ fn invalid(grammar: GrammarName) -> Refusal {
 
 /// Judges a label's value. `None` if it names no customer.
 pub(super) fn judge_label(rules: Rules<'_>, value: &[u8]) -> Result<Option<Judged>, Refusal> {
-    let reading = label::read(value, &rules.label.field)?;
+    let reading = label::read(value, &rules.label.field, rules.label.grammar)?;
     let several = if rules.label.several { rules.policy.several } else { Several::Refuse };
     let kept: &[&[u8]] = match (reading.ids.as_slice(), several) {
         ([], _) => return Ok(None),
@@ -94,7 +118,7 @@ pub(super) fn judge_label(rules: Rules<'_>, value: &[u8]) -> Result<Option<Judge
     let mut as_sent = !reading.irregular && !judged.cut;
     for wire in kept {
         let id = label::canonical(wire, rules.label.grammar)?;
-        let form = form_of(rules, &id)?;
+        let form = judged_form(rules, &id)?;
         judged.rewritten |= form.is_alias();
         as_sent &= !form.is_alias() && rules.label.grammar.write(id.expose()).as_bytes() == *wire;
         judged.labels.push(Label { id, form });
@@ -102,42 +126,63 @@ pub(super) fn judge_label(rules: Rules<'_>, value: &[u8]) -> Result<Option<Judge
     if !as_sent {
         judged.line = LabelLine::Write(written(rules, value, &judged.labels));
     }
-    let length = if let LabelLine::Write(line) = &judged.line { line.len() } else { value.len() };
-    if length > rules.label.grammar.header_bytes_max() {
+    fits(rules, if let LabelLine::Write(line) = &judged.line { line } else { value })?;
+    Ok(Some(judged))
+}
+
+fn fits(rules: Rules<'_>, line: &[u8]) -> Result<(), Refusal> {
+    if line.len() > rules.label.grammar.header_bytes_max() {
         return Err(Refusal::new(Code::LabelInvalid, "The label is longer than this service allows"));
     }
-    Ok(Some(judged))
+    Ok(())
 }
 
 /// Judges an ID that was not read off a label, and writes it into the caller's label, if there is one.
 pub(super) fn judge_text(rules: Rules<'_>, id: &CustomerId, value: &[u8]) -> Result<Judged, Refusal> {
-    let form = form_of(rules, id)?;
+    let form = judged_form(rules, id)?;
     let labels = one(Label { id: id.clone(), form });
-    let line = LabelLine::Write(written(rules, value, &labels));
-    Ok(Judged { line, rewritten: form.is_alias(), labels, ..Judged::default() })
+    let line = written(rules, value, &labels);
+    // What stood in the caller's label without an ID may not stand beside one.
+    label::read(&line, &rules.label.field, rules.label.grammar)?;
+    fits(rules, &line)?;
+    Ok(Judged { line: LabelLine::Write(line), rewritten: form.is_alias(), labels, ..Judged::default() })
 }
 
 /// A call that is not labelled: SDKs put default headers on every call, and those pass untouched, unless an ID is one
 /// that would be replaced on a labelled call.
-pub(super) fn rewrite_only(rules: Rules<'_>, facts: &RequestFacts<'_>, mode: Mode) -> Judged {
+pub(super) fn rewrite_only(rules: Rules<'_>, facts: &RequestFacts<'_>, mode: Mode) -> Result<Judged, Refusal> {
     let untouched = Judged::default();
-    let (Some(value), Mode::Enforce) = (facts.header, mode) else { return untouched };
-    let Ok(reading) = label::read(value, &rules.label.field) else { return untouched };
-    let mut labels: SmallVec<[Label; 1]> = SmallVec::new();
-    for wire in &reading.ids {
-        let Ok(id) = label::canonical(wire, rules.label.grammar) else { return untouched };
-        let form = form_of(rules, &id).unwrap_or(LabelForm::RAW);
-        labels.push(Label { id, form });
-    }
+    let (Some(value), Mode::Enforce) = (facts.header, mode) else { return Ok(untouched) };
+    let labels = match as_default_header(rules, value) {
+        Ok(labels) => labels,
+        // It cannot be rewritten, so it may not leave where something in it might have to be.
+        Err(refusal) if may_not_leave(rules.policy, value) => return Err(refusal),
+        Err(_) => return Ok(untouched),
+    };
     if !labels.iter().any(|label| label.form.is_alias()) {
-        return untouched;
+        return Ok(untouched);
     }
-    Judged { line: LabelLine::Write(written(rules, value, &labels)), rewritten: true, ..untouched }
+    Ok(Judged { line: LabelLine::Write(written(rules, value, &labels)), rewritten: true, ..untouched })
+}
+
+fn as_default_header(rules: Rules<'_>, value: &[u8]) -> Result<SmallVec<[Label; 1]>, Refusal> {
+    let reading = label::read(value, &rules.label.field, rules.label.grammar)?;
+    let label = |wire: &&[u8]| {
+        let id = label::canonical(wire, rules.label.grammar)?;
+        let form = form_of(rules, &id).unwrap_or(LabelForm::RAW);
+        Ok(Label { id, form })
+    };
+    reading.ids.iter().map(label).collect()
+}
+
+fn may_not_leave(policy: &Policy, value: &[u8]) -> bool {
+    let personal = || policy.personal_patterns.are_in(&String::from_utf8_lossy(value));
+    policy.alias == AliasUse::Always || (policy.personal == Personal::Rewrite && personal())
 }
 
 /// The IDs of a label that are legal as they stand.
 pub(super) fn legal_as_sent(rules: Rules<'_>, value: &[u8]) -> SmallVec<[Label; 1]> {
-    let Ok(reading) = label::read(value, &rules.label.field) else { return SmallVec::new() };
+    let Ok(reading) = label::read(value, &rules.label.field, rules.label.grammar) else { return SmallVec::new() };
     let legal = |wire: &&[u8]| {
         let id = label::canonical(wire, rules.label.grammar).ok()?;
         let legal = rules.label.grammar.allows(id.expose()) && !has_alias_form(id.expose());
@@ -146,7 +191,10 @@ pub(super) fn legal_as_sent(rules: Rules<'_>, value: &[u8]) -> SmallVec<[Label; 
     reading.ids.iter().filter_map(legal).collect()
 }
 
+/// The label with these IDs. Beside an alias nothing of the caller's text stays: what they call another field can be a part
+/// of the ID.
 fn written(rules: Rules<'_>, value: &[u8], labels: &[Label]) -> Vec<u8> {
+    let value = if labels.iter().any(|label| label.form.is_alias()) { &[] } else { value };
     let texts: SmallVec<[Box<str>; 1]> =
         labels.iter().map(|each| text_of(rules.aliases, &each.id, each.form)).collect();
     let wires: SmallVec<[_; 1]> = texts.iter().map(|text| rules.label.grammar.write(text)).collect();

@@ -8,7 +8,7 @@ mod tests;
 use smallvec::{SmallVec, smallvec};
 
 use self::labels::{Judged, judge_label, judge_text, rewrite_only};
-pub use self::labels::{Label, text_of, todays_label};
+pub use self::labels::{Label, names_one, text_of, todays_label};
 use super::CustomerId;
 use super::alias::AliasKey;
 use super::policy::{Beta, Missing, Mode, OptOut, Policy, Unknown};
@@ -56,8 +56,8 @@ pub enum Derived<'a> {
     NotTried,
     /// It was looked for in vain.
     Nothing,
-    /// An ID, in its canonical text.
-    Found(&'a str),
+    /// An ID.
+    Found(&'a CustomerId),
 }
 
 /// All that the judgement looks at.
@@ -174,7 +174,7 @@ pub fn decide(rules: Rules<'_>, facts: &RequestFacts<'_>) -> Decision {
     marks.would_refuse = refused;
     let opt_out = judge_opt_out(rules.policy.opt_out, facts);
     let judged = match (facts.class.labelled, rules.policy.mode) {
-        (false, mode) => Ok(Some(rewrite_only(rules, facts, mode))),
+        (false, mode) => rewrite_only(rules, facts, mode).map(Some),
         (true, Mode::Enforce) => enforce(rules, facts),
         (true, Mode::Observe) => Ok(Some(observe(rules, facts))),
     };
@@ -213,9 +213,8 @@ fn enforce(rules: Rules<'_>, facts: &RequestFacts<'_>) -> Result<Option<Judged>,
     }
     match (rules.policy.missing, facts.derived) {
         (Missing::Derive, Derived::NotTried) => Ok(None),
-        (Missing::Derive, Derived::Found(text)) => {
-            let id = CustomerId::new(text).ok_or(Code::LabelMissing)?;
-            let mut judged = judge_text(rules, &id, label.unwrap_or_default())?;
+        (Missing::Derive, Derived::Found(id)) => {
+            let mut judged = judge_text(rules, id, label.unwrap_or_default())?;
             judged.derived = true;
             Ok(Some(judged))
         }
@@ -235,7 +234,7 @@ fn missing(facts: &RequestFacts<'_>) -> Refusal {
 fn agreed_label<'a>(rules: Rules<'_>, facts: &RequestFacts<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     let (Some(header), Some(query)) = (facts.header, facts.query) else { return Ok(facts.header.or(facts.query)) };
     let ids = |value| -> Result<Vec<CustomerId>, Refusal> {
-        let reading = super::label::read(value, &rules.label.field)?;
+        let reading = super::label::read(value, &rules.label.field, rules.label.grammar)?;
         reading.ids.iter().map(|id| super::label::canonical(id, rules.label.grammar)).collect()
     };
     if ids(header)? == ids(query)? { Ok(Some(header)) } else { Err(Code::LabelConflict.into()) }

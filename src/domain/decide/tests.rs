@@ -4,6 +4,7 @@ use proptest::prelude::{any, proptest};
 
 use super::{Class, Decision, Derived, LabelLine, OptOutLine, Permit, RequestFacts, Rules, Wish, decide, todays_label};
 use crate::domain::alias::{AliasKey, has_alias_form};
+use crate::domain::placeholders::Placeholders;
 use crate::domain::policy::{AliasUse, Beta, Invalid, Missing, Mode, OptOut, Personal, Policy, Several, Unknown};
 use crate::domain::profile::{GrammarName, LabelRule};
 use crate::domain::refusal::Code;
@@ -135,13 +136,46 @@ fn p1_derivation_is_asked_for_once_and_judged_like_a_label() {
     let facts = |derived| RequestFacts { class: LABELLED, derived, ..RequestFacts::default() };
     assert!(matches!(judged(&policy, GrammarName::Watson, &facts(Derived::NotTried)), Decision::Derive));
     assert_eq!(refused(&policy, &facts(Derived::Nothing)), Code::LabelMissing);
-    assert_eq!(refused(&policy, &facts(Derived::Found(" "))), Code::LabelMissing);
-    assert_eq!(refused(&policy, &facts(Derived::Found("a;b"))), Code::LabelInvalid);
+    let [illegal, shared, id] = ["a;b", "apikey", "u_1"].map(|text| CustomerId::read(text).unwrap());
+    assert_eq!(refused(&policy, &facts(Derived::Found(&illegal))), Code::LabelInvalid);
+    assert_eq!(refused(&policy, &facts(Derived::Found(&shared))), Code::LabelPlaceholder);
 
-    let permit = passed(&policy, &facts(Derived::Found("u_1")));
+    let permit = passed(&policy, &facts(Derived::Found(&id)));
     assert_eq!(line(&permit).as_deref(), Some("customer_id=u_1"));
     assert!(permit.marks().derived);
     assert_eq!(ids(&passed(&policy, &labelled("customer_id=abc"))), [("abc", LabelForm::RAW)], "a label wins");
+}
+
+#[test]
+fn p6_an_id_that_is_a_mistake_is_refused_counted_or_allowed() {
+    let facts = labelled("customer_id=undefined");
+    assert_eq!(refused(&Policy::default(), &facts), Code::LabelPlaceholder);
+    let observing = Policy { mode: Mode::Observe, ..Policy::default() };
+    assert_eq!(passed(&observing, &facts).marks().would_refuse, Some(Code::LabelPlaceholder));
+    let none = Policy { placeholders: Placeholders::new([]), ..Policy::default() };
+    assert_eq!(ids(&passed(&none, &facts)), [("undefined", LabelForm::RAW)]);
+}
+
+/// `acme;bob@example.com` left as `fg_…;bob@example.com`.
+#[test]
+fn p7_under_an_alias_no_part_of_the_callers_text_leaves() {
+    let always = Policy { alias: AliasUse::Always, ..Policy::default() };
+    for value in ["customer_id=acme;name=Bob", "name=Bob;customer_id=bob@example.com"] {
+        let line = line(&passed(&always, &labelled(value))).unwrap();
+        assert!(has_alias_form(line.strip_prefix("customer_id=").unwrap()), "{line}");
+    }
+    let unlabelled = |policy: &Policy, value: &'static str| {
+        judged(
+            policy,
+            GrammarName::Watson,
+            &RequestFacts { class: Class { named: true, ..Class::default() }, ..labelled(value) },
+        )
+    };
+    for (policy, value) in [(&always, "customer_id=a;b"), (&Policy::default(), "customer_id=acme;bob@example.com")] {
+        let refusal = unlabelled(policy, value);
+        assert!(matches!(refusal, Decision::Refuse(refusal) if refusal.code == Code::LabelInvalid), "{value}");
+    }
+    assert!(matches!(unlabelled(&Policy::default(), "customer_id=a;b"), Decision::Pass(_)));
 }
 
 #[test]
@@ -174,8 +208,7 @@ fn p8_a_label_on_another_call_passes_untouched_unless_it_would_leak_what_is_rewr
         assert_eq!((line(&permit), ids(&permit)), (None, vec![]), "{header}");
     }
     let permit = passed(&Policy::default(), &plain("customer_id=bob@example.com;x=1"));
-    assert!(line(&permit).unwrap().starts_with("customer_id=fg_"));
-    assert!(line(&permit).unwrap().ends_with(";x=1"));
+    assert!(has_alias_form(line(&permit).unwrap().strip_prefix("customer_id=").unwrap()));
     assert!(permit.labels().is_empty(), "it is not indexed: the call stores nothing");
 }
 
@@ -258,7 +291,7 @@ proptest! {
             let facts = RequestFacts { class: LABELLED, header: Some(&value), ..RequestFacts::default() };
             let Decision::Pass(permit) = judged(&policy, grammar, &facts) else { continue };
             let sent = match permit.label_line() { LabelLine::Keep => &value, LabelLine::Write(line) => line };
-            let reading = crate::domain::label::read(sent, "customer_id").unwrap();
+            let reading = crate::domain::label::read(sent, "customer_id", grammar).unwrap();
             assert_eq!(reading.ids.len(), permit.labels().len());
             assert!(!reading.irregular);
             for (wire, label) in reading.ids.iter().zip(permit.labels()) {

@@ -5,10 +5,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use futures_util::stream;
-use serde_json::Value;
 
-use crate::domain::derive;
+use crate::domain::derive::{self, Derived};
 use crate::domain::http1::Lines;
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::caller::{Caller, Inbound};
@@ -24,37 +22,17 @@ pub(super) struct Peek<'p, 'c> {
 
 impl Peek<'_, '_> {
     /// What the pointer finds in a JSON body. Bodies that are not JSON are not read.
-    pub(super) async fn json(&mut self, pointer: &str) -> Result<Option<String>, Refusal> {
-        if !is_json(self.lines) {
+    pub(super) async fn json(&mut self, pointer: &str) -> Derived {
+        if !content_type(self.lines).map_or(Ok(false), derive::is_json)? {
             return Ok(None);
         }
-        let text = self.whole().await?;
-        let document: Option<Value> = serde_json::from_slice(&text).ok();
-        Ok(document.and_then(|document| derive::from_json(&document, pointer)))
+        derive::from_json(&self.whole().await?, pointer)
     }
 
     /// A part of a multipart body, or what the pointer finds in it.
-    pub(super) async fn multipart(&mut self, part: &str, pointer: Option<&str>) -> Result<Option<String>, Refusal> {
-        let Some(boundary) = content_type(self.lines).and_then(|text| multer::parse_boundary(text).ok()) else {
-            return Ok(None);
-        };
-        let text = self.whole().await?;
-        let mut parts =
-            multer::Multipart::new(stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(text))]), boundary);
-        while let Ok(Some(field)) = parts.next_field().await {
-            if field.name() != Some(part) {
-                continue;
-            }
-            let Ok(content) = field.bytes().await else { return Ok(None) };
-            return Ok(match pointer {
-                None => derive::text(&content),
-                Some(pointer) => {
-                    let document: Option<Value> = serde_json::from_slice(&content).ok();
-                    document.and_then(|document| derive::from_json(&document, pointer))
-                }
-            });
-        }
-        Ok(None)
+    pub(super) async fn multipart(&mut self, part: &str, pointer: Option<&str>) -> Derived {
+        let Some(kind) = content_type(self.lines).filter(|text| derive::is_multipart(text)) else { return Ok(None) };
+        derive::from_multipart(kind, Bytes::from(self.whole().await?), part, pointer)
     }
 
     /// The whole body, inflated. Read once, whoever asks.
@@ -96,9 +74,4 @@ impl Peek<'_, '_> {
 
 fn content_type(lines: &Lines) -> Option<&str> {
     std::str::from_utf8(lines.first("content-type")?).ok()
-}
-
-fn is_json(lines: &Lines) -> bool {
-    let Some(kind) = content_type(lines).and_then(|text| text.parse::<mime::Mime>().ok()) else { return false };
-    kind.subtype() == mime::JSON || kind.suffix() == Some(mime::JSON)
 }

@@ -33,7 +33,7 @@ fn proxies_are_ranges_of_addresses() {
     for good in ["true", "false", "{ from = [\"10.0.0.0/8\", \"fd00::/8\", \"192.0.2.1\"] }"] {
         assert!(read(&with(good)).unwrap().warnings.is_empty(), "{good}");
     }
-    check(&with("\"yes\""), (4, "listen[1].proxy_protocol", "is a string"));
+    check(&with("\"yes\""), (4, "listen[1].proxy_protocol", "wrong type: found a string"));
     check(&with("{ }"), (4, "listen[1].proxy_protocol.from", "is missing"));
     check(&with("{ from = [] }"), (4, "listen[1].proxy_protocol.from", "is empty"));
     check(&with("{ from = [\"10.1.0.0/8\"] }"), (4, "listen[1].proxy_protocol.from[1]", "no range"));

@@ -63,7 +63,7 @@ fn each_form_of_derive_is_judged() {
         ("{ multipart = \"m\", json = \"x\" }", ".json", "no JSON pointer"),
         ("{ header = \"A\", query = \"b\" }", "", "names several places"),
         ("{ heder = \"A\" }", ".heder", "did you mean `header`?"),
-        ("\"X-User-Id\"", "", "is a string"),
+        ("\"X-User-Id\"", "", "wrong type: found a string"),
     ] {
         let below = format!("policy.missing = \"derive\"\npolicy.derive = [{entry}]\n");
         let key = format!("upstream[1].policy.derive[1]{end}");

@@ -50,11 +50,3 @@ impl Upstream {
         if !said && self.has_customers_as_users() { InstanceRule::One } else { self.instances.rule }
     }
 }
-
-impl Credentials {
-    /// Can a caller be known by them? A bearer's token is another every hour.
-    #[must_use]
-    pub const fn are_a_key(&self) -> bool {
-        !matches!(self, Self::Bearer(_))
-    }
-}

@@ -4,6 +4,7 @@
 //! place. Nothing outside this module ever looks at the written form.
 
 mod changed;
+mod credentials;
 mod defaults;
 mod describe;
 mod fault;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::changed::Files;
+pub use self::credentials::Credentials;
 pub use self::fault::{Fault, Warning};
 pub use self::host::{Authority, canonical_host};
 pub use self::instances::{InstanceEntry, Instances};
@@ -285,31 +287,6 @@ pub struct Route {
     pub path: Option<String>,
     /// Host names and addresses, each in its one spelling (see [`canonical_host`]).
     pub hosts: Vec<String>,
-}
-
-/// What the gate's own calls authenticate with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credentials {
-    /// `Authorization: Basic` with user name `apikey`.
-    ApiKey(Secret),
-    /// An API key exchanged for a token at IAM.
-    Iam {
-        /// The key.
-        apikey: Secret,
-        /// The whole URL of the token call.
-        url: BaseUrl,
-        /// TLS towards it: that of the service is about the service alone.
-        tls: Box<UpstreamTls>,
-    },
-    /// `Authorization: Basic`.
-    Basic {
-        /// User name.
-        username: String,
-        /// Password.
-        password: Secret,
-    },
-    /// `Authorization: Bearer`.
-    Bearer(Secret),
 }
 
 /// `http2` of an upstream.

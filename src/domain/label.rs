@@ -53,13 +53,9 @@ pub fn read<'a>(value: &'a [u8], field: &str, grammar: GrammarName) -> Result<Re
             reading.ids.push(found.id);
         }
     }
-    match (strays, grammar.knows_fields()) {
-        (true, true) if !reading.ids.is_empty() => Err(Refusal::new(Code::LabelInvalid, STRAY)),
-        (_, false) if !reading.ids.is_empty() && (strays || named > reading.ids.len()) => {
-            Err(Refusal::new(Code::LabelInvalid, NO_SEMICOLON))
-        }
-        _ => Ok(reading),
-    }
+    let sentence = if grammar.knows_fields() { STRAY } else { NO_SEMICOLON };
+    let stray = strays || (!grammar.knows_fields() && named > reading.ids.len());
+    if stray && !reading.ids.is_empty() { Err(Refusal::new(Code::LabelInvalid, sentence)) } else { Ok(reading) }
 }
 
 const STRAY: &str = "Beside the customer ID the label holds something that is no name=value: an ID holds no semicolon";

@@ -60,6 +60,12 @@ impl Instances {
         self.key.of_authorization(authorization)
     }
 
+    /// Whose key an API key is that stands alone.
+    #[must_use]
+    pub fn fingerprint_of_key(&self, key: &str) -> Fingerprint {
+        self.key.of(API_KEY_USER, key)
+    }
+
     /// May data be sent there? Not where only instances with a name are known, and this is none.
     #[must_use]
     pub fn admit(&self, instance: &Instance) -> bool {

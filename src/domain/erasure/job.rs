@@ -10,7 +10,8 @@ use super::made::{JobState, Mark, NewJob};
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Later, Outcome};
 use super::plan::{Held, HeldAt};
-use super::target::{Target, TargetKey, TargetState};
+use super::target::{Target, TargetKey};
+use super::target_state::TargetState;
 use crate::domain::{Apis, UnixSeconds, UpstreamNumber};
 
 /// Decisions that are remembered; older ones go first.

@@ -16,6 +16,7 @@ mod retry;
 mod step;
 mod summary;
 mod target;
+mod target_state;
 #[cfg(test)]
 mod tests;
 
@@ -30,4 +31,5 @@ pub use self::plan::{Held, HeldAt, Reach, passers, plan, plan_at};
 pub use self::retry::{DELAY_MAX, RETRY_AFTER_MAX, judge};
 pub use self::step::{Step, next_step};
 pub use self::summary::{Place, Standing, Summary};
-pub use self::target::{Target, TargetKey, TargetState};
+pub use self::target::{Target, TargetKey};
+pub use self::target_state::TargetState;

@@ -5,6 +5,7 @@
 
 mod compact;
 mod files;
+mod instances;
 mod journal;
 mod queue;
 mod report;
@@ -34,7 +35,7 @@ use self::queue::{Answer, Work};
 pub use self::restore::{RestoreError, Restored};
 pub(super) use self::restore::{Restoring, restore};
 pub use self::rewrite::Step as RewriteStep;
-use self::tables::{StoredInstance, TableError, Tables, instance_key};
+use self::tables::{TableError, Tables};
 use self::writer::{Opener, Shared};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
@@ -45,7 +46,7 @@ use super::{
     StoreFuture, StoredHold, StoredJob,
 };
 use crate::config;
-use crate::domain::{CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::telemetry::chain;
 
 /// What only tests set otherwise; no configuration reaches it.
@@ -192,14 +193,6 @@ impl SledStore {
     }
 }
 
-/// An entry of the list of instances, opened as far as it can be.
-fn opened(keys: &Keys, entry: StoredInstance) -> SeenInstance {
-    let StoredInstance { key, upstream, first_seen, last_seen, sealed } = entry;
-    let plain = sealed.and_then(|sealed| keys.open_instance(&key, &sealed).ok());
-    let instance = plain.and_then(|plain| Instance::from_bytes(&plain));
-    SeenInstance { upstream, instance, first_seen, last_seen }
-}
-
 /// Why what was found does not open.
 fn refusal(error: TableError, config: &config::Store) -> OpenError {
     let path = config.path.clone();
@@ -234,17 +227,13 @@ impl Index for SledStore {
     fn record(&self, placement: Placement) -> StoreFuture<'_, ()> {
         let key = placement.key;
         let due = self.seen.due(&self.keys, &placement);
-        let entry = due.as_ref().map(|entry| {
-            let key = instance_key(entry.upstream, entry.hash);
-            entry.sealed(&self.keys, &key).map(|sealed| (key, sealed, entry.seen))
-        });
-        let (row, entry) = match (StoredRow::seal(&self.keys, &placement), entry.transpose()) {
-            (Ok(row), Ok(entry)) => (row, entry),
+        let (row, noted) = match (StoredRow::seal(&self.keys, &placement), instances::noted(&self.keys, due.as_ref())) {
+            (Ok(row), Ok(noted)) => (row, noted),
             (Err(error), _) | (_, Err(error)) => return Box::pin(ready(Err(error))),
         };
         let written = self.ask(PairKey::LEN_MAX + row.sealed.len(), move |tables| {
             // Before the row: a crash in between leaves no row of an instance that nobody knows.
-            if let Some((key, sealed, seen)) = &entry {
+            if let Some((key, sealed, seen)) = &noted {
                 tables.note_instance(*key, sealed, *seen)?;
             }
             tables.record(key, row)
@@ -301,7 +290,9 @@ impl Index for SledStore {
 
     fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
         let found = self.ask(0, Tables::instances);
-        Box::pin(async move { Ok(found.await?.into_iter().map(|entry| opened(&self.keys, entry)).collect()) })
+        Box::pin(
+            async move { Ok(found.await?.into_iter().map(|entry| instances::opened(&self.keys, entry)).collect()) },
+        )
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {

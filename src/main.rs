@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config, new_store } => cli::run::run(&config.config, new_store),
         Command::Check { config, json, no_secrets } => {
-            let check = if no_secrets { cli::check::check_without_secrets } else { cli::check::check };
+            let check = if no_secrets { cli::check::without_secrets } else { cli::check::check };
             let (text, code) = check(&config.config, json);
             print(&text);
             ExitCode::from(code)

@@ -64,25 +64,40 @@ impl<'a> Report<'a> {
 
 /// Line and column of a dotted key, such as `upstream[2].url`; of the nearest table around it if it is not written.
 pub(super) fn place_of(text: &str, key: &str) -> (usize, usize) {
+    look_for(text, key).0
+}
+
+/// Is this dotted key written?
+pub(super) fn is_written(text: &str, key: &str) -> bool {
+    look_for(text, key).1
+}
+
+fn look_for(text: &str, key: &str) -> ((usize, usize), bool) {
     let (document, _) = DeTable::parse_recoverable(text);
-    let (mut table, mut offset) = (Some(document.get_ref()), 0);
+    let (mut table, mut offset, mut whole) = (Some(document.get_ref()), 0, true);
     for segment in key.split('.') {
         let (name, number) = match segment.strip_suffix(']').and_then(|segment| segment.split_once('[')) {
             Some((name, number)) => (name, number.parse::<usize>().ok()),
             None => (segment, None),
         };
-        let Some((key, value)) = table.and_then(|table| table.get_key_value(name)) else { break };
+        let Some((key, value)) = table.and_then(|table| table.get_key_value(name)) else {
+            whole = false;
+            break;
+        };
         offset = key.span().start;
         let mut value = value.get_ref();
         if let Some(number) = number {
             let entry = value.as_array().and_then(|entries| entries.get(number.saturating_sub(1)));
-            let Some(entry) = entry else { break };
+            let Some(entry) = entry else {
+                whole = false;
+                break;
+            };
             (offset, value) = (entry.span().start, entry.get_ref());
         }
         table = value.as_table();
     }
     let Place { line, column, .. } = Report::new(text).place(offset, String::new());
-    (line, column)
+    ((line, column), whole)
 }
 
 /// One table. It remembers which keys were asked for.

@@ -22,6 +22,7 @@ mod renewed;
 mod rules;
 pub mod secret;
 mod source;
+mod store;
 mod tls;
 mod url;
 
@@ -46,6 +47,7 @@ pub use self::renewed::{Renew, Renewed};
 pub use self::rules::{CallFacts, HeaderCondition, PolicyRule, When};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};
 pub use self::source::Source;
+pub use self::store::{Engine, Snapshot, Store};
 pub use self::tls::{Identity, ListenTls, TlsVersion, UpstreamTls};
 pub use self::url::UrlFault;
 use crate::domain::policy::Policy;
@@ -86,6 +88,12 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Is this key written in the file, such as `upstream[2].url`?
+    #[must_use]
+    pub fn is_written(&self, key: &str) -> bool {
+        file::is_written(&self.text, key)
+    }
+
     /// A fault that shows only beside what is running, at the place where `key` stands in the file, such as
     /// `upstream[2].url`, or where the nearest table stands that could hold it.
     #[must_use]
@@ -148,45 +156,6 @@ impl Metrics {
             Self::Open => "open",
         }
     }
-}
-
-/// `store.engine`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// sled, in one directory.
-    Sled,
-    /// Nothing durable: tests only.
-    Memory,
-}
-
-/// `[store]`
-#[derive(Clone, Debug)]
-pub struct Store {
-    /// Which engine.
-    pub engine: Engine,
-    /// sled's directory.
-    pub path: PathBuf,
-    /// The file of the key from which all others derive; made at first start.
-    pub key_file: PathBuf,
-    /// How long a cache entry may be believed after its row was last written.
-    pub lease: Duration,
-    /// Bound of the known-pair cache, in entries.
-    pub cache_entries: usize,
-    /// Bound of the engine's own page cache, in bytes.
-    pub cache_bytes: u64,
-    /// Exports that the gate takes by itself.
-    pub snapshot: Option<Snapshot>,
-}
-
-/// `store.snapshot`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// How often.
-    pub every: Duration,
-    /// How many are kept, the newest ones.
-    pub keep: usize,
-    /// The folder that they go to.
-    pub folder: PathBuf,
 }
 
 /// `erasure.authorize`

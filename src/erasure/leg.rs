@@ -245,7 +245,9 @@ impl Leg {
             }
             job.ended(key, outcome, now, random);
             let accepted = job.target(key).is_some_and(Target::is_accepted);
-            let marked = behind.filter(|_| markable && accepted).map(|behind| behind.marks(key, unbroken, job));
+            let followed = self.round.settings.goes_on_from(key.upstream, job);
+            let markable = markable && accepted && followed;
+            let marked = behind.filter(|_| markable).map(|behind| behind.marks(key, unbroken, job));
             let marked = marked.unwrap_or_default();
             ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marked))
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Eraser;
-use super::attempt::{Fences, narrow, with_passers};
+use super::attempt::{Fences, Needs, narrow, with_passers};
 use super::ledger::{Entry, Marks};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
@@ -61,10 +61,7 @@ impl Eraser {
             for probe in &probes {
                 job.probe_counts(probe.key, probe.outcome.clone(), now);
             }
-            let counting: Vec<_> = probes.iter().filter(|probe| probe.markable).map(|probe| probe.key).collect();
-            let counts = |key| counting.contains(&key);
-            let marked: BTreeSet<_> = counting.iter().flat_map(|key| needs.marks(*key, counts)).collect();
-            let marked = Marks(marked.into_iter().collect());
+            let marked = marked(&probes, &needs, |upstream| settings.goes_on_from(upstream, job));
             if !unbroken {
                 job.unfence_pending(later);
             }
@@ -107,6 +104,14 @@ impl Eraser {
         }
         (probes, frozen)
     }
+}
+
+/// The rows of which nothing is left after these probes.
+fn marked(probes: &[Probed], needs: &Needs, goes_on_from: impl Fn(UpstreamNumber) -> bool) -> Marks {
+    let counts = |probe: &&Probed| probe.markable && goes_on_from(probe.key.upstream);
+    let counting: Vec<_> = probes.iter().filter(counts).map(|probe| probe.key).collect();
+    let rows = counting.iter().flat_map(|key| needs.marks(*key, |other| counting.contains(&other)));
+    Marks(rows.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 /// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request, are

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::config;
 use crate::domain::alias::has_alias_form;
 use crate::domain::decide::todays_label;
-use crate::domain::erasure::{Held, HeldAt, Instances, Reach};
+use crate::domain::erasure::{Held, HeldAt, Instances, Job, Reach};
 use crate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, UpstreamNumber};
 use crate::store::seal::Keys;
 use crate::store::{INSTANCES_MAX, KnownUpstream, Row, SeenInstance};
@@ -90,6 +90,12 @@ impl Settings {
             at += 1;
         }
         all
+    }
+
+    /// Does the erasure go wherever this upstream passes IDs on to? If not, its rows are the only trace of what is there.
+    pub(super) fn goes_on_from(&self, upstream: UpstreamNumber, job: &Job) -> bool {
+        let is_target = |to: &UpstreamNumber| job.targets.iter().any(|target| target.key.upstream == *to);
+        self.passed_on_from(&[upstream]).iter().all(|to| *to == upstream || is_target(to))
     }
 
     /// These upstreams and all that pass IDs on to them.

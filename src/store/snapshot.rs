@@ -20,6 +20,7 @@ const ENDING: &str = ".export";
 const HALF: &str = ".half";
 
 /// Why none was taken.
+#[allow(clippy::module_name_repetitions, reason = "it is used far from this module, where its name says whose it is")]
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The folder, or a file in it.

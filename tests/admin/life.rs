@@ -139,10 +139,29 @@ async fn recipients_are_where_the_customers_data_is_and_since_when() {
     let world = World::new(Wish::default()).await;
     world.labelled("someone").await;
     let reply = world.post("/api/v1/recipients", "{\"customer_id\": \"someone\"}").await.json();
-    let wanted = json!([{ "upstream": "one", "resources": ["assistants/a1"], "since": "2018-05-25T00:00:00Z" }]);
-    assert_eq!(reply["recipients"], wanted);
+    let time = "2018-05-25T00:00:00Z";
+    let place = json!({ "resource": "assistants/a1", "label": "someone", "since": time, "last_seen": time });
+    let found = &reply["recipients"][0];
+    assert_eq!((&found["upstream"], &found["since"], &found["places"]), (&json!("one"), &json!(time), &json!([place])));
     let nobody = world.post("/api/v1/recipients", "{\"customer_id\": \"nobody\"}").await;
     assert_eq!((nobody.status, &nobody.json()["recipients"]), (200, &json!([])));
+}
+
+/// A customer with recognitions and two models was shown with two models only.
+#[tokio::test]
+async fn recipients_show_every_place_also_those_outside_of_any_resource() {
+    let world = World::new(Wish::default()).await;
+    for (resource, hash) in [("models/1", 1), ("", 2), ("models/2", 3)] {
+        world.labelled_in("someone", resource, hash).await;
+    }
+    let reply = world.post("/api/v1/recipients", "{\"customer_id\": \"someone\"}").await.json();
+    let found = &reply["recipients"][0];
+    assert_eq!(found["resources"], json!(["models/1", "models/2"]));
+    let places: Vec<_> = found["places"].as_array().unwrap().iter().map(|place| &place["resource"]).collect();
+    assert_eq!(places, [&json!(null), &json!("models/1"), &json!("models/2")]);
+    let url = format!("http://{}", world.address);
+    let table = crate::cli::typed(&["recipients", "someone", "--admin", &url], "").await.text;
+    assert!(["models/1", "models/2", "(the service itself)"].iter().all(|place| table.contains(place)), "{table}");
 }
 
 #[tokio::test]

@@ -156,15 +156,19 @@ impl World {
 
     /// Data of this customer went to the first upstream.
     pub(crate) async fn labelled(&self, customer: &str) {
+        self.labelled_in(customer, "assistants/a1", 7).await;
+    }
+
+    pub(crate) async fn labelled_in(&self, customer: &str, resource: &str, hash: u8) {
         let id = CustomerId::new(customer).unwrap();
         let key = PairKey {
             tag: self.store.keys.tag(&id),
             upstream: self.sites[0].number,
             form: LabelForm::RAW,
-            resource: ResourceHash([7; 8]),
+            resource: ResourceHash([hash; 8]),
             instance: InstanceHash::DEFAULT,
         };
-        let (resource, seen) = ("assistants/a1".into(), UnixSeconds(1_527_206_400));
+        let (resource, seen) = (resource.into(), UnixSeconds(1_527_206_400));
         let instance = Instance::default();
         let placement = Placement { key, id, resource, instance, wire: None, api: Some(2), seen };
         self.store.index.record(placement).await.unwrap();

@@ -269,6 +269,9 @@ async fn p6_a_delete_must_name_one_customer_and_never_by_an_alias() {
         (Some(format!("customer_id={alias}%20")), Code::LabelInvalid),
         (Some(format!("customer_id=+{alias}")), Code::LabelInvalid),
         (Some(format!("customer_id={alias}%00")), Code::LabelInvalid),
+        (Some("customer_id=ann%20".to_owned()), Code::LabelInvalid),
+        (Some("customer_id=%EF%BB%BFann".to_owned()), Code::LabelInvalid),
+        (Some("customer_id=undefined".to_owned()), Code::LabelPlaceholder),
     ];
     for (query, code) in table {
         let mut call = world.call("", "one");
@@ -277,10 +280,10 @@ async fn p6_a_delete_must_name_one_customer_and_never_by_an_alias() {
     }
     assert_eq!(one.calls().len(), 0);
     let mut call = world.call("", "one");
-    call.query = Some("customer_id=a%3Db%3B%20".into());
+    call.query = Some("customer_id=a%3Db%3B%20c".into());
     soon(world.eraser.delete(call)).await.unwrap();
     let seen = one.saw(1).await;
-    assert_eq!(seen[0].call, "DELETE /base/v1/user_data?customer_id=a%3Db%3B%20&version=2020-01-01");
+    assert_eq!(seen[0].call, "DELETE /base/v1/user_data?customer_id=a%3Db%3B%20c&version=2020-01-01");
 }
 
 #[tokio::test]

@@ -259,13 +259,14 @@ async fn recipients_are_those_that_hold_the_customers_data_now() {
     world.pass(5);
     world.labelled("ann", "two", LabelForm::RAW).await;
     let shown = serde_json::to_value(world.eraser.recipients(&id("ann")).await.unwrap()).unwrap();
-    assert_eq!(
-        shown,
-        json!({"recipients": [
-            {"upstream": "one", "resources": ["rooms/1"], "since": "2023-11-14T22:13:20Z"},
-            {"upstream": "two", "resources": ["rooms/1"], "since": "2023-11-14T22:13:25Z"},
-        ]})
-    );
+    let of = |upstream: &str, time: &str| {
+        json!({
+            "upstream": upstream, "resources": ["rooms/1"], "labels": ["ann"], "since": time, "last_seen": time,
+            "places": [{ "resource": "rooms/1", "label": "ann", "since": time, "last_seen": time }],
+        })
+    };
+    let both = [of("one", "2023-11-14T22:13:20Z"), of("two", "2023-11-14T22:13:25Z")];
+    assert_eq!(shown, json!({ "recipients": both }));
     assert_eq!(world.now().0, BEGIN + 5);
     let erased = world.erase("ann", "one").await;
     world.until_state(erased, JobState::Settling).await;
@@ -275,7 +276,7 @@ async fn recipients_are_those_that_hold_the_customers_data_now() {
     world.pass(5);
     world.labelled("ann", "one", LabelForm::RAW).await;
     let back = serde_json::to_value(world.eraser.recipients(&id("ann")).await.unwrap()).unwrap();
-    let since_then = json!([{"upstream": "one", "resources": ["rooms/1"], "since": "2023-11-14T22:13:30Z"}]);
+    let since_then = json!([of("one", "2023-11-14T22:13:30Z")]);
     assert_eq!(back["recipients"], since_then, "a customer who came back has been there since then");
 }
 

@@ -55,7 +55,7 @@ fn outcome(answer: &Result<Response<Bytes>, Refused>) -> (Outcome, String) {
             None => (Outcome::Refused, "2xx without a name".to_owned()),
         },
         Ok(response) => (Outcome::Refused, response.status().to_string()),
-        Err(refused) => (Outcome::Refused, refused.status.to_string()),
+        Err(refused) => (Outcome::Refused, format!("{} by the gate", refused.status)),
     }
 }
 

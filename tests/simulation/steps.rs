@@ -39,7 +39,7 @@ impl Life {
         let accepted = matches!(outcome, Outcome::Accepted(_));
         if stranger && accepted && (by_token || probed) {
             self.world.broken("authorised", format!("a{ask} was accepted, and nobody had allowed it"));
-        } else if right && (said.starts_with("429") || (by_token && said.starts_with("401"))) {
+        } else if right && said.ends_with("by the gate") && (said.starts_with("429") || said.starts_with("401")) {
             self.world.broken("authorised", format!("a{ask} brought the right credentials and was answered {said}"));
         }
     }

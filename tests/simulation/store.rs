@@ -91,7 +91,7 @@ enum Turn {
 
 /// So many things happen in no run that ends well, besides one each few seconds of those who look now and then.
 const LINES_MAX: usize = 20_000;
-const LOOK_EVERY: u64 = 3_000;
+const LOOK_EVERY: u64 = 500;
 
 /// How long a batch may stall before everyone is told that the store is broken.
 const STALLED: u64 = 4_000;

@@ -17,6 +17,7 @@ const RESTORE: &str = "rewrite::p5_p11_a_restore_that_is_killed_at_any_step_lose
 const COMPACTION: &str = "rewrite::p5_p11_a_compaction_that_is_killed_at_any_step_loses_nothing";
 
 /// Stands still before the step that the parent named, until it is killed.
+#[expect(clippy::infinite_loop, reason = "its end is to be killed")]
 fn stand_at(steps: &'static [RewriteStep]) -> impl Fn(RewriteStep) {
     let wanted = steps[usize::try_from(child::number()).unwrap()];
     move |step| {

@@ -1,6 +1,7 @@
 //! `forgetgate check`: every fault with its place, or what the file means: the policy of each upstream, who can erase
 //! what, and the bounds. It reads what a start would read and opens no port.
 
+mod advice;
 mod authority;
 mod instances;
 mod machine;
@@ -37,7 +38,7 @@ pub fn check(path: &Path, json: bool) -> (String, u8) {
 /// The same without looking at any secret, key, certificate or address: for a machine that has none of them, such as one
 /// that builds.
 #[must_use]
-pub fn check_without_secrets(path: &Path, json: bool) -> (String, u8) {
+pub fn without_secrets(path: &Path, json: bool) -> (String, u8) {
     said(path, config::load_without_secrets(path), json, |_| Vec::new())
 }
 
@@ -76,6 +77,7 @@ fn refused(path: &Path, faults: &[Fault]) -> String {
 /// Warnings that the file itself cannot show; an authority that cannot be used at all was refused with it.
 fn further(loaded: &Loaded, of_machine: Vec<String>) -> Vec<String> {
     let mut all = disbelieved(&loaded.config).unwrap_or_default();
+    all.extend(advice::warnings(loaded));
     all.extend(of_machine);
     all
 }

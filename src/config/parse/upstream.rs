@@ -16,7 +16,7 @@ use super::profiles::Profiles;
 use super::route::route;
 use super::rules::{RuleDraft, rules};
 use super::tls;
-use crate::domain::policy::{DeriveFrom, Missing, Policy};
+use crate::domain::policy::{Missing, Policy};
 use crate::domain::profile::Profile;
 
 /// A service that took longer than this would never be seen to have deleted.
@@ -114,7 +114,6 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         table,
     };
     draft.refuse_hidden_version();
-    draft.warn();
     draft.table.close();
     draft
 }
@@ -152,29 +151,6 @@ impl Draft<'_> {
     /// Does the file list places to derive from, for this upstream?
     pub(super) fn policy_lists_places(&self, common: Option<&Table<'_>>) -> bool {
         [self.policy_table.as_ref(), common].into_iter().flatten().any(|table| table.has("derive"))
-    }
-
-    /// What the operator may not know of an upstream that is as it should be.
-    fn warn(&self) {
-        let named = |name: &str| self.profile.as_ref().is_some_and(|profile| profile.name == name);
-        if named("watson-assistant") && !self.flags.retired && !self.table.has("passes_to") {
-            let what = "is missing: what a search skill sends on to Discovery carries the customer's ID, and must be deleted \
-                there separately";
-            let right = "passes_to = [\"discovery\"], or passes_to = [] where no assistant has a search skill";
-            self.table.report.warning(&self.table.place_of("passes_to"), what, right);
-        }
-        let claims = |from: &&DeriveFrom| matches!(from, DeriveFrom::Jwt(_));
-        if self.policy.missing == Missing::Derive && self.policy.derive.iter().any(|from| claims(&from)) {
-            let what =
-                "takes the customer's ID from an unverified claim: whoever writes a token can name another customer";
-            let place = self.policy_table.as_ref().filter(|own| own.has("derive"));
-            let place = place.map_or_else(|| self.table.place_of("policy"), |own| own.place_of("derive"));
-            self.table.report.warning(
-                &place,
-                what,
-                "a place that callers cannot write, or a service that refuses such tokens",
-            );
-        }
     }
 
     /// The upstream, if everything that it needs is there.
@@ -226,7 +202,7 @@ pub(super) fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
 fn version(value: &Value<'_>, profile: Option<&Profile>) -> Option<String> {
     let default = profile.and_then(|profile| profile.erase.as_ref()?.default_version.as_deref());
     let form = "a date as the service's documents write it, such as \"2021-06-14\"";
-    if !default.is_some_and(|default| default.parse::<Date>().is_ok()) {
+    if default.is_none_or(|default| default.parse::<Date>().is_err()) {
         return word(value).map(String::from);
     }
     let text = value.text_or_date(form)?;

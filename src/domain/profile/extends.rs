@@ -31,13 +31,13 @@ pub(super) fn extended(own: ProfileFile) -> Result<ProfileFile, ProfileFault> {
         erase: own.erase.or(base.erase),
         // A probe is bound to the resources of the endpoints: other endpoints need their own.
         verify: if own.verify.is_absent() && own.endpoint.is_empty() { base.verify } else { own.verify },
-        endpoint: endpoints(base.endpoint, own.endpoint),
+        endpoint: endpoints(base.endpoint, &own.endpoint),
         name: own.name,
     })
 }
 
 /// The built-in's, replaced in their places, and behind them those that are new.
-fn endpoints(base: Vec<EndpointFile>, own: Vec<EndpointFile>) -> Vec<EndpointFile> {
+fn endpoints(base: Vec<EndpointFile>, own: &[EndpointFile]) -> Vec<EndpointFile> {
     let kept = base.into_iter().filter(|known| !own.iter().any(|own| own.call == known.call));
     kept.chain(own.iter().cloned()).collect()
 }

@@ -12,7 +12,7 @@ const RULES: &[(&str, &str, &str)] = &[
     ("{ when = { client = [] }, mode = \"observe\" }", ".when", "empty list"),
     ("{ when = { method = \"POST\" } }", "", "changes nothing"),
     ("{ when = { method = \"post\" }, mode = \"observe\" }", ".when.method", "is no method"),
-    ("{ when = { method = [\"GET\", 1] }, mode = \"observe\" }", ".when.method[2]", "is a whole number"),
+    ("{ when = { method = [\"GET\", 1] }, mode = \"observe\" }", ".when.method[2]", "found a whole number"),
     ("{ when = { endpoint = \"POST /v1/mesage\" }, mode = \"observe\" }", ".when.endpoint", "no call that the profile names"),
     ("{ when = { client = \"10.1.0.0/8\" }, mode = \"observe\" }", ".when.client", "no range of addresses"),
     ("{ when = { header = \"X App\" }, mode = \"observe\" }", ".when.header", "no name of a header"),

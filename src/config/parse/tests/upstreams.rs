@@ -8,7 +8,7 @@ const UPSTREAM: &[(&str, &str, &str)] = &[
     ("colour = 1\n", "colour", "is no key that is known here"),
     ("http2 = \"aut\"\n", "http2", "none of its values"),
     ("retired = 1\n", "retired", "true or false"),
-    ("version = \"a b\"\n", "version", "letters, digits"),
+    ("version = \"14.06.2021\"\n", "version", "such as \"2021-06-14\""),
     ("group = \"\"\n", "group", "letters, digits"),
     ("inject = true\n[erasure]\nauthorize = \"open\"\n", "inject", "no credentials to inject"),
     ("inject = true\ncredentials = { bearer = { env = \"T\" } }\n", "inject", "makes authorize = \"home\" worthless"),

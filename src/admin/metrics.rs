@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::State;
 use super::problem::{Answer, text};
+use crate::erasure::InstanceView;
 use crate::telemetry::{Gauge, METRICS_TYPE};
 
 /// How long a scrape waits for the store's figures; without them it shows the rest.
@@ -34,6 +35,17 @@ pub(super) async fn metrics(state: &State) -> Answer {
                 figures.unfinished_jobs,
             ),
             gauge("forgetgate_store_bytes", "Bytes of the store's files", figures.bytes),
+        ]);
+    }
+    if let Ok(Ok(instances)) = timeout(FIGURES_WITHIN, state.eraser.instances()).await {
+        let count = |which: &dyn Fn(&InstanceView) -> bool| instances.iter().filter(|each| which(each)).count() as u64;
+        gauges.extend([
+            gauge("forgetgate_instances", "Instances of upstreams that paths or keys have shown", count(&|_| true)),
+            gauge(
+                "forgetgate_instances_without_credentials",
+                "Instances of upstreams that hold data and whose credentials nobody has named: erasures wait for them",
+                count(&|each| !each.has_credentials),
+            ),
         ]);
     }
     text(StatusCode::OK, METRICS_TYPE, state.registry.render(&gauges))

@@ -49,7 +49,7 @@ async fn call(state: &State, route: &Route, at: &Parameters, request: Request<In
         Call::Ready => Ok(health::ready(&state.missing())),
         Call::Metrics => Ok(metrics::metrics(state).await),
         Call::OpenApi => Ok(json_answer(StatusCode::OK, &openapi::description())),
-        Call::Upstreams => Ok(json_answer(StatusCode::OK, &upstreams::upstreams(state))),
+        Call::Upstreams => Ok(json_answer(StatusCode::OK, &upstreams::upstreams(state).await)),
         Call::Config => Ok(json_answer(StatusCode::OK, &state.config.describe())),
         Call::Reload => state.config.reload().await,
         Call::Export => export::export(state).await,

@@ -4,15 +4,20 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use crate::domain::refusal::Code;
+use crate::erasure::InstanceView;
 use crate::telemetry::{FailureKind, UpstreamFigures, rfc3339};
 
-pub(super) fn upstreams(state: &State) -> Value {
+pub(super) async fn upstreams(state: &State) -> Value {
     let figures = state.registry.per_upstream();
-    json!({ "upstreams": figures.iter().map(upstream).collect::<Vec<_>>() })
+    // The counters are shown whatever the store does.
+    let instances = state.eraser.instances().await.unwrap_or_default();
+    json!({ "upstreams": figures.iter().map(|figures| upstream(figures, &instances)).collect::<Vec<_>>() })
 }
 
-fn upstream(figures: &UpstreamFigures) -> Value {
+fn upstream(figures: &UpstreamFigures, instances: &[InstanceView]) -> Value {
+    let instances: Vec<_> = instances.iter().filter(|instance| instance.upstream == *figures.name).collect();
     json!({
+        "instances": instances,
         "name": &*figures.name,
         "requests": figures.requests,
         "in_flight": figures.in_flight,

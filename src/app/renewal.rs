@@ -61,8 +61,8 @@ impl Renewal {
 
     fn followers(&self) -> impl Iterator<Item = (&Site, &dyn Renew)> {
         self.sites.iter().flat_map(|site| {
-            let renewed = [site.connector.renewed(), site.authenticator.renewed()];
-            renewed.into_iter().flatten().map(|renewed| (&**site, renewed))
+            let renewed = [site.connector.renewed(), site.authenticator.renewed()].into_iter().flatten();
+            renewed.chain(site.instances.renewed()).map(|renewed| (&**site, renewed))
         })
     }
 }

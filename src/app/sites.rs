@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{BaseUrl, Config, Limits, Upstream};
+use crate::config::{self, BaseUrl, Config, Limits, Upstream};
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
+use crate::domain::instance::InstanceRule;
+use crate::store::seal::Keys;
 use crate::store::{KnownUpstream, Opened, StoreError};
-use crate::upstream::{Authenticator, Connector, RootsError, Site};
+use crate::upstream::{Authenticator, Connector, Instances, RootsError, Site};
 
 /// The epoch of alias keys that is in use.
 const EPOCH: u8 = 1;
@@ -104,6 +106,7 @@ pub(super) struct Draft {
     upstream: Arc<Upstream>,
     connector: Connector,
     authenticator: Authenticator,
+    instances: Arc<Instances>,
     connect_timeout: Duration,
     response_timeout: Duration,
 }
@@ -114,7 +117,7 @@ pub(super) async fn build(config: &Config, opened: &Opened) -> Result<Vec<Made>,
     misfit.map_or(Ok(()), Err)?;
     let mut sites = Vec::with_capacity(config.upstreams.len());
     for upstream in &config.upstreams {
-        let draft = draft(upstream, &config.limits, None)?;
+        let draft = draft(upstream, &config.limits, &opened.keys, None)?;
         sites.push(draft.finish(opened, None).await?);
     }
     Ok(sites)
@@ -122,7 +125,12 @@ pub(super) async fn build(config: &Config, opened: &Opened) -> Result<Vec<Made>,
 
 /// What reaches an upstream: as before where nothing about it has changed, so that connections, TLS sessions and tokens
 /// are kept: their certificates follow their files. Reads files.
-pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&Made>) -> Result<Draft, SitesError> {
+pub(super) fn draft(
+    upstream: &Arc<Upstream>,
+    limits: &Limits,
+    keys: &Keys,
+    before: Option<&Made>,
+) -> Result<Draft, SitesError> {
     let roots = |source| SitesError::Roots { name: upstream.name.to_string(), source };
     let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
     let reached = before.filter(|made| {
@@ -142,7 +150,18 @@ pub(super) fn draft(upstream: &Arc<Upstream>, limits: &Limits, before: Option<&M
         Some(made) => made.site.authenticator.clone(),
         None => Authenticator::behind(&upstream.proxy, upstream.credentials.as_ref(), limits).map_err(roots)?,
     };
-    Ok(Draft { upstream: Arc::clone(upstream), connector, authenticator, connect_timeout, response_timeout })
+    let told = authenticated.filter(|made| told_apart_by(&made.site.upstream) == told_apart_by(upstream));
+    let instances = match told {
+        Some(made) => Arc::clone(&made.site.instances),
+        None => Arc::new(Instances::new(upstream, keys.fingerprints(), limits).map_err(roots)?),
+    };
+    let upstream = Arc::clone(upstream);
+    Ok(Draft { upstream, connector, authenticator, instances, connect_timeout, response_timeout })
+}
+
+/// All that tells an upstream's instances apart, besides its credentials.
+fn told_apart_by(upstream: &Upstream) -> (&config::Instances, &str, bool, InstanceRule) {
+    (&upstream.instances, &upstream.url.path, upstream.inject, upstream.instance_rule())
 }
 
 impl Draft {
@@ -152,7 +171,7 @@ impl Draft {
 
     /// Asks the store for the number, and tells it the address, unless both are known.
     pub(super) async fn finish(self, opened: &Opened, before: Option<&Made>) -> Result<Made, StoreError> {
-        let Self { upstream, connector, authenticator, connect_timeout, response_timeout } = self;
+        let Self { upstream, connector, authenticator, instances, connect_timeout, response_timeout } = self;
         let known = before.filter(|made| made.is_at(&upstream.url));
         let number = match known {
             Some(made) => made.site.number,
@@ -160,7 +179,7 @@ impl Draft {
         };
         let aliases = AliasKey::new(&opened.keys.alias_key(&upstream.name), EPOCH);
         let recordings = known.map_or_else(Arc::default, |made| Arc::clone(&made.site.recordings));
-        let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, recordings });
+        let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, instances, recordings });
         Ok(Made { site, connect_timeout, response_timeout })
     }
 }

@@ -95,9 +95,10 @@ impl Parts {
     /// Reads the files that upstreams name: not on this thread, which accepts connections.
     async fn drafts(&self, config: &Config) -> Vec<Result<Draft, SitesError>> {
         let (upstreams, limits, before) = (config.upstreams.clone(), config.limits.clone(), self.made.clone());
+        let keys = Arc::clone(&self.opened.keys);
         let drafting = spawn_blocking(move || {
             let of = |name: &str| before.iter().find(|made| *made.site.upstream.name == *name);
-            upstreams.iter().map(|upstream| sites::draft(upstream, &limits, of(&upstream.name))).collect()
+            upstreams.iter().map(|upstream| sites::draft(upstream, &limits, &keys, of(&upstream.name))).collect()
         });
         drafting.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
     }

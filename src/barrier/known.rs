@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use smallvec::SmallVec;
 
 use super::Tick;
-use crate::domain::{LabelForm, PairKey, ResourceHash, Tag, UpstreamNumber};
+use crate::domain::{Apis, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UpstreamNumber};
 
 /// A tag is a keyed hash already: its first eight bytes spread as well as any further hashing could.
 #[derive(Default)]
@@ -38,6 +38,9 @@ const ROWS_PER_CUSTOMER_MAX: usize = 64;
 #[derive(Clone, Copy)]
 struct KnownRow {
     resource: ResourceHash,
+    instance: InstanceHash,
+    /// The versions of the API that it was written with.
+    apis: Apis,
     upstream: UpstreamNumber,
     form: LabelForm,
     written: Tick,
@@ -59,13 +62,17 @@ impl Known {
         Self { young: TagMap::default(), old: TagMap::default(), young_rows: 0, rows_max: rows_max.max(2) / 2 }
     }
 
-    /// Was this row written less than `lease_s` seconds before `now`?
-    pub(super) fn is_fresh(&mut self, key: &PairKey, now: Tick, lease_s: u32) -> bool {
+    /// Was this row written, with these versions of the API, less than `lease_s` seconds before `now`?
+    pub(super) fn is_fresh(&mut self, key: &PairKey, apis: Apis, now: Tick, lease_s: u32) -> bool {
+        let fresh = |rows: &[KnownRow]| {
+            let is_one = |row: &KnownRow| is_row(row, key) && row.apis.contains(apis);
+            rows.iter().any(|row| is_one(row) && now.0.saturating_sub(row.written.0) < lease_s)
+        };
         if let Some(rows) = self.young.get(&key.tag) {
-            return fresh_in(rows, key, now, lease_s);
+            return fresh(rows);
         }
         let Some(rows) = self.old.remove(&key.tag) else { return false };
-        let fresh = fresh_in(&rows, key, now, lease_s);
+        let fresh = fresh(&rows);
         self.young_rows += rows.len();
         self.young.insert(key.tag, rows);
         self.age();
@@ -73,7 +80,7 @@ impl Known {
     }
 
     /// This row has just been made durable.
-    pub(super) fn learn(&mut self, key: &PairKey, now: Tick) {
+    pub(super) fn learn(&mut self, key: &PairKey, apis: Apis, now: Tick) {
         let from_old = self.old.remove(&key.tag);
         let rows = self.young.entry(key.tag).or_insert_with(|| {
             let rows = from_old.unwrap_or_default();
@@ -81,9 +88,10 @@ impl Known {
             rows
         });
         if let Some(row) = rows.iter_mut().find(|row| is_row(row, key)) {
-            row.written = now;
+            (row.written, row.apis) = (now, row.apis.with(apis));
         } else if rows.len() < ROWS_PER_CUSTOMER_MAX {
-            rows.push(KnownRow { resource: key.resource, upstream: key.upstream, form: key.form, written: now });
+            let PairKey { upstream, form, resource, instance, .. } = *key;
+            rows.push(KnownRow { resource, instance, apis, upstream, form, written: now });
             self.young_rows += 1;
         }
         self.age();
@@ -106,9 +114,6 @@ impl Known {
 }
 
 fn is_row(row: &KnownRow, key: &PairKey) -> bool {
-    row.resource == key.resource && row.upstream == key.upstream && row.form == key.form
-}
-
-fn fresh_in(rows: &[KnownRow], key: &PairKey, now: Tick, lease_s: u32) -> bool {
-    rows.iter().any(|row| is_row(row, key) && now.0.saturating_sub(row.written.0) < lease_s)
+    let PairKey { upstream, form, resource, instance, .. } = *key;
+    row.resource == resource && row.instance == instance && row.upstream == upstream && row.form == form
 }

@@ -26,7 +26,7 @@ pub use self::passage::Passage;
 use self::passage::Stage;
 use self::shard::Shard;
 pub use self::watch::Watch;
-use crate::domain::{PairKey, Tag, UpstreamNumber};
+use crate::domain::{Apis, PairKey, Tag, UpstreamNumber};
 
 /// A power of two; enough that workers rarely meet at a lock.
 const SHARDS: usize = 64;
@@ -123,9 +123,17 @@ impl Barrier {
     /// # Errors
     /// [`KeptOut`] while the customer is being erased there.
     pub fn enter(self: &Arc<Self>, key: &PairKey, now: Instant) -> Result<Entered, KeptOut> {
+        self.enter_with(key, Apis::NONE, now)
+    }
+
+    /// The same for a request under these versions of the API: its row is known only if it was written with them.
+    ///
+    /// # Errors
+    /// [`KeptOut`] while the customer is being erased there.
+    pub fn enter_with(self: &Arc<Self>, key: &PairKey, apis: Apis, now: Instant) -> Result<Entered, KeptOut> {
         let tick = self.tick(now);
         let mut shard = self.shard(key.tag).lock();
-        let known = shard.known.is_fresh(key, tick, self.lease_s);
+        let known = shard.known.is_fresh(key, apis, tick, self.lease_s);
         let person = shard.person(key.tag);
         if let Some(fence) = person.blocking_fence(key.upstream, now) {
             let max = self.waiting_max.load(Relaxed);
@@ -141,7 +149,7 @@ impl Barrier {
         let generation = person.generation;
         person.flight(key.upstream).enter(generation, stage);
         drop(shard);
-        Ok(Entered { passage: Passage::new(self, key, stage, generation, tick), known })
+        Ok(Entered { passage: Passage::new(self, (key, apis), stage, generation, tick), known })
     }
 
     fn waits_no_more(&self, tag: Tag) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Barrier, Generation, Tick};
-use crate::domain::PairKey;
+use crate::domain::{Apis, PairKey};
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub(super) enum Stage {
 pub struct Passage {
     barrier: Arc<Barrier>,
     key: PairKey,
+    apis: Apis,
     stage: Stage,
     generation: Generation,
     entered: Tick,
@@ -32,12 +33,12 @@ pub struct Passage {
 impl Passage {
     pub(super) fn new(
         barrier: &Arc<Barrier>,
-        key: &PairKey,
+        (key, apis): (&PairKey, Apis),
         stage: Stage,
         generation: Generation,
         entered: Tick,
     ) -> Self {
-        Self { barrier: Arc::clone(barrier), key: *key, stage, generation, entered }
+        Self { barrier: Arc::clone(barrier), key: *key, apis, stage, generation, entered }
     }
 
     /// The row is durable now. The cache learns it, for a lease from the request's entry, unless an erasure has begun
@@ -52,7 +53,7 @@ impl Passage {
         person.flight(self.key.upstream).moved(self.generation, Stage::Recording, Some(Stage::Recorded));
         person.ring();
         if person.generation == self.generation {
-            shard.known.learn(&self.key, self.entered);
+            shard.known.learn(&self.key, self.apis, self.entered);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 
 use super::{Barrier, Drain, Entered, Generation, KeptOut};
-use crate::domain::{LabelForm, PairKey, ResourceHash, Tag, UpstreamNumber};
+use crate::domain::{InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UpstreamNumber};
 
 const LEASE: Duration = Duration::from_secs(600);
 const STRAGGLE: Duration = Duration::from_secs(300);
@@ -20,7 +20,13 @@ fn tag(customer: u8) -> Tag {
 }
 
 fn key(customer: u8, upstream: UpstreamNumber) -> PairKey {
-    PairKey { tag: tag(customer), upstream, form: LabelForm::RAW, resource: ResourceHash([0; 8]) }
+    PairKey {
+        tag: tag(customer),
+        upstream,
+        form: LabelForm::RAW,
+        resource: ResourceHash([0; 8]),
+        instance: InstanceHash::DEFAULT,
+    }
 }
 
 fn barrier() -> Arc<Barrier> {

@@ -104,3 +104,10 @@ pub(super) fn list<'v>(value: &'v Value, member: &str) -> &'v [Value] {
 pub(super) fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
+
+/// An upstream's name, and which of its instances is meant.
+pub(super) fn place(value: &Value) -> String {
+    let path = Some(text(value, "path")).filter(|path| !path.is_empty()).map(|path| format!(" {path}"));
+    let instance = Some(text(value, "instance")).filter(|name| !name.is_empty()).map(|name| format!(" ({name})"));
+    [text(value, "upstream").to_owned(), path.unwrap_or_default(), instance.unwrap_or_default()].concat()
+}

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answer::{Answer, Failure, list, pretty, text, wait_for};
+use super::answer::{Answer, Failure, list, place, pretty, text, wait_for};
 use super::check::table::table;
 use super::client::{Client, GateArgs};
 
@@ -90,13 +90,12 @@ pub(super) fn one(erasure: &Value) -> String {
 /// Targets as a table.
 pub(super) fn targets(list: &[Value]) -> String {
     let row = |target: &Value| {
-        let [upstream, form, state, instant, next, error] =
-            ["upstream", "form", "state", "instant", "next_attempt", "last_error"]
-                .map(|member| text(target, member).to_owned());
+        let [form, state, instant, next, error] =
+            ["form", "state", "instant", "next_attempt", "last_error"].map(|member| text(target, member).to_owned());
         let attempts = target.get("attempts").map(Value::to_string).unwrap_or_default();
         let waiting = text(target, "waiting");
         let error = if error.is_empty() && !waiting.is_empty() { format!("waits for {waiting}") } else { error };
-        [upstream, form, state, attempts, instant, next, error]
+        [place(target), form, state, attempts, instant, next, error]
     };
     table(["UPSTREAM", "LABEL", "STATE", "DELETES", "INSTANT", "NEXT ATTEMPT", "LAST ERROR"], list.iter().map(row))
 }

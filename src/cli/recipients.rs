@@ -6,7 +6,7 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, list, pretty, text, wait_for};
+use super::answer::{Answer, list, place, pretty, text, wait_for};
 use super::check::table::table;
 use super::client::{Client, GateArgs};
 use super::customer::customer;
@@ -40,10 +40,12 @@ fn shown(answer: &Value) -> String {
     if found.is_empty() {
         return "Nothing is known of this ID: the index has no data of it.\n".to_owned();
     }
-    let row = |recipient: &Value, place: &Value| {
-        let resource = place.get("resource").and_then(Value::as_str).unwrap_or(OUTSIDE);
-        let [label, since, last_seen] = ["label", "since", "last_seen"].map(|member| text(place, member).to_owned());
-        [text(recipient, "upstream").to_owned(), resource.to_owned(), label, since, last_seen]
+    let row = |recipient: &Value, found: &Value| {
+        let closed = recipient.get("without_credentials").and_then(Value::as_bool).unwrap_or(false);
+        let at = place(recipient) + if closed { ", no credentials" } else { "" };
+        let resource = found.get("resource").and_then(Value::as_str).unwrap_or(OUTSIDE);
+        let [label, since, last_seen] = ["label", "since", "last_seen"].map(|member| text(found, member).to_owned());
+        [at, resource.to_owned(), label, since, last_seen]
     };
     let rows =
         found.iter().flat_map(|recipient| list(recipient, "places").iter().map(move |place| row(recipient, place)));

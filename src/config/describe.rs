@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, HttpProxy, Identity, Limits, Listen, ListenTls,
-    Log, LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls, When,
-    format_duration, format_size,
+    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, HttpProxy, Identity, InstanceEntry, Limits,
+    Listen, ListenTls, Log, LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls,
+    When, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -196,6 +196,9 @@ fn upstream(upstream: &Upstream) -> Value {
         "url": upstream.url.to_string(),
         "route": { "path": upstream.route.path, "hosts": upstream.route.hosts },
         "credentials": upstream.credentials.as_ref().map(credentials),
+        "instances": upstream.instances.rule.as_str(),
+        "instance": upstream.instances.named.iter().map(instance).collect::<Vec<_>>(),
+        "erase_api": upstream.erase_api,
         "group": upstream.group,
         "retired": upstream.retired,
         "forwarded": upstream.forwarded,
@@ -216,6 +219,15 @@ fn upstream(upstream: &Upstream) -> Value {
         "created": upstream.created,
         "policy": policy(&upstream.policy),
         "rules": upstream.rules.iter().map(rule).collect::<Vec<_>>(),
+    })
+}
+
+fn instance(entry: &InstanceEntry) -> Value {
+    json!({
+        "name": &*entry.name,
+        "path": entry.path,
+        "credentials": entry.credentials.as_ref().map(credentials),
+        "also": entry.also.iter().map(credentials).collect::<Vec<_>>(),
     })
 }
 

@@ -4,12 +4,14 @@
 //! place. Nothing outside this module ever looks at the written form.
 
 mod changed;
+mod credentials;
 mod defaults;
 mod describe;
 mod fault;
 mod file;
 mod host;
 mod http_proxy;
+mod instances;
 mod ip_range;
 mod listen;
 mod load;
@@ -32,9 +34,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::changed::Files;
+pub use self::credentials::Credentials;
 pub use self::fault::{Fault, Warning};
 pub use self::host::{Authority, canonical_host};
 pub use self::http_proxy::{BadProxy, HttpProxy, NamedProxy, from_environment};
+pub use self::instances::{InstanceEntry, Instances};
 pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::{load, load_without_secrets};
@@ -262,31 +266,6 @@ pub struct Route {
     pub hosts: Vec<String>,
 }
 
-/// What the gate's own calls authenticate with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credentials {
-    /// `Authorization: Basic` with user name `apikey`.
-    ApiKey(Secret),
-    /// An API key exchanged for a token at IAM.
-    Iam {
-        /// The key.
-        apikey: Secret,
-        /// The whole URL of the token call.
-        url: BaseUrl,
-        /// TLS towards it: that of the service is about the service alone.
-        tls: Box<UpstreamTls>,
-    },
-    /// `Authorization: Basic`.
-    Basic {
-        /// User name.
-        username: String,
-        /// Password.
-        password: Secret,
-    },
-    /// `Authorization: Bearer`.
-    Bearer(Secret),
-}
-
 /// `http2` of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Http2 {
@@ -365,6 +344,10 @@ pub struct Upstream {
     pub inject: bool,
     /// `?version=` of the gate's own calls.
     pub version: Option<String>,
+    /// The instances that it leads to.
+    pub instances: Instances,
+    /// Versions of the API by which deletes are sent where none was seen.
+    pub erase_api: Vec<u8>,
     /// It held labelled data before the gate.
     pub held_labels_before: bool,
     /// A customer's ID travels on to these upstreams, by name.

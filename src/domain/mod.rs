@@ -9,6 +9,7 @@ pub mod erasure;
 pub mod grammar;
 pub mod http1;
 pub mod ids;
+pub mod instance;
 pub mod json;
 pub mod label;
 pub mod log_filter;
@@ -22,4 +23,5 @@ pub mod refusal;
 pub mod websocket;
 
 pub use self::customer_id::{CustomerId, NotAnId};
-pub use self::ids::{LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+pub use self::ids::{Apis, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+pub use self::instance::{Fingerprint, Instance};

@@ -27,6 +27,8 @@ pub enum Code {
     TrainingPersonal,
     /// An endpoint that the profile does not name, and the policy refuses those.
     EndpointUnknown,
+    /// An instance that the configuration does not name, and the upstream's are closed.
+    InstanceUnknown,
     /// A delete without the authority that the operator asks for.
     ErasureUnauthorised,
     /// No route matches.
@@ -57,7 +59,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the published table.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::LabelMissing,
         Self::LabelInvalid,
         Self::LabelSeveral,
@@ -69,6 +71,7 @@ impl Code {
         Self::BetaRefused,
         Self::TrainingPersonal,
         Self::EndpointUnknown,
+        Self::InstanceUnknown,
         Self::ErasureUnauthorised,
         Self::UpstreamUnknown,
         Self::BodyTooLarge,
@@ -99,6 +102,7 @@ impl Code {
             Self::BetaRefused => "beta_refused",
             Self::TrainingPersonal => "training_personal",
             Self::EndpointUnknown => "endpoint_unknown",
+            Self::InstanceUnknown => "instance_unknown",
             Self::ErasureUnauthorised => "erasure_unauthorised",
             Self::UpstreamUnknown => "upstream_unknown",
             Self::BodyTooLarge => "body_too_large",
@@ -130,6 +134,7 @@ impl Code {
             | Self::BetaRefused
             | Self::TrainingPersonal
             | Self::EndpointUnknown
+            | Self::InstanceUnknown
             | Self::ErasureUnauthorised => 400,
             Self::UpstreamUnknown => 404,
             Self::BodyTooLarge => 413,
@@ -199,6 +204,9 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::TrainingPersonal => "The training data holds personal data, which this service cannot delete by customer",
         Code::EndpointUnknown => {
             "The service's profile does not name this call, and the gate's policy refuses such calls"
+        }
+        Code::InstanceUnknown => {
+            "The gate does not know which instance of the service this key or path belongs to, and could not erase from it"
         }
         Code::ErasureUnauthorised => "This delete needs the header Forgetgate-Authorization with the right token",
         Code::UpstreamUnknown => "No route of the gate matches this path and host",

@@ -4,20 +4,20 @@
 //! other only after the first has drained, and the first opens again only after the other's delete was sent: else new
 //! data could be passed on and be swept away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use http::HeaderValue;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::Eraser;
 use super::ledger::{Entry, Marks};
+use super::send::Pass;
 use super::settings::{Settings, held};
 use super::worker::LegPlace;
 use crate::barrier::{Fence, Generation};
-use crate::domain::erasure::{Job, Mark, Moment, Reach, TargetKey, TargetState, passers, plan_at};
+use crate::domain::erasure::{Held, Job, Mark, Moment, Reach, TargetKey, TargetState, passers, plan_at};
 use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
 use crate::store::{Row, StoreError};
 
@@ -68,7 +68,7 @@ impl Eraser {
     async fn prepare(&self, entry: &Entry, granted: &[Granted], fences: Fences) -> Result<Option<Round>, StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(None) };
         let settings = self.settings();
-        let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
+        let reaches = self.reaches(&settings, &customer).await?;
         let open: BTreeSet<UpstreamNumber> = granted.iter().map(|granted| granted.upstream).collect();
         let involved = with_passers(&open, &reaches);
         narrow(&fences, &involved);
@@ -84,6 +84,17 @@ impl Eraser {
             open: Mutex::new(open),
             involved,
         }))
+    }
+
+    /// What planning must know of all upstreams, for this customer.
+    pub(super) async fn reaches(&self, settings: &Settings, customer: &CustomerId) -> Result<Vec<Reach>, StoreError> {
+        let (upstreams, seen) = (self.shared.index.upstreams().await?, self.shared.index.instances().await?);
+        Ok(settings.reaches(customer, &upstreams, &seen))
+    }
+
+    /// What each of these rows stands for.
+    pub(super) fn needs(&self, rows: &[Row], reaches: &[Reach]) -> Needs {
+        Needs::of(held(&self.shared.keys, rows, reaches), reaches)
     }
 
     /// The customer's rows, read when all that had entered before these fences have recorded. Rows that are marked erased
@@ -154,10 +165,10 @@ impl Round {
         upstream: UpstreamNumber,
         keys: &[TargetKey],
         covered: Mark,
-        rows: &[Row],
+        needs: &Needs,
     ) -> Result<Vec<TargetKey>, StoreError> {
         let now = self.eraser.now();
-        let mut more = plan_at(&[upstream], &self.reaches, &held(rows));
+        let mut more = plan_at(&[upstream], &self.reaches, &needs.held());
         more.iter_mut().for_each(|target| target.mark = Some(covered));
         let tags = self.eraser.shared.holds.tags(&self.customer);
         let change = |job: &mut Job| {
@@ -191,14 +202,35 @@ impl Round {
     }
 }
 
-/// What authorises the gate's own calls; none where a caller's call is used, or none is needed.
-pub(super) type Credentials = Option<HeaderValue>;
+/// With what the deletes of a leg go out, each to its instance.
+pub(super) type Passes = BTreeMap<TargetKey, Pass>;
 
-/// The rows that a delete under this target covers.
-pub(super) fn marks(rows: &[Row], key: TargetKey) -> Vec<PairKey> {
-    let covered =
-        |row: &&Row| row.key.upstream == key.upstream && row.key.form == key.form && key.label_of == key.upstream;
-    rows.iter().filter(covered).map(|row| row.key).collect()
+/// A customer's rows, and all that has to be accepted before nothing is left of what each stands for.
+pub(super) struct Needs(Vec<(PairKey, Held, Vec<TargetKey>)>);
+
+impl Needs {
+    fn of(held: Vec<(PairKey, Held)>, reaches: &[Reach]) -> Self {
+        let need = |(row, held): (PairKey, Held)| {
+            let reach = reaches.iter().find(|reach| reach.number == held.upstream);
+            let keys = reach.map(|reach| reach.needs(&held).into_iter().map(|(key, _)| key).collect());
+            (row, held, keys.unwrap_or_default())
+        };
+        Self(held.into_iter().map(need).collect())
+    }
+
+    /// In the words of planning.
+    pub(super) fn held(&self) -> Vec<Held> {
+        self.0.iter().map(|(_, held, _)| held.clone()).collect()
+    }
+
+    /// The rows that a delete under this target covers, if `covered` says so of everything else that they need: a row may
+    /// stand for several instances and several versions of the API.
+    pub(super) fn marks(&self, key: TargetKey, covered: impl Fn(TargetKey) -> bool) -> Vec<PairKey> {
+        let mut rows: BTreeMap<PairKey, BTreeSet<TargetKey>> = BTreeMap::new();
+        self.0.iter().for_each(|(row, _, keys)| rows.entry(*row).or_default().extend(keys));
+        let is_covered = |keys: &BTreeSet<TargetKey>| keys.contains(&key) && keys.iter().all(|key| covered(*key));
+        rows.into_iter().filter(|(_, keys)| is_covered(keys)).map(|(row, _)| row).collect()
+    }
 }
 
 /// Runs all of these and gives the first error, if there is one.

@@ -1,11 +1,11 @@
 //! What named people decide: about an erasure, about one of its targets, and about a customer's legal holds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::accept::Problem;
-use super::attempt::marks;
 use super::doubt::Doubt;
 use super::holds::{Hold, Tags};
 use super::ledger::{Entry, Marks};
@@ -132,11 +132,17 @@ impl Eraser {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(Vec::new()) };
         let closable = |target: &&Target| target.key.upstream == upstream && target.is_for_a_person();
         let keys: Vec<_> = entry.job.targets.iter().filter(closable).map(|target| target.key).collect();
+        let reaches = self.reaches(&self.settings(), &customer).await?;
         let rows = self.fenced_rows(&customer, std::slice::from_ref(fence)).await?;
         let drain = fence.drained(upstream, Generation::LAST, std::time::Duration::ZERO).await;
         let followed = self.settings().goes_on_from(upstream, &entry.job);
         let quiet = followed && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
-        Ok(if quiet { keys.into_iter().flat_map(|key| marks(&rows, key)).collect() } else { Vec::new() })
+        if !quiet {
+            return Ok(Vec::new());
+        }
+        let needs = self.needs(&rows, &reaches);
+        let gone: BTreeSet<_> = keys.iter().flat_map(|key| needs.marks(*key, |key| keys.contains(&key))).collect();
+        Ok(gone.into_iter().collect())
     }
 
     async fn set_hold(&self, tag: Tag, tags: Tags, decision: Decision) -> Result<Uuid, Problem> {

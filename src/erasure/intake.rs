@@ -25,7 +25,7 @@ use crate::config::{Authorize, Secret};
 use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
-use crate::domain::{CustomerId, LabelForm, label, query};
+use crate::domain::{CustomerId, Instance, LabelForm, label, query};
 use crate::upstream::{Answer, CallError, Site};
 
 /// The longest `Prefer: wait` that is honoured.
@@ -41,6 +41,8 @@ pub struct DeleteCall {
     pub site: Arc<Site>,
     /// `{api}` of its path.
     pub api: Option<u8>,
+    /// Which of the upstream's instances it is for: by its path, or by its key.
+    pub instance: Instance,
     /// Its path below the upstream's base, as it was sent.
     pub path: String,
     /// Its query, as it was sent.
@@ -113,7 +115,7 @@ impl Eraser {
         if self.shared.failures.are_too_many(caller, Instant::now()) {
             return Err(Code::TooManyFailures.into());
         }
-        let keep = site.upstream.credentials.is_none().then(|| carried.clone());
+        let keep = needs_the_callers(&site, &call.instance).then(|| carried.clone());
         if !self.shared.rate.has_room(self.settings().erasure.erasures_per_minute, Instant::now()) {
             if self.shared.ledger.counted().awaiting >= AWAITING_MAX {
                 return Err(Code::Overloaded.into());
@@ -137,14 +139,14 @@ impl Eraser {
         let elapsed = (self.shared.surroundings.elapsed)();
         self.shared.lanes.note(site.number, site.upstream.deletes_per_minute(), elapsed);
         let counts = send::is_success(&site, &answer);
-        let evidence = send::evidence(&site, &answer, sent, self.now().wall, true);
+        let evidence = send::evidence(&site, &call.instance.prefix, &answer, (sent, self.now().wall), true);
         let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
         let asked = Asked {
             scope: Scope::Among(self.settings().group(&site.upstream.group)),
             probe: (!held).then_some(probe),
             carried: keep,
             above: Some(false),
-            ..asked(&call, customer)
+            ..asked(&call, call.instance.clone(), customer)
         };
         self.accepted(asked, passed_on(answer)).await
     }
@@ -154,14 +156,14 @@ impl Eraser {
     async fn probe(&self, site: &Site, carried: &Carried, text: &str, tags: &Tags) -> Result<(Answer, bool), Refused> {
         let within = self.settings().erasure.barrier_timeout;
         let ends = Instant::now() + within;
-        let request = carried.request(site, text).ok_or(Code::PathAmbiguous)?;
+        let request = carried.request(site, text, None).ok_or(Code::PathAmbiguous)?;
         let held = self.shared.holds.of(tags).is_at(site.number);
         let named =
             if held { Err(CallError::Withheld) } else { self.exchange(site, request, within, Some(tags)).await };
         let answer = match named {
             Err(CallError::Withheld) => {
                 let nobody = nobodys_label(site, (self.shared.surroundings.new_id)());
-                let request = carried.request(site, &nobody).ok_or(Code::PathAmbiguous)?;
+                let request = carried.request(site, &nobody, None).ok_or(Code::PathAmbiguous)?;
                 let left = ends.saturating_duration_since(Instant::now());
                 self.exchange(site, request, left, None).await.map(|answer| (answer, true))
             }
@@ -181,9 +183,12 @@ impl Eraser {
         carried: Option<Carried>,
     ) -> Result<Given, Refused> {
         let home = matches!(self.settings().erasure.authorize, Authorize::Home);
+        // Only credentials that a service is asked about say whose instance it is.
+        let caller = call.instance.caller.filter(|_| home);
+        let instance = Instance { caller, ..call.instance.clone() };
         let group = || Scope::Among(self.settings().group(&call.site.upstream.group));
         let scope = if home { group() } else { Scope::All };
-        let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, customer) };
+        let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, instance, customer) };
         self.accepted(asked, empty(StatusCode::ACCEPTED)).await
     }
 
@@ -226,10 +231,16 @@ fn nobodys_label(site: &Site, id: Uuid) -> Box<str> {
     text_of(&site.aliases, &nobody, LabelForm::alias(site.aliases.epoch()))
 }
 
-fn asked(call: &DeleteCall, customer: CustomerId) -> Asked {
+/// May the caller's own credentials be the only ones that open its instance?
+fn needs_the_callers(site: &Site, instance: &Instance) -> bool {
+    site.upstream.credentials.is_none() || instance.caller.is_some_and(|key| site.instances.known().own != Some(key))
+}
+
+fn asked(call: &DeleteCall, instance: Instance, customer: CustomerId) -> Asked {
     let upstream = &call.site.upstream;
     let addressed = Addressed {
         upstream: call.site.number,
+        instance,
         profile: upstream.profile.name.clone(),
         api: call.api,
         version: call.query.as_deref().and_then(version),

@@ -1,17 +1,22 @@
 //! One upstream of an attempt: credentials, fence, drain, deletes, and the record of what was seen.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::attempt::{Credentials, Fences, Round, all, marks};
+use super::Eraser;
+use super::attempt::{Fences, Needs, Passes, Round, all};
 use super::ledger::Marks;
 use super::report;
+use super::send::Pass;
 use crate::barrier::{Drain, Fence, Generation};
-use crate::domain::UpstreamNumber;
 use crate::domain::decide::text_of;
-use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey};
+use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
+use crate::domain::{PairKey, UpstreamNumber};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
 
@@ -27,12 +32,28 @@ pub(super) struct Leg {
 struct Behind {
     fences: Fences,
     rows: Vec<Row>,
+    needs: Needs,
+    /// The targets whose deletes have been accepted behind this fence.
+    accepted: Mutex<BTreeSet<TargetKey>>,
     straggling: Option<Moment>,
     /// Something is on its way there that the erasure does not cover.
     newer: bool,
-    credentials: Credentials,
+    passes: Passes,
     /// The acceptance's fence has stood until here.
     unbroken: bool,
+}
+
+impl Behind {
+    /// The rows of which nothing is left now that this delete was accepted. What else they need was accepted behind this
+    /// fence, or for the same request behind its acceptance's, as long as that has stood.
+    fn marks(&self, key: TargetKey, unbroken: bool, job: &Job) -> Vec<PairKey> {
+        let mut accepted = self.accepted.lock();
+        accepted.insert(key);
+        let mark = job.target(key).and_then(|target| target.mark);
+        let same = |target: &Target| mark.is_some() && target.mark == mark;
+        let before = |target: &Target| unbroken && same(target) && target.is_accepted() && !target.unfenced;
+        self.needs.marks(key, |other| accepted.contains(&other) || job.target(other).is_some_and(before))
+    }
 }
 
 impl Leg {
@@ -53,21 +74,21 @@ impl Leg {
     /// see [`Round::left_standing`].
     pub(super) async fn run(self) -> Result<(), StoreError> {
         let within = self.round.settings.erasure.barrier_timeout;
-        let credentials = match self.credentials(within).await {
-            Ok(credentials) => credentials,
-            Err(outcome) => {
-                let keys = self.keys.iter();
-                all(keys.map(|key| self.record(*key, outcome.clone(), None))).await?;
-                self.round.ended(self.upstream);
-                return Ok(());
-            }
-        };
+        let (passes, without) = self.passes(within).await?;
+        all(without.into_iter().map(|(key, outcome)| self.record(key, outcome, None))).await?;
+        if passes.is_empty() {
+            self.round.ended(self.upstream);
+            return Ok(());
+        }
         let (fences, unbroken) = self.round.fences_around(self.upstream);
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
-        let keys = self.round.begin(self.upstream, &self.keys, self.covered(), &rows).await?;
+        let needs = self.round.eraser.needs(&rows, &self.round.reaches);
+        let keys: Vec<TargetKey> = passes.keys().copied().collect();
+        let keys = self.round.begin(self.upstream, &keys, self.covered(), &needs).await?;
         if !keys.is_empty() {
             let (straggling, newer, in_sight) = self.drained(&fences, &rows, within / 2).await;
-            let behind = Behind { fences, rows, straggling, newer, credentials, unbroken };
+            let accepted = Mutex::default();
+            let behind = Behind { fences, rows, needs, accepted, straggling, newer, passes, unbroken };
             all(keys.into_iter().map(|key| self.delete(key, &behind))).await?;
             drop(behind);
             in_sight.into_iter().for_each(|upstream| self.look_after(upstream));
@@ -76,10 +97,33 @@ impl Leg {
         Ok(())
     }
 
-    async fn credentials(&self, within: Duration) -> Result<Credentials, Outcome> {
-        let site = self.round.settings.site(self.upstream);
-        let site = site.ok_or(Outcome::NotSupported(Fault::NotConfigured))?;
-        self.round.eraser.credentials(self.round.id, site, within).await
+    /// With what each delete will go out, and the targets for which there is nothing. One that lacks credentials holds no
+    /// other up.
+    async fn passes(&self, within: Duration) -> Result<(Passes, Vec<(TargetKey, Outcome)>), StoreError> {
+        let Some(entry) = self.round.eraser.shared.ledger.load(self.round.id).await? else {
+            return Ok((Passes::new(), Vec::new()));
+        };
+        let targets: Vec<&Target> = self.keys.iter().filter_map(|key| entry.job.target(*key)).collect();
+        // Credentials are asked for once for each instance, whatever else tells targets apart.
+        let places: BTreeMap<_, _> = targets.iter().map(|target| (target.key.instance, &target.place)).collect();
+        let passes = places.into_iter().map(async |(id, place)| (id, self.pass(place, within).await));
+        let passes: BTreeMap<_, _> = join_all(passes).await.into_iter().collect();
+        let (mut with, mut without) = (Passes::new(), Vec::new());
+        for key in targets.iter().map(|target| target.key) {
+            match passes.get(&key.instance) {
+                Some(Ok(pass)) => drop(with.insert(key, pass.clone())),
+                Some(Err(outcome)) => without.push((key, outcome.clone())),
+                None => {}
+            }
+        }
+        Ok((with, without))
+    }
+
+    async fn pass(&self, place: &Where, within: Duration) -> Result<Pass, Outcome> {
+        const GONE: Outcome = Outcome::NotSupported(Fault::NotConfigured);
+        let site = self.round.settings.site(self.upstream).ok_or(GONE)?;
+        let reach = self.round.reaches.iter().find(|reach| reach.number == self.upstream).ok_or(GONE)?;
+        self.round.eraser.pass(self.round.id, site, place, reach, within).await
     }
 
     /// Waits for what was on its way there, and to those that pass IDs on to it. Gives until when something may still
@@ -114,9 +158,10 @@ impl Leg {
         let Some(site) = self.round.settings.site(key.upstream) else {
             return unsupported(Fault::NotConfigured).await;
         };
+        let Some(pass) = behind.passes.get(&key) else { return Ok(()) };
         let Some(text) = self.text(key, &behind.rows) else { return unsupported(Fault::NotSupported).await };
         let Some(target) = self.target(key).await? else { return Ok(()) };
-        match self.sent(site, &target, &text, behind).await? {
+        match self.sent(site, &target, &text, (pass, behind)).await? {
             Some(outcome) => self.record(key, outcome, Some(behind)).await,
             None => Ok(()),
         }
@@ -128,10 +173,10 @@ impl Leg {
         site: &Site,
         target: &Target,
         text: &str,
-        behind: &Behind,
+        (pass, behind): (&Pass, &Behind),
     ) -> Result<Option<Outcome>, StoreError> {
         let (eraser, id, key) = (&self.round.eraser, self.round.id, target.key);
-        let request = match eraser.request(id, site, target, text, behind.credentials.clone()) {
+        let request = match Eraser::request(site, target, text, pass) {
             Ok(request) => request,
             Err(outcome) => return Ok(Some(outcome)),
         };
@@ -141,7 +186,7 @@ impl Leg {
             return Ok(None);
         }
         // A hold that was set since, until the first byte goes out, keeps it back.
-        let outcome = eraser.send(site, request, behind.straggling, &tags).await;
+        let outcome = eraser.send((site, &target.place, pass), request, behind.straggling, &tags).await;
         if outcome.is_none() {
             let unsent = |job: &mut Job| (job.unsent(key), Marks::default());
             eraser.shared.ledger.change(id, eraser.now(), unsent).await?;
@@ -201,8 +246,9 @@ impl Leg {
             job.ended(key, outcome, now, random);
             let accepted = job.target(key).is_some_and(Target::is_accepted);
             let followed = self.round.settings.goes_on_from(key.upstream, job);
-            let rows = behind.filter(|_| markable && accepted && followed);
-            let marked = rows.map(|behind| marks(&behind.rows, key)).unwrap_or_default();
+            let markable = markable && accepted && followed;
+            let marked = behind.filter(|_| markable).map(|behind| behind.marks(key, unbroken, job));
+            let marked = marked.unwrap_or_default();
             ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marked))
         };
         let changed = eraser.shared.ledger.change(self.round.id, now, change).await;

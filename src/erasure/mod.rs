@@ -24,6 +24,7 @@ mod planning;
 mod report;
 mod restore;
 mod schedule;
+mod seen;
 mod send;
 mod settings;
 mod views;
@@ -48,8 +49,8 @@ pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Submission, Submitted};
 pub use self::views::{
-    DecisionView, DryRun, EvidenceView, HoldList, HoldView, List, Place, Recipient, Recipients, TargetView, TargetWord,
-    View,
+    DecisionView, DryRun, EvidenceView, HoldList, HoldView, InstanceView, List, Place, Recipient, Recipients,
+    TargetView, TargetWord, View,
 };
 
 use self::attempt::Fences;
@@ -239,7 +240,13 @@ impl Eraser {
     /// From now on these upstreams and this `[erasure]` hold. What was refused or not supported under the old ones
     /// waits for `retry`.
     pub fn reconfigure(&self, sites: Vec<Arc<Site>>, erasure: config::Erasure, response_timeout: Duration) {
-        self.shared.settings.store(Arc::new(Settings::new(sites, erasure, response_timeout)));
+        let settings = Settings::new(sites, erasure, response_timeout);
+        let before = self.shared.settings.swap(Arc::new(settings));
+        if before.topology() != self.settings().topology() {
+            // What was blocked for want of a name may have one now.
+            let eraser = self.clone();
+            self.shared.runtime.spawn(async move { eraser.look_at_all().await });
+        }
     }
 
     /// Counts an acceptance as under way, until this is dropped: no upstream moves meanwhile, since it may be a target.

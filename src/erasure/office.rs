@@ -1,6 +1,6 @@
 //! What people do with erasures, through the admin API: ask for one, look at them. What they decide is in `decide`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -10,8 +10,9 @@ use super::settings::{Settings, held};
 use super::views::{DryRun, List, Place, Recipient, Recipients, TargetView, View};
 use super::{Eraser, send};
 use crate::domain::decide::text_of;
-use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, plan};
+use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, Where, Which, plan};
 use crate::domain::{CustomerId, LabelForm, PairKey, UnixSeconds};
+use crate::store::Row;
 
 /// Entries of a page that are read at once, and pages that are read for one answer.
 const PAGE: usize = 200;
@@ -85,11 +86,11 @@ impl Eraser {
         let settings = self.settings();
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
         let rows: Vec<_> = rows.into_iter().filter(|row| row.erased_at.is_none()).collect();
-        let reaches = settings.reaches(customer, &self.shared.index.upstreams().await?);
+        let reaches = self.reaches(&settings, customer).await?;
         let (intent, now) = (Intent { scope, addressed: None, mark: None }, self.now());
         let on_hold = self.shared.holds.of(&self.shared.holds.tags(customer));
         let mut run = DryRun { dry_run: true, targets: Vec::new(), cannot_be_erased: Vec::new() };
-        for target in plan(&[intent], &reaches, &held(&rows)) {
+        for target in plan(&[intent], &reaches, &self.needs(&rows, &reaches).held()) {
             match impossible(&settings, &target) {
                 None => run.targets.push(TargetView::of(&target, None, now, &on_hold)),
                 Some(fault) => {
@@ -159,18 +160,39 @@ impl Eraser {
     pub async fn recipients(&self, customer: &CustomerId) -> Result<Recipients, Problem> {
         let rows = self.shared.index.rows(&self.shared.keys.tags_all_epochs(customer), customer).await?;
         let (known, settings) = (self.shared.index.upstreams().await?, self.settings());
-        let mut found: BTreeMap<String, Vec<Place>> = BTreeMap::new();
-        for row in rows.into_iter().filter(|row| row.erased_at.is_none()) {
-            let name =
-                known.iter().find(|upstream| upstream.number == row.key.upstream).map(|known| known.name.clone());
-            let name = name.unwrap_or_else(|| format!("upstream {}", row.key.upstream.0));
-            let label = row.wire.map(String::from).or_else(|| label_at(&settings, &row.key, customer));
-            let resource = (!row.resource.is_empty()).then(|| row.resource.into());
+        let reaches = self.reaches(&settings, customer).await?;
+        let rows: BTreeMap<PairKey, Row> =
+            rows.into_iter().filter(|row| row.erased_at.is_none()).map(|row| (row.key, row)).collect();
+        let all: Vec<Row> = rows.values().cloned().collect();
+        let mut found: BTreeMap<(String, Where), Vec<Place>> = BTreeMap::new();
+        for (key, held) in held(&self.shared.keys, &all, &reaches) {
+            let Some(row) = rows.get(&key) else { continue };
+            let name = known.iter().find(|upstream| upstream.number == key.upstream).map(|known| known.name.clone());
+            let name = name.unwrap_or_else(|| format!("upstream {}", key.upstream.0));
+            let label = row.wire.as_deref().map(String::from).or_else(|| label_at(&settings, &key, customer));
+            let resource = (!row.resource.is_empty()).then(|| row.resource.to_string());
             let place = Place { resource, label, since: row.first_seen, last_seen: row.last_seen };
-            found.entry(name).or_default().push(place);
+            let reach = reaches.iter().find(|reach| reach.number == key.upstream);
+            let needs = reach.map(|reach| reach.needs(&held)).unwrap_or_default();
+            let at: BTreeSet<Where> = needs.into_iter().map(|(_, at)| at).collect();
+            at.into_iter().for_each(|at| add(found.entry((name.clone(), at)).or_default(), place.clone()));
         }
-        let recipients = found.into_iter().map(|(upstream, places)| Recipient::of(upstream, places)).collect();
-        Ok(Recipients { recipients })
+        let recipients = found.into_iter().map(|((upstream, at), places)| {
+            let without_credentials = matches!(at.which, Which::Unnamed(_) | Which::Unknown(_));
+            let path = Some(at.prefix.to_string()).filter(|path| !path.is_empty());
+            Recipient { instance: at.shown(), path, without_credentials, ..Recipient::of(upstream, places) }
+        });
+        Ok(Recipients { recipients: recipients.collect() })
+    }
+}
+
+/// Two rows may be of one place: an instance has older keys, too.
+fn add(places: &mut Vec<Place>, new: Place) {
+    match places.iter_mut().find(|place| (&place.resource, &place.label) == (&new.resource, &new.label)) {
+        None => places.push(new),
+        Some(known) => {
+            (known.since, known.last_seen) = (known.since.min(new.since), known.last_seen.max(new.last_seen));
+        }
     }
 }
 
@@ -193,6 +215,8 @@ fn scope(settings: &Settings, names: Option<&[String]>) -> Result<Scope, Problem
 fn impossible(settings: &Settings, target: &Target) -> Option<Fault> {
     match settings.site(target.key.upstream) {
         None => Some(Fault::NotConfigured),
+        Some(_) if matches!(target.place.which, Which::Unnamed(_)) => Some(Fault::InstanceUnnamed),
+        Some(_) if matches!(target.place.which, Which::Unknown(_)) => Some(Fault::InstanceUnknown),
         Some(site) => send::own_request(site, target, "x").is_none().then_some(Fault::NotSupported),
     }
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Eraser;
-use super::attempt::{Fences, marks, narrow, with_passers};
+use super::attempt::{Fences, Needs, narrow, with_passers};
 use super::ledger::{Entry, Marks};
-use super::settings::held;
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
     Held, Intent, Job, Later, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
@@ -32,12 +31,15 @@ impl Eraser {
             fences.push(Arc::new(self.shared.barrier.fence(tag, None, life)));
         }
         let rows = self.fenced_rows(&customer, fences).await?;
-        let reaches = settings.reaches(&customer, &self.shared.index.upstreams().await?);
+        let reaches = self.reaches(&settings, &customer).await?;
+        let needs = self.needs(&rows, &reaches);
         let intents = &entry.job.intents;
-        let known: Vec<Held> = held(&rows).into_iter().chain(entry.job.went_to()).collect();
+        let mut went = entry.job.clone();
+        went.renamed(&reaches);
+        let known: Vec<Held> = needs.held().into_iter().chain(went.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.held_of(entry);
-        let (probes, frozen) = self.probes(intents, &rows, fences, unbroken);
+        let (probes, frozen) = self.probes((intents, &reaches), &rows, fences, unbroken);
         let now = self.now();
         let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);
         let approved = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Approve);
@@ -46,6 +48,7 @@ impl Eraser {
             if !job.is_active() {
                 return (BTreeSet::new(), Marks::default());
             }
+            job.renamed(&reaches);
             let known = job.targets.len();
             if entry.job.topology != 0 && entry.job.topology != topology {
                 // Another may pass IDs on to these since their deletes were accepted.
@@ -55,12 +58,10 @@ impl Eraser {
             if approved {
                 job.decided_later(known);
             }
-            let counts = |probe: &&Probed| probe.markable && settings.goes_on_from(probe.key.upstream, job);
-            let counting = probes.iter().filter(counts);
-            let marked = Marks(counting.flat_map(|probe| marks(&rows, probe.key)).collect());
             for probe in &probes {
                 job.probe_counts(probe.key, probe.outcome.clone(), now);
             }
+            let marked = marked(&probes, &needs, |upstream| settings.goes_on_from(upstream, job));
             if !unbroken {
                 job.unfence_pending(later);
             }
@@ -83,7 +84,7 @@ impl Eraser {
     /// durable.
     fn probes<'a>(
         &self,
-        intents: &[Intent],
+        (intents, reaches): (&[Intent], &[Reach]),
         rows: &[Row],
         fences: &'a Fences,
         unbroken: bool,
@@ -92,7 +93,8 @@ impl Eraser {
         for addressed in intents.iter().filter_map(|intent| intent.addressed.as_ref()) {
             let Some(probe) = &addressed.probe else { continue };
             let upstream = addressed.upstream;
-            let key = TargetKey { upstream, form: probe.form, label_of: upstream };
+            let reach = reaches.iter().find(|reach| reach.number == upstream);
+            let Some((key, _)) = reach.and_then(|reach| reach.probed(addressed)) else { continue };
             let straggling = self.lost_until(rows, upstream);
             let stands = fences.iter().find_map(|fence| fence.freeze(upstream)).filter(|_| unbroken);
             let markable = straggling.is_none() && stands.is_some();
@@ -102,6 +104,14 @@ impl Eraser {
         }
         (probes, frozen)
     }
+}
+
+/// The rows of which nothing is left after these probes.
+fn marked(probes: &[Probed], needs: &Needs, goes_on_from: impl Fn(UpstreamNumber) -> bool) -> Marks {
+    let counts = |probe: &&Probed| probe.markable && goes_on_from(probe.key.upstream);
+    let counting: Vec<_> = probes.iter().filter(counts).map(|probe| probe.key).collect();
+    let rows = counting.iter().flat_map(|key| needs.marks(*key, |other| counting.contains(&other)));
+    Marks(rows.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 /// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request, are

@@ -47,6 +47,15 @@ impl Eraser {
         }
     }
 
+    /// Every unfinished erasure is taken up, and planned anew if it has to be.
+    pub(super) async fn look_at_all(&self) {
+        let now = self.now().moment;
+        let looked = self.each_listed(|eraser, listed, _| eraser.shared.schedule.wake(listed.id, now)).await;
+        if let Err(error) = looked {
+            report::warn("unfinished erasures cannot be read", &error);
+        }
+    }
+
     fn restore_one(&self, listed: &Listed, summary: &Summary) {
         let settings = self.settings();
         self.shared.ledger.counts(listed.id, summary.standing);

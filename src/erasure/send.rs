@@ -3,6 +3,7 @@
 //! The request is the profile's, with the upstream's own credentials; or, where an upstream has none and a caller has
 //! proved authority there, that caller's own call with the label exchanged. Callers' credentials are held in memory only.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use uuid::Uuid;
 use super::holds::Tags;
 use super::intake::DeleteCall;
 use super::{Eraser, report};
-use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Target, TargetKey, judge};
-use crate::domain::{UnixSeconds, UpstreamNumber, query};
-use crate::upstream::{Answer, Bounds, CallError, CredentialsError, Fault as Broken, Site};
+use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Reach, Target, TargetKey, Where, Which, judge};
+use crate::domain::{Instance, UnixSeconds, UpstreamNumber, query};
+use crate::upstream::{Answer, Authenticator, Bounds, CallError, CredentialsError, Fault as Broken, Site};
 
 /// Bytes of an answer that are kept and digested.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
@@ -29,12 +30,17 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Erasures for which a caller's call is kept; beyond these the gate's own has to do.
 const CARRIED_MAX: usize = 1000;
 
+/// Of one erasure: one for each instance that a caller has proved authority at.
+const CARRIED_FOR_ONE: usize = 16;
+
 const USER: HeaderValue = HeaderValue::from_static(concat!("forgetgate/", env!("CARGO_PKG_VERSION")));
 
 /// A caller's own delete, to be sent again under another form of the label.
 #[derive(Clone, Debug)]
 pub(super) struct Carried {
     upstream: UpstreamNumber,
+    instance: Instance,
+    api: Option<u8>,
     path: String,
     query: String,
     headers: HeaderMap,
@@ -44,14 +50,24 @@ impl Carried {
     pub(super) fn new(call: &DeleteCall) -> Self {
         Self {
             upstream: call.site.number,
+            instance: call.instance.clone(),
+            api: call.api,
             path: call.path.clone(),
             query: call.query.clone().unwrap_or_default(),
             headers: call.headers.clone(),
         }
     }
 
-    /// The call with this text as its customer ID. `None` if that makes no request target.
-    pub(super) fn request(&self, site: &Site, text: &str) -> Option<Request<Full<Bytes>>> {
+    /// Was it sent with the credentials that open this instance?
+    fn is_for(&self, place: &Where, reach: &Reach) -> bool {
+        let here = std::slice::from_ref(place);
+        let unsigned = self.instance.caller.is_none() && reach.instances.addressed(&self.instance.prefix) == here;
+        unsigned || reach.instances.resolve(&self.instance) == here
+    }
+
+    /// The call with this text as its customer ID, under this version of the API if it is another. `None` if that makes no
+    /// request target.
+    pub(super) fn request(&self, site: &Site, text: &str, api: Option<u8>) -> Option<Request<Full<Bytes>>> {
         let field = &site.upstream.profile.label.field;
         let with_text = |pair: query::Pair<'_>| {
             let names_it = query::decoded(pair.name).eq_ignore_ascii_case(field.as_bytes());
@@ -60,19 +76,33 @@ impl Carried {
         let query = query::rewritten(&self.query, with_text);
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::DELETE;
-        *request.uri_mut() = target(site, &self.path, &query)?;
+        let path = match api.filter(|_| api != self.api) {
+            Some(_) => Cow::Owned(self.instance.prefix.to_string() + &site.upstream.profile.erase.as_ref()?.path(api)),
+            None => Cow::Borrowed(&self.path),
+        };
+        *request.uri_mut() = target(site, &path, &query)?;
         *request.headers_mut() = self.headers.clone();
         Some(request)
     }
 }
 
+/// With what a delete goes to its instance.
+#[derive(Clone, Debug)]
+pub(super) enum Pass {
+    /// The caller's own call.
+    Carried(Box<Carried>),
+    /// The gate's own, with this `Authorization` if there is one.
+    Own(Authenticator, Option<HeaderValue>),
+}
+
 /// The gate's own call. `None` if the profile has none.
 pub(super) fn own_request(site: &Site, target_: &Target, text: &str) -> Option<Request<Full<Bytes>>> {
     let rule = site.upstream.profile.erase.as_ref()?;
+    let path = target_.place.prefix.to_string() + &rule.path(target_.key.api);
     let version = site.upstream.version.as_deref().or(target_.version.as_deref());
     let mut request = Request::new(Full::default());
     *request.method_mut() = rule.method.parse().ok()?;
-    *request.uri_mut() = target(site, &rule.path(target_.api), &rule.query(text, version))?;
+    *request.uri_mut() = target(site, &path, &rule.query(text, version))?;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
     request.headers_mut().insert(USER_AGENT, USER);
     Some(request)
@@ -95,9 +125,9 @@ pub(super) const fn bounds(within: Duration) -> Bounds {
 /// What was seen of an answer. Nothing in it is the upstream's own text: a `Date` that is none is left out.
 pub(super) fn evidence(
     site: &Site,
+    prefix: &str,
     answer: &Answer,
-    sent: UnixSeconds,
-    answered: UnixSeconds,
+    (sent, answered): (UnixSeconds, UnixSeconds),
     drained: bool,
 ) -> Evidence {
     let date = answer.response.headers().get(DATE).and_then(|date| date.to_str().ok());
@@ -108,7 +138,7 @@ pub(super) fn evidence(
         status: answer.response.status().as_u16(),
         digest: HEXLOWER.encode(&Sha256::digest(answer.response.body())),
         drained,
-        address: format!("{}{}", site.upstream.url.authority, site.upstream.url.path),
+        address: format!("{}{}{prefix}", site.upstream.url.authority, site.upstream.url.path),
     }
 }
 
@@ -130,8 +160,10 @@ impl Eraser {
             return;
         }
         let calls = all.entry(id).or_default();
-        calls.retain(|earlier| earlier.upstream != call.upstream);
-        calls.push(call);
+        calls.retain(|earlier| (earlier.upstream, &earlier.instance) != (call.upstream, &call.instance));
+        if calls.len() < CARRIED_FOR_ONE {
+            calls.push(call);
+        }
     }
 
     /// Forgets callers' calls of an erasure that needs them no more.
@@ -139,9 +171,10 @@ impl Eraser {
         self.shared.carried.lock().remove(&id);
     }
 
-    fn carried_to(&self, id: Uuid, upstream: UpstreamNumber) -> Option<Carried> {
+    fn carried_to(&self, id: Uuid, place: &Where, reach: &Reach) -> Option<Carried> {
         let all = self.shared.carried.lock();
-        all.get(&id)?.iter().find(|call| call.upstream == upstream).cloned()
+        let is_one = |call: &&Carried| call.upstream == reach.number && call.is_for(place, reach);
+        all.get(&id)?.iter().find(is_one).cloned()
     }
 
     /// Sends a request and reads its answer; all of it, connecting included, takes at most `within`. With tags it names that
@@ -158,45 +191,54 @@ impl Eraser {
         self.shared.transport.exchange(site, request, bounds(within), leave).await
     }
 
-    /// What authorises the gate's own call there; none where a caller's call will be used. Got before anybody is kept out.
-    pub(super) async fn credentials(
+    /// With what a delete goes there: the instance's own credentials, the upstream's, or the caller's own call. Got before
+    /// anybody is kept out.
+    pub(super) async fn pass(
         &self,
         id: Uuid,
         site: &Site,
+        place: &Where,
+        reach: &Reach,
         within: Duration,
-    ) -> Result<Option<HeaderValue>, Outcome> {
-        let carried = site.upstream.credentials.is_none() && self.carried_to(id, site.number).is_some();
-        if carried || site.upstream.profile.erase.is_none() { Ok(None) } else { authorization(site, within).await }
+    ) -> Result<Pass, Outcome> {
+        let authenticator = match opener(site, place) {
+            Ok(authenticator) => authenticator,
+            Err(fault) => match self.carried_to(id, place, reach) {
+                Some(call) => return Ok(Pass::Carried(Box::new(call))),
+                None => fault.map_or(Ok(&site.authenticator), |fault| Err(Outcome::Blocked { fault, after: None }))?,
+            },
+        };
+        let none = site.upstream.profile.erase.is_none();
+        let made = if none { None } else { authorization(authenticator, within).await? };
+        Ok(Pass::Own(authenticator.clone(), made))
     }
 
     /// Makes the request of a delete.
     pub(super) fn request(
-        &self,
-        id: Uuid,
         site: &Site,
         target: &Target,
         text: &str,
-        authorization: Option<HeaderValue>,
+        pass: &Pass,
     ) -> Result<Request<Full<Bytes>>, Outcome> {
         const NONE: Outcome = Outcome::NotSupported(Fault::NotSupported);
         site.upstream.profile.erase.as_ref().ok_or(NONE)?;
-        if site.upstream.credentials.is_none()
-            && let Some(call) = self.carried_to(id, target.key.upstream)
-        {
-            return call.request(site, text).ok_or(NONE);
+        match pass {
+            Pass::Carried(call) => call.request(site, text, target.key.api).ok_or(NONE),
+            Pass::Own(_, authorization) => {
+                let mut request = own_request(site, target, text).ok_or(NONE)?;
+                if let Some(authorization) = authorization {
+                    request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+                }
+                Ok(request)
+            }
         }
-        let mut request = own_request(site, target, text).ok_or(NONE)?;
-        if let Some(authorization) = authorization {
-            request.headers_mut().insert(AUTHORIZATION, authorization);
-        }
-        Ok(request)
     }
 
     /// Sends a delete. When its own credentials are refused and there may be better ones, it is sent once more with those.
     /// `None`: a hold that was set before its first byte went out has kept it back.
     pub(super) async fn send(
         &self,
-        site: &Site,
+        (site, place, pass): (&Site, &Where, &Pass),
         request: Request<Full<Bytes>>,
         straggling: Option<Moment>,
         tags: &Tags,
@@ -208,7 +250,7 @@ impl Eraser {
         let mut sent = self.now();
         let mut answer = self.exchange(site, request, within, Some(tags)).await;
         let refused = answer.as_ref().is_ok_and(|seen| matches!(seen.response.status().as_u16(), 401 | 403));
-        if refused && let Some(new) = better(site, again.headers(), deadline).await {
+        if refused && let Some(new) = better(pass, again.headers(), deadline).await {
             again.headers_mut().insert(AUTHORIZATION, new);
             let now = self.now();
             let left = deadline.saturating_duration_since(Instant::now());
@@ -218,7 +260,7 @@ impl Eraser {
             }
         }
         match answer {
-            Ok(answer) => Some(self.judge(site, &answer, sent.wall, straggling)),
+            Ok(answer) => Some(self.judge((site, place), &answer, sent.wall, straggling)),
             Err(CallError::Withheld) => None,
             Err(error) => {
                 let late = matches!(error, CallError::MaybeSent(Broken::Timeout));
@@ -243,11 +285,17 @@ impl Eraser {
         self.now().moment.after(self.settings().response_timeout.as_secs() + 1)
     }
 
-    fn judge(&self, site: &Site, answer: &Answer, sent: UnixSeconds, straggling: Option<Moment>) -> Outcome {
+    fn judge(
+        &self,
+        (site, place): (&Site, &Where),
+        answer: &Answer,
+        sent: UnixSeconds,
+        straggling: Option<Moment>,
+    ) -> Outcome {
         let now = self.now().wall;
         let status = answer.response.status().as_u16();
         if is_success(site, answer) {
-            let evidence = evidence(site, answer, sent, now, straggling.is_none());
+            let evidence = evidence(site, &place.prefix, answer, (sent, now), straggling.is_none());
             return Outcome::Accepted { evidence, straggling };
         }
         judge(status, retry_after(answer.response.headers(), now))
@@ -261,15 +309,32 @@ pub(super) fn is_success(site: &Site, answer: &Answer) -> bool {
 }
 
 /// Credentials in place of those that were refused, if there may be better ones: an IAM's next token, a changed secret.
-async fn better(site: &Site, refused: &HeaderMap, deadline: Instant) -> Option<HeaderValue> {
+async fn better(pass: &Pass, refused: &HeaderMap, deadline: Instant) -> Option<HeaderValue> {
+    let Pass::Own(authenticator, _) = pass else { return None };
     let now = Instant::now();
-    let worth_it = site.authenticator.invalidate(refused.get(AUTHORIZATION)?, now) && now < deadline;
-    if worth_it { authorization(site, deadline - now).await.ok().flatten() } else { None }
+    let worth_it = authenticator.invalidate(refused.get(AUTHORIZATION)?, now) && now < deadline;
+    if worth_it { authorization(authenticator, deadline - now).await.ok().flatten() } else { None }
 }
 
-/// The upstream's own credentials; none is no fault.
-async fn authorization(site: &Site, within: Duration) -> Result<Option<HeaderValue>, Outcome> {
-    let made = timeout(within, site.authenticator.authorization(Instant::now())).await;
+/// What opens an instance. `Err`: nothing of the gate's; without a fault it is asked without credentials all the same.
+fn opener<'s>(site: &'s Site, place: &Where) -> Result<&'s Authenticator, Option<Fault>> {
+    let own = site.upstream.credentials.is_some().then_some(&site.authenticator);
+    match &place.which {
+        Which::Own => own.ok_or(None),
+        Which::Named(name) => match site.instances.authenticator(name) {
+            Some(authenticator) => Ok(authenticator),
+            // It is told by its path alone, and the upstream's credentials open it.
+            None if site.instances.is_by_path(name) => own.ok_or(None),
+            None => Err(Some(Fault::InstanceUnnamed)),
+        },
+        Which::Unnamed(_) => Err(Some(Fault::InstanceUnnamed)),
+        Which::Unknown(_) => Err(Some(Fault::InstanceUnknown)),
+    }
+}
+
+/// The gate's credentials; none is no fault.
+async fn authorization(authenticator: &Authenticator, within: Duration) -> Result<Option<HeaderValue>, Outcome> {
+    let made = timeout(within, authenticator.authorization(Instant::now())).await;
     let fault = Fault::Credentials;
     match made {
         Ok(Ok(authorization)) => Ok(authorization),

@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use crate::config;
 use crate::domain::alias::has_alias_form;
 use crate::domain::decide::todays_label;
-use crate::domain::erasure::{Held, Job, Reach};
-use crate::domain::{CustomerId, LabelForm, UpstreamNumber};
-use crate::store::{KnownUpstream, Row};
+use crate::domain::erasure::{Held, HeldAt, Instances, Job, Reach};
+use crate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, UpstreamNumber};
+use crate::store::seal::Keys;
+use crate::store::{INSTANCES_MAX, KnownUpstream, Row, SeenInstance};
 use crate::upstream::Site;
 
 /// The settings in force.
@@ -57,10 +58,12 @@ impl Settings {
     }
 
     /// What planning must know, for this customer; and of the upstreams that are not configured any more, their names.
-    pub(super) fn reaches(&self, customer: &CustomerId, known: &[KnownUpstream]) -> Vec<Reach> {
+    pub(super) fn reaches(&self, customer: &CustomerId, known: &[KnownUpstream], seen: &[SeenInstance]) -> Vec<Reach> {
         let gone = known.iter().filter(|upstream| self.site(upstream.number).is_none());
         let configured = self.sites.iter().map(|site| self.reach(site, customer));
-        configured.chain(gone.map(not_configured)).collect()
+        let with_instances =
+            |reach: Reach| Reach { instances: with_seen(reach.instances, seen, reach.number), ..reach };
+        configured.chain(gone.map(not_configured)).map(with_instances).collect()
     }
 
     /// The upstreams of one group.
@@ -122,13 +125,21 @@ impl Settings {
             today,
             raw_possible: upstream.profile.label.grammar.allows(text) && !has_alias_form(text),
             settle: upstream.settle().as_secs(),
+            instances: site.instances.known().as_ref().clone(),
+            apis: upstream.profile.erase.as_ref().map(|rule| rule.apis.to_vec()).unwrap_or_default(),
+            api: upstream.profile.erase.as_ref().and_then(|rule| rule.api),
+            erase_api: upstream.erase_api.clone(),
         }
     }
 }
 
 fn topology(sites: &[Arc<Site>]) -> u64 {
     let passing = sites.iter().flat_map(|site| site.upstream.passes_to.iter().map(|to| (&site.upstream.name, to)));
-    let mut all: Vec<String> = passing.map(|(from, to)| format!("{from}\0{to}")).collect();
+    let passing = passing.map(|(from, to)| format!("{from}\0{to}"));
+    // A key that has a name by now is to be asked for at once.
+    let named = sites.iter().map(|site| &site.upstream).filter(|upstream| upstream.instances != Default::default());
+    let named = named.map(|up| format!("{}\0{:?}\0{:?}", up.name, up.instances, up.credentials));
+    let mut all: Vec<String> = passing.chain(named).collect();
     all.sort();
     let digest = Sha256::digest(all.join("\0\0"));
     digest.first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first))
@@ -144,12 +155,41 @@ fn not_configured(upstream: &KnownUpstream) -> Reach {
         today: LabelForm::RAW,
         raw_possible: false,
         settle: 0,
+        instances: Instances::default(),
+        apis: Vec::new(),
+        api: None,
+        erase_api: Vec::new(),
     }
 }
 
-/// What the index says, in the words of planning.
-pub(super) fn held(rows: &[Row]) -> Vec<Held> {
-    let held =
-        |row: &Row| Held { upstream: row.key.upstream, form: row.key.form, api: row.api, last_seen: row.last_seen };
-    rows.iter().map(held).collect()
+/// With what traffic has shown.
+pub(super) fn with_seen(instances: Instances, seen: &[SeenInstance], upstream: UpstreamNumber) -> Instances {
+    let there: Vec<&SeenInstance> = seen.iter().filter(|seen| seen.upstream == upstream).collect();
+    let more = there.len() >= INSTANCES_MAX || there.iter().any(|seen| seen.instance.is_none());
+    Instances { seen: there.into_iter().filter_map(|seen| seen.instance.clone()).collect(), more, ..instances }
+}
+
+/// What the index says, in the words of planning: which row it is, and what it stands for. A row that does not say its
+/// instance may be of any that was seen and that its key fits.
+pub(super) fn held(keys: &Keys, rows: &[Row], reaches: &[Reach]) -> Vec<(PairKey, Held)> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let PairKey { tag, upstream, form, instance: hash, .. } = row.key;
+        let mut hold = |at| all.push((row.key, Held { upstream, form, apis: row.apis, at }));
+        if let Some(instance) = &row.instance {
+            hold(HeldAt::Seen(instance.clone()));
+            continue;
+        }
+        let reach = reaches.iter().find(|reach| reach.number == upstream);
+        let seen = reach.map_or(&[][..], |reach| &reach.instances.seen);
+        if hash == InstanceHash::DEFAULT {
+            // Before there were instances every row had this one, wherever it was sent.
+            hold(HeldAt::Seen(Instance::default()));
+            seen.iter().cloned().map(HeldAt::Seen).for_each(hold);
+        } else {
+            let fits = seen.iter().find(|seen| keys.instance_hash(tag, seen) == hash);
+            hold(fits.cloned().map_or(HeldAt::Lost(hash), HeldAt::Seen));
+        }
+    }
+    all
 }

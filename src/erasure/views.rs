@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::domain::erasure::{Decision, Evidence, Job, JobState, Later, Now, OnHold, Target, TargetState};
+use crate::domain::erasure::{Decision, Evidence, Fault, Job, JobState, Later, Now, OnHold, Target, TargetState};
 use crate::domain::{LabelForm, UnixSeconds};
 
 /// A time, written as RFC 3339 in UTC.
@@ -82,6 +82,15 @@ impl View {
 pub struct TargetView {
     /// The upstream's name.
     pub upstream: String,
+    /// The instance there: its name, or the beginning of its key's fingerprint where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What stands between the upstream's URL and the delete's own path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The version of the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<u8>,
     /// `raw`, or `alias-` and the key epoch.
     pub form: String,
     /// The upstream that passed the label on, where it is another's.
@@ -121,11 +130,14 @@ impl TargetView {
         let held = held.is_at(target.key.upstream) && !target.is_accepted() && !target.is_over();
         Self {
             upstream: target.name.clone(),
+            instance: target.place.shown(),
+            path: Some(target.place.prefix.to_string()).filter(|path| !path.is_empty()),
+            api: target.key.api,
             form: form_name(target.key.form),
             label_of,
             state: if held { TargetWord::Held } else { TargetWord::Of(target.state) },
             attempts: target.attempts,
-            last_error: target.last_error.map(|fault| fault.to_string()),
+            last_error: target.last_error.map(|fault| said(fault, target)),
             instant: target.instant,
             instant_after_answer: target.later,
             needs_person: target.needs_person,
@@ -134,6 +146,15 @@ impl TargetView {
             closed: target.closed.as_ref().map(DecisionView::of),
             evidence: target.evidence.as_ref().map(EvidenceView::of),
         }
+    }
+}
+
+/// The fault, and which instance it is about.
+fn said(fault: Fault, target: &Target) -> String {
+    let instance = target.place.shown().filter(|_| fault == Fault::InstanceUnnamed);
+    match instance {
+        Some(instance) => fault.to_string().replacen("this instance", &format!("instance \"{instance}\""), 1),
+        None => fault.to_string(),
     }
 }
 
@@ -250,6 +271,27 @@ pub struct DryRun {
     pub cannot_be_erased: Vec<TargetView>,
 }
 
+/// An instance of an upstream that traffic has shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InstanceView {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Its own name, or the beginning of its key's fingerprint where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What stands between the upstream's URL and the service's own paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `false`: it is not known whose credentials open it, and erasures wait for them.
+    pub has_credentials: bool,
+    /// When it was seen for the first time.
+    #[serde(serialize_with = "rfc3339")]
+    pub first_seen: UnixSeconds,
+    /// And lately; to the day.
+    #[serde(serialize_with = "rfc3339")]
+    pub last_seen: UnixSeconds,
+}
+
 /// Where a customer's data is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recipients {
@@ -262,6 +304,15 @@ pub struct Recipients {
 pub struct Recipient {
     /// Its name.
     pub upstream: String,
+    /// The instance there: its name, or the beginning of its key's fingerprint where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What stands between the upstream's URL and the service's own paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// It is not known whose credentials open it, and an erasure waits for them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_credentials: bool,
     /// In which of its resources, by name; what is in none that the profile names stands in `places` alone.
     pub resources: Vec<String>,
     /// The labels under which it knows the customer: the ID, or an alias.
@@ -300,6 +351,9 @@ impl Recipient {
         };
         Self {
             upstream,
+            instance: None,
+            path: None,
+            without_credentials: false,
             resources: distinct(places.iter().map(|place| place.resource.clone()).collect()),
             labels: distinct(places.iter().map(|place| place.label.clone()).collect()),
             since: places.iter().map(|place| place.since).min().unwrap_or_default(),

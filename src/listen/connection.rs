@@ -253,6 +253,7 @@ async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
     let delete = DeleteCall {
         site: Arc::clone(&call.destination.site),
         api: call.api,
+        instance: call.instance.clone(),
         path: call.path.clone(),
         query: call.query.clone(),
         headers: call.headers.clone(),

@@ -13,6 +13,7 @@ use super::entry::Entry;
 use super::respond::{self, OwnAnswer, Refusing};
 use super::route::Destination;
 use super::trace::RequestId;
+use crate::domain::Instance;
 use crate::domain::http1::{Head, Lines};
 use crate::domain::refusal::Refusal;
 use crate::telemetry::EndReason;
@@ -24,6 +25,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Prepared {
     destination: Arc<Destination>,
     api: Option<u8>,
+    instance: Instance,
     method: Method,
     path: String,
     query: Option<String>,
@@ -39,6 +41,8 @@ pub struct EraseCall {
     pub destination: Arc<Destination>,
     /// Version of the API in the path.
     pub api: Option<u8>,
+    /// Which of the upstream's instances it is for.
+    pub instance: Instance,
     /// The method.
     pub method: Method,
     /// The path below the upstream's base, as it was sent.
@@ -83,10 +87,12 @@ impl Prepared {
         page: Option<Vec<u8>>,
         close: bool,
     ) -> EraseCall {
-        let Self { destination, api, method, path, query, headers, forgetgate_authorization, prefer_wait, peer } = self;
+        let Self { destination, api, instance, method, path, query, headers, .. } = self;
+        let Self { forgetgate_authorization, prefer_wait, peer, .. } = self;
         EraseCall {
             destination,
             api,
+            instance,
             method,
             path,
             query,
@@ -102,12 +108,19 @@ impl Prepared {
     }
 }
 
-/// Makes a delete ready. `lines` are those of the head that would go to the upstream, `path` is the path below the route.
+/// What a delete's path says.
+pub(super) struct Asked {
+    pub(super) api: Option<u8>,
+    pub(super) instance: Instance,
+    /// The path below the route.
+    pub(super) path: String,
+}
+
+/// Makes a delete ready. `lines` are those of the head that would go to the upstream.
 pub(super) fn prepare(
     destination: &Arc<Destination>,
-    api: Option<u8>,
+    Asked { api, instance, path }: Asked,
     head: &Head,
-    path: String,
     lines: &[u8],
     peer: Option<IpAddr>,
 ) -> Prepared {
@@ -119,6 +132,7 @@ pub(super) fn prepare(
     Prepared {
         destination: Arc::clone(destination),
         api,
+        instance,
         method: head.method.clone(),
         path,
         query: head.uri.query().map(str::to_owned),

@@ -15,6 +15,7 @@ mod framing;
 mod gate;
 mod gather;
 mod in_query;
+mod instance;
 mod meant;
 mod names;
 mod patience;
@@ -52,6 +53,7 @@ pub use self::route::{Destination, Routes};
 use self::target::Target;
 use self::trace::RequestId;
 use crate::config::CallFacts;
+use crate::domain::Instance;
 use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, Rules, decide};
 use crate::domain::http1::{Fault, Head};
 use crate::domain::policy::{Mode, Policy};
@@ -199,16 +201,20 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
         kinds: &kinds,
         head,
     };
+    let prefix = target.prefix(head);
+    let place = || instance::instance(&destination.site, prefix, head, &kinds, &gathered);
     if target.found.classes.erase() {
+        let place = place()?;
         let instance = gate.routes().via_of(caller.peer);
         let hop = NextHop { length: BodyLength::None, caller, instance, request_id, authorization: None };
-        let mut lines = Vec::new();
-        rebuild.lines(&permit, &hop, Said::default(), &mut lines);
-        lines.extend_from_slice(b"\r\n");
-        let (api, path) = (target.found.api, target.path(head));
-        return Ok(Told::Erase(erase::prepare(&destination, api, head, path, &lines, caller.peer.ip)));
+        let lines = rebuild.lines_alone(&permit, &hop);
+        let asked = erase::Asked { api: target.found.api, instance: place, path: target.path(head) };
+        return Ok(Told::Erase(erase::prepare(&destination, asked, head, &lines, caller.peer.ip)));
     }
-    let place = Place { destination: &destination, resource: &target.resource, api: target.found.api };
+    let labelled = !permit.labels().is_empty();
+    let instance = if labelled { instance::admit(&destination.site, place()?)? } else { Instance::default() };
+    let (resource, api) = (&target.resource, target.found.api);
+    let place = Place { destination: &destination, resource, instance: &instance, api };
     let recorded = record::record(gate, permit, place).await?;
     let site = &destination.site;
     let authorization = if site.upstream.inject { Box::pin(gate::authorization(site)).await? } else { None };
@@ -319,6 +325,14 @@ impl Rebuild<'_> {
         self.lines(permit, hop, Said { moved, label: label.as_ref() }, &mut out);
         out.extend_from_slice(b"\r\n");
         out
+    }
+
+    /// The lines of a head, without its first one.
+    fn lines_alone(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
+        let mut lines = Vec::new();
+        self.lines(permit, hop, Said::default(), &mut lines);
+        lines.extend_from_slice(b"\r\n");
+        lines
     }
 
     /// What the query says, what headers need not say beside it, and a label that was only there and now stands in its header.

@@ -7,9 +7,9 @@ use super::Gate;
 use super::forward::Passages;
 use super::route::Destination;
 use crate::barrier::{Entered, KeptOut};
-use crate::domain::PairKey;
 use crate::domain::decide::{Label, Permit};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::{self, Apis, PairKey};
 use crate::store::Placement;
 
 /// A judged request whose facts are durable: the only thing that can be forwarded.
@@ -34,6 +34,7 @@ impl Recorded {
 pub(super) struct Place<'a> {
     pub(super) destination: &'a Destination,
     pub(super) resource: &'a str,
+    pub(super) instance: &'a domain::Instance,
     pub(super) api: Option<u8>,
 }
 
@@ -43,9 +44,10 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
     let mut passages = Passages::new();
     if !permit.labels().is_empty() {
         let keys: SmallVec<[PairKey; 1]> = permit.labels().iter().map(|label| pair_key(gate, label, place)).collect();
-        let entered = match try_enter_all(gate, &keys, gate.now()) {
+        let apis = Apis::of(place.api);
+        let entered = match try_enter_all(gate, (&keys, apis), gate.now()) {
             Ok(entered) => entered,
-            Err(kept_out) => Box::pin(wait_and_enter(gate, &keys, kept_out)).await?,
+            Err(kept_out) => Box::pin(wait_and_enter(gate, (&keys, apis), kept_out)).await?,
         };
         let counters = gate.counters().upstream(place.destination.slot);
         for ((label, key), Entered { mut passage, known }) in permit.labels().iter().zip(&keys).zip(entered) {
@@ -65,13 +67,14 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
 fn pair_key(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
     let tag = gate.keys().tag(&label.id);
     let resource = gate.keys().resource_hash(tag, place.resource);
-    PairKey { tag, upstream: place.destination.site.number, form: label.form, resource }
+    let instance = gate.keys().instance_hash(tag, place.instance);
+    PairKey { tag, upstream: place.destination.site.number, form: label.form, resource, instance }
 }
 
 /// Waits while a customer is being erased, then enters. Where as many wait already as may, nobody waits.
 async fn wait_and_enter(
     gate: &Gate,
-    keys: &[PairKey],
+    keys: (&[PairKey], Apis),
     mut kept_out: KeptOut,
 ) -> Result<SmallVec<[Entered; 1]>, Refusal> {
     let deadline = Instant::now() + gate.barrier_timeout();
@@ -86,8 +89,12 @@ async fn wait_and_enter(
 }
 
 /// Enters for all or for none: whoever waited for one fence while counted behind another could block two erasures.
-fn try_enter_all(gate: &Gate, keys: &[PairKey], now: Instant) -> Result<SmallVec<[Entered; 1]>, KeptOut> {
-    keys.iter().map(|key| gate.barrier().enter(key, now)).collect()
+fn try_enter_all(
+    gate: &Gate,
+    (keys, apis): (&[PairKey], Apis),
+    now: Instant,
+) -> Result<SmallVec<[Entered; 1]>, KeptOut> {
+    keys.iter().map(|key| gate.barrier().enter_with(key, apis, now)).collect()
 }
 
 async fn make_durable(gate: &Gate, label: &Label, key: PairKey, place: Place<'_>) -> Result<(), Refusal> {
@@ -95,6 +102,7 @@ async fn make_durable(gate: &Gate, label: &Label, key: PairKey, place: Place<'_>
         key,
         id: label.id.clone(),
         resource: place.resource.into(),
+        instance: place.instance.clone(),
         wire: None,
         api: place.api,
         seen: gate.unix_now(),

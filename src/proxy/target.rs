@@ -105,6 +105,11 @@ impl<'p> Target<'p> {
         }
     }
 
+    /// What stands in that path before the profile's own: the instance, where paths name it.
+    pub(super) fn prefix<'h>(&self, head: &'h Head) -> &'h str {
+        self.found.prefix(head.uri.path().get(self.prefix_len..).unwrap_or_default())
+    }
+
     /// The path below the route, as it was sent.
     pub(super) fn path(&self, head: &Head) -> String {
         head.uri.path().get(self.prefix_len..).unwrap_or_default().to_owned()

@@ -10,6 +10,7 @@ mod export;
 mod memory;
 mod open;
 mod row;
+mod seen;
 mod sled;
 pub mod snapshot;
 
@@ -25,7 +26,7 @@ pub use self::open::{compact_with, open_with, restore_with};
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};
 pub use self::sled::{Compacted, RestoreError, Restored};
-use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::{Apis, CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.
 #[allow(clippy::module_name_repetitions, reason = "it is used far from this module, where its name says whose it is")]
@@ -64,6 +65,9 @@ pub struct Placement {
     pub id: CustomerId,
     /// Which resource, such as `assistants/a1`; `""` if the profile names none.
     pub resource: Box<str>,
+    /// Which of the upstream's instances; what the key's hash stands for. It joins the list of those that were seen in the
+    /// same durable write.
+    pub instance: Instance,
     /// The label's text on the wire where it cannot be derived again from ID and form.
     pub wire: Option<Box<str>>,
     /// Version of the API that was used.
@@ -83,10 +87,12 @@ pub struct Row {
     pub last_seen: UnixSeconds,
     /// Since when it has been marked erased; traffic clears it.
     pub erased_at: Option<UnixSeconds>,
-    /// Version of the API last used.
-    pub api: Option<u8>,
+    /// Versions of the API that were used.
+    pub apis: Apis,
     /// Which resource.
     pub resource: Box<str>,
+    /// Which instance; `None` where that does not read, and in rows that were written before there were instances.
+    pub instance: Option<Instance>,
     /// The wire label, where it cannot be derived.
     pub wire: Option<Box<str>>,
     /// `false`: only its key reads, so its resource is unknown and its times may be. An erasure goes there all the same.
@@ -131,6 +137,9 @@ pub trait Index: Send + Sync + std::fmt::Debug {
     /// All upstreams that ever had a number: number, name, identity, and whether any row points to it.
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>>;
 
+    /// The instances of all upstreams that were ever recorded with a row.
+    fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>>;
+
     /// Figures for people and metrics.
     fn figures(&self) -> StoreFuture<'_, Figures>;
 
@@ -160,6 +169,23 @@ pub struct KnownUpstream {
     pub identity: String,
     /// Is there a row that points to it?
     pub has_rows: bool,
+}
+
+/// Instances of one upstream that are remembered beside its rows. What comes after them is not, and whoever looks for them
+/// sees that the list is full.
+pub const INSTANCES_MAX: usize = 1024;
+
+/// An instance of an upstream that was seen in traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenInstance {
+    /// Of which upstream.
+    pub upstream: UpstreamNumber,
+    /// What it is; `None` where the entry does not read.
+    pub instance: Option<Instance>,
+    /// When it was seen for the first time.
+    pub first_seen: UnixSeconds,
+    /// And lately; to the day.
+    pub last_seen: UnixSeconds,
 }
 
 /// Bytes of a [`StoredJob::summary`] at most.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authenticator, Connector, Recordings};
+use super::{Authenticator, Connector, Instances, Recordings};
 use crate::config::Upstream;
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
@@ -22,6 +22,8 @@ pub struct Site {
     pub connector: Connector,
     /// Authenticates the gate's own calls.
     pub authenticator: Authenticator,
+    /// The instances that it leads to.
+    pub instances: Arc<Instances>,
     /// Facts that are being recorded about it where it is.
     pub recordings: Arc<Recordings>,
 }

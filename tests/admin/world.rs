@@ -9,11 +9,13 @@ use forgetgate::admin::{InForce, Listener, Readiness, Standing, State, serve};
 use forgetgate::barrier::Barrier;
 use forgetgate::config::{self, Address, Config};
 use forgetgate::domain::alias::AliasKey;
-use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{
+    CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber,
+};
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
-use forgetgate::store::{Figures, Index, KnownUpstream, Opened, Placement, Row, StoreFuture, open};
+use forgetgate::store::{Figures, Index, KnownUpstream, Opened, Placement, Row, SeenInstance, StoreFuture, open};
 use forgetgate::telemetry::{Registry, unix_now};
-use forgetgate::upstream::{Authenticator, Connector, Network, Site};
+use forgetgate::upstream::{Authenticator, Connector, Instances, Network, Site};
 use forgetgate::wire::Inherited;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -164,9 +166,12 @@ impl World {
             upstream: self.sites[0].number,
             form: LabelForm::RAW,
             resource: ResourceHash([hash; 8]),
+            instance: InstanceHash::DEFAULT,
         };
         let (resource, seen) = (resource.into(), UnixSeconds(1_527_206_400));
-        self.store.index.record(Placement { key, id, resource, wire: None, api: Some(2), seen }).await.unwrap();
+        let instance = Instance::default();
+        let placement = Placement { key, id, resource, instance, wire: None, api: Some(2), seen };
+        self.store.index.record(placement).await.unwrap();
     }
 }
 
@@ -212,9 +217,11 @@ async fn sites(config: &Config, store: &Opened) -> Vec<Arc<Site>> {
         let connector = Connector::new(upstream, config.limits.connect_timeout).unwrap();
         let authenticator = Authenticator::new(upstream.credentials.as_ref(), &config.limits).unwrap();
         let recordings = Arc::default();
+        let instances = Instances::new(upstream, store.keys.fingerprints(), &config.limits).unwrap();
         sites.push(Arc::new(Site {
             number,
             upstream: Arc::clone(upstream),
+            instances: Arc::new(instances),
             aliases,
             connector,
             authenticator,
@@ -277,6 +284,10 @@ impl Index for Switched {
 
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {
         self.index.upstreams()
+    }
+
+    fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
+        self.index.instances()
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{
+    CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds, UpstreamNumber,
+};
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Opened, Placement, open};
 use tokio::sync::oneshot;
@@ -66,11 +68,13 @@ fn placement(keys: &Keys, number: u64) -> Placement {
         upstream: UpstreamNumber(1),
         form: LabelForm::RAW,
         resource: ResourceHash(number.to_be_bytes()),
+        instance: InstanceHash::DEFAULT,
     };
     Placement {
         key,
         id,
         resource: "assistants/a123".into(),
+        instance: Instance::default(),
         wire: None,
         api: Some(2),
         seen: UnixSeconds(1_800_000_000),

@@ -97,7 +97,8 @@ async fn the_call_is_the_profiles_with_the_upstreams_credentials_and_version() {
     world.until_state(id, JobState::Settling).await;
 
     assert_eq!(one.calls(), ["DELETE /base/v2/user_data?customer_id=ann&version=2019-02-03"]);
-    assert_eq!(two.calls(), ["DELETE /base/v2/user_data?customer_id=ann&version=2021-06-14"], "its own version wins");
+    // The version of the API under which it was labelled there, and the upstream's own `version`.
+    assert_eq!(two.calls(), ["DELETE /base/v1/user_data?customer_id=ann&version=2021-06-14"]);
     let seen = &one.seen()[0];
     assert_eq!(seen.authorization(), Some(OWN));
     assert_eq!(seen.headers["host"].to_str().unwrap(), one.url.authority);

@@ -8,6 +8,7 @@ mod deletes;
 mod doubts;
 mod failing;
 mod holds;
+mod instances;
 mod intake;
 mod office;
 mod overlaps;

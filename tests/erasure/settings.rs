@@ -53,6 +53,8 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         forwarded: false,
         inject: false,
         version: None,
+        instances: forgetgate::config::Instances::default(),
+        erase_api: Vec::new(),
         held_labels_before: false,
         passes_to: Vec::new(),
         erase: EraseBy::default(),

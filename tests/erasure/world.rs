@@ -10,14 +10,14 @@ use forgetgate::config::{Engine, Erasure, Store, Upstream};
 use forgetgate::domain::alias::AliasKey;
 use forgetgate::domain::decide::text_of;
 use forgetgate::domain::erasure::{JobState, TargetState};
-use forgetgate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UnixSeconds};
+use forgetgate::domain::{Apis, CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds};
 use forgetgate::erasure::{
     Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, Surroundings, TargetWord, View,
 };
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
-use forgetgate::upstream::{Authenticator, Connector, Network, Site, Transport};
+use forgetgate::upstream::{Authenticator, Connector, Instances, Network, Site, Transport};
 use http::{HeaderMap, HeaderValue, Response};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -25,6 +25,9 @@ use uuid::Uuid;
 
 use crate::service::{Service, soon};
 pub(crate) use crate::settings::{OWN, erasure, limits, own_credentials, profile, upstream};
+
+/// What callers show.
+const CALLER: &str = "Basic Y2FsbGVy";
 
 pub(crate) const BEGIN: u64 = 1_700_000_000;
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
@@ -171,12 +174,33 @@ impl World {
     pub(crate) async fn try_forward(&self, customer: &str, name: &str, form: LabelForm) -> Option<Passage> {
         let key = self.key(customer, name, form);
         let mut passage = self.barrier.enter(&key, Instant::now()).ok()?.passage;
-        let placement =
-            Placement { key, id: id(customer), resource: "rooms/1".into(), wire: None, api: Some(2), seen: self.now() };
+        let (resource, instance) = ("rooms/1".into(), Instance::default());
+        let (id, seen) = (id(customer), self.now());
+        let placement = Placement { key, id, resource, instance, wire: None, api: Some(1), seen };
         self.store.index.record(placement).await.unwrap();
         passage.recorded();
         passage.forwarded();
         Some(passage)
+    }
+
+    /// Data of this customer is at this instance of the upstream, under this version of the API.
+    pub(crate) async fn labelled_at(&self, customer: &str, name: &str, instance: Instance, api: u8) {
+        let tag = self.store.keys.tag(&id(customer));
+        let key = self.key(customer, name, LabelForm::RAW);
+        let key = PairKey { instance: self.store.keys.instance_hash(tag, &instance), ..key };
+        let entered = self.barrier.enter_with(&key, Apis::of(Some(api)), Instant::now());
+        let mut passage = entered.expect("the customer is kept out").passage;
+        let (resource, id, seen) = ("rooms/1".into(), id(customer), self.now());
+        let placement = Placement { key, id, resource, instance, wire: None, api: Some(api), seen };
+        self.store.index.record(placement).await.unwrap();
+        passage.recorded();
+        passage.forwarded();
+        passage.ended();
+    }
+
+    /// The instance that a request is for that shows this `Authorization`.
+    pub(crate) fn with_key(&self, name: &str, authorization: &str) -> Instance {
+        Instance { prefix: "".into(), caller: self.site(name).instances.fingerprint(authorization.as_bytes()) }
     }
 
     /// Data of this customer is there, and the exchange is over.
@@ -200,7 +224,13 @@ impl World {
 
     fn key(&self, customer: &str, name: &str, form: LabelForm) -> PairKey {
         let tag = self.store.keys.tag(&id(customer));
-        PairKey { tag, upstream: self.site(name).number, form, resource: ResourceHash([7; 8]) }
+        PairKey {
+            tag,
+            upstream: self.site(name).number,
+            form,
+            resource: ResourceHash([7; 8]),
+            instance: InstanceHash::DEFAULT,
+        }
     }
 
     pub(crate) async fn rows(&self, customer: &str) -> Vec<Row> {
@@ -223,9 +253,10 @@ impl World {
         DeleteCall {
             site: Arc::clone(self.site(name)),
             api: Some(1),
+            instance: Instance { prefix: "".into(), caller: self.site(name).instances.fingerprint(CALLER.as_bytes()) },
             path: "/v1/user_data".into(),
             query: Some(format!("customer_id={customer}")),
-            headers: HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static("Basic Y2FsbGVy"))]),
+            headers: HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_static(CALLER))]),
             forgetgate_authorization: None,
             prefer_wait: None,
             peer: Some([127, 0, 0, 1].into()),
@@ -281,7 +312,7 @@ impl World {
     }
 }
 
-async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<Site>> {
+pub(crate) async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<Site>> {
     let mut sites = Vec::new();
     for upstream in upstreams {
         let number = store.index.upstream_number(&upstream.name, &upstream.url.authority).await.unwrap();
@@ -289,8 +320,10 @@ async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<Site>> {
         let connector = Connector::new(&upstream, limits().connect_timeout).unwrap();
         let authenticator = Authenticator::new(upstream.credentials.as_ref(), &limits()).unwrap();
         let recordings = Arc::default();
+        let instances = Instances::new(&upstream, store.keys.fingerprints(), &limits()).unwrap();
         sites.push(Arc::new(Site {
             number,
+            instances: Arc::new(instances),
             upstream: Arc::new(upstream),
             aliases,
             connector,

@@ -189,6 +189,7 @@ impl Life {
             headers.insert(AUTHORIZATION, token.clone());
         }
         DeleteCall {
+            instance: forgetgate::domain::Instance::default(),
             site,
             api: Some(1),
             path: "/v1/user_data".into(),

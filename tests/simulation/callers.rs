@@ -5,11 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use forgetgate::barrier::{Entered, KeptOut, Passage};
-use forgetgate::domain::PairKey;
 use forgetgate::domain::policy::AliasUse;
+use forgetgate::domain::{Instance, PairKey};
 use forgetgate::store::{Index, Placement};
 use forgetgate::upstream::Site;
-
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::life::{BARRIER_TIMEOUT, Life, place_of};
@@ -141,6 +140,7 @@ impl Request {
             key: self.key,
             id: life.world.customers[self.send.customer].0.clone(),
             resource: format!("rooms/{}", self.send.resource).into(),
+            instance: Instance::default(),
             wire: None,
             api: Some(1),
             seen: life.world.wall(),

@@ -2,7 +2,8 @@
 
 use forgetgate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
 use forgetgate::store::{
-    Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, StoreFuture, StoredHold, StoredJob,
+    Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreFuture, StoredHold,
+    StoredJob,
 };
 use uuid::Uuid;
 
@@ -41,6 +42,11 @@ impl Index for Store {
 
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {
         self.read("upstreams".into(), |image| image.upstreams())
+    }
+
+    /// Every request is for the upstream itself here.
+    fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
+        self.read("instances".into(), |_| Vec::new())
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forgetgate::domain::{PairKey, Tag, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{Apis, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use forgetgate::store::{JobWrite, KnownUpstream, ListedJob, Placement, Row, StoredHold, StoredJob};
 use uuid::Uuid;
 
@@ -17,13 +17,15 @@ pub(crate) struct Image {
 
 impl Image {
     pub(crate) fn record(&mut self, placement: Placement) {
-        let Placement { key, resource, wire, api, seen, id: _ } = placement;
-        let new = Row { key, first_seen: seen, last_seen: seen, erased_at: None, api, resource, wire, readable: true };
+        let Placement { key, resource, instance, wire, api, seen, id: _ } = placement;
+        let (apis, instance) = (Apis::of(api), Some(instance));
+        let (first_seen, last_seen, erased_at) = (seen, seen, None);
+        let new = Row { key, first_seen, last_seen, erased_at, apis, resource, instance, wire, readable: true };
         let row = match self.rows.get(&key) {
             Some(old) => Row {
                 first_seen: if old.erased_at.is_some() { seen } else { old.first_seen },
                 last_seen: seen.max(old.last_seen),
-                api: api.or(old.api),
+                apis: apis.with(old.apis),
                 ..new
             },
             None => new,

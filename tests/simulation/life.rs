@@ -10,11 +10,11 @@ use forgetgate::config::{
 };
 use forgetgate::domain::policy::{AliasUse, Policy};
 use forgetgate::domain::profile::Profile;
-use forgetgate::domain::{LabelForm, PairKey, ResourceHash, UpstreamNumber};
+use forgetgate::domain::{InstanceHash, LabelForm, PairKey, ResourceHash, UpstreamNumber};
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
 use forgetgate::store::{Index, Jobs, StoreError};
 use forgetgate::telemetry::Registry;
-use forgetgate::upstream::{Authenticator, Connector, Site};
+use forgetgate::upstream::{Authenticator, Connector, Instances, Site};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -150,6 +150,7 @@ pub(crate) fn key(world: &World, customer: usize, upstream: usize, resource: u8)
         upstream: UpstreamNumber(u16::try_from(upstream + 1).unwrap()),
         form: LabelForm::RAW,
         resource: ResourceHash([resource; 8]),
+        instance: InstanceHash::DEFAULT,
     }
 }
 
@@ -211,6 +212,8 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         forwarded: false,
         inject: false,
         version: None,
+        instances: forgetgate::config::Instances::default(),
+        erase_api: Vec::new(),
         held_labels_before: place.held_before,
         passes_to: passes_to.iter().map(|to| format!("u{to}").as_str().into()).collect(),
         erase: EraseBy::default(),
@@ -232,6 +235,7 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         aliases: alias_key(nth),
         connector: Connector::new(&upstream, limits.connect_timeout).unwrap(),
         authenticator: Authenticator::new(None, &limits).unwrap(),
+        instances: Arc::new(Instances::new(&upstream, KEYS.fingerprints(), &limits).unwrap()),
         recordings: Arc::default(),
         upstream: Arc::new(upstream),
     })

@@ -31,6 +31,7 @@ mod forward_tls;
 mod framing;
 mod http2;
 mod in_query;
+mod instances;
 mod invisible;
 mod labels;
 mod limits;

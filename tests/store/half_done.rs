@@ -73,7 +73,7 @@ fn marks(world: &World, number: u128) -> [Change; 2] {
     let key: IVec =
         [Uuid::from_u128(number).as_bytes().as_slice(), &[0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0]].concat().into();
     // With what stands behind each value.
-    let value = [marks.as_slice(), &[0; 16]].concat();
+    let value = [&*marks, &[0; 16]].concat();
     [("parts", key.clone(), Some(value.into())), ("parts", key, None)]
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use forgetgate::config::{Engine, Store};
-use forgetgate::domain::{CustomerId, LabelForm, PairKey, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, UnixSeconds, UpstreamNumber};
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Check, JobWrite, Opened, Placement, Row, StoredJob, Tuning, open, open_with};
 use uuid::Uuid;
@@ -67,9 +67,10 @@ pub(crate) fn fact(keys: &Keys, customer: &str, upstream: u16, resource: &str) -
     let tag = keys.tag(&id);
     let (upstream, resource_hash) = (UpstreamNumber(upstream), keys.resource_hash(tag, resource));
     Placement {
-        key: PairKey { tag, upstream, form: LabelForm::RAW, resource: resource_hash },
+        key: PairKey { tag, upstream, form: LabelForm::RAW, resource: resource_hash, instance: InstanceHash::DEFAULT },
         id,
         resource: resource.into(),
+        instance: Instance::default(),
         wire: None,
         api: None,
         seen: NOW,

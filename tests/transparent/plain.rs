@@ -27,6 +27,27 @@ fn p1_p9_a_client_that_knows_nothing_of_the_gate_is_labelled_or_refused_with_ipt
     );
 }
 
+#[test]
+fn p4_instances_behind_one_hard_coded_host_are_told_apart_by_their_paths() {
+    in_its_own("plain::p4_instances_behind_one_hard_coded_host_are_told_apart_by_their_paths", |network| {
+        network.redirect_with_nftables();
+        let gate = Gate::start(&network, Plan::default());
+        let at = |instance: &str, rest: &str| format!("http://{HOST}/instances/{instance}{rest}");
+        for instance in ["G1", "G2"] {
+            let sent = curl(false, &["-d", "{}", "-H", "X-User-Id: u-17", &at(instance, MESSAGE)]);
+            assert_eq!(sent.status, "200", "{sent:?}");
+        }
+        let delete = at("G1", "/v1/user_data?customer_id=u-17&version=2021-06-14");
+        let deleted = curl(false, &["-X", "DELETE", &delete]);
+        assert_eq!(deleted.status, "200", "{deleted:?}");
+        crate::namespace::eventually("both instances have accepted the delete", || {
+            let erasures = gate.erasures();
+            ["/instances/G1", "/instances/G2"].iter().all(|path| erasures.contains(&format!("\"path\":\"{path}\"")))
+                && erasures.matches("\"state\":\"accepted\"").count() == 2
+        });
+    });
+}
+
 fn clients_are_labelled_or_refused(network: &Network) {
     let _gate = Gate::start(network, Plan::default());
     let url = format!("http://{HOST}{MESSAGE}");

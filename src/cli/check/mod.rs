@@ -3,6 +3,7 @@
 
 mod advice;
 mod authority;
+mod instances;
 mod machine;
 mod policy;
 mod sections;

@@ -1,5 +1,6 @@
 //! What a good file means: the gate, its upstreams, its bounds, and what their services cannot do.
 
+use super::instances::instances;
 use super::table::{paragraph, table};
 use crate::config::{
     Address, Config, Engine, IpRange, Limits, Listen, ListenMode, ListenTls, Metrics, Others, TlsVersion, Upstream,
@@ -92,14 +93,15 @@ fn listed(ranges: &[IpRange]) -> String {
     ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Two lines each, so that an address can be copied whole.
+/// A line for the address, so that it can be copied whole, and lines for what is special about it.
 pub(super) fn upstreams(config: &Config) -> String {
     let longest = config.upstreams.iter().map(|upstream| upstream.name.len()).max().unwrap_or_default().min(40);
     let lines = config.upstreams.iter().map(|upstream| {
         let margin = " ".repeat(longest);
         let (name, profile, also) = (&*upstream.name, &upstream.profile.name, remarks(upstream));
         let first = format!(" {name:<longest$}  {} → {}\n", route(upstream), upstream.url);
-        first + &paragraph(&format!("{profile}{also}"), &format!(" {margin}  "))
+        let margin = format!(" {margin}  ");
+        first + &paragraph(&format!("{profile}{also}"), &margin) + &paragraph(&instances(upstream), &margin)
     });
     lines.collect()
 }
@@ -128,12 +130,17 @@ fn remarks(upstream: &Upstream) -> String {
         upstream.forwarded.then(|| "X-Forwarded-*".to_owned()),
         upstream.held_labels_before.then(|| "labelled before the gate".to_owned()),
         upstream.version.as_ref().map(|version| format!("version {version}")),
+        (!upstream.erase_api.is_empty()).then(|| format!("deletes by v{}", versions(&upstream.erase_api))),
         upstream.tls.ca.as_ref().map(|path| format!("roots in {}", path.display())),
         upstream.tls.identity.as_ref().map(|identity| format!("shows {}", identity.cert.display())),
         (upstream.tls.min_version > TlsVersion::V1_2).then(|| "TLS 1.3 only".to_owned()),
         (!instance.is_empty()).then(|| instance.join(" ")),
     ];
     said.into_iter().flatten().map(|one| format!(", {one}")).collect()
+}
+
+fn versions(apis: &[u8]) -> String {
+    apis.iter().map(u8::to_string).collect::<Vec<_>>().join(" and v")
 }
 
 pub(super) fn limits(config: &Config) -> String {

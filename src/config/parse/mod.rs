@@ -10,6 +10,7 @@ mod derive;
 mod erasure;
 mod gate;
 mod http_proxy;
+mod instances;
 mod interception;
 mod limits;
 mod outside;

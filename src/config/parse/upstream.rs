@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, Credentials, EraseBy, Http2, HttpProxy, Route, Silence, Upstream, UpstreamTls};
+use super::super::{BaseUrl, Credentials, EraseBy, Http2, HttpProxy, Instances, Route, Silence, Upstream, UpstreamTls};
 use super::amount::{count, duration};
 use super::credentials::{credentials, url};
 use super::http_proxy::http_proxy;
+use super::instances::{erase_api, instances};
 use super::limits::silence;
 use super::outside::Outside;
 use super::policy::{Common, over};
@@ -36,6 +37,8 @@ pub(super) struct Draft<'a> {
     pub(super) rules: Vec<RuleDraft<'a>>,
     pub(super) passes_to: Vec<(Value<'a>, Arc<str>)>,
     credentials: Option<Credentials>,
+    instances: Instances,
+    erase_api: Vec<u8>,
     pub(super) group: String,
     flags: Flags,
     version: Option<String>,
@@ -94,6 +97,8 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
     later(&table);
     let draft = Draft {
         name: name.map(Arc::from),
+        instances: instances(&table, outside),
+        erase_api: erase_api(&table, profile.as_deref()),
         url,
         route: route_of(&table, flags.retired),
         policy,
@@ -165,6 +170,8 @@ impl Draft<'_> {
             url: self.url?,
             route: self.route.or_else(|| self.flags.retired.then(Route::default))?,
             credentials: self.credentials,
+            instances: self.instances,
+            erase_api: self.erase_api,
             group: self.group,
             retired: self.flags.retired,
             forwarded: self.flags.forwarded,
@@ -187,7 +194,7 @@ impl Draft<'_> {
 }
 
 /// Names, groups and versions: they appear in metrics, in receipts and in URLs as they are.
-fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
+pub(super) fn word<'a>(value: &Value<'a>) -> Option<&'a str> {
     let form = "1 to 64 letters, digits, `-`, `_` and `.`, the first of them a letter or digit";
     let text = value.text(form)?;
     let legal = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::made::Mark;
 use super::outcome::Evidence;
-use crate::domain::{LabelForm, UpstreamNumber};
+use crate::domain::{Instance, LabelForm, UpstreamNumber};
 
 /// How far the requester's authority reaches. Names were resolved when the erasure was accepted: renaming a group later
 /// changes nothing.
@@ -46,6 +46,8 @@ pub struct Probe {
 pub struct Addressed {
     /// Which.
     pub upstream: UpstreamNumber,
+    /// Which of its instances: where the call's path leads, and whose key it was sent with if that was its authority.
+    pub instance: Instance,
     /// Its profile: `{api}` and `{version}` of the call hold for all upstreams of the same one.
     pub profile: String,
     /// `{api}` of the call.
@@ -77,8 +79,11 @@ impl Intent {
     }
 
     pub(super) fn is_superseded_by(&self, later: &Self) -> bool {
-        let upstream = |intent: &Self| intent.addressed.as_ref().map(|addressed| addressed.upstream);
-        self.scope == later.scope && upstream(self) == upstream(later)
+        let home = |intent: &Self| {
+            let addressed = intent.addressed.as_ref();
+            addressed.map(|addressed| (addressed.upstream, addressed.instance.clone(), addressed.api))
+        };
+        self.scope == later.scope && home(self) == home(later)
     }
 
     /// Both as one, if they reach in the same way.

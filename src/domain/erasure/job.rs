@@ -9,9 +9,10 @@ use super::intent::Intent;
 use super::made::{JobState, Mark, NewJob};
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Later, Outcome};
-use super::plan::Held;
-use super::target::{Target, TargetKey, TargetState};
-use crate::domain::{UnixSeconds, UpstreamNumber};
+use super::plan::{Held, HeldAt};
+use super::target::{Target, TargetKey};
+use super::target_state::TargetState;
+use crate::domain::{Apis, UnixSeconds, UpstreamNumber};
 
 /// Decisions that are remembered; older ones go first.
 const DECISIONS_MAX: usize = 100;
@@ -221,8 +222,8 @@ impl Job {
     pub fn went_to(&self) -> Vec<Held> {
         let own = |target: &&Target| target.key.label_of == target.key.upstream && target.state != TargetState::Closed;
         let held = |target: &Target| {
-            let TargetKey { upstream, form, .. } = target.key;
-            Held { upstream, form, api: target.api, last_seen: UnixSeconds(0) }
+            let TargetKey { upstream, form, api, .. } = target.key;
+            Held { upstream, form, apis: Apis::of(api), at: HeldAt::Asked(target.place.clone()) }
         };
         self.targets.iter().filter(own).map(held).collect()
     }

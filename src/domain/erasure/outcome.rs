@@ -21,6 +21,14 @@ pub enum Fault {
     /// No credentials to be had, such as an IAM that does not answer.
     #[error("the upstream's credentials could not be obtained")]
     Credentials,
+    /// It is not known whose credentials open the instance.
+    #[error(
+        "no credentials for this instance: name its key in [[upstream.instance]] (an older key in `also`), say instances = \"one\" if all keys open one instance, or put the instance into the path"
+    )]
+    InstanceUnnamed,
+    /// The index does not say any more which instance it is.
+    #[error("which instance is unknown: the index's entry does not read, and no instance that was seen fits it")]
+    InstanceUnknown,
     /// The profile has no way to erase, or the label cannot be written there.
     #[error("this upstream cannot be asked to erase this label")]
     NotSupported,

@@ -6,10 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Decision;
+use super::instances::{Where, WhereId};
 use super::made::Mark;
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Evidence, Fault, Later, Outcome};
 use super::retry;
+use super::target_state::TargetState;
 use crate::domain::{LabelForm, UnixSeconds, UpstreamNumber};
 
 /// What names a target within its job.
@@ -17,59 +19,15 @@ use crate::domain::{LabelForm, UnixSeconds, UpstreamNumber};
 pub struct TargetKey {
     /// Where the delete is sent.
     pub upstream: UpstreamNumber,
+    /// To which of its instances.
+    pub instance: WhereId,
     /// Under which form of the label.
     pub form: LabelForm,
     /// Whose label it is. Another upstream than `upstream` where that one passes its customers' IDs on: aliases differ
     /// from upstream to upstream, and what was passed on is the alias that was sent to the first.
     pub label_of: UpstreamNumber,
-}
-
-/// How far a target has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetState {
-    /// Nothing done yet, or reopened.
-    Pending,
-    /// New requests for the customer wait.
-    Fenced,
-    /// Those on their way there are ending.
-    Draining,
-    /// A delete was sent; with a time to do it again, it was sent although not everything had drained.
-    Sent,
-    /// The upstream answered 2xx to a delete that was sent after all had drained.
-    Accepted,
-    /// Accepted, and the service's own delay is over.
-    Settled,
-    /// Network, 408, 429 or 5xx: tried again by itself.
-    Retrying,
-    /// 401 or 403: the credentials. Tried again by itself, slowly.
-    Blocked,
-    /// Another answer: a person decides.
-    Refused,
-    /// This upstream cannot be asked to erase this.
-    NotSupported,
-    /// A named person gave it up. Never success.
-    Closed,
-}
-
-impl TargetState {
-    /// As it is written in answers, logs and the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Fenced => "fenced",
-            Self::Draining => "draining",
-            Self::Sent => "sent",
-            Self::Accepted => "accepted",
-            Self::Settled => "settled",
-            Self::Retrying => "retrying",
-            Self::Blocked => "blocked",
-            Self::Refused => "refused",
-            Self::NotSupported => "not_supported",
-            Self::Closed => "closed",
-        }
-    }
+    /// `{api}` of the delete; `None` where its path has none.
+    pub api: Option<u8>,
 }
 
 /// One target.
@@ -80,10 +38,10 @@ pub struct Target {
     pub key: TargetKey,
     /// The upstream's name.
     pub name: String,
+    /// At which instance there.
+    pub place: Where,
     /// How far it has come.
     pub state: TargetState,
-    /// `{api}` of the delete, unless the profile's own is meant.
-    pub api: Option<u8>,
     /// `{version}` of the delete, where the upstream's entry names none.
     pub version: Option<String>,
     /// Seconds from *accepted* to *settled*.
@@ -125,12 +83,12 @@ pub struct Target {
 impl Target {
     /// A target to which nothing has been done.
     #[must_use]
-    pub const fn new(key: TargetKey, name: String, settle: u64) -> Self {
+    pub const fn new(key: TargetKey, place: Where, name: String, settle: u64) -> Self {
         Self {
             key,
             name,
+            place,
             state: TargetState::Pending,
-            api: None,
             version: None,
             settle,
             attempts: 0,

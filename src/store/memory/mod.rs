@@ -12,8 +12,11 @@ use uuid::Uuid;
 
 use super::row::StoredRow;
 use super::seal::Keys;
-use super::{Figures, Index, KnownUpstream, Placement, Row, StoreError, StoreFuture, StoredHold, StoredJob};
-use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use super::{
+    Figures, INSTANCES_MAX, Index, KnownUpstream, Placement, Row, SeenInstance, StoreError, StoreFuture, StoredHold,
+    StoredJob,
+};
+use crate::domain::{CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// A job and when its last step was committed.
 struct Kept {
@@ -27,7 +30,27 @@ struct State {
     jobs: BTreeMap<Uuid, Kept>,
     holds: BTreeMap<Uuid, StoredHold>,
     upstreams: Vec<KnownUpstream>,
+    instances: Vec<SeenInstance>,
     syncs: u64,
+}
+
+impl State {
+    fn note_instance(&mut self, placement: &Placement) {
+        let Placement { key, instance, seen, .. } = placement;
+        let there = |known: &&mut SeenInstance| known.upstream == key.upstream;
+        let same = |known: &Instance| known.canonical() == instance.canonical();
+        if instance.is_default() {
+            return;
+        }
+        if let Some(known) =
+            self.instances.iter_mut().filter(there).find(|known| known.instance.as_ref().is_some_and(same))
+        {
+            known.last_seen = *seen;
+        } else if self.instances.iter_mut().filter(there).count() < INSTANCES_MAX {
+            let (upstream, instance) = (key.upstream, Some(instance.clone()));
+            self.instances.push(SeenInstance { upstream, instance, first_seen: *seen, last_seen: *seen });
+        }
+    }
 }
 
 /// A store that forgets everything when it is dropped.
@@ -64,6 +87,7 @@ impl Index for MemoryStore {
                 None => row,
             };
             state.rows.insert(placement.key, row);
+            state.note_instance(&placement);
             state.syncs += 1;
             Ok(())
         })
@@ -104,6 +128,10 @@ impl Index for MemoryStore {
             let known = state.upstreams.iter();
             Ok(known.map(|known| KnownUpstream { has_rows: has_rows(known.number), ..known.clone() }).collect())
         })
+    }
+
+    fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
+        self.answer(|state| Ok(state.instances.clone()))
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {

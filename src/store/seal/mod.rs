@@ -17,7 +17,8 @@ use smallvec::{SmallVec, smallvec};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::domain::{CustomerId, PairKey, ResourceHash, Tag};
+use crate::domain::instance::FingerprintKey;
+use crate::domain::{CustomerId, Instance, InstanceHash, PairKey, ResourceHash, Tag, UpstreamNumber};
 
 /// Bytes that sealing adds: a random nonce in front and the authentication tag behind.
 pub const OVERHEAD: usize = NONCE + MAC;
@@ -43,6 +44,8 @@ pub struct Keys {
     tagger: Hmac<Sha256>,
     /// The same for resources, with a key of its own.
     resources: Hmac<Sha256>,
+    /// And for instances.
+    instances: Hmac<Sha256>,
     rows: Hkdf<Sha256>,
     jobs: ChaCha20Poly1305,
 }
@@ -66,9 +69,11 @@ impl Keys {
         // Extracted under salts of their own: an expansion of the index key itself would be the HMAC of a text that a caller
         // could send as an ID, and so half a key would be somebody's tag.
         let resource = expand(&Hkdf::<Sha256>::new(Some(b"forgetgate resource"), &*index), &[]);
+        let instance = expand(&Hkdf::<Sha256>::new(Some(b"forgetgate instance"), &*index), &[]);
         Self {
             tagger: Hmac::<Sha256>::new_from_slice(&*index).expect("HMAC takes a key of any length"),
             resources: Hmac::<Sha256>::new_from_slice(&*resource).expect("HMAC takes a key of any length"),
+            instances: Hmac::<Sha256>::new_from_slice(&*instance).expect("HMAC takes a key of any length"),
             rows: Hkdf::<Sha256>::new(Some(b"forgetgate row"), &*index),
             jobs: ChaCha20Poly1305::new(&(*job).into()),
             root,
@@ -94,6 +99,37 @@ impl Keys {
         mac.update(&tag.0);
         mac.update(resource.as_bytes());
         ResourceHash(beginning(mac))
+    }
+
+    /// What stands for an instance in the key of this customer's rows, as [`Self::resource_hash`] does for resources. The
+    /// default instance: zeros, and no work.
+    #[must_use]
+    pub fn instance_hash(&self, tag: Tag, instance: &Instance) -> InstanceHash {
+        self.instance_in(&tag.0, instance)
+    }
+
+    /// What stands for an instance of an upstream in the list of those that were seen, where no customer is.
+    #[must_use]
+    pub fn instance_entry(&self, upstream: UpstreamNumber, instance: &Instance) -> InstanceHash {
+        self.instance_in(&upstream.0.to_be_bytes(), instance)
+    }
+
+    fn instance_in(&self, of: &[u8], instance: &Instance) -> InstanceHash {
+        if instance.is_default() {
+            return InstanceHash::DEFAULT;
+        }
+        let mut mac = self.instances.clone();
+        mac.update(of);
+        mac.update(&instance.canonical());
+        let hash: [u8; 8] = beginning(mac);
+        // Never that of the default one.
+        InstanceHash(if hash == [0; 8] { [1; 8] } else { hash })
+    }
+
+    /// Makes the fingerprints of callers' keys.
+    #[must_use]
+    pub fn fingerprints(&self) -> FingerprintKey {
+        FingerprintKey::new(&expand(&self.root, &[b"caller\0"]))
     }
 
     /// The blind names of a customer in every live epoch, the present one first: what a look-up has to try.
@@ -153,6 +189,24 @@ impl Keys {
     /// [`Failure::NotOurs`] for another job or key.
     pub fn open_job(&self, job: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
         open(&self.jobs, job.as_bytes(), sealed)
+    }
+
+    /// Seals what an instance is, for its entry in the list of those that were seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NoRandomness`].
+    pub fn seal_instance(&self, key: &[u8], plain: &[u8]) -> Result<Vec<u8>, Failure> {
+        seal(&self.jobs, &[b"instance", key].concat(), plain)
+    }
+
+    /// Opens what [`Self::seal_instance`] sealed.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NotOurs`] for another entry or key.
+    pub fn open_instance(&self, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        open(&self.jobs, &[b"instance", key].concat(), sealed)
     }
 
     fn row_cipher(&self, id: &CustomerId) -> ChaCha20Poly1305 {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Failure, Keys};
-use crate::domain::{CustomerId, LabelForm, PairKey, ResourceHash, UpstreamNumber};
+use crate::domain::{CustomerId, InstanceHash, LabelForm, PairKey, ResourceHash, UpstreamNumber};
 
 fn keys() -> Keys {
     Keys::derive(&[7; 32])
@@ -14,7 +14,13 @@ fn id(text: &str) -> CustomerId {
 }
 
 fn row(keys: &Keys, id: &CustomerId) -> PairKey {
-    PairKey { tag: keys.tag(id), upstream: UpstreamNumber(1), form: LabelForm::RAW, resource: ResourceHash([3; 8]) }
+    PairKey {
+        tag: keys.tag(id),
+        upstream: UpstreamNumber(1),
+        form: LabelForm::RAW,
+        resource: ResourceHash([3; 8]),
+        instance: InstanceHash::DEFAULT,
+    }
 }
 
 #[test]

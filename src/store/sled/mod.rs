@@ -5,6 +5,7 @@
 
 mod compact;
 mod files;
+mod instances;
 mod journal;
 mod queue;
 mod report;
@@ -39,9 +40,10 @@ use self::writer::{Opener, Shared};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
 use super::seal::Keys;
+use super::seen::SeenLately;
 use super::{
-    ExportStep, Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, StoreError, StoreFuture,
-    StoredHold, StoredJob,
+    ExportStep, Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreError,
+    StoreFuture, StoredHold, StoredJob,
 };
 use crate::config;
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
@@ -124,6 +126,7 @@ pub(super) fn begin(path: &Path) -> io::Result<()> {
 /// The store in one directory.
 pub(super) struct SledStore {
     keys: Arc<Keys>,
+    seen: SeenLately,
     shared: Arc<Shared>,
     ending: Ending,
     threads: Vec<JoinHandle<()>>,
@@ -157,7 +160,7 @@ impl SledStore {
         let write = write.spawn(move || writer::run(&writers, &opener, tables, &at_end)).map_err(io_error)?;
         let watch = thread::Builder::new().name("store-watch".into());
         let watch = watch.spawn(move || writer::watch(&watchers, tuning.stall)).map_err(io_error)?;
-        Ok(Self { keys, shared, ending, threads: vec![write, watch] })
+        Ok(Self { keys, seen: SeenLately::default(), shared, ending, threads: vec![write, watch] })
     }
 
     pub(super) fn ending(&self) -> Ending {
@@ -223,10 +226,23 @@ impl Drop for SledStore {
 impl Index for SledStore {
     fn record(&self, placement: Placement) -> StoreFuture<'_, ()> {
         let key = placement.key;
-        match StoredRow::seal(&self.keys, &placement) {
-            Ok(row) => self.ask(PairKey::LEN + row.sealed.len(), move |tables| tables.record(key, row)),
-            Err(error) => Box::pin(ready(Err(error))),
-        }
+        let due = self.seen.due(&self.keys, &placement);
+        let (row, noted) = match (StoredRow::seal(&self.keys, &placement), instances::noted(&self.keys, due.as_ref())) {
+            (Ok(row), Ok(noted)) => (row, noted),
+            (Err(error), _) | (_, Err(error)) => return Box::pin(ready(Err(error))),
+        };
+        let written = self.ask(PairKey::LEN_MAX + row.sealed.len(), move |tables| {
+            // Before the row: a crash in between leaves no row of an instance that nobody knows.
+            if let Some((key, sealed, seen)) = &noted {
+                tables.note_instance(*key, sealed, *seen)?;
+            }
+            tables.record(key, row)
+        });
+        Box::pin(async move {
+            written.await?;
+            due.iter().for_each(|entry| self.seen.written(entry));
+            Ok(())
+        })
     }
 
     fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>> {
@@ -272,6 +288,13 @@ impl Index for SledStore {
         self.ask(0, |tables| Ok(tables.upstreams()))
     }
 
+    fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
+        let found = self.ask(0, Tables::instances);
+        Box::pin(
+            async move { Ok(found.await?.into_iter().map(|entry| instances::opened(&self.keys, entry)).collect()) },
+        )
+    }
+
     fn figures(&self) -> StoreFuture<'_, Figures> {
         self.ask(0, |tables| tables.figures())
     }
@@ -306,7 +329,7 @@ impl Jobs for SledStore {
 
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
         let also = write.also.as_ref().map_or(0, |also| also.body.len());
-        let bytes = write.job.body.len() + also + write.erased.len() * 2 * PairKey::LEN;
+        let bytes = write.job.body.len() + also + write.erased.len() * 2 * PairKey::LEN_MAX;
         let commit = move |tables: &mut Tables| {
             let done = tables.commit(&write)?;
             if done {

@@ -1,6 +1,7 @@
 //! P11: a bad file is refused with every place and reason, and nothing that is known is ignored.
 
 mod faults;
+mod instances;
 mod interception;
 mod known;
 mod listeners;

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{LabelForm, UnixSeconds, UpstreamNumber};
+use crate::domain::{Apis, Fingerprint, Instance, InstanceHash, LabelForm, UnixSeconds, UpstreamNumber};
 
+mod instances;
 mod journeys;
 mod later;
 mod people;
@@ -41,11 +42,11 @@ fn next(job: &Job, now: Now) -> Step {
 
 fn key(upstream: u16) -> TargetKey {
     let upstream = UpstreamNumber(upstream);
-    TargetKey { upstream, form: LabelForm::RAW, label_of: upstream }
+    TargetKey { upstream, instance: WhereId::default(), form: LabelForm::RAW, label_of: upstream, api: None }
 }
 
 fn target(upstream: u16) -> Target {
-    Target::new(key(upstream), format!("upstream-{upstream}"), SETTLE)
+    Target::new(key(upstream), Where::default(), format!("upstream-{upstream}"), SETTLE)
 }
 
 fn intent() -> Intent {

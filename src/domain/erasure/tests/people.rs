@@ -5,6 +5,7 @@ use super::*;
 fn probed() -> Intent {
     let addressed = Addressed {
         upstream: UpstreamNumber(1),
+        instance: Instance::default(),
         profile: "p".into(),
         api: None,
         version: None,

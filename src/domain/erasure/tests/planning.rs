@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn reach(number: u16) -> Reach {
+pub(super) fn reach(number: u16) -> Reach {
     Reach {
         number: UpstreamNumber(number),
         name: format!("upstream-{number}"),
@@ -12,20 +12,25 @@ fn reach(number: u16) -> Reach {
         today: LabelForm::RAW,
         raw_possible: true,
         settle: SETTLE,
+        instances: Instances::default(),
+        apis: vec![],
+        api: None,
+        erase_api: vec![],
     }
 }
 
-fn passing(number: u16, to: u16) -> Reach {
+pub(super) fn passing(number: u16, to: u16) -> Reach {
     Reach { passes_to: vec![UpstreamNumber(to)], ..reach(number) }
 }
 
-fn held(upstream: u16, form: LabelForm) -> Held {
-    Held { upstream: UpstreamNumber(upstream), form, api: None, last_seen: NOW.wall }
+pub(super) fn held(upstream: u16, form: LabelForm) -> Held {
+    Held { upstream: UpstreamNumber(upstream), form, apis: Apis::NONE, at: HeldAt::Seen(Instance::default()) }
 }
 
-fn addressed_to(upstream: u16) -> Intent {
+pub(super) fn addressed_to(upstream: u16) -> Intent {
     let addressed = Addressed {
         upstream: UpstreamNumber(upstream),
+        instance: Instance::default(),
         profile: "watson".into(),
         api: Some(2),
         version: Some("2020-04-01".into()),
@@ -92,17 +97,12 @@ fn p10_authority_proved_in_one_group_reaches_no_other() {
 }
 
 #[test]
-fn a_delete_uses_the_callers_api_and_version_where_the_profile_is_the_same_else_what_traffic_used() {
+fn a_delete_uses_the_callers_version_parameter_where_the_profile_is_the_same() {
     let foreign = Reach { profile: "other".into(), ..reach(3) };
-    let rows = [
-        Held { api: Some(1), ..held(2, LabelForm::RAW) },
-        Held { api: Some(3), ..held(3, LabelForm::RAW) },
-        Held { api: Some(4), last_seen: UnixSeconds(NOW.wall.0 - 9), ..held(3, ALIAS) },
-    ];
+    let rows = [held(2, LabelForm::RAW), held(3, ALIAS)];
     let targets = plan(&[addressed_to(1)], &[reach(1), reach(2), foreign], &rows);
-    let said: Vec<_> = targets.iter().map(|t| (t.key.upstream.0, t.api, t.version.as_deref())).collect();
-    let caller = (Some(2), Some("2020-04-01"));
-    assert_eq!(said, [(1, caller.0, caller.1), (2, caller.0, caller.1), (3, Some(3), None), (3, Some(3), None)]);
+    let said: Vec<_> = targets.iter().map(|t| (t.key.upstream.0, t.version.as_deref())).collect();
+    assert_eq!(said, [(1, Some("2020-04-01")), (2, Some("2020-04-01")), (3, None)]);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn what_was_sent_in_another_form_since_is_found_by_a_later_attempt() {
 /// Plans what is asked for, as the index and the upstreams are now.
 fn plan_now(job: &mut Job, reaches: &[Reach], rows: &[Held], topology: u64) -> Vec<u16> {
     let intents = job.intents.clone();
-    let known: Vec<Held> = rows.iter().copied().chain(job.went_to()).collect();
+    let known: Vec<Held> = rows.iter().cloned().chain(job.went_to()).collect();
     job.planned(&intents, plan(&intents, reaches, &known), topology);
     job.targets.iter().map(|target| target.key.upstream.0).collect()
 }

@@ -68,6 +68,18 @@ impl Erasing {
         }
     }
 
+    /// How many of these segments are the profile's own: version and rest, and what it has before them.
+    pub(super) fn own(&self, segments: &[&str], endpoint: Option<&Endpoint>) -> usize {
+        let behind = self.rest.len() + 1;
+        let named = endpoint.map_or(&[][..], |endpoint| endpoint.template.segments());
+        let before = named.len().checked_sub(behind).and_then(|count| named.get(..count)).unwrap_or_default();
+        let at = segments.len().checked_sub(behind + before.len());
+        let sent = at.and_then(|at| segments.get(at..at + before.len())).unwrap_or_default();
+        let fits = |(named, sent): (&Segment, &&str)| named.fixed().is_none_or(|fixed| fixed == *sent);
+        let all = sent.len() == before.len() && before.iter().zip(sent).all(fits);
+        behind + if all { before.len() } else { 0 }
+    }
+
     /// Could it be found in a path about whose segments readers may disagree?
     pub(super) fn may_be_in(&self, loose: &Loose) -> bool {
         loose.may_hold(&self.rest.iter().filter_map(Segment::fixed))

@@ -42,6 +42,8 @@ pub struct Match<'p> {
     pub classes: Classes,
     /// The number of the API's version in the path. A delete by label may have one that the profile does not list.
     pub api: Option<u8>,
+    /// Segments of the path that are the profile's own, counted from the end.
+    own: usize,
 }
 
 /// An endpoint, and the version of the API under which it was called.
@@ -49,15 +51,35 @@ pub struct Match<'p> {
 struct Found<'p> {
     endpoint: &'p Endpoint,
     api: Option<u8>,
+    own: usize,
+}
+
+impl<'p> Found<'p> {
+    fn of(endpoint: &'p Endpoint) -> Self {
+        Self { endpoint, api: endpoint.api, own: endpoint.template.segments().len() }
+    }
 }
 
 impl<'p> Match<'p> {
     /// A request that the profile does not name.
-    pub const UNKNOWN: Self = Self { endpoint: None, classes: Classes::NONE, api: None };
+    pub const UNKNOWN: Self = Self { endpoint: None, classes: Classes::NONE, api: None, own: 0 };
 
     fn of(found: Found<'p>, query: Option<&str>) -> Self {
-        let Found { endpoint, api } = found;
-        Self { endpoint: Some(endpoint), classes: endpoint.classes_for(query), api }
+        let Found { endpoint, api, own } = found;
+        Self { endpoint: Some(endpoint), classes: endpoint.classes_for(query), api, own }
+    }
+
+    /// What stands in the path before the profile's own, such as `/instances/GUID`: the caller's bytes. `path` is the one
+    /// that was classified. Empty for what the profile does not name.
+    #[must_use]
+    pub fn prefix<'a>(&self, path: &'a str) -> &'a str {
+        if self.endpoint.is_none() {
+            return "";
+        }
+        let body = path.strip_suffix('/').unwrap_or(path);
+        let mut slashes = memchr::memrchr_iter(b'/', body.as_bytes());
+        let end = self.own.checked_sub(1).and_then(|before| slashes.nth(before));
+        end.and_then(|end| body.get(..end)).unwrap_or_default()
     }
 
     /// What the index remembers of the path, from decoded segments: `assistants/a1`; empty for the service as a whole.
@@ -176,10 +198,7 @@ impl Matcher {
                 let found = self.plain(method, &read, read_as, sent_as == read_as, websocket)?;
                 self.or_erasing(method, &read, found, *sent == *read)
             }
-            Spelling::Doubtful => {
-                let found = self.doubtful(method, path, read_as, websocket)?;
-                Ok(found.map(|endpoint| Found { endpoint, api: endpoint.api }))
-            }
+            Spelling::Doubtful => Ok(self.doubtful(method, path, read_as, websocket)?.map(Found::of)),
         }
     }
 
@@ -196,13 +215,15 @@ impl Matcher {
                 (Near::No, _) => {}
                 (_, Some(endpoint)) if erasing.is_named_by(endpoint) => {}
                 (Near::Version(api), None) => {
-                    return Ok(self.endpoints.get(erasing.endpoint).map(|endpoint| Found { endpoint, api: Some(api) }));
+                    let found = self.endpoints.get(erasing.endpoint);
+                    let own = erasing.own(segments, found);
+                    return Ok(found.map(|endpoint| Found { endpoint, api: Some(api), own }));
                 }
                 (Near::Maybe { versioned: false }, Some(_)) => {}
                 (Near::Version(_), Some(_)) | (Near::Maybe { .. }, _) => return Err(()),
             }
         }
-        Ok(found.map(|endpoint| Found { endpoint, api: endpoint.api }))
+        Ok(found.map(Found::of))
     }
 
     /// Everyone sees the same segments; they may still be written differently (in another case, with an extension).

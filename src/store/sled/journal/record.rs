@@ -91,7 +91,7 @@ impl<'a> Fields<'a> {
         Some(match self.byte()? {
             STEP => {
                 let (job, at) = (self.job()?, UnixSeconds(self.number()?));
-                let erased = self.bytes()?.chunks(PairKey::LEN).map(PairKey::from_bytes).collect::<Option<_>>()?;
+                let erased = PairKey::list_from_bytes(self.bytes()?)?;
                 let also = if self.byte()? == 0 { None } else { Some(self.job()?) };
                 Done::Step(JobWrite { job, erased, at, also })
             }
@@ -134,7 +134,7 @@ pub(super) fn append(to: &mut Vec<u8>, Record { number, previous, done }: &Recor
             bytes.push(STEP);
             append_job(&mut bytes, &write.job);
             bytes.extend_from_slice(&write.at.0.to_be_bytes());
-            append_bytes(&mut bytes, &write.erased.iter().flat_map(|key| key.to_bytes()).collect::<Vec<_>>());
+            append_bytes(&mut bytes, &PairKey::list_to_bytes(&write.erased));
             bytes.push(u8::from(write.also.is_some()));
             write.also.iter().for_each(|also| append_job(&mut bytes, also));
         }

@@ -58,7 +58,7 @@ impl Tables {
         }
         let (place, name) = (old.as_ref().map(Place::of), also.map(|also| also.id));
         self.note(counts, Noted::Step { id: job.id, generation, old: place, also: name })?;
-        let marks: Vec<u8> = write.erased.iter().flat_map(|key| key.to_bytes()).collect();
+        let marks = PairKey::list_to_bytes(&write.erased);
         self.put_pieces(job.id, generation, MARKS, &marks)?;
         if let Some(also) = also {
             self.put_head(also, &Head::new(also, 1, write.at))?;

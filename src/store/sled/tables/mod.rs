@@ -7,6 +7,7 @@
 mod check;
 mod export;
 mod holds;
+mod instances;
 mod job_rows;
 mod jobs;
 mod listing;
@@ -26,6 +27,7 @@ use sled::{Db, IVec};
 
 use self::check::{read_tip, sled_config};
 use self::export::Changes;
+pub(super) use self::instances::{StoredInstance, instance_key};
 use self::job_rows::JobCounts;
 use self::table::{Table, Trailer};
 use super::files::Files;
@@ -129,6 +131,8 @@ pub(super) struct Tables {
     names: Table,
     /// ID → legal hold.
     holds: Table,
+    /// Upstream ‖ keyed hash of an instance → when it was seen, and what it is, sealed.
+    instances: Table,
     /// Number → name and identity.
     upstreams: Table,
     meta: Table,
@@ -216,6 +220,7 @@ impl Tables {
             ended: Table::open(&db, "ended")?,
             names: Table::open(&db, "names")?,
             holds: Table::open(&db, "holds")?,
+            instances: Table::open(&db, "instances")?,
             db,
             tip: Tip::default(),
             written_tip: Tip::default(),
@@ -237,7 +242,7 @@ impl Tables {
     fn all(&self) -> Vec<Table> {
         let [meta, placements, marked, jobs] = [&self.meta, &self.placements, &self.marked, &self.jobs];
         let [parts, steps, unfinished, upstreams] = [&self.parts, &self.steps, &self.unfinished, &self.upstreams];
-        let others = [&self.ended, &self.names, &self.holds];
+        let others = [&self.ended, &self.names, &self.holds, &self.instances];
         let all = [meta, placements, marked, jobs, parts, steps, unfinished, upstreams];
         all.into_iter().chain(others).cloned().collect()
     }

@@ -70,7 +70,7 @@ impl Tables {
             Some(head) if head.generation > step => Ok(note.after),
             Some(head) => {
                 let marks = self.pieces(id, step, MARKS)?;
-                let marks: Option<Vec<_>> = marks.chunks(PairKey::LEN).map(PairKey::from_bytes).collect();
+                let marks = PairKey::list_from_bytes(&marks);
                 let marks = marks.ok_or(TableError::Unreadable("the marks of an erasure's step"))?;
                 self.finish_step(id, &head, &marks, old, also)?;
                 Ok(note.after)

@@ -14,8 +14,20 @@ use super::TableError;
 const TRAILER: usize = 16;
 
 /// The tables' names. The place of each stands for it in sums and exports and is never given to another.
-const NAMES: [&str; 11] =
-    ["meta", "placements", "marked", "jobs", "parts", "steps", "unfinished", "upstreams", "ended", "names", "holds"];
+const NAMES: [&str; 12] = [
+    "meta",
+    "placements",
+    "marked",
+    "jobs",
+    "parts",
+    "steps",
+    "unfinished",
+    "upstreams",
+    "ended",
+    "names",
+    "holds",
+    "instances",
+];
 
 /// What stands behind a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -46,7 +46,6 @@ impl fmt::Debug for Fingerprint {
 
 /// Makes fingerprints; derived from the store's key.
 #[derive(Clone)]
-#[expect(clippy::module_name_repetitions, reason = "it is used far from its module, where Key alone says too little")]
 pub struct FingerprintKey(Hmac<Sha256>);
 
 impl fmt::Debug for FingerprintKey {
@@ -146,6 +145,7 @@ impl Instance {
     }
 }
 
+#[allow(clippy::module_name_repetitions, reason = "its module is private: elsewhere it stands alone")]
 /// Does this path name an instance, as IBM's cloud does: `/instances/{guid}`? Then no key says more.
 #[must_use]
 pub fn names_an_instance(path: &str) -> bool {

@@ -140,7 +140,7 @@ fn opened_again(directory: &Path) -> String {
     format!("opened again after a kill, {rows} rows counted, in {took:?}")
 }
 
-type Row = ([u8; 27], Vec<u8>, oneshot::Sender<()>);
+type Row = (KeyBytes, Vec<u8>, oneshot::Sender<()>);
 
 /// The same rows, unsealed, through the same batches: what sled and the disk give at best.
 fn bare_sled(directory: &Path, waiting: u64) -> f64 {

@@ -40,7 +40,7 @@ async fn groups() -> (World, [Service; 3]) {
     let at_once = profile("at-once", "settle = \"0s\"");
     let named = ["home", "one", "two"].iter().zip(&services);
     let mut upstreams: Vec<Upstream> = named.map(|(name, service)| upstream(name, &service.url)).collect();
-    upstreams.iter_mut().for_each(|upstream| upstream.profile = at_once.clone());
+    upstreams.iter_mut().for_each(|upstream| upstream.profile = std::sync::Arc::clone(&at_once));
     upstreams.iter_mut().for_each(passes_on);
     upstreams[2].group = "other".into();
     let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };

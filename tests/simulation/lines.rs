@@ -79,6 +79,8 @@ impl World {
         let asked = |job: &StoredJob| {
             let summary = Summary::from_bytes(&job.summary)?;
             let place = summary.places.iter().find(|place| usize::from(place.upstream.0) == upstream + 1);
+            // Repetitions have a line of their own, which first deletes take turns with.
+            let place = place.filter(|place| !place.repeat);
             place.map(|place| place.asked)
         };
         let theirs = state.store.image.jobs.values().filter(|job| !job.finished && job.tag == tag);

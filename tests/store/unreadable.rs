@@ -61,11 +61,11 @@ fn p4_p11_a_row_that_does_not_read_says_where_data_is_and_stops_nothing() {
     });
     drop(store);
     in_its_files(&world, |table| {
-        table("placements").insert(first.to_bytes().to_vec(), NONSENSE);
+        table("placements").insert(first.to_bytes(), NONSENSE);
         // This one reads, and what is sealed in it does not open.
         let mut row = table("placements").get(second.to_bytes()).unwrap();
         *row.last_mut().unwrap() ^= 1;
-        table("placements").insert(second.to_bytes().to_vec(), row);
+        table("placements").insert(second.to_bytes(), row);
     });
     let store = world.open_changed();
     let rows = wait(rows_of(&store, "anna"));
@@ -83,7 +83,7 @@ fn p4_p11_a_row_that_does_not_read_says_where_data_is_and_stops_nothing() {
 fn p11_a_row_that_does_not_read_keeps_neither_the_store_nor_its_steps_neighbours_back() {
     let world = World::sled();
     let [anna, _] = half_done(&world);
-    in_its_files(&world, |table| table("placements").insert(anna.to_bytes().to_vec(), NONSENSE));
+    in_its_files(&world, |table| table("placements").insert(anna.to_bytes(), NONSENSE));
     let store = world.open_changed();
     assert_eq!(wait(rows_of(&store, "bert"))[0].erased_at, Some(later(5)), "the step was finished for the others");
     let row = &wait(rows_of(&store, "anna"))[0];
@@ -140,7 +140,7 @@ fn p11_a_row_that_does_not_read_is_a_row_of_its_upstream_and_a_key_that_does_not
     let [anna, _] = half_done(&world);
     in_its_files(&world, |table| {
         table("steps").0.clear().unwrap();
-        table("placements").insert(anna.to_bytes().to_vec(), NONSENSE);
+        table("placements").insert(anna.to_bytes(), NONSENSE);
         table("placements").insert(b"a", NONSENSE);
     });
     let figures = wait(world.open_changed().index.figures()).unwrap();
@@ -169,7 +169,7 @@ fn p11_a_marked_row_that_does_not_read_does_not_stop_the_sweep() {
     facts.into_iter().for_each(|fact| wait(store.index.record(fact)).unwrap());
     wait(store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &keys, later(5)))).unwrap();
     drop(store);
-    in_its_files(&world, |table| table("placements").insert(keys[0].to_bytes().to_vec(), NONSENSE));
+    in_its_files(&world, |table| table("placements").insert(keys[0].to_bytes(), NONSENSE));
     let store = world.open_changed();
     assert_eq!(wait(store.index.sweep(later(6))).unwrap(), 1);
     assert_eq!((wait(store.index.sweep(later(6))).unwrap(), unreadable(&store)), (0, 1));

@@ -50,13 +50,13 @@ fn instances_are_read_as_they_are_written() {
     let text = "instances = \"open\"\nerase_api = [1, 2]\n[[upstream.instance]]\nname = \"team-a\"\n\
         credentials = { apikey = { env = \"A\" } }\nalso = [{ basic = { username = \"u\", password = { env = \"O\" } } }]\n\
         [[upstream.instance]]\nname = \"g1\"\npath = \"/instances/G1\"\n";
-    let upstream = read(&around("", text)).unwrap().config.upstreams[0].clone();
+    let upstream = std::sync::Arc::clone(&read(&around("", text)).unwrap().config.upstreams[0]);
     assert_eq!((upstream.instances.rule, &*upstream.erase_api), (InstanceRule::Open, &[1, 2][..]));
     let [team, by_path] = upstream.instances.named.as_slice() else { panic!("{:?}", upstream.instances) };
     assert_eq!((&*team.name, team.path.as_deref(), team.keys().count()), ("team-a", None, 2));
     assert_eq!((&*by_path.name, by_path.path.as_deref(), by_path.keys().count()), ("g1", Some("/instances/G1"), 0));
 
     let customers = "policy.missing = \"derive\"\npolicy.derive = [{ basic = \"username\" }]\n";
-    let upstream = read(&around("", customers)).unwrap().config.upstreams[0].clone();
+    let upstream = std::sync::Arc::clone(&read(&around("", customers)).unwrap().config.upstreams[0]);
     assert_eq!(upstream.instance_rule(), InstanceRule::One, "user names are customers there");
 }

@@ -156,7 +156,7 @@ fn p5_what_may_be_at_any_instance_is_asked_for_at_all_that_have_a_name() {
     let named = vec![named("a", None, &[A]), named("g1", Some("/instances/G1"), &[])];
     let before = Reach { held_labels_before: true, ..leading_to(Instances { named, ..Instances::default() }) };
     assert_eq!(places(&before, &[intent()], &[]), ["/instances/G1|g1", "|a"]);
-    let own = Instances { has_own: true, ..before.instances.clone() };
+    let own = Instances { has_own: true, ..before.instances };
     let chosen = Intent { scope: Scope::Only(vec![UpstreamNumber(1)]), ..intent() };
     let reach = Reach { held_labels_before: false, ..leading_to(own) };
     assert_eq!(places(&reach, &[chosen], &[]), ["/instances/G1|g1", "|", "|a"]);

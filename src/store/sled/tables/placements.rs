@@ -16,7 +16,7 @@ impl Tables {
     pub(in super::super) fn record(&mut self, key: PairKey, row: StoredRow) -> Result<(), TableError> {
         let placements = self.placements.clone();
         let key_bytes = key.to_bytes();
-        let Some(old) = placements.get(&key_bytes)? else {
+        let Some(old) = placements.get(key_bytes)? else {
             self.put(&placements, &key_bytes, &row.to_bytes())?;
             self.count_of(key.upstream).rows += 1;
             return Ok(());
@@ -60,7 +60,7 @@ impl Tables {
         let at = at.max(UnixSeconds(1));
         let (placements, marked) = (self.placements.clone(), self.marked.clone());
         let key_bytes = key.to_bytes();
-        let Some(row) = placements.get(&key_bytes)? else { return Ok(()) };
+        let Some(row) = placements.get(key_bytes)? else { return Ok(()) };
         // One that does not read has done what it was for: from now on it says only that it was erased, and goes in time.
         let row = StoredRow::from_bytes(&row).unwrap_or_else(|| StoredRow::unknown(at));
         // The list before the row: the other way round a crash could leave a marked row that no sweep finds.

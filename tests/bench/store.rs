@@ -140,7 +140,7 @@ fn opened_again(directory: &Path) -> String {
     format!("opened again after a kill, {rows} rows counted, in {took:?}")
 }
 
-type Row = (KeyBytes, Vec<u8>, oneshot::Sender<()>);
+type Row = (Vec<u8>, Vec<u8>, oneshot::Sender<()>);
 
 /// The same rows, unsealed, through the same batches: what sled and the disk give at best.
 fn bare_sled(directory: &Path, waiting: u64) -> f64 {
@@ -167,7 +167,7 @@ fn bare_sled(directory: &Path, waiting: u64) -> f64 {
     let rate = rows_per_second(waiting, move |number| async move {
         let (done, answer) = oneshot::channel();
         let fact = placement(&state.1, number);
-        state.0.try_send((fact.key.to_bytes(), vec![7; 64], done)).expect("room");
+        state.0.try_send((fact.key.to_bytes().to_vec(), vec![7; 64], done)).expect("room");
         answer.await.expect("an answer");
     });
     drop(writer);

@@ -16,7 +16,7 @@ fn deletes(world: &World, count: usize) -> Vec<Seen> {
         world.upstream.seen().iter().filter(|seen| is_delete(seen)).count() >= count
     });
     let mut all: Vec<Seen> = world.upstream.seen().into_iter().filter(is_delete).collect();
-    all.sort_by(|one, other| one.line().cmp(&other.line()));
+    all.sort_by(|one, other| one.line().cmp(other.line()));
     all
 }
 

@@ -169,7 +169,8 @@ impl Eraser {
             let Some(row) = rows.get(&key) else { continue };
             let name = known.iter().find(|upstream| upstream.number == key.upstream).map(|known| known.name.clone());
             let name = name.unwrap_or_else(|| format!("upstream {}", key.upstream.0));
-            let label = row.wire.as_deref().map(String::from).or_else(|| label_at(&settings, &key, customer));
+            let alias = || row.wire.as_deref().map(String::from).or_else(|| label_at(&settings, &key, customer));
+            let label = if key.form.is_alias() { alias() } else { Some(THE_ID.to_owned()) };
             let resource = (!row.resource.is_empty()).then(|| row.resource.to_string());
             let place = Place { resource, label, since: row.first_seen, last_seen: row.last_seen };
             let reach = reaches.iter().find(|reach| reach.number == key.upstream);
@@ -185,6 +186,9 @@ impl Eraser {
         Ok(Recipients { recipients: recipients.collect() })
     }
 }
+
+/// What is shown in place of a label that is the customer's ID: who asks knows it, and answers are kept in more places.
+const THE_ID: &str = "the ID itself";
 
 /// Two rows may be of one place: an instance has older keys, too.
 fn add(places: &mut Vec<Place>, new: Place) {

@@ -315,7 +315,7 @@ pub struct Recipient {
     pub without_credentials: bool,
     /// In which of its resources, by name; what is in none that the profile names stands in `places` alone.
     pub resources: Vec<String>,
-    /// The labels under which it knows the customer: the ID, or an alias.
+    /// The labels under which it knows the customer: an alias, or `the ID itself`, which is never repeated.
     pub labels: Vec<String>,
     /// Since when.
     #[serde(serialize_with = "rfc3339")]
@@ -332,7 +332,7 @@ pub struct Recipient {
 pub struct Place {
     /// Which resource; none for what the upstream keeps outside of any that the profile names.
     pub resource: Option<String>,
-    /// The label under which it is there; none if that is not known any more.
+    /// The label under which it is there: an alias, or `the ID itself`; none if that is not known any more.
     pub label: Option<String>,
     /// Since when.
     #[serde(serialize_with = "rfc3339")]

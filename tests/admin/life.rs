@@ -140,7 +140,7 @@ async fn recipients_are_where_the_customers_data_is_and_since_when() {
     world.labelled("someone").await;
     let reply = world.post("/api/v1/recipients", "{\"customer_id\": \"someone\"}").await.json();
     let time = "2018-05-25T00:00:00Z";
-    let place = json!({ "resource": "assistants/a1", "label": "someone", "since": time, "last_seen": time });
+    let place = json!({ "resource": "assistants/a1", "label": "the ID itself", "since": time, "last_seen": time });
     let found = &reply["recipients"][0];
     assert_eq!((&found["upstream"], &found["since"], &found["places"]), (&json!("one"), &json!(time), &json!([place])));
     let nobody = world.post("/api/v1/recipients", "{\"customer_id\": \"nobody\"}").await;

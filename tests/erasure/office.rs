@@ -261,8 +261,8 @@ async fn recipients_are_those_that_hold_the_customers_data_now() {
     let shown = serde_json::to_value(world.eraser.recipients(&id("ann")).await.unwrap()).unwrap();
     let of = |upstream: &str, time: &str| {
         json!({
-            "upstream": upstream, "resources": ["rooms/1"], "labels": ["ann"], "since": time, "last_seen": time,
-            "places": [{ "resource": "rooms/1", "label": "ann", "since": time, "last_seen": time }],
+            "upstream": upstream, "resources": ["rooms/1"], "labels": ["the ID itself"], "since": time, "last_seen": time,
+            "places": [{ "resource": "rooms/1", "label": "the ID itself", "since": time, "last_seen": time }],
         })
     };
     let both = [of("one", "2023-11-14T22:13:20Z"), of("two", "2023-11-14T22:13:25Z")];

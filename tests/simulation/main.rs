@@ -2,7 +2,7 @@
 //! process itself. One seed is one history; it is the same each time, and a seed that breaks a promise is made short.
 //!
 //! `cargo test --profile simulation --test simulation`; `FORGETGATE_SEED=n` runs one seed, `FORGETGATE_SEEDS=n` so many,
-//! `FORGETGATE_CAMPAIGN=100` the full 100,000.
+//! `FORGETGATE_CAMPAIGN=100` the full 20,000.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 #![allow(clippy::infinite_loop, reason = "services and store go on until their life ends")]

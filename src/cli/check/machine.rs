@@ -1,4 +1,4 @@
-//! What a start would meet on this machine beside the file: the store's key, the places to listen at, the environment.
+//! What a start would meet on this machine beside the file: the store's key, the places to listen at.
 //! Nothing is made, and nothing is listened at.
 
 use std::io::{self, ErrorKind};
@@ -28,9 +28,9 @@ pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
     let taken = places(loaded)
         .into_iter()
         .filter(|(_, address)| bound(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse));
-    let taken = taken
-        .map(|(key, address)| format!("{key}: {address} is in use; a start succeeds once who listens there has ended"));
-    taken.chain(proxies(loaded, |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))).collect()
+    let said =
+        |(key, address)| format!("{key}: {address} is in use; a start succeeds once who listens there has ended");
+    taken.map(said).collect()
 }
 
 fn key(loaded: &Loaded) -> Option<Fault> {
@@ -72,26 +72,12 @@ fn bound(address: &Address) -> io::Result<()> {
     }
 }
 
-/// The variables by which other programs are told of an HTTP proxy. The gate does not read them.
-const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-
-fn proxies(loaded: &Loaded, is_set: impl Fn(&str) -> bool) -> Option<String> {
-    let abroad = loaded.config.upstreams.iter().any(|upstream| !upstream.url.is_loopback());
-    let set: Vec<&str> = PROXIES.into_iter().filter(|name| is_set(name)).collect();
-    (abroad && !set.is_empty()).then(|| {
-        format!(
-            "the environment has {}, which the gate does not use: it connects to every service itself",
-            set.join(", ")
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::{faults, proxies, warnings};
+    use super::{faults, warnings};
     use crate::config::{Loaded, load};
 
     fn loaded(folder: &Path, address: &str, url: &str) -> Loaded {
@@ -139,14 +125,5 @@ mod tests {
         let address = taken.local_addr().unwrap().to_string();
         assert_eq!(faults_at(&address), [], "a gate may run already");
         assert!(warnings(&loaded(folder.path(), &address, HERE))[0].contains("is in use"));
-    }
-
-    #[test]
-    fn p11_a_proxy_that_is_not_used_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let said = |url, variable: &str| proxies(&loaded(folder.path(), "127.0.0.1:0", url), |name| name == variable);
-        assert!(said("https://service.example", "HTTPS_PROXY").unwrap().contains("HTTPS_PROXY"));
-        assert_eq!(said("https://service.example", "PATH"), None);
-        assert_eq!(said(HERE, "HTTPS_PROXY"), None, "nobody reaches this machine by a proxy");
     }
 }

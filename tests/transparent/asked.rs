@@ -88,8 +88,8 @@ fn p9_a_tunnel_to_others_carries_tls_to_its_host_and_nothing_else() {
 }
 
 #[test]
-fn p9_a_name_that_leads_to_the_machine_itself_or_to_an_upstream_leads_nowhere() {
-    in_its_own("asked::p9_a_name_that_leads_to_the_machine_itself_or_to_an_upstream_leads_nowhere", |network| {
+fn p9_a_name_that_leads_to_the_machine_itself_or_to_a_host_of_an_upstream_leads_nowhere() {
+    in_its_own("asked::p9_a_name_that_leads_to_the_machine_itself_or_to_a_host_of_an_upstream_leads_nowhere", |network| {
         let _gate = gate(&network, "");
         let inner: Vec<_> =
             ["127.0.0.1:443", "10.77.2.1:443", "[::1]:443"].map(|at| std::net::TcpListener::bind(at).unwrap()).into();
@@ -105,6 +105,7 @@ fn p9_a_name_that_leads_to_the_machine_itself_or_to_an_upstream_leads_nowhere() 
             "metadata.test",
             "mixed.test",
             "behind.test",
+            "other-name.test",
             "10.77.2.2",
             "[::ffff:10.77.2.2]",
             "[::1]",

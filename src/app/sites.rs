@@ -194,7 +194,9 @@ pub(super) fn draft(upstream: &Arc<Upstream>, making: &mut Making, before: Optio
         Some(made) => Arc::clone(&made.site.instances),
         None => Arc::new(Instances::new(upstream, keys.fingerprints(), limits).map_err(roots)?),
     };
-    let token_keys = KeySources::of(upstream.policies(), &upstream.proxy, limits, known, registry)
+    // No call is judged at an upstream that takes none.
+    let policies = upstream.policies().filter(|_| !upstream.retired);
+    let token_keys = KeySources::of(policies, &upstream.proxy, limits, known, registry)
         .map_err(|source| SitesError::Keys { name: upstream.name.to_string(), source })?;
     known.extend(token_keys.all().iter().map(Arc::clone));
     let upstream = Arc::clone(upstream);

@@ -1,5 +1,6 @@
 //! The keys of an issuer as time goes by: how long they are kept, how often they are asked for, and who shares them.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +11,7 @@ use forgetgate::domain::policy::{DeriveFrom, Policy};
 use forgetgate::domain::token::{KeysAt, Trust};
 use forgetgate::telemetry::Registry;
 use forgetgate::upstream::{Connector, Fresher, KeySource, KeySources};
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
@@ -104,6 +106,57 @@ async fn p12_one_set_is_fetched_once_however_many_upstreams_name_it_and_whatever
     let other = KeySources::of([&policy].into_iter(), &other, &limits(), second.all(), &Registry::new(&[], 1)).unwrap();
     assert!(!Arc::ptr_eq(&source, &tried(&other).await));
     assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn p11_a_server_that_fails_is_said_once_and_so_is_its_return() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let logging = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(logging);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let connector = serving(move |mut socket| {
+        let nth = counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            request(&mut socket).await;
+            let failed = "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n".to_owned();
+            let answer = if nth == 1 || nth == 2 { failed } else { shown(1) };
+            drop(socket.write_all(answer.as_bytes()).await);
+        }
+    })
+    .await;
+    let source =
+        tried(&sources(&policy(&format!("http://{}/", connector.authority().to_str().unwrap()), None), &[])).await;
+    let now = Instant::now();
+    let keys = source.keys(now).unwrap();
+    assert!(matches!(source.fresher(&keys, now).await, Fresher::Unknown));
+    // Tried again by itself, until it is there.
+    while lines.said("token keys fetched") < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((asked.load(Ordering::SeqCst), lines.said("token keys could not be fetched")), (4, 1));
+    assert_eq!(lines.said("status 500 Internal Server Error, expected 200"), 1);
+}
+
+impl Lines {
+    fn said(&self, what: &str) -> usize {
+        String::from_utf8(self.0.lock().clone()).unwrap().matches(what).count()
+    }
 }
 
 /// The certificate counts: nobody else can show keys.

@@ -171,6 +171,7 @@ pub(super) async fn build(config: &Config, opened: &Opened, registry: &Arc<Regis
 pub(super) fn draft(upstream: &Arc<Upstream>, making: &mut Making, before: Option<&Made>) -> Result<Draft, SitesError> {
     let Making { limits, keys, registry, known } = making;
     let roots = |source| SitesError::Roots { name: upstream.name.to_string(), source };
+    let limits = &upstream.limits.over(limits);
     let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
     let reached = before.filter(|made| {
         let was = &made.site.upstream;

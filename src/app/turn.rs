@@ -149,8 +149,9 @@ impl Parts {
             events::Warned { what: &format!("no access log: the system gives no thread: {error}") }.emit();
             None
         });
-        self.eraser.reconfigure(sites.clone(), config.erasure.clone(), config.limits.response_timeout);
-        self.barrier.set_straggle(config.limits.response_timeout);
+        let straggle = config.longest_response_timeout();
+        self.eraser.reconfigure(sites.clone(), config.erasure.clone(), straggle);
+        self.barrier.set_straggle(straggle);
         self.barrier.set_waiting_max(config.limits.in_flight_max / WAITING_SHARE);
         self.shared = Arc::new(Shared {
             routes: self.shared.routes.next(&sites, &slots),

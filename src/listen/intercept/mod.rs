@@ -88,7 +88,7 @@ impl Interceptor {
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?;
         let name = ServerName::try_from(host).map_err(|error| rustls::Error::General(error.to_string()))?;
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.0));
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now.0));
         if let Some((own, above)) = leaf.chain.split_first() {
             verifier.verify_server_cert(own, above, &name, &[], now)?;
         }

@@ -41,7 +41,7 @@ events! {
         /// Services behind it.
         upstreams: u64,
     }
-    /// A client did not take the gate for the host that it meant. Said once a minute and host; the metric counts all.
+    /// A client did not take the gate for the host that it meant. Said once a minute, host and listener; the metric counts all.
     NotOpened<'a> warn "a client broke off TLS that was to be opened: does it trust the listener's ca?" {
         /// Which, of those that upstreams name.
         host: &'a str,

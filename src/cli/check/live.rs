@@ -1,5 +1,6 @@
 //! `forgetgate check --live`: is everything there that the file names? Each upstream is connected to, the gate's own
-//! credentials are read or fetched, and the gate that runs says which instances its traffic has shown.
+//! credentials are read or fetched, so are the keys of tokens' issuers, and the gate that runs says which instances its
+//! traffic has shown.
 
 use std::path::Path;
 
@@ -13,14 +14,21 @@ use super::{GOOD, check, lines_of, section};
 use crate::cli::answer::{Answer, FAILED, Failure, list, text, wait_for};
 use crate::cli::client::{Client, GateArgs};
 use crate::config::{self, Credentials, Limits, Upstream};
-use crate::telemetry::chain;
-use crate::upstream::{Authenticator, Connector};
+use crate::telemetry::{Registry, chain};
+use crate::upstream::{Authenticator, Connector, KeySources};
 
 /// What was found of one upstream: good words, or what is wrong.
 struct Found {
     name: String,
     connection: Result<String, String>,
     credentials: Result<String, String>,
+    token_keys: Result<String, String>,
+}
+
+impl Found {
+    fn is_bad(&self) -> bool {
+        self.connection.is_err() || self.credentials.is_err() || self.token_keys.is_err()
+    }
 }
 
 /// Checks the file as without it, and then what it names. Blocking.
@@ -35,8 +43,7 @@ pub fn check_live(path: &Path, json: bool) -> Answer {
         let config = &loaded.config;
         let found = join_all(config.upstreams.iter().map(|upstream| look(upstream, &config.limits))).await;
         let seen = seen(path).await;
-        let is_bad = found.iter().any(|found| found.connection.is_err() || found.credentials.is_err())
-            || seen.as_ref().is_ok_and(|seen| seen.iter().any(waits));
+        let is_bad = found.iter().any(Found::is_bad) || seen.as_ref().is_ok_and(|seen| seen.iter().any(waits));
         let text = if json { as_json(&said, &found, &seen) } else { as_text(&said, &found, &seen) };
         Ok(Answer { text, complaint: String::new(), code: if is_bad { FAILED } else { GOOD } })
     })
@@ -56,8 +63,23 @@ async fn look(upstream: &Upstream, common: &Limits) -> Found {
         let is_token = matches!(given, Credentials::Iam { .. });
         Ok(if is_token { "a token was fetched" } else { "read; no service was asked" }.to_owned())
     };
-    let (connection, credentials) = tokio::join!(connection, credentials);
-    Found { name: upstream.name.to_string(), connection, credentials }
+    let (connection, credentials, token_keys) = tokio::join!(connection, credentials, token_keys(upstream, &limits));
+    Found { name: upstream.name.to_string(), connection, credentials, token_keys }
+}
+
+/// The keys that its callers' tokens are verified with.
+async fn token_keys(upstream: &Upstream, limits: &Limits) -> Result<String, String> {
+    let policies = upstream.policies().filter(|_| !upstream.retired);
+    let sources = KeySources::of(policies, &upstream.proxy, limits, &[], &Registry::new(&[], 1));
+    let (sources, mut count) = (sources.map_err(|error| chain(&error))?, 0);
+    for source in sources.all() {
+        source.tried().await;
+        if let Some(error) = source.failure() {
+            return Err(format!("{}: {}", source.place(), chain(&error)));
+        }
+        count += source.keys(Instant::now()).map_or(0, |keys| keys.count());
+    }
+    Ok(if sources.all().is_empty() { "none".to_owned() } else { format!("{count} known") })
 }
 
 /// The instances that the gate which runs with this file has seen.
@@ -78,9 +100,11 @@ fn as_text(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> St
         Ok(words) => words.clone(),
         Err(why) => format!("FAILED: {why}"),
     };
-    let rows = found.iter().map(|found| [found.name.clone(), words(&found.connection), words(&found.credentials)]);
-    let services =
-        section("Services at this moment", &table(["upstream", "connection", "the gate's credentials"], rows));
+    let rows = found.iter().map(|found| {
+        [found.name.clone(), words(&found.connection), words(&found.credentials), words(&found.token_keys)]
+    });
+    let heading = ["upstream", "connection", "the gate's credentials", "keys of tokens"];
+    let services = section("Services at this moment", &table(heading, rows));
     let instances = match seen {
         Err(why) => format!("Not known, since the gate does not run or does not answer: {why}\n"),
         Ok(seen) if seen.is_empty() => "None yet.\n".to_owned(),
@@ -108,7 +132,8 @@ fn as_json(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> St
         .iter()
         .map(|found| {
             let (connection, credentials) = (outcome(&found.connection), outcome(&found.credentials));
-            json!({ "name": found.name, "connection": connection, "credentials": credentials })
+            let token_keys = outcome(&found.token_keys);
+            json!({ "name": found.name, "connection": connection, "credentials": credentials, "token_keys": token_keys })
         })
         .collect();
     let live = json!({

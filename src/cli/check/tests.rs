@@ -126,6 +126,39 @@ fn whose_tokens_are_verified_is_said() {
     }
 }
 
+/// P11: keys that are not there are noticed before a caller brings a token.
+#[test]
+fn keys_of_tokens_that_are_not_there_are_said() {
+    let keys: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/spec/tokens/vectors.json")).unwrap();
+    // Nobody listens there any more.
+    let (gone, admin) = {
+        let both = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        (both[0].local_addr().unwrap(), both[1].local_addr().unwrap())
+    };
+    let live = |jwks: &str| {
+        let place = format!("{{ jwt = \"sub\", jwks = {jwks}, issuer = \"i\", audience = \"a\" }}");
+        let (folder, path) = written(&format!(
+            "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"{admin}\"\n[[upstream]]\nname = \"one\"\n\
+             profile = \"watson-assistant\"\nurl = \"http://{gone}/\"\nroute = {{ path = \"/one\" }}\n\
+             policy = {{ missing = \"derive\", derive = [{place}] }}\n"
+        ));
+        std::fs::write(folder.path().join("keys.json"), keys["keys"].to_string()).unwrap();
+        let answer = super::check_live(&path, true);
+        let said: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!(said["good"], true, "{said}");
+        said["live"]["upstreams"][0]["token_keys"].clone()
+    };
+    let found = live(&format!("{{ url = \"http://{gone}/keys\" }}"));
+    assert_eq!(found["good"], false, "{found}");
+    assert!(
+        found["detail"].as_str().unwrap().contains("/keys: no answer: no connection: connection refused"),
+        "{found}"
+    );
+    let found = live("{ file = \"keys.json\" }");
+    assert_eq!((&found["good"], &found["detail"]), (&true.into(), &"4 known".into()), "{found}");
+}
+
 #[test]
 fn anyone_who_reaches_an_open_gate_is_named() {
     let (_folder, path) = written(&format!("[erasure]\nauthorize = \"open\"\n{TWO_GROUPS}"));

@@ -215,6 +215,18 @@ impl KeySource {
         }
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> &KeysAt {
+        &self.shared.at
+    }
+
+    /// Why the last fetch has failed, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<FetchError> {
+        self.shared.state.lock().failure.as_ref().map(|failure| failure.error.clone())
+    }
+
     /// What has to follow its files, if it is fetched over TLS.
     #[must_use]
     pub fn renewed(&self) -> Option<&dyn Renew> {

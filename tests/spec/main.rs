@@ -24,6 +24,7 @@ mod codec_wire;
 mod deletes;
 mod derive;
 mod disconnects;
+mod documents;
 mod faults;
 mod forward;
 mod forward_http2;

@@ -245,7 +245,10 @@ impl Leg {
             }
             job.ended(key, outcome, now, random);
             let accepted = job.target(key).is_some_and(Target::is_accepted);
-            let followed = self.round.settings.goes_on_from(key.upstream, job);
+            let mark = job.target(key).and_then(|target| job.mark_of(target));
+            // Who was let in since the request may have been passed on behind the other's delete.
+            let alone = whole || !self.round.settings.passes_on(key.upstream);
+            let followed = alone && self.round.settings.goes_on_from(key.upstream, job, mark);
             let markable = markable && accepted && followed;
             let marked = behind.filter(|_| markable).map(|behind| behind.marks(key, unbroken, job));
             let marked = marked.unwrap_or_default();

@@ -382,22 +382,3 @@ async fn p5_an_upstream_that_is_being_left_is_asked_nothing_and_is_not_left_whil
     drop(soon(leaving).await);
     world.erase("bob", "one").await;
 }
-
-#[tokio::test(start_paused = true)]
-async fn p4_a_probe_marks_nothing_behind_the_fence_of_another_request_than_its_own() {
-    let (one, two) = (crate::service::Service::start().await, crate::service::Service::start().await);
-    let plan = home();
-    let mut world =
-        World::idle(plan, vec![crate::world::upstream("one", &one.url), crate::world::upstream("two", &two.url)]).await;
-    world.labelled("ann", "one", LabelForm::RAW).await;
-    world.erase("ann", "one").await;
-    tokio::time::advance(Duration::from_secs(11)).await;
-    world.labelled("ann", "one", LabelForm::RAW).await;
-
-    let asked = world.erase("ann", "two").await;
-
-    world.work();
-    world.until_state(asked, JobState::Settling).await;
-    let left = !world.marked("ann").await[0].2;
-    assert!(left || one.calls().len() == 2, "what came after the probe is known, or was deleted after it");
-}

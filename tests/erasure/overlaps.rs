@@ -195,11 +195,9 @@ async fn p5_no_upstream_may_move_while_the_home_is_asked_whether_to_accept_an_er
 
 #[tokio::test(start_paused = true)]
 async fn p4_a_probe_marks_nothing_behind_the_fence_of_another_request_than_its_own() {
-    let (one, two) = (crate::service::Service::start().await, crate::service::Service::start().await);
-    let erasure = forgetgate::config::Erasure { authorize: forgetgate::config::Authorize::Home, ..erasure() };
-    let plan = Plan { erasure, ..Plan::default() };
-    let mut world =
-        World::idle(plan, vec![crate::world::upstream("one", &one.url), crate::world::upstream("two", &two.url)]).await;
+    let (one, two) = (Service::start().await, Service::start().await);
+    let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };
+    let mut world = World::idle(plan, vec![upstream("one", &one.url), upstream("two", &two.url)]).await;
     world.labelled("ann", "one", LabelForm::RAW).await;
     world.erase("ann", "one").await;
     tokio::time::advance(Duration::from_secs(11)).await;

@@ -28,6 +28,7 @@ fn upstream(figures: &UpstreamFigures, instances: &[InstanceView]) -> Value {
         "rewritten": figures.rewritten,
         "derived": figures.derived,
         "cut": figures.cut,
+        "overridden": figures.overridden,
         "opted_out": figures.opted_out,
         "unlabelled": figures.unlabelled,
         "unknown": figures.unknown,

@@ -88,12 +88,13 @@ impl Entry {
     pub(super) fn judged(&self, permit: &Permit) {
         let Some(upstream) = self.upstream() else { return };
         let marks = permit.marks();
-        let counted: [(bool, Count); 8] = [
+        let counted: [(bool, Count); 9] = [
             (!permit.labels().is_empty(), UpstreamCounters::labelled),
             (permit.opt_out() == OptOutLine::Out, UpstreamCounters::opted_out),
             (marks.rewritten, UpstreamCounters::rewritten),
             (marks.derived, UpstreamCounters::derived),
             (marks.cut, UpstreamCounters::cut),
+            (marks.overridden, UpstreamCounters::overridden),
             (marks.unlabelled, UpstreamCounters::unlabelled),
             (marks.unknown, UpstreamCounters::unknown),
             (marks.beta, UpstreamCounters::beta),

@@ -54,7 +54,7 @@ use self::target::Target;
 use self::trace::RequestId;
 use crate::config::CallFacts;
 use crate::domain::Instance;
-use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, Rules, decide};
+use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, decide};
 use crate::domain::http1::{Fault, Head};
 use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::ErrorShape;
@@ -191,7 +191,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     if target.found.classes.log_query() {
         target::check_filter(head, judged_by)?;
     }
-    let permit = judge(gate, judged_by, &target, (&gathered, &asked), head, caller, inbound).await?;
+    let permit = judge(gate, (&destination, policy), &target, (&gathered, &asked), head, caller, inbound).await?;
     entry.judged(&permit);
     let rebuild = Rebuild {
         destination: &destination,
@@ -246,7 +246,7 @@ fn policy_for<'d>(destination: &'d Destination, target: &Target<'_>, head: &Head
 /// Judges, and derives in between where policy asks for it.
 async fn judge(
     gate: &Gate,
-    rules: Rules<'_>,
+    (destination, policy): (&Destination, &Policy),
     target: &Target<'_>,
     (gathered, asked): (&Gathered<'_>, &InQuery<'_>),
     head: &Head,
@@ -266,13 +266,14 @@ async fn judge(
         wish: asked.wish.map_or(gathered.wish, |wish| gather::either(gathered.wish, wish)),
         derived: Derived::NotTried,
     };
+    let rules = destination.site.rules_under(policy);
     let mut decision = decide(rules, &facts);
     if matches!(decision, Decision::Derive) {
         // Boxed, as everything is that few requests need: what every request carries along stays small.
-        let bytes_max = gate.limits().inspected_body_bytes_max;
-        let id = Box::pin(derive::derive(&rules.policy.derive, head, caller, inbound, bytes_max)).await?;
-        let derived = id.as_ref().map_or(Derived::Nothing, Derived::Found);
-        decision = decide(rules, &RequestFacts { derived, ..facts });
+        let (places, keys, now) = (policy.derive.as_slice(), &destination.site.keys, gate.unix_now());
+        let search = derive::Search { places, keys, now, bytes_max: gate.limits().inspected_body_bytes_max };
+        let found = Box::pin(derive::derive(search, head, caller, inbound)).await?;
+        decision = decide(rules, &RequestFacts { derived: found.derived(), ..facts });
     }
     match decision {
         Decision::Pass(permit) => Ok(permit),

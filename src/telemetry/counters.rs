@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
+use super::counter::{Counter, Row};
 use super::figures::{LastError, UpstreamFigures};
 use super::handshakes::HandshakeEnd;
 use super::trouble::Trouble;
@@ -53,49 +54,6 @@ impl FailureKind {
     }
 }
 
-/// One number that only grows.
-#[derive(Debug, Default)]
-struct Counter(AtomicU64);
-
-impl Counter {
-    fn bump(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    fn add(&self, count: u64) {
-        self.0.fetch_add(count, Relaxed);
-    }
-
-    fn read(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A row of counters with a fixed number of columns.
-#[derive(Debug)]
-struct Row<const N: usize>([Counter; N]);
-
-impl<const N: usize> Default for Row<N> {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Counter::default()))
-    }
-}
-
-impl<const N: usize> Row<N> {
-    /// Columns are numbers of closed enums: one beyond the row does not exist.
-    fn bump(&self, column: usize) {
-        if let Some(counter) = self.0.get(column) {
-            counter.bump();
-        }
-    }
-
-    fn add_to(&self, sums: &mut [u64; N]) {
-        for (sum, counter) in sums.iter_mut().zip(&self.0) {
-            *sum += counter.read();
-        }
-    }
-}
-
 /// What one worker counts for one upstream.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -105,6 +63,7 @@ pub struct UpstreamCounters {
     rewritten: Counter,
     derived: Counter,
     cut: Counter,
+    overridden: Counter,
     opted_out: Counter,
     unlabelled: Counter,
     unknown: Counter,
@@ -151,6 +110,11 @@ impl UpstreamCounters {
     /// Its label named further customers, who were removed from it.
     pub fn cut(&self) {
         self.cut.bump();
+    }
+
+    /// Its label named another customer than its verified token.
+    pub fn overridden(&self) {
+        self.overridden.bump();
     }
 
     /// It went on with the opt-out.
@@ -238,12 +202,13 @@ impl UpstreamCounters {
 
     /// Adds these counters to `sums`.
     pub(super) fn add_to(&self, sums: &mut UpstreamFigures) {
-        let pairs: [(&mut u64, &Counter); 13] = [
+        let pairs: [(&mut u64, &Counter); 14] = [
             (&mut sums.requests, &self.requests),
             (&mut sums.labelled, &self.labelled),
             (&mut sums.rewritten, &self.rewritten),
             (&mut sums.derived, &self.derived),
             (&mut sums.cut, &self.cut),
+            (&mut sums.overridden, &self.overridden),
             (&mut sums.opted_out, &self.opted_out),
             (&mut sums.unlabelled, &self.unlabelled),
             (&mut sums.unknown, &self.unknown),

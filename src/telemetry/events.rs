@@ -218,6 +218,26 @@ events! {
         /// The error's chain, which names the file.
         error: &'a str,
     }
+    /// The keys that an issuer's tokens are verified with were fetched: the first, others than before, or after failures.
+    TokenKeysFetched<'a> info "token keys fetched" {
+        /// From where.
+        jwks: &'a str,
+        /// How many there are.
+        keys: u64,
+    }
+    /// They could not be fetched; it is tried again. Said once for each reason.
+    TokenKeysFailed<'a> warn "token keys could not be fetched: those that are known stay in use for two days, without any \
+                              tokens get 503" {
+        /// From where.
+        jwks: &'a str,
+        /// The error's chain.
+        error: &'a str,
+    }
+    /// They could not be fetched for so long that those that were known are not believed any more.
+    TokenKeysTooOld<'a> error "token keys are too old: tokens get 503 until they can be fetched" {
+        /// From where.
+        jwks: &'a str,
+    }
     /// A task panicked. The gate goes on.
     TaskPanicked<'a> error "a task panicked" {
         /// Which.

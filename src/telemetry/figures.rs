@@ -45,6 +45,8 @@ pub struct UpstreamFigures {
     pub derived: u64,
     /// Labels from which further customers were removed.
     pub cut: u64,
+    /// Labels of which the customer was replaced by a verified token's.
+    pub overridden: u64,
     /// Forwarded with the opt-out.
     pub opted_out: u64,
     /// Let through without a label.
@@ -88,6 +90,7 @@ impl UpstreamFigures {
             rewritten: 0,
             derived: 0,
             cut: 0,
+            overridden: 0,
             opted_out: 0,
             unlabelled: 0,
             unknown: 0,

@@ -6,6 +6,7 @@
 mod access_log;
 mod batch;
 pub mod clock;
+mod counter;
 mod counters;
 mod erasures;
 pub mod events;
@@ -18,6 +19,7 @@ mod registry;
 mod reloads;
 mod snapshots;
 mod spool;
+mod token_keys;
 mod trouble;
 mod turned_away;
 
@@ -33,6 +35,7 @@ pub use self::panics::report_panics;
 pub use self::registry::Registry;
 pub use self::reloads::ReloadCounters;
 pub use self::snapshots::SnapshotCounters;
+pub use self::token_keys::TokenKeyCounters;
 pub use self::trouble::Trouble;
 pub use self::turned_away::TurnedAway;
 

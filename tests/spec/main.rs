@@ -54,6 +54,7 @@ mod tls_in;
 mod tls_in_names;
 mod tls_in_peers;
 mod tls_in_renewal;
+mod tokens;
 mod tunnels;
 mod uploads;
 mod upstream;

@@ -97,8 +97,8 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
     let flags = flags(&table);
     let policy_table = table.get("policy").and_then(|value| value.table("[upstream.policy]"));
     let written = policy_table.as_ref().and_then(|own| own.get("rule"));
-    let policy = policy_table.as_ref().map_or_else(|| common.policy.clone(), |own| over(own, &common.policy));
-    let rules = written.map_or_else(Vec::new, |written| rules(&written, &policy, profile.as_deref()));
+    let policy = policy_table.as_ref().map_or_else(|| common.policy.clone(), |own| over(own, &common.policy, outside));
+    let rules = written.map_or_else(Vec::new, |written| rules(&written, &policy, profile.as_deref(), outside));
     later(&table);
     let draft = Draft {
         name: name.map(Arc::from),

@@ -143,6 +143,11 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("policy.missing = \"derive\"\npolicy.derive = [{ cookie = \"uid\" }]", Used),
     ("policy.missing = \"derive\"\npolicy.derive = [{ jwt = \"sub\" }]", Used),
     ("policy.missing = \"derive\"\npolicy.derive = [{ basic = \"username\" }]", Used),
+    (
+        "policy.missing = \"derive\"\npolicy.derive = [{ jwt = \"sub\", jwks = { file = \"k\" }, issuer = \"i\", audience = \"a\" }]",
+        Used,
+    ),
+    ("policy.override = false", AsToday),
     ("policy.training = \"inspect\"", NotYet),
 ];
 

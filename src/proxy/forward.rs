@@ -16,7 +16,7 @@ use super::respond::Hop;
 use super::service::{Broken, Service};
 use super::trace::RequestId;
 use super::tunnel::Tunnel;
-use super::{Gate, Onward};
+use super::{Gate, Onward, webchat};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind, chain};
 use crate::upstream::{ConnectError, Wanted};
@@ -72,7 +72,15 @@ pub(super) async fn forward(
     if exchange.is_accepted_websocket() {
         return Ok(tunnel(exchange, caller, request_id).await);
     }
-    let Some(keep) = write_head(&mut exchange, caller, hop, request_id) else {
+    let Some(service) = &exchange.service else { return Ok(Onward::Close) };
+    let mut framing = framing_of(service, &exchange.method, hop.version);
+    if let Some(asked) = exchange.webchat {
+        match Box::pin(webchat::decided(&mut exchange, caller, asked, framing, hop.version)).await {
+            Some(decided) => framing = decided,
+            None => return Ok(exchange.caller_left()),
+        }
+    }
+    let Some(keep) = write_head(&mut exchange, caller, hop, framing, request_id) else {
         return Ok(Onward::Close);
     };
     let ended = poll_fn(|cx| exchange.poll_bodies(caller, cx)).await;
@@ -133,12 +141,17 @@ async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &Re
 }
 
 /// Appends the head of the answer, and gives whether the caller's connection goes on behind it.
-fn write_head(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop, request_id: &RequestId) -> Option<bool> {
+fn write_head(
+    exchange: &mut Exchange,
+    caller: &mut Caller<'_>,
+    hop: Hop,
+    framing: AnswerFraming,
+    request_id: &RequestId,
+) -> Option<bool> {
     caller.watch.answered();
     // A caller that is still sending would not see the end of it; its connection ends behind the answer.
     let sent = exchange.is_sent_whole();
     let service = exchange.service.as_mut()?;
-    let framing = framing_of(service, &exchange.method, hop.version);
     service.framing = Outgoing::new(framing == AnswerFraming::Chunked);
     let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
     let out = caller.link.output();

@@ -156,7 +156,7 @@ fn write_head(
     let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
     let out = caller.link.output();
     apply::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());
-    apply::answer_lines(out, &service.head.lines, framing, request_id);
+    apply::answer_lines(out, service.lines.as_ref().unwrap_or(&service.head.lines), framing, request_id);
     if service.head.status == 426 && service.offers_websocket() {
         // The one upgrade that the gate carries; without it the answer says nothing (RFC 9110 §15.5.22).
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");

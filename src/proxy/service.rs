@@ -10,7 +10,7 @@ use super::apply;
 use super::caller::{Caller, READ_AHEAD};
 use super::gather::has_token;
 use super::webchat::Altering;
-use crate::domain::http1::AnswerHead;
+use crate::domain::http1::{AnswerHead, Lines};
 use crate::domain::webchat::Findings;
 use crate::telemetry::EndReason;
 use crate::wire::{Body, Link, Outgoing, Piece, Stream};
@@ -39,6 +39,8 @@ pub(super) struct Service {
     pub(super) body: Body,
     /// How the answer is passed on.
     pub(super) framing: Outgoing,
+    /// The lines of the answer where they are not those of its head.
+    pub(super) lines: Option<Lines>,
     /// What goes out of the answer before anything else, and how much of it has.
     pub(super) ahead: Vec<u8>,
     ahead_sent: usize,
@@ -66,6 +68,7 @@ impl Service {
             head: AnswerHead::default(),
             body: Body::ToEnd,
             framing: Outgoing::default(),
+            lines: None,
             ahead: Vec::new(),
             ahead_sent: 0,
             altering: None,

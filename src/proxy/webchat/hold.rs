@@ -47,11 +47,11 @@ pub(in super::super) async fn decided(
             return Some(framing);
         }
         Answer::Confirms => {
-            service.head.lines = answer::confirming(&service.head.lines);
+            service.lines = Some(answer::confirming(&service.head.lines));
             return Some(framing);
         }
         Answer::Head => {
-            service.head.lines = answer::of_head(&service.head.lines);
+            service.lines = Some(answer::of_head(&service.head.lines));
             return Some(framing);
         }
         Answer::Read { holds, is_gzip } => {
@@ -139,7 +139,7 @@ impl Service {
         if decided == Decided::Same {
             self.ahead = std::mem::take(&mut altering.raw);
         } else {
-            self.head.lines = answer::changed(&self.head.lines);
+            self.lines = Some(answer::changed(&self.head.lines));
             altering.raw = Vec::new();
             // Writing to memory does not fail.
             drop(if decided == Decided::Changed {

@@ -13,7 +13,9 @@ use super::{HELD_FOR, Pins};
 use crate::domain::http1::Lines;
 use crate::domain::webchat::{Finding, Findings, Page, Script};
 
-/// So many coded bytes are decoded at once: at most a thousand times as many come of them.
+/// So many bytes are read at once, before others have their turn.
+const READ_AT_ONCE: usize = 16 * 1024;
+/// And so many that are coded: a thousand times as many may come of them.
 const CODED_AT_ONCE: usize = 1024;
 
 /// An answer that is looked into.
@@ -82,19 +84,21 @@ impl Altering {
         self.raw.len().max(self.text.len())
     }
 
+    /// How much to give it at once.
+    pub(super) const fn at_once(&self) -> usize {
+        if self.gzip.is_some() { CODED_AT_ONCE } else { READ_AT_ONCE }
+    }
+
     /// Reads what came next. An error where it is not in the coding that its head says.
     pub(super) fn take(&mut self, came: &[u8]) -> io::Result<()> {
-        if self.gzip.is_none() {
+        let Some(gzip) = &mut self.gzip else {
             self.read(came);
             return Ok(());
-        }
-        for came in came.chunks(CODED_AT_ONCE) {
-            let Some(gzip) = &mut self.gzip else { break };
-            gzip.decoder.write_all(came)?;
-            gzip.decoder.flush()?;
-            let decoded = std::mem::take(gzip.decoder.get_mut());
-            self.read(&decoded);
-        }
+        };
+        gzip.decoder.write_all(came)?;
+        gzip.decoder.flush()?;
+        let decoded = std::mem::take(gzip.decoder.get_mut());
+        self.read(&decoded);
         Ok(())
     }
 

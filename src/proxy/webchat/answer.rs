@@ -84,7 +84,7 @@ const OF_BYTES: [&str; 6] =
 
 /// The lines of an answer that changes, or may.
 pub(super) fn changed(lines: &Lines) -> Lines {
-    of(lines, |tag| tag::marked(tag))
+    of(lines, tag::marked)
 }
 
 /// The lines of a head without a body: whether the body would change is not known.

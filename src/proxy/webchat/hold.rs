@@ -15,9 +15,6 @@ use super::request::Asked;
 use crate::domain::webchat::{Finding, Findings};
 use crate::wire::{Body, Piece};
 
-/// So much of an answer is read at once, before others have their turn.
-const READ_AT_ONCE: usize = 16 * 1024;
-
 /// What is known of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decided {
@@ -106,7 +103,7 @@ impl Service {
                     ended
                 }
                 Ok(Piece::Data(length)) => {
-                    let data = self.link.input.data().get(..length.min(READ_AT_ONCE)).unwrap_or_default();
+                    let data = self.link.input.data().get(..length.min(altering.at_once())).unwrap_or_default();
                     altering.raw.extend_from_slice(data);
                     let (read, taken) = (altering.take(data), data.len());
                     self.link.input.consume(taken);
@@ -166,7 +163,7 @@ impl Service {
     /// Reads what is there of an answer that streams, up to so many bytes. `false` if it cannot be read.
     pub(in super::super) fn alter(&mut self, there: usize) -> bool {
         let Some(altering) = &mut self.altering else { return false };
-        let data = self.link.input.data().get(..there.min(READ_AT_ONCE)).unwrap_or_default();
+        let data = self.link.input.data().get(..there.min(altering.at_once())).unwrap_or_default();
         let (read, taken) = (altering.take(data).and_then(|()| altering.next(&mut self.ahead)), data.len());
         self.link.input.consume(taken);
         self.body.took(taken);

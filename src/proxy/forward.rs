@@ -72,14 +72,9 @@ pub(super) async fn forward(
     if exchange.is_accepted_websocket() {
         return Ok(tunnel(exchange, caller, request_id).await);
     }
-    let Some(service) = &exchange.service else { return Ok(Onward::Close) };
-    let mut framing = framing_of(service, &exchange.method, hop.version);
-    if let Some(asked) = exchange.webchat {
-        match Box::pin(webchat::decided(&mut exchange, caller, asked, framing, hop.version)).await {
-            Some(decided) => framing = decided,
-            None => return Ok(exchange.caller_left()),
-        }
-    }
+    let Some(framing) = framed(&mut exchange, caller, hop).await else {
+        return Ok(exchange.caller_left());
+    };
     let Some(keep) = write_head(&mut exchange, caller, hop, framing, request_id) else {
         return Ok(Onward::Close);
     };
@@ -88,14 +83,27 @@ pub(super) async fn forward(
         // What there is of the answer still reaches its caller, who sees that it breaks off; whether it does is no matter.
         drop(poll_fn(|cx| caller.poll_flush(cx)).await);
     }
-    let onward = match (ended, exchange.inbound.has_come()) {
+    let onward = onward(ended, exchange.inbound.has_come(), keep);
+    exchange.end(ended);
+    Ok(onward)
+}
+
+/// How the answer is framed, once it is known whether it changes. `None`: its caller has left.
+async fn framed(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop) -> Option<AnswerFraming> {
+    let framing = framing_of(exchange.service.as_ref()?, &exchange.method, hop.version);
+    match exchange.webchat {
+        Some(asked) => Box::pin(webchat::decided(exchange, caller, asked, framing, hop.version)).await,
+        None => Some(framing),
+    }
+}
+
+const fn onward(ended: EndReason, has_come: bool, keep: bool) -> Onward {
+    match (ended, has_come) {
         (EndReason::Done, true) if keep => Onward::Keep,
         (EndReason::Done, true) => Onward::Close,
         (EndReason::Done, false) => Onward::CloseSending,
         _ => Onward::Cut,
-    };
-    exchange.end(ended);
-    Ok(onward)
+    }
 }
 
 /// How a wait ended.

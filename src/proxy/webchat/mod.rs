@@ -16,4 +16,4 @@ pub(super) use self::pins::Pins;
 pub(super) use self::request::Asked;
 
 /// For how long an answer is held back: a page that is made in pieces shows its first ones soon.
-const HELD_FOR: std::time::Duration = std::time::Duration::from_millis(250);
+const HELD_FOR: std::time::Duration = std::time::Duration::from_millis(500);

@@ -75,6 +75,7 @@ impl Page {
 
     /// Takes what came next, and appends what goes on.
     pub fn push(&mut self, came: &[u8], out: &mut Vec<u8>) {
+        out.reserve(came.len());
         came.iter().for_each(|byte| self.byte(*byte, out));
     }
 

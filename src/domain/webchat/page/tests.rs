@@ -106,7 +106,7 @@ fn p12_a_script_that_is_too_long_passes_and_is_counted_if_it_names_the_configura
     for (script, findings) in [
         (format!("{CHAT}{filler}"), &[TooLong, Set][..]),
         (format!("{filler}{CHAT}"), &[TooLong, Set]),
-        (filler.clone(), &[Set]),
+        (filler, &[Set]),
     ] {
         let whole = |second| format!("<script>{script}</script><script>{second}</script>");
         let mut findings = findings.to_vec();

@@ -44,6 +44,8 @@ enum Content {
 struct Gzip {
     decoder: MultiGzDecoder<Vec<u8>>,
     encoder: GzEncoder<Vec<u8>>,
+    /// Has anything come? A body of nothing is sound, too.
+    has_come: bool,
     /// Is there something in it that could go out?
     is_behind: bool,
 }
@@ -61,6 +63,7 @@ impl Altering {
         let gzip = || Gzip {
             decoder: MultiGzDecoder::new(Vec::new()),
             encoder: GzEncoder::new(Vec::new(), Compression::default()),
+            has_come: false,
             is_behind: false,
         };
         Self {
@@ -95,6 +98,7 @@ impl Altering {
             self.read(came);
             return Ok(());
         };
+        gzip.has_come |= !came.is_empty();
         gzip.decoder.write_all(came)?;
         gzip.decoder.flush()?;
         let decoded = std::mem::take(gzip.decoder.get_mut());
@@ -104,7 +108,7 @@ impl Altering {
 
     /// It has ended.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        if let Some(gzip) = &mut self.gzip {
+        if let Some(gzip) = self.gzip.as_mut().filter(|gzip| gzip.has_come) {
             gzip.decoder.try_finish()?;
             let decoded = std::mem::take(gzip.decoder.get_mut());
             self.read(&decoded);

@@ -40,12 +40,14 @@ impl Asked {
     pub(in super::super) fn of(head: &Head) -> Self {
         let accepts = |kind: &[u8]| head.lines.all("accept").any(|line| memchr::memmem::find(line, kind).is_some());
         let path = head.uri.path();
-        let is_for_page = accepts(b"text/html")
+        // What a condition keeps another method from doing is the service's to judge.
+        let is_read = head.method == Method::GET || head.method == Method::HEAD;
+        let wants_page = accepts(b"text/html")
             || accepts(b"application/xhtml+xml")
             || head.lines.first("sec-fetch-dest").is_some_and(|to| PAGES.contains(&to))
             || ENDINGS.iter().any(|ending| path.ends_with(ending));
         let has_marked = head.lines.all("if-none-match").any(tag::has_marked);
-        Self { is_for_page, has_marked, head_only: head.method == Method::HEAD }
+        Self { is_for_page: is_read && wants_page, has_marked, head_only: head.method == Method::HEAD }
     }
 
     /// Writes what becomes of a line on the way to the service. `false` where it stays as it is.
@@ -55,7 +57,7 @@ impl Asked {
             apply::line(out, name, &codings(value));
             return true;
         }
-        if is("if-none-match") {
+        if is("if-none-match") && (self.is_for_page || tag::has_marked(value)) {
             if let Some(tags) = tag::asked(value, self.is_for_page) {
                 apply::line(out, name, &tags);
             }

@@ -51,7 +51,8 @@ fn p11_a_copy_of_a_page_that_is_not_marked_is_not_confirmed() {
         let seen = world.forwarded(request(line, &lines, ""));
         assert_eq!(seen.lines()[1..], [wants], "{line}");
     }
-    for line in ["GET /api/a.png", "GET /api/v1/workspaces"] {
+    // What a condition keeps another method from doing, such as overwriting a page, it still does.
+    for line in ["GET /api/a.png", "GET /api/v1/workspaces", "PUT /api/index.html", "DELETE /api/"] {
         let lines = [&["Accept: */*"][..], &conditions].concat();
         assert_eq!(world.forwarded(request(line, &lines, "")).lines()[1..], lines, "{line}");
     }

@@ -37,6 +37,7 @@ fn p8_a_page_without_web_chat_passes_byte_for_byte() {
     passes(&world, &answer("text/html", &gzip, gzipped(BARE)));
     passes(&world, &answer("text/html", &gzip, gzipped("")));
     passes(&world, &answer("text/html", &lines, ""));
+    passes(&world, &answer("text/html", &gzip, ""));
     passes(&world, &answer("text/javascript", &lines, "var a = 1;"));
     passes(&world, &answer("text/javascript", &gzip, gzipped("var a = 1;")));
     assert_counted(&world, &[]);

@@ -40,6 +40,9 @@ enum Command {
         /// Open no secret, key or certificate and look at no address: for CI, where they are not
         #[arg(long)]
         no_secrets: bool,
+        /// Also connect to each service, fetch tokens, and ask the gate that runs which instances it has seen
+        #[arg(long, conflicts_with = "no_secrets")]
+        live: bool,
     },
     /// Erase a customer everywhere, through the admin API
     Erase(cli::EraseArgs),
@@ -98,7 +101,8 @@ fn main() -> ExitCode {
     telemetry::report_panics();
     match Cli::parse().command {
         Command::Run { config, new_store } => cli::run::run(&config.config, new_store),
-        Command::Check { config, json, no_secrets } => {
+        Command::Check { config, json, live: true, .. } => cli::check::check_live(&config.config, json).print(),
+        Command::Check { config, json, no_secrets, live: false } => {
             let check = if no_secrets { cli::check::without_secrets } else { cli::check::check };
             let (text, code) = check(&config.config, json);
             print(&text);

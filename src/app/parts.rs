@@ -54,8 +54,9 @@ impl Core {
         let mut access = Access::default();
         let access_log = access.log(&config.log, &registry).map_err(StartError::Thread)?;
         let limits = config.limits.clone();
-        let lost_until = cut_before.then(|| Instant::now() + limits.response_timeout + LOST_MARGIN);
-        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, limits.response_timeout);
+        let straggle = config.longest_response_timeout();
+        let lost_until = cut_before.then(|| Instant::now() + straggle + LOST_MARGIN);
+        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, straggle);
         barrier.set_waiting_max(limits.in_flight_max / WAITING_SHARE);
         let eraser = Eraser::new(erasure::Parts {
             barrier: Arc::clone(&barrier),
@@ -64,7 +65,7 @@ impl Core {
             keys: Arc::clone(&opened.keys),
             sites: sites.clone(),
             erasure: config.erasure.clone(),
-            response_timeout: limits.response_timeout,
+            response_timeout: straggle,
             lease: config.store.lease,
             clock: Arc::new(clock::unix_now),
             transport: Arc::new(Network),

@@ -132,6 +132,7 @@ pub(super) fn draft(
     before: Option<&Made>,
 ) -> Result<Draft, SitesError> {
     let roots = |source| SitesError::Roots { name: upstream.name.to_string(), source };
+    let limits = &upstream.limits.over(limits);
     let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
     let reached = before.filter(|made| {
         let was = &made.site.upstream;

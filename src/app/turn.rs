@@ -3,8 +3,10 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 
 use super::changes;
 use super::parts::{Parts, WAITING_SHARE, names};
@@ -15,6 +17,10 @@ use crate::proxy::Shared;
 use crate::store::StoreError;
 use crate::telemetry::{chain, change_logging, events};
 use crate::upstream::Closed;
+
+/// So long a reload waits for deletes to be accepted at an upstream that it moves, before it is refused.
+const ACCEPTED_SOON: Duration = Duration::from_secs(2);
+const LOOKS_AGAIN: Duration = Duration::from_millis(20);
 
 impl Parts {
     /// Turns to another configuration, and gives what has changed.
@@ -82,14 +88,22 @@ impl Parts {
     }
 
     /// Upstreams that move away from a delete that they still have to take. What one held before the gate was there is in
-    /// no index.
+    /// no index. Most deletes are accepted within moments, and where a request for erasure has to go is known as soon: a
+    /// gate that erases all day long can be reloaded.
     async fn awaited(&self, loaded: &Loaded) -> Result<Vec<SitesError>, StoreError> {
         let moved = sites::moved(&loaded.config, &self.opened.index.upstreams().await?);
         if moved.is_empty() {
             return Ok(Vec::new());
         }
-        let awaited = self.eraser.awaits().await?;
-        Ok(moved.into_iter().filter(|(number, _)| awaited.contains(number)).map(|(_, error)| error).collect())
+        let until = Instant::now() + ACCEPTED_SOON;
+        loop {
+            let awaited = self.eraser.awaits().await?;
+            if Instant::now() >= until || !moved.iter().any(|(number, _)| awaited.contains(number)) {
+                let refused = moved.into_iter().filter(|(number, _)| awaited.contains(number));
+                return Ok(refused.map(|(_, error)| error).collect());
+            }
+            sleep(LOOKS_AGAIN).await;
+        }
     }
 
     /// Reads the files that upstreams name: not on this thread, which accepts connections.
@@ -134,8 +148,9 @@ impl Parts {
             events::Warned { what: &format!("no access log: the system gives no thread: {error}") }.emit();
             None
         });
-        self.eraser.reconfigure(sites.clone(), config.erasure.clone(), config.limits.response_timeout);
-        self.barrier.set_straggle(config.limits.response_timeout);
+        let straggle = config.longest_response_timeout();
+        self.eraser.reconfigure(sites.clone(), config.erasure.clone(), straggle);
+        self.barrier.set_straggle(straggle);
         self.barrier.set_waiting_max(config.limits.in_flight_max / WAITING_SHARE);
         self.shared = Arc::new(Shared {
             routes: self.shared.routes.next(&sites, &slots),

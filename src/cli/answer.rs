@@ -66,6 +66,11 @@ impl Failure {
         Self::failed(format!("{detail}{hint}"))
     }
 
+    /// Why, without the program's name.
+    pub(super) fn words(&self) -> &str {
+        &self.words
+    }
+
     pub(super) fn config(path: &Path, faults: &[Fault]) -> Self {
         let faults: Vec<String> = faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect();
         Self { code: CONFIG_REFUSED, words: faults.join("\n") }

@@ -63,6 +63,13 @@ pub struct GateArgs {
     pub json: bool,
 }
 
+impl GateArgs {
+    /// The gate that runs with the configuration in this file.
+    pub(super) fn of(config: &std::path::Path) -> Self {
+        Self { config: config.into(), admin: None, ca: None, cert: None, key: None, token_file: None, json: false }
+    }
+}
+
 /// A gate that runs, to be called.
 pub(super) struct Client {
     place: Place,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     Address, Admin, Authorize, Config, Credentials, Engine, Erasure, HttpProxy, Identity, InstanceEntry, Limits,
-    Listen, ListenTls, Log, LogFormat, OpenWebsockets, PolicyRule, Secret, SecretSource, Store, Upstream, UpstreamTls,
-    When, format_duration, format_size,
+    Listen, ListenTls, Log, LogFormat, OpenWebsockets, OwnErasure, OwnLimits, PolicyRule, Secret, SecretSource, Store,
+    Upstream, UpstreamTls, When, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
 
@@ -169,23 +169,51 @@ fn store(store: &Store) -> Value {
     })
 }
 
-fn erasure(erasure: &Erasure) -> Value {
-    let token = match &erasure.authorize {
+fn token(authorize: &Authorize) -> Option<Value> {
+    match authorize {
         Authorize::Token(token) => Some(secret(token)),
         Authorize::Home | Authorize::Open => None,
-    };
-    let open_websockets = match erasure.open_websockets {
+    }
+}
+
+const fn websockets(open: OpenWebsockets) -> &'static str {
+    match open {
         OpenWebsockets::Wait => "wait",
         OpenWebsockets::Close => "close",
-    };
+    }
+}
+
+/// Only what an upstream says itself.
+fn own_limits(limits: &OwnLimits) -> Value {
+    let OwnLimits { connect, response, body_stall, answer_stall, event_stream } = limits;
+    let all = [
+        ("connect_timeout", connect),
+        ("response_timeout", response),
+        ("body_stall_timeout", body_stall),
+        ("answer_stall_timeout", answer_stall),
+        ("event_stream_timeout", event_stream),
+    ];
+    let said = all.into_iter().filter_map(|(key, time)| Some((key.to_owned(), format_duration((*time)?).into())));
+    Value::Object(said.collect())
+}
+
+fn own_erasure(erasure: &OwnErasure) -> Value {
+    json!({
+        "authorize": erasure.authorize.as_ref().map(Authorize::word),
+        "token": erasure.authorize.as_ref().and_then(token),
+        "open_websockets": erasure.open_websockets.map(websockets),
+    })
+}
+
+fn erasure(erasure: &Erasure) -> Value {
     json!({
         "authorize": erasure.authorize.word(),
-        "token": token,
+        "token": token(&erasure.authorize),
         "deadline": format_duration(erasure.deadline),
         "erasures_per_minute": erasure.erasures_per_minute,
         "barrier_timeout": format_duration(erasure.barrier_timeout),
         "retention": format_duration(erasure.retention),
-        "open_websockets": open_websockets,
+        "open_websockets": websockets(erasure.open_websockets),
     })
 }
 
@@ -213,8 +241,8 @@ fn upstream(upstream: &Upstream) -> Value {
         "settle": format_duration(upstream.settle()),
         "deletes_per_minute": upstream.deletes_per_minute(),
         "proxy": proxy(&upstream.proxy),
-        "answer_stall_timeout": upstream.silence.answer.map(format_duration),
-        "event_stream_timeout": upstream.silence.event_stream.map(format_duration),
+        "limits": own_limits(&upstream.limits),
+        "erasure": own_erasure(&upstream.erasure),
         "plan": upstream.plan,
         "region": upstream.region,
         "created": upstream.created,

@@ -17,6 +17,7 @@ mod listen;
 mod load;
 mod log_filter;
 mod nearest;
+mod own;
 mod parse;
 pub mod pem;
 mod quantity;
@@ -43,6 +44,7 @@ pub use self::ip_range::{IpRange, NoRange};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::{load, load_without_secrets};
 pub use self::log_filter::{LOG_FILTER_FORM, is_log_filter};
+pub use self::own::{OwnErasure, OwnLimits};
 pub use self::parse::parse;
 pub use self::pem::Fault as PemFault;
 pub(crate) use self::quantity::DURATION_FORM;
@@ -290,15 +292,6 @@ impl Http2 {
     }
 }
 
-/// How long an upstream may be silent in an answer; `None` is as `[limits]` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Silence {
-    /// `answer_stall_timeout`
-    pub answer: Option<Duration>,
-    /// `event_stream_timeout`
-    pub event_stream: Option<Duration>,
-}
-
 /// `erase` of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EraseBy {
@@ -362,8 +355,10 @@ pub struct Upstream {
     pub http2: Http2,
     /// The HTTP proxy on the way to it, and to IAM.
     pub proxy: HttpProxy,
-    /// How long it may be silent in an answer, where that is other than for all.
-    pub silence: Silence,
+    /// Where it differs from `[limits]`.
+    pub limits: OwnLimits,
+    /// Where it differs from `[erasure]`.
+    pub erasure: OwnErasure,
     /// IBM's plan, region and date of creation, for `require`.
     pub plan: Option<String>,
     /// See `plan`.

@@ -96,7 +96,8 @@ impl Eraser {
         names_one_at(&call.site, &customer)?;
         let today = todays_label(call.site.rules(), &customer)?;
         let settings = self.settings();
-        match &settings.erasure.authorize {
+        let site = Arc::clone(&call.site);
+        match site.upstream.authorize(&settings.erasure) {
             Authorize::Home => self.home(call, customer, &today).await,
             Authorize::Token(token) => {
                 self.check_token(&call, token)?;
@@ -182,12 +183,14 @@ impl Eraser {
         customer: CustomerId,
         carried: Option<Carried>,
     ) -> Result<Given, Refused> {
-        let home = matches!(self.settings().erasure.authorize, Authorize::Home);
+        let own = &call.site.upstream.erasure.authorize;
+        let home = matches!(call.site.upstream.authorize(&self.settings().erasure), Authorize::Home);
         // Only credentials that a service is asked about say whose instance it is.
         let caller = call.instance.caller.filter(|_| home);
         let instance = Instance { caller, ..call.instance.clone() };
         let group = || Scope::Among(self.settings().group(&call.site.upstream.group));
-        let scope = if home { group() } else { Scope::All };
+        // Whoever may erase at this upstream by its own word may not therefore erase at those of other groups.
+        let scope = if home || own.is_some() { group() } else { Scope::All };
         let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, instance, customer) };
         self.accepted(asked, empty(StatusCode::ACCEPTED)).await
     }

@@ -132,7 +132,7 @@ async fn resolve(host: &str, port: u16, serving: &Serving) -> Result<Vec<SocketA
     let unknown = Refusal::new(Code::UpstreamUnreachable, "The host to which a tunnel was asked for is not found");
     let found = timeout(within, tokio::net::lookup_host((host, port))).await.map_err(|_| unknown)?;
     let addresses: Vec<SocketAddr> = found.map_err(|_| unknown)?.collect();
-    tunnel::permits(&addresses, serving)?;
+    tunnel::permits(&addresses, serving).await?;
     Ok(addresses)
 }
 

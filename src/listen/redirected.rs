@@ -47,7 +47,7 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
 async fn over_tls(mut link: Link<Stream>, serving: Serving) {
     let Some(hello) = hello::read(&mut link).await else { return };
     let host = hello.name.clone().or_else(|| address_of(serving.peer.meant)).unwrap_or_default();
-    match towards(&hello, &host, &serving) {
+    match towards(&hello, &host, &serving).await {
         Ok(Towards::Upstream) => tunnel::opened(link, &host, serving).await,
         Ok(Towards::Others(meant)) => {
             let crossing = Crossing::to(&serving.gate(), &host);
@@ -68,21 +68,21 @@ enum Towards {
     Others(SocketAddr),
 }
 
-fn towards(hello: &Hello, host: &str, serving: &Serving) -> Result<Towards, Refusal> {
+async fn towards(hello: &Hello, host: &str, serving: &Serving) -> Result<Towards, Refusal> {
     let meant = serving.peer.meant.ok_or(STRAIGHT)?;
-    let (gate, door) = (serving.gate(), &serving.door);
-    let routes = gate.routes();
-    if routes.leads_to(host) {
+    let door = &serving.door;
+    if serving.gate().routes().leads_to(host) {
         return if door.interceptor.is_some() { Ok(Towards::Upstream) } else { Err(NO_AUTHORITY) };
     }
     // One that names nobody could mean a service behind the gate as well as any other (P9).
-    if door.listen.interception.others == Others::Refuse || hello.name.is_none() || routes.governs(host) {
+    let is_governed = hello.name.is_none() || serving.gate().routes().governs(host);
+    if door.listen.interception.others == Others::Refuse || is_governed {
         return Err(NO_UPSTREAM);
     }
     if serving.peer.is_ourselves() {
         return Err(CIRCLE);
     }
-    tunnel::permits(&[meant], serving)?;
+    tunnel::permits(&[meant], serving).await?;
     Ok(Towards::Others(meant))
 }
 

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
@@ -14,6 +15,7 @@ use super::http2;
 use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
 use crate::proxy::{Caller, Crossing, Routes};
+use crate::telemetry::TurnedAway;
 use crate::upstream::{self, ConnectError};
 use crate::wire::{Link, OurEnd, Stream};
 
@@ -21,6 +23,10 @@ pub(super) const NO_UPSTREAM: Refusal =
     Refusal::new(Code::UpstreamUnknown, "No upstream names this host, and the gate does not let it pass unseen");
 pub(super) const NO_AUTHORITY: Refusal =
     Refusal::new(Code::UpstreamUnknown, "This listener has no authority (ca) with which to open TLS to this host");
+const OTHER_NAME_OF_OURS: Refusal = Refusal::new(
+    Code::UpstreamUnknown,
+    "This host is at the address of one that an upstream names: the gate does not let that one pass unseen under another name",
+);
 const OUT_OF_REACH: Refusal = Refusal::new(
     Code::UpstreamUnknown,
     "The gate makes no tunnels to this machine, its link, a group or a machine's metadata",
@@ -34,8 +40,9 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
         Some(interceptor) => interceptor.accept(Stream::begun(read, stream), host).await,
         None => None,
     };
-    // What went wrong, a client that does not believe in the authority knows better.
-    let Some((stream, is_http2)) = opened else { return };
+    let Some((stream, is_http2)) = opened else {
+        return serving.gate().counters().turned_away(TurnedAway::NotOpened);
+    };
     serving.peer.secure = true;
     serving.peer.server_name = Some(host.into());
     if is_http2 {
@@ -50,13 +57,17 @@ fn is_named(address: SocketAddr, routes: &Routes) -> bool {
 }
 
 /// May a tunnel lead to these addresses? All of them have to be harmless: which one is connected to is not known yet.
-pub(super) fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
+pub(super) async fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
     let gate = serving.gate();
     let governed = |address: &SocketAddr| is_named(*address, gate.routes());
     if addresses.iter().any(|address| is_forbidden(address.ip())) {
         return Err(OUT_OF_REACH);
     }
-    if addresses.iter().any(governed) { Err(NO_UPSTREAM) } else { Ok(()) }
+    if addresses.iter().any(governed) {
+        return Err(NO_UPSTREAM);
+    }
+    let (ours, within) = (Arc::clone(gate.routes().governed_hosts()), gate.limits().connect_timeout);
+    if ours.have(addresses, within).await { Err(OTHER_NAME_OF_OURS) } else { Ok(()) }
 }
 
 /// A connection to one of these addresses, which were permitted.

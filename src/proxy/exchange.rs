@@ -18,6 +18,7 @@ use super::route::Destination;
 use super::service::{Broken, Service};
 use super::webchat::Asked;
 use super::{Gate, Onward};
+use crate::config::OpenWebsockets;
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{Place, Taken};
 use crate::wire::{Outgoing, Piece, Watch};
@@ -139,7 +140,7 @@ impl Exchange {
         self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
         self.watch = Some(Rc::clone(caller.watch));
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
-        caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
+        caller.watch.due_at(Instant::now() + self.response_timeout());
     }
 
     /// The connection was dead, and nothing was sent: everything is as it was before.
@@ -205,7 +206,7 @@ impl Exchange {
         let moved = moved && self.sent == Sent::Part;
         self.bytes_in_before = self.bytes_in;
         if moved {
-            caller.watch.due_at(Instant::now() + self.gate.limits().body_stall_timeout);
+            caller.watch.due_at(Instant::now() + self.body_stall_timeout());
         }
         moved
     }
@@ -223,7 +224,7 @@ impl Exchange {
                     self.sent = Sent::Whole;
                     caller.watch.body_waits(false);
                     if self.waited {
-                        caller.watch.due_at(Instant::now() + self.gate.limits().response_timeout);
+                        caller.watch.due_at(Instant::now() + self.response_timeout());
                     }
                 }
                 Ok(false) => {}
@@ -314,7 +315,9 @@ impl Exchange {
 
     /// Is a customer of it being erased, and does the operator want its WebSockets closed then?
     pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
-        self.gate.closes_websockets() && self.passages.iter().any(crate::barrier::Passage::is_fenced)
+        let own = self.destination.site.upstream.erasure.open_websockets;
+        let closes = own.map_or(self.gate.closes_websockets(), |own| own == OpenWebsockets::Close);
+        closes && self.passages.iter().any(crate::barrier::Passage::is_fenced)
     }
 
     /// The answer has come to its end, or to a bad one.

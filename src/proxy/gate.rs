@@ -212,7 +212,8 @@ fn pools<'a>(shared: &Shared, there_is: impl Fn(usize, &Site) -> Option<&'a Rc<P
         if pools.len() <= *slot {
             pools.resize_with(slot + 1, || None);
         }
-        let new = || Rc::new(Pool::new(site.connector.clone(), &shared.limits, shared.workers));
+        let new =
+            || Rc::new(Pool::new(site.connector.clone(), &site.upstream.limits.over(&shared.limits), shared.workers));
         let pool = there_is(*slot, site).map_or_else(new, Rc::clone);
         if let Some(place) = pools.get_mut(*slot) {
             *place = Some(pool);

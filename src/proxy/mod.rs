@@ -180,6 +180,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let profile = &destination.site.upstream.profile;
     *shape = profile.error;
     entry.routed(destination.slot);
+    caller.watch.may_stall(destination.site.upstream.limits.body_stall);
     gate.admit()?;
     let gathered = gather::gather(head, &kinds, &destination.governed)?;
     let target = Target::of(head, routed.prefix_len, profile, &gathered)?;

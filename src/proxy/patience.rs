@@ -6,24 +6,39 @@ use std::time::Duration;
 use super::caller::Caller;
 use super::exchange::Exchange;
 use super::service::Service;
+use crate::config::OwnLimits;
 
 impl Exchange {
     /// Ready when nobody waits for the answer any more. A caller that says nothing more is waited for like one that stands
     /// still: it may have left. A labelled answer is read to its end in any case, and so can be given to it.
     pub(super) fn poll_left(&self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<()> {
         let gone = caller.poll_gone(cx);
-        let long = || caller.watch.half_closed_for().is_some_and(|time| time > self.gate.limits().body_stall_timeout);
+        let long = || caller.watch.half_closed_for().is_some_and(|time| time > self.body_stall_timeout());
         if gone.is_ready() || (self.passages.is_empty() && long()) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// How long the service may be silent in its answer.
     pub(super) fn silence_max(&self) -> Duration {
-        let (silence, limits) = (&self.destination.site.upstream.silence, self.gate.limits());
+        let (own, limits) = (self.own_limits(), self.gate.limits());
         let is_stream = self.service.as_ref().is_some_and(Service::is_event_stream);
         if is_stream {
-            silence.event_stream.unwrap_or(limits.event_stream_timeout)
+            own.event_stream.unwrap_or(limits.event_stream_timeout)
         } else {
-            silence.answer.unwrap_or(limits.answer_stall_timeout)
+            own.answer_stall.unwrap_or(limits.answer_stall_timeout)
         }
+    }
+
+    /// From the end of the request to the head of its answer.
+    pub(super) fn response_timeout(&self) -> Duration {
+        self.own_limits().response.unwrap_or(self.gate.limits().response_timeout)
+    }
+
+    /// How long a body may stand still.
+    pub(super) fn body_stall_timeout(&self) -> Duration {
+        self.own_limits().body_stall.unwrap_or(self.gate.limits().body_stall_timeout)
+    }
+
+    fn own_limits(&self) -> &OwnLimits {
+        &self.destination.site.upstream.limits
     }
 }

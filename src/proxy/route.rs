@@ -8,7 +8,7 @@ use super::webchat::Pins;
 use crate::config::{ListenMode, canonical_host};
 use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
-use crate::upstream::Site;
+use crate::upstream::{Hosts, Site};
 use crate::wire::Peer;
 
 /// An upstream as the proxy sees it.
@@ -29,6 +29,8 @@ pub struct Routes {
     by_host: bool,
     /// The hosts of all upstreams and where these are, retired ones included: what goes there is never passed on unseen.
     governed: Vec<Box<str>>,
+    /// The same by what their names lead to.
+    governed_hosts: Arc<Hosts>,
     instance: Instance,
     /// By which pages have asked for scripts since the start.
     pins: Arc<Pins>,
@@ -73,8 +75,9 @@ impl Routes {
             let at = canonical_host(&upstream.url.host).map(|host| host.into_owned().into_boxed_str());
             upstream.route.hosts.iter().map(|host| host.as_str().into()).chain(at).collect::<Vec<_>>()
         };
-        let governed = sites.iter().flat_map(hosts_of).collect();
-        Self { destinations, by_host, governed, instance, pins }
+        let governed: Vec<Box<str>> = sites.iter().flat_map(hosts_of).collect();
+        let governed_hosts = Arc::new(Hosts::new(governed.iter().map(|host| &**host)));
+        Self { destinations, by_host, governed, governed_hosts, instance, pins }
     }
 
     /// Is there an upstream for this host, in its one spelling?
@@ -87,6 +90,12 @@ impl Routes {
     #[must_use]
     pub fn governs(&self, host: &str) -> bool {
         self.governed.iter().any(|each| **each == *host)
+    }
+
+    /// Those hosts, to be known again under another name.
+    #[must_use]
+    pub fn governed_hosts(&self) -> &Arc<Hosts> {
+        &self.governed_hosts
     }
 
     /// The hosts for which there is an upstream.

@@ -162,10 +162,9 @@ impl Tunnel {
             if caller.watch.is_late() {
                 return Poll::Ready(EndReason::TimedOut);
             }
-            let limits = exchange.gate.limits();
+            let within = exchange.response_timeout();
             // Where nothing has moved for long, nobody may be there to say it.
-            let within =
-                if self.is_quiet { limits.response_timeout.min(GOODBYE_IF_QUIET) } else { limits.response_timeout };
+            let within = if self.is_quiet { within.min(GOODBYE_IF_QUIET) } else { within };
             caller.watch.due_once(within);
         }
         Poll::Pending

@@ -41,6 +41,13 @@ events! {
         /// Services behind it.
         upstreams: u64,
     }
+    /// A client did not take the gate for the host that it meant. Said once a minute and host; the metric counts all.
+    NotOpened<'a> warn "a client broke off TLS that was to be opened: does it trust the listener's ca?" {
+        /// Which, of those that upstreams name.
+        host: &'a str,
+        /// What the client said of it, or the system.
+        reason: &'a str,
+    }
     /// A listener is open.
     Listening<'a> info "listening" {
         /// `gate` or `admin`.

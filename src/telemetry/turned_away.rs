@@ -11,11 +11,14 @@ pub enum TurnedAway {
     ProxyUntrusted,
     /// It was redirected, and the system does not know where it was going.
     Undirected,
+    /// Its TLS was to be opened, and the client broke the handshake off: most do not trust the listener's `ca`.
+    NotOpened,
 }
 
 impl TurnedAway {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::ProxyHeader, Self::ProxyTimeout, Self::ProxyUntrusted, Self::Undirected];
+    pub const ALL: [Self; 5] =
+        [Self::ProxyHeader, Self::ProxyTimeout, Self::ProxyUntrusted, Self::Undirected, Self::NotOpened];
 
     /// As it is written in metrics.
     #[must_use]
@@ -25,6 +28,7 @@ impl TurnedAway {
             Self::ProxyTimeout => "proxy_timeout",
             Self::ProxyUntrusted => "proxy_untrusted",
             Self::Undirected => "undirected",
+            Self::NotOpened => "tls_not_opened",
         }
     }
 }

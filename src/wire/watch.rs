@@ -50,6 +50,8 @@ pub struct Watch {
     carried: Cell<u64>,
     /// Is a body waited for, or the peer's reading of one?
     body_waits: Cell<bool>,
+    /// How long the body of this request may stand still, where its upstream says so itself.
+    stall: Cell<Option<Duration>>,
     /// When the service behind the gate must have answered.
     due: Cell<Option<Instant>>,
     late: Cell<bool>,
@@ -76,6 +78,7 @@ impl Watch {
             moved: Cell::new(now.get()),
             carried: Cell::new(0),
             body_waits: Cell::new(false),
+            stall: Cell::new(None),
             due: Cell::new(None),
             late: Cell::new(false),
             draining: Cell::new(false),
@@ -92,6 +95,7 @@ impl Watch {
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.body_waits.set(false);
+        self.stall.set(None);
         self.due.set(None);
         self.late.set(false);
         self.moved();
@@ -174,6 +178,11 @@ impl Watch {
         self.body_waits.set(waits);
     }
 
+    /// The body of this request may stand still for so long, and not as long as the limits say.
+    pub fn may_stall(&self, time: Option<Duration>) {
+        self.stall.set(time);
+    }
+
     /// Is it the caller who is waited for?
     #[must_use]
     pub const fn is_body_waiting(&self) -> bool {
@@ -232,10 +241,11 @@ impl Watch {
             Phase::Head => limits.header_timeout,
             Phase::Request => {
                 // As long as it is the service that is waited for, the caller's clock stands still.
-                if !self.body_waits.get() || self.carried.get() >= enough(limits) {
+                let stall = self.stall.get().unwrap_or(limits.body_stall_timeout);
+                if !self.body_waits.get() || self.carried.get() >= enough(limits, stall) {
                     self.moved();
                 }
-                limits.body_stall_timeout
+                stall
             }
         };
         if now.duration_since(self.moved.get()) > limit {
@@ -321,7 +331,7 @@ impl Watch {
 }
 
 /// Bytes of a body after which it has moved: what `body_rate_min` makes in `body_stall_timeout`, and at least one.
-fn enough(limits: &Limits) -> u64 {
-    let millis = u64::try_from(limits.body_stall_timeout.as_millis()).unwrap_or(u64::MAX);
+fn enough(limits: &Limits, stall: Duration) -> u64 {
+    let millis = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
     (limits.body_rate_min.saturating_mul(millis) / 1000).max(1)
 }

@@ -1,4 +1,4 @@
-//! The programs of the SDKs' users: installing the SDKs once, running a program, reading what it says.
+//! The programs of the clients' users: installing the SDKs once, running a program, reading what it says.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::gate::{PATIENCE, installed};
 
-/// What the user of an SDK sees of one call.
+/// What the user of a client sees of one call.
 #[derive(Debug, PartialEq, Eq, serde::Deserialize)]
 pub(crate) struct Answer {
     call: String,
@@ -18,14 +18,16 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-/// A language with an SDK.
+/// A language with an SDK, or with a client of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
     Python,
     Node,
+    /// Without an SDK: the client that the JDK brings.
+    Java,
 }
 
-/// What a program does with its SDK.
+/// What a program does with its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     /// Plain calls of every service.
@@ -41,6 +43,14 @@ impl Program {
             Self::Dictation => "dictation",
         }
     }
+
+    /// A Java source is named as its class.
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Client => "Client.java",
+            Self::Dictation => "Dictation.java",
+        }
+    }
 }
 
 impl Language {
@@ -49,6 +59,7 @@ impl Language {
         match self {
             Self::Python => "py_canary_7f3a",
             Self::Node => "js_canary_9c1d",
+            Self::Java => "jdk_canary_4b2e",
         }
     }
 
@@ -61,6 +72,7 @@ impl Language {
         match self {
             Self::Python => command.arg(installed().join("python/bin/python")).arg(file("py")),
             Self::Node => command.arg("node").arg(file("js")).env("NODE_PATH", installed().join("node/node_modules")),
+            Self::Java => command.arg("java").arg(sources.join(program.class())),
         };
         command
     }

@@ -1,4 +1,4 @@
-//! IBM's SDKs in the three ways in which applications name their customers: by the label, not at all, by other means.
+//! IBM's SDKs and the JDK's client in the three ways in which applications name their customers: by the label, not at all, by other means.
 
 use std::collections::BTreeMap;
 
@@ -51,6 +51,12 @@ fn node_labelled() {
     judge_labelled(Language::Node, "labelled", REFUSE);
 }
 
+/// P1, P2, P5, P8: the same of the JDK's client, which asks each time to go on in HTTP/2.
+#[test]
+fn java_labelled() {
+    judge_labelled(Language::Java, "labelled", REFUSE);
+}
+
 /// P1: an application that knows no labels is labelled by what it sends anyway, with the Python SDK.
 #[test]
 fn python_derived() {
@@ -63,6 +69,12 @@ fn node_derived() {
     judge_labelled(Language::Node, "derived", DERIVE);
 }
 
+/// P1: the same with the JDK's client.
+#[test]
+fn java_derived() {
+    judge_labelled(Language::Java, "derived", DERIVE);
+}
+
 /// P1: unlabelled calls of the Python SDK reach no service, and its user reads why.
 #[test]
 fn python_unlabelled() {
@@ -73,6 +85,12 @@ fn python_unlabelled() {
 #[test]
 fn node_unlabelled() {
     judge_unlabelled(Language::Node);
+}
+
+/// P1: the same of the JDK's client.
+#[test]
+fn java_unlabelled() {
+    judge_unlabelled(Language::Java);
 }
 
 fn judge_labelled(language: Language, way: &str, policy: &str) {

@@ -1,4 +1,4 @@
-//! The SDKs' WebSockets: a dictation and a spoken text, by the unmodified code of both languages.
+//! Clients' WebSockets: a dictation and a spoken text, by the unmodified SDKs and by the JDK's own client.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,12 @@ fn node_dictates_labelled() {
     judge_governed(Language::Node, "labelled", REFUSE);
 }
 
+/// P1, P2, P5, P8: the JDK's client names its customer in a header.
+#[test]
+fn java_dictates_labelled() {
+    judge_governed(Language::Java, "labelled", REFUSE);
+}
+
 /// P1: a label is derived from a header that an application sends anyway.
 #[test]
 fn python_dictates_derived() {
@@ -37,10 +43,26 @@ fn node_dictates_derived() {
     judge_governed(Language::Node, "derived", DERIVE);
 }
 
+/// P1: the same with the JDK's client.
+#[test]
+fn java_dictates_derived() {
+    judge_governed(Language::Java, "derived", DERIVE);
+}
+
 /// P1: an unlabelled handshake reaches no service, and the user of the Python SDK reads status and sentence.
 #[test]
 fn python_dictates_unlabelled() {
     for answer in refused(Language::Python).values() {
+        assert_eq!(answer.status, 400, "{answer:?}");
+        let is_told = answer.text.contains("must say whose") && answer.text.contains("X-Watson-Metadata");
+        assert!(is_told, "the user is not told: {answer:?}");
+    }
+}
+
+/// P1: the same of the JDK's client.
+#[test]
+fn java_dictates_unlabelled() {
+    for answer in refused(Language::Java).values() {
         assert_eq!(answer.status, 400, "{answer:?}");
         let is_told = answer.text.contains("must say whose") && answer.text.contains("X-Watson-Metadata");
         assert!(is_told, "the user is not told: {answer:?}");

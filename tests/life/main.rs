@@ -14,6 +14,7 @@ mod floods;
 mod hanging;
 mod kill;
 mod limits;
+mod live;
 mod log;
 mod memory;
 mod mixed;

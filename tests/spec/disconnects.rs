@@ -80,7 +80,7 @@ fn p8_a_stream_of_events_may_be_silent_for_longer_and_each_upstream_as_long_as_i
     let mut cut = world.client();
     cut.send(request("GET /api/v9/text", &[], ""));
     assert!(!crate::client::latin1(&cut.rest()).contains("ok"));
-    let own = "answer_stall_timeout = \"1h\"".to_owned();
+    let own = "limits = { answer_stall_timeout = \"1h\" }".to_owned();
     let patient = World::before(upstream(), Plan { limits, upstream: own, ..Plan::default() });
     assert_eq!(patient.ask(request("GET /api/v9/text", &[], "")).text(), "ok");
 }

@@ -42,6 +42,7 @@ mod matrix;
 mod no_way_round;
 mod observe;
 mod opt_out;
+mod own_limits;
 mod pool;
 mod proxy_protocol;
 mod refusals;

@@ -88,39 +88,44 @@ fn p9_a_tunnel_to_others_carries_tls_to_its_host_and_nothing_else() {
 }
 
 #[test]
-fn p9_a_name_that_leads_to_the_machine_itself_or_to_an_upstream_leads_nowhere() {
-    in_its_own("asked::p9_a_name_that_leads_to_the_machine_itself_or_to_an_upstream_leads_nowhere", |network| {
-        let _gate = gate(&network, "");
-        let inner: Vec<_> =
-            ["127.0.0.1:443", "10.77.2.1:443", "[::1]:443"].map(|at| std::net::TcpListener::bind(at).unwrap()).into();
-        for each in &inner {
-            each.set_nonblocking(true).unwrap();
-        }
-        for host in [
-            "localhost",
-            "inner.test",
-            "here.test",
-            "10.77.2.1",
-            "[fd77:2::1]",
-            "metadata.test",
-            "mixed.test",
-            "behind.test",
-            "10.77.2.2",
-            "[::ffff:10.77.2.2]",
-            "[::1]",
-        ] {
-            let (head, _) = connect(&format!("{host}:443"));
-            assert!(head.starts_with("HTTP/1.1 404 ") && head.contains("upstream_unknown"), "{host}: {head}");
-        }
-        assert!(inner.iter().all(|each| each.accept().is_err()), "nobody was reached");
-        // An address has one spelling.
-        for (to, status) in
-            [("10.77.514:443", 400), ("0x0a4d0202:443", 400), ("other.test:80", 404), ("nowhere.test:443", 502)]
-        {
-            let (head, _) = connect(to);
-            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{to}: {head}");
-        }
-    });
+fn p9_a_name_that_leads_to_the_machine_itself_or_to_a_host_of_an_upstream_leads_nowhere() {
+    in_its_own(
+        "asked::p9_a_name_that_leads_to_the_machine_itself_or_to_a_host_of_an_upstream_leads_nowhere",
+        |network| {
+            let _gate = gate(&network, "");
+            let inner: Vec<_> = ["127.0.0.1:443", "10.77.2.1:443", "[::1]:443"]
+                .map(|at| std::net::TcpListener::bind(at).unwrap())
+                .into();
+            for each in &inner {
+                each.set_nonblocking(true).unwrap();
+            }
+            for host in [
+                "localhost",
+                "inner.test",
+                "here.test",
+                "10.77.2.1",
+                "[fd77:2::1]",
+                "metadata.test",
+                "mixed.test",
+                "behind.test",
+                "other-name.test",
+                "10.77.2.2",
+                "[::ffff:10.77.2.2]",
+                "[::1]",
+            ] {
+                let (head, _) = connect(&format!("{host}:443"));
+                assert!(head.starts_with("HTTP/1.1 404 ") && head.contains("upstream_unknown"), "{host}: {head}");
+            }
+            assert!(inner.iter().all(|each| each.accept().is_err()), "nobody was reached");
+            // An address has one spelling.
+            for (to, status) in
+                [("10.77.514:443", 400), ("0x0a4d0202:443", 400), ("other.test:80", 404), ("nowhere.test:443", 502)]
+            {
+                let (head, _) = connect(to);
+                assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{to}: {head}");
+            }
+        },
+    );
 }
 
 #[test]

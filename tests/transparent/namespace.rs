@@ -16,8 +16,9 @@ pub(crate) const FOLDER: &str = "FORGETGATE_TEST_FOLDER";
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The addresses of the services' machine: those of the upstream, and those of others.
-pub(crate) const SERVICES: [&str; 4] = ["10.77.2.2", "fd77:2::2", "10.77.2.3", "fd77:2::3"];
+/// The addresses of the services' machine: those of the upstream, those of others, and one to which a host leads that the
+/// upstream names.
+pub(crate) const SERVICES: [&str; 5] = ["10.77.2.2", "fd77:2::2", "10.77.2.3", "fd77:2::3", "10.77.2.4"];
 
 /// The network of one test.
 pub(crate) struct Network {
@@ -72,7 +73,8 @@ pub(crate) fn said(output: &Output) -> String {
 /// What the machine knows of names, and of one that leads to itself.
 const HOSTS: &str = "127.0.0.1 localhost\n10.77.2.3 other.test\nfd77:2::3 other6.test\n127.0.0.1 inner.test\n\
                      10.77.2.1 here.test\n10.77.2.2 behind.test\n169.254.169.254 metadata.test\n\
-                     10.77.2.3 mixed.test\n127.0.0.1 mixed.test\n";
+                     10.77.2.3 mixed.test\n127.0.0.1 mixed.test\n\
+                     10.77.2.4 gateway.test\n10.77.2.4 other-name.test\n";
 
 /// Runs a command that has to succeed.
 #[track_caller]
@@ -114,6 +116,7 @@ impl Network {
             "ip link set lo up",
             "ip addr add 10.77.2.2/24 dev there",
             "ip addr add 10.77.2.3/24 dev there",
+            "ip addr add 10.77.2.4/24 dev there",
             "ip addr add fd77:2::2/64 dev there nodad",
             "ip addr add fd77:2::3/64 dev there nodad",
             "ip link set there up",

@@ -1,7 +1,7 @@
 //! TLS of clients with a hard-coded host: opened for hosts that the upstream names, and for no others.
 
 use crate::gate::{Gate, HOST, Plan, curl};
-use crate::namespace::in_its_own;
+use crate::namespace::{eventually, in_its_own};
 use crate::service::OTHER;
 
 const MESSAGE: &str = "/v1/workspaces/w/message?version=2021-06-14";
@@ -32,6 +32,12 @@ fn p1_p9_tls_to_a_named_host_is_opened_labelled_and_refused_as_plain_http_is() {
             assert!(fronted.text.contains("Forgetgate-Refusal: header_ambiguous"), "{fronted:?}");
         }
         assert!(!gate.log().contains("u-17"), "P7");
+        let lines = "forgetgate_connections_turned_away_total{code=\"tls_not_opened\"}";
+        eventually("both are counted", || gate.metric(lines) == 2);
+        let log = gate.log();
+        let said: Vec<&str> = log.lines().filter(|line| line.contains("broke off TLS")).collect();
+        let [said] = said.as_slice() else { panic!("said once: {log}") };
+        assert!(said.contains(&format!("host=\"{HOST}\"")) && said.contains("UnknownCA"), "{said}");
     });
 }
 
@@ -76,6 +82,10 @@ fn p9_tls_to_others_passes_unseen_if_the_operator_lets_it_and_to_governed_hosts_
                     assert_eq!(refused.exit, 35, "{refused:?}");
                 }
             }
+            // The host that the upstream names, under another name.
+            let same = "other-name.test:443:10.77.2.4";
+            let refused = curl(false, &["-k", "--resolve", same, "https://other-name.test/x"]);
+            assert_eq!(refused.exit, 35, "{refused:?}");
             assert_eq!(gate.metric("forgetgate_tunnels_opened_total"), 2);
             let log = gate.log();
             let line = log.lines().find(|line| line.contains("call=\"other.test\"")).unwrap();

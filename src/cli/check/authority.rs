@@ -19,6 +19,7 @@ pub(super) fn authority(config: &Config) -> String {
         }
         Authorize::Open => paragraph(&format!("At every upstream: anyone who reaches {}.", reached(config)), " "),
     };
+    let data_path = format!("{data_path}{}", own(config));
     let admin = match &config.admin.token {
         Some(token) => format!("with its token (in {})", token.source()),
         None => "which is anyone on this machine, since it has no token".to_owned(),
@@ -31,6 +32,22 @@ pub(super) fn authority(config: &Config) -> String {
         format_duration(erasure.barrier_timeout),
     );
     format!("{data_path}{}{}", paragraph(&admin, " "), paragraph(&bounds, " "))
+}
+
+/// A paragraph for each upstream that says itself who may erase there.
+fn own(config: &Config) -> String {
+    let said = config.upstreams.iter().filter_map(|upstream| {
+        let (name, group) = (&upstream.name, &upstream.group);
+        let who = match upstream.erasure.authorize.as_ref()? {
+            Authorize::Home => "a caller whose delete it answers with 2xx, to the caller's own credentials".to_owned(),
+            Authorize::Token(token) => {
+                format!("whoever sends its own token (in {}) in Forgetgate-Authorization", token.source())
+            }
+            Authorize::Open => format!("anyone who reaches {}", reached(config)),
+        };
+        Some(paragraph(&format!("By a delete at {name}, which says so itself, in the group {group}: {who}."), " "))
+    });
+    said.collect()
 }
 
 /// The listeners, each with what it asks for.

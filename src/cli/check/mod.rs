@@ -4,6 +4,7 @@
 mod advice;
 mod authority;
 mod instances;
+mod live;
 mod machine;
 mod policy;
 mod sections;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+pub use self::live::check_live;
 use crate::config::{self, Config, Fault, Loaded, Warning};
 use crate::listen::disbelieved;
 use crate::wire::too_many_connections;

@@ -35,6 +35,20 @@ pub(super) fn listeners(root: &Table<'_>, listen: &[Listen], admin: &Admin, eras
     }
 }
 
+/// The same of an upstream that is open by its own word: no listener, and no proxy before one, may bring strangers to it.
+pub(super) fn open_upstreams(drafts: &[Draft<'_>], listen: &[Listen]) {
+    let brings = |listener: &&Listen| {
+        let outside = !listener.address.is_loopback() && !listener.asks_for_certificates();
+        outside || listener.proxy_protocol.is_some()
+    };
+    let Some(listener) = listen.iter().find(brings) else { return };
+    for draft in drafts.iter().filter(|draft| draft.is_open_itself()) {
+        let what = format!("\"open\" lets anyone who reaches {} erase anyone's data there", listener.address);
+        let right = "authorize = \"home\" or \"token\", listeners on loopback only, or tls.client_ca";
+        draft.table.report.fault(&draft.table.place_of("erasure"), what, right);
+    }
+}
+
 /// Does who listens at one of these keep the other from being listened at?
 fn takes(one: &Address, other: &Address) -> bool {
     match (one, other) {
@@ -133,12 +147,13 @@ pub(super) fn authority(drafts: &[Draft<'_>], erasure: &Erasure) {
         if inject && !table.has("credentials") {
             report.fault(&table.place_of("inject"), "there are no credentials to inject", "credentials = { … }");
         }
-        if inject && matches!(erasure.authorize, Authorize::Home) && !draft.flags().retired {
+        let is_home = matches!(draft.authorize(erasure), Authorize::Home);
+        if inject && is_home && !draft.flags().retired {
             let what =
                 "makes authorize = \"home\" worthless: every caller would be let in by the gate's own credentials";
             report.fault(&table.place_of("inject"), what, "erasure.authorize = \"token\", or inject = false");
         }
-        if matches!(erasure.authorize, Authorize::Home) {
+        if is_home {
             passes_within_the_group(drafts, draft);
         }
         let plain = draft.url.as_ref().is_some_and(|url| !url.tls && !url.is_loopback());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::file::Table;
-use super::super::{Authorize, Erasure, OpenWebsockets};
+use super::super::{Authorize, Erasure, OpenWebsockets, OwnErasure};
 use super::amount::{count, duration};
 use super::outside::{Outside, Unreadable};
 
@@ -21,14 +21,32 @@ pub(super) fn erasure(root: &Table<'_>, outside: &Outside<'_>) -> Erasure {
     erasure.barrier_timeout = duration(&table, "barrier_timeout", erasure.barrier_timeout, &barrier);
     let day = Duration::from_secs(86_400);
     erasure.retention = duration(&table, "retention", erasure.retention, &(day..=10 * years));
-    let open = table.get("open_websockets");
-    erasure.open_websockets = open
-        .and_then(|value| value.choice(&[("wait", OpenWebsockets::Wait), ("close", OpenWebsockets::Close)], &[]))
-        .unwrap_or_default();
+    erasure.open_websockets = open_websockets(&table).unwrap_or_default();
     table.not_yet("webhook", "leave it out; the admin API tells what became of each erasure");
     table.not_yet("smtp", "leave it out");
     table.close();
     erasure
+}
+
+/// What an upstream's own table says instead.
+pub(super) fn own_erasure(upstream: &Table<'_>, outside: &Outside<'_>) -> OwnErasure {
+    let form = "erasure = { authorize = \"token\", token = { file = \"…\" } }";
+    let Some(table) = upstream.get("erasure").and_then(|value| value.table(form)) else {
+        return OwnErasure::default();
+    };
+    // A token alone is a fault, as in the common table.
+    let is_said = table.has("authorize") || table.has("token");
+    let own = OwnErasure {
+        authorize: is_said.then(|| authorize(&table, outside)).flatten(),
+        open_websockets: open_websockets(&table),
+    };
+    table.close();
+    own
+}
+
+fn open_websockets(table: &Table<'_>) -> Option<OpenWebsockets> {
+    let words = [("wait", OpenWebsockets::Wait), ("close", OpenWebsockets::Close)];
+    table.get("open_websockets").and_then(|value| value.choice(&words, &[]))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

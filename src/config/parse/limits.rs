@@ -4,21 +4,31 @@
 use std::time::Duration;
 
 use super::super::file::Table;
-use super::super::{Limits, Silence};
+use super::super::{Limits, OwnLimits};
 use super::amount::{count, duration, size};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// How long an upstream may be silent, where its own table says so.
-pub(super) fn silence(table: &Table<'_>) -> Silence {
-    let d = Limits::default();
-    let range = Duration::from_millis(10)..=DAY;
-    let time = |key, default| table.has(key).then(|| duration(table, key, default, &range));
-    Silence {
-        answer: time("answer_stall_timeout", d.answer_stall_timeout),
-        event_stream: time("event_stream_timeout", d.event_stream_timeout),
-    }
+/// What an upstream's own table says instead.
+pub(super) fn own_limits(upstream: &Table<'_>) -> OwnLimits {
+    let form = "limits = { response_timeout = \"60s\" }";
+    let Some(table) = upstream.get("limits").and_then(|value| value.table(form)) else {
+        return OwnLimits::default();
+    };
+    let time = |key, longest| {
+        let range = Duration::from_millis(10)..=longest;
+        table.has(key).then(|| duration(&table, key, Duration::ZERO, &range))
+    };
+    let own = OwnLimits {
+        connect: time("connect_timeout", HOUR),
+        response: time("response_timeout", DAY),
+        body_stall: time("body_stall_timeout", DAY),
+        answer_stall: time("answer_stall_timeout", DAY),
+        event_stream: time("event_stream_timeout", DAY),
+    };
+    table.close();
+    own
 }
 
 pub(super) fn limits(root: &Table<'_>) -> Limits {

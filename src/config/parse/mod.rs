@@ -100,6 +100,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     across::listeners(root, &listen, &admin, &erasure);
     proxies::check(root, &listen, &erasure);
     across::upstreams(&drafts);
+    across::open_upstreams(&drafts, &listen);
     across::leads_elsewhere(&listen, &admin, &drafts);
     interception::hosts_are_named(root, &listen, &drafts);
     across::authority(&drafts, &erasure);

@@ -6,12 +6,16 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, Credentials, EraseBy, Http2, HttpProxy, Instances, Route, Silence, Upstream, UpstreamTls};
+use super::super::{
+    Authorize, BaseUrl, Credentials, EraseBy, Erasure, Http2, HttpProxy, Instances, OwnErasure, OwnLimits, Route,
+    Upstream, UpstreamTls,
+};
 use super::amount::{count, duration};
 use super::credentials::{credentials, url};
+use super::erasure::own_erasure;
 use super::http_proxy::http_proxy;
 use super::instances::{erase_api, instances};
-use super::limits::silence;
+use super::limits::own_limits;
 use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
@@ -47,7 +51,8 @@ pub(super) struct Draft<'a> {
     tls: UpstreamTls,
     http2: Http2,
     proxy: HttpProxy,
-    silence: Silence,
+    limits: OwnLimits,
+    erasure: OwnErasure,
     pub(super) instance: Instance,
 }
 
@@ -114,7 +119,8 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
         tls: tls::upstream(&table, outside),
         http2: http2(&table),
         proxy: http_proxy(&table, outside),
-        silence: silence(&table),
+        limits: own_limits(&table),
+        erasure: own_erasure(&table, outside),
         instance: instance(&table),
         policy_table,
         profile,
@@ -128,6 +134,16 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
 impl Draft<'_> {
     pub(super) const fn flags(&self) -> Flags {
         self.flags
+    }
+
+    /// Who may erase by a delete at it.
+    pub(super) fn authorize<'e>(&'e self, common: &'e Erasure) -> &'e Authorize {
+        self.erasure.authorize.as_ref().unwrap_or(&common.authorize)
+    }
+
+    /// Is it open to all by its own word?
+    pub(super) const fn is_open_itself(&self) -> bool {
+        matches!(self.erasure.authorize, Some(Authorize::Open))
     }
 
     pub(super) const fn has_credentials(&self) -> bool {
@@ -185,7 +201,8 @@ impl Draft<'_> {
             tls: self.tls,
             http2: self.http2,
             proxy: self.proxy,
-            silence: self.silence,
+            limits: self.limits,
+            erasure: self.erasure,
             plan,
             region,
             created: created.map(|date| date.to_string()),

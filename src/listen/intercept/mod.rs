@@ -7,23 +7,28 @@ mod authority;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{RootCertStore, ServerConfig, crypto};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use self::authority::{Authority, renewal};
 pub use self::authority::{CaError, MadeCa, SecretPem, make_ca};
 use crate::config::CaFiles;
 use crate::domain::UnixSeconds;
-use crate::telemetry::{chain, clock};
+use crate::telemetry::{chain, clock, events};
 use crate::wire::Stream;
 
 /// Hosts whose certificates are kept. Only configured ones have any, so that this bounds a very long configuration.
 const HOSTS_MAX: usize = 4096;
+
+/// How often it is said at most of one host that a handshake failed.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// What is spoken in TLS that was opened, by preference (ALPN): the first only where the listener speaks it.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
@@ -36,6 +41,8 @@ pub(super) struct Interceptor {
     /// Is HTTP/2 offered?
     http2: bool,
     hosts: Mutex<HashMap<Box<str>, Kept>>,
+    /// When it was said of a host that a handshake failed.
+    said: Mutex<HashMap<Box<str>, Instant>>,
 }
 
 /// What is shown for one host.
@@ -49,7 +56,7 @@ struct Kept {
 
 impl Interceptor {
     pub(super) fn load(files: &CaFiles, http2: bool) -> Result<Self, CaError> {
-        Ok(Self { authority: Authority::load(files)?, http2, hosts: Mutex::default() })
+        Ok(Self { authority: Authority::load(files)?, http2, hosts: Mutex::default(), said: Mutex::default() })
     }
 
     /// The hosts about which clients will not believe the authority, each in a sentence. `address` is the listener's.
@@ -81,7 +88,7 @@ impl Interceptor {
             .build()
             .map_err(|error| rustls::Error::General(error.to_string()))?;
         let name = ServerName::try_from(host).map_err(|error| rustls::Error::General(error.to_string()))?;
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.0));
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now.0));
         if let Some((own, above)) = leaf.chain.split_first() {
             verifier.verify_server_cert(own, above, &name, &[], now)?;
         }
@@ -89,12 +96,30 @@ impl Interceptor {
     }
 
     /// Shakes hands as this host, and gives whether HTTP/2 was agreed. `None` when the client would not, or there is no
-    /// certificate to be had.
+    /// certificate to be had: that is said, but not each time.
     pub(super) async fn accept(&self, stream: Stream, host: &str) -> Option<(Stream, bool)> {
-        let config = self.config(host, clock::unix_now()).ok()?;
-        let stream = TlsAcceptor::from(config).accept(stream).await.ok()?;
+        let config = match self.config(host, clock::unix_now()) {
+            Ok(config) => config,
+            Err(error) => return self.failed(host, &chain(&error)),
+        };
+        let stream = match TlsAcceptor::from(config).accept(stream).await {
+            Ok(stream) => stream,
+            Err(error) => return self.failed(host, &chain(&error)),
+        };
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
         Some((Stream::Tls(Box::new(stream.into())), is_http2))
+    }
+
+    fn failed<T>(&self, host: &str, reason: &str) -> Option<T> {
+        let now = Instant::now();
+        let mut said = self.said.lock();
+        said.retain(|_, at| now < *at + SAID_EVERY);
+        if said.len() < HOSTS_MAX && !said.contains_key(host) {
+            said.insert(host.into(), now);
+            drop(said);
+            events::NotOpened { host, reason }.emit();
+        }
+        None
     }
 
     fn config(&self, host: &str, now: UnixSeconds) -> Result<Arc<ServerConfig>, CaError> {

@@ -57,6 +57,11 @@ impl Addresses {
         first_of(&order, deadline, |address, takes| self.order.lock().note(address, takes, Instant::now())).await
     }
 
+    /// What its name leads to at this moment.
+    pub(super) async fn found(&self) -> Option<std::sync::Arc<[SocketAddr]>> {
+        self.lookup.addresses().await
+    }
+
     /// How many addresses rest at this moment.
     pub(super) fn resting(&self) -> usize {
         self.order.lock().resting.len()

@@ -43,6 +43,10 @@ pub(super) const BATCH_ROWS: usize = 512;
 /// Bytes of rows in one batch, for the same reason; sled writes about four times as much.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 
+/// sled counts what its cache holds as it lies in the file; in memory it is about twice as large (measured on opening 100,000
+/// jobs).
+const CACHE_IN_MEMORY: u64 = 2;
+
 const FORMAT: u32 = 3;
 /// Says in `meta` what the latest removal takes from the sum.
 const REMOVING: &[u8] = b"removing";
@@ -179,7 +183,7 @@ impl Tables {
         } else {
             files.mend_before_opening()?;
         }
-        let config = sled_config(files).cache_capacity(cache_bytes);
+        let config = sled_config(files).cache_capacity(cache_bytes / CACHE_IN_MEMORY);
         let mut tables = Self::of(config.open()?, files, tuning, syncs)?;
         if is_new {
             tables.make(key_check)?;

@@ -1,0 +1,124 @@
+//! `forgetgate check --live`: is everything there that the file names? Each upstream is connected to, the gate's own
+//! credentials are read or fetched, and the gate that runs says which instances its traffic has shown.
+
+use std::path::Path;
+
+use futures_util::future::join_all;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::table::table;
+use super::{GOOD, check, lines_of, section};
+use crate::cli::answer::{Answer, FAILED, Failure, list, text, wait_for};
+use crate::cli::client::{Client, GateArgs};
+use crate::config::{self, Credentials, Limits, Upstream};
+use crate::telemetry::chain;
+use crate::upstream::{Authenticator, Connector};
+
+/// What was found of one upstream: good words, or what is wrong.
+struct Found {
+    name: String,
+    connection: Result<String, String>,
+    credentials: Result<String, String>,
+}
+
+/// Checks the file as without it, and then what it names. Blocking.
+#[must_use]
+pub fn check_live(path: &Path, json: bool) -> Answer {
+    let (said, code) = check(path, json);
+    if code != GOOD {
+        return Answer { text: said, complaint: String::new(), code };
+    }
+    wait_for(async {
+        let loaded = config::load(path).map_err(|faults| Failure::config(path, &faults))?;
+        let config = &loaded.config;
+        let found = join_all(config.upstreams.iter().map(|upstream| look(upstream, &config.limits))).await;
+        let seen = seen(path).await;
+        let is_bad = found.iter().any(|found| found.connection.is_err() || found.credentials.is_err())
+            || seen.as_ref().is_ok_and(|seen| seen.iter().any(waits));
+        let text = if json { as_json(&said, &found, &seen) } else { as_text(&said, &found, &seen) };
+        Ok(Answer { text, complaint: String::new(), code: if is_bad { FAILED } else { GOOD } })
+    })
+}
+
+async fn look(upstream: &Upstream, common: &Limits) -> Found {
+    let limits = upstream.limits.over(common);
+    let connection = async {
+        let connector = Connector::new(upstream, limits.connect_timeout).map_err(|error| chain(&error))?;
+        connector.connect().await.map_err(|error| chain(&error))?;
+        Ok(if connector.is_secure() { "TLS, trusted" } else { "open" }.to_owned())
+    };
+    let credentials = async {
+        let Some(given) = &upstream.credentials else { return Ok("none".to_owned()) };
+        let by = Authenticator::behind(&upstream.proxy, Some(given), &limits).map_err(|error| chain(&error))?;
+        by.authorization(Instant::now()).await.map_err(|error| chain(&error))?;
+        let is_token = matches!(given, Credentials::Iam { .. });
+        Ok(if is_token { "a token was fetched" } else { "read; no service was asked" }.to_owned())
+    };
+    let (connection, credentials) = tokio::join!(connection, credentials);
+    Found { name: upstream.name.to_string(), connection, credentials }
+}
+
+/// The instances that the gate which runs with this file has seen.
+async fn seen(path: &Path) -> Result<Vec<Value>, String> {
+    let gate = GateArgs::of(path);
+    let asked = async { Client::find(&gate)?.call(Method::GET, "/api/v1/upstreams", None).await };
+    let answer = asked.await.map_err(|failure| failure.words().to_owned())?;
+    Ok(list(&answer, "upstreams").iter().flat_map(|upstream| list(upstream, "instances")).cloned().collect())
+}
+
+/// Do erasures wait for the credentials of this instance?
+fn waits(instance: &Value) -> bool {
+    instance.get("has_credentials").and_then(Value::as_bool) != Some(true)
+}
+
+fn as_text(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> String {
+    let words = |result: &Result<String, String>| match result {
+        Ok(words) => words.clone(),
+        Err(why) => format!("FAILED: {why}"),
+    };
+    let rows = found.iter().map(|found| [found.name.clone(), words(&found.connection), words(&found.credentials)]);
+    let services =
+        section("Services at this moment", &table(["upstream", "connection", "the gate's credentials"], rows));
+    let instances = match seen {
+        Err(why) => format!("Not known, since the gate does not run or does not answer: {why}\n"),
+        Ok(seen) if seen.is_empty() => "None yet.\n".to_owned(),
+        Ok(seen) => table(["upstream", "instance", "path", "last seen", "erasures"], seen.iter().map(row)),
+    };
+    format!("{said}\n{services}{}", section("Instances that traffic has shown", &instances))
+}
+
+fn row(instance: &Value) -> [String; 5] {
+    let of = |key| match text(instance, key) {
+        "" => "-".to_owned(),
+        text => text.to_owned(),
+    };
+    let erasures = if waits(instance) { "WAIT: nobody named its credentials" } else { "reach it" };
+    [of("upstream"), of("instance"), of("path"), of("last_seen"), erasures.to_owned()]
+}
+
+/// The answer of a check, with a member `live` more.
+fn as_json(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> String {
+    let outcome = |result: &Result<String, String>| match result {
+        Ok(words) => json!({ "good": true, "detail": words }),
+        Err(why) => json!({ "good": false, "detail": why }),
+    };
+    let upstreams: Vec<Value> = found
+        .iter()
+        .map(|found| {
+            let (connection, credentials) = (outcome(&found.connection), outcome(&found.credentials));
+            json!({ "name": found.name, "connection": connection, "credentials": credentials })
+        })
+        .collect();
+    let live = json!({
+        "upstreams": upstreams,
+        "instances": seen.as_ref().ok(),
+        "gate": seen.as_ref().map_or_else(|why| why.as_str(), |_| "runs"),
+    });
+    let mut answer: Value = serde_json::from_str(said).unwrap_or_default();
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("live".to_owned(), live);
+    }
+    lines_of(&answer)
+}

@@ -1,0 +1,61 @@
+//! What an upstream's own tables say in the place of `[limits]` and `[erasure]`.
+
+use std::time::Duration;
+
+use super::{Authorize, Config, Erasure, Limits, OpenWebsockets, Upstream};
+
+/// `limits` of an upstream; `None` is as `[limits]` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnLimits {
+    /// `connect_timeout`
+    pub connect: Option<Duration>,
+    /// `response_timeout`
+    pub response: Option<Duration>,
+    /// `body_stall_timeout`
+    pub body_stall: Option<Duration>,
+    /// `answer_stall_timeout`
+    pub answer_stall: Option<Duration>,
+    /// `event_stream_timeout`
+    pub event_stream: Option<Duration>,
+}
+
+impl OwnLimits {
+    /// The limits of an upstream whose own these are.
+    #[must_use]
+    pub fn over(&self, common: &Limits) -> Limits {
+        Limits {
+            connect_timeout: self.connect.unwrap_or(common.connect_timeout),
+            response_timeout: self.response.unwrap_or(common.response_timeout),
+            body_stall_timeout: self.body_stall.unwrap_or(common.body_stall_timeout),
+            answer_stall_timeout: self.answer_stall.unwrap_or(common.answer_stall_timeout),
+            event_stream_timeout: self.event_stream.unwrap_or(common.event_stream_timeout),
+            ..common.clone()
+        }
+    }
+}
+
+/// `erasure` of an upstream; `None` is as `[erasure]` says.
+#[derive(Clone, Debug, Default)]
+pub struct OwnErasure {
+    /// Who may erase by a delete at this upstream.
+    pub authorize: Option<Authorize>,
+    /// What happens to its open WebSockets.
+    pub open_websockets: Option<OpenWebsockets>,
+}
+
+impl Upstream {
+    /// Who may erase by a delete at this upstream.
+    #[must_use]
+    pub fn authorize<'e>(&'e self, common: &'e Erasure) -> &'e Authorize {
+        self.erasure.authorize.as_ref().unwrap_or(&common.authorize)
+    }
+}
+
+impl Config {
+    /// The longest `response_timeout` of all upstreams: how long anything that was cut may still be stored somewhere.
+    #[must_use]
+    pub fn longest_response_timeout(&self) -> Duration {
+        let own = self.upstreams.iter().filter_map(|upstream| upstream.limits.response);
+        own.fold(self.limits.response_timeout, Duration::max)
+    }
+}

@@ -211,6 +211,7 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         retired,
         forwarded: false,
         inject: false,
+        webchat_opt_out: false,
         version: None,
         instances: forgetgate::config::Instances::default(),
         erase_api: Vec::new(),

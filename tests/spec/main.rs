@@ -59,5 +59,6 @@ mod tunnels;
 mod uploads;
 mod upstream;
 mod ways;
+mod webchat;
 mod websocket;
 mod world;

@@ -85,6 +85,7 @@ impl StartError {
                         | SitesError::Repointed { .. }
                         | SitesError::Awaited { .. }
                         | SitesError::Roots { .. }
+                        | SitesError::Keys { .. }
                 )
             }
             // What the file names beside the address.

@@ -46,10 +46,11 @@ struct Core {
 impl Core {
     async fn build(config: &Config, opened: &Opened, cut_before: bool) -> Result<Self, StartError> {
         let moved = sites::moved(config, &opened.index.upstreams().await?);
-        let made = sites::build(config, opened).await?;
-        let sites: Vec<_> = made.iter().map(|made| Arc::clone(&made.site)).collect();
         let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
         let registry = Registry::new(&[], workers);
+        let made = sites::build(config, opened, &registry).await?;
+        let sites: Vec<_> = made.iter().map(|made| Arc::clone(&made.site)).collect();
+        sites::keys_tried(sites.iter().map(|site| &site.keys)).await;
         let slots = registry.configure(&names(config));
         let mut access = Access::default();
         let access_log = access.log(&config.log, &registry).map_err(StartError::Thread)?;

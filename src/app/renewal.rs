@@ -62,7 +62,8 @@ impl Renewal {
     fn followers(&self) -> impl Iterator<Item = (&Site, &dyn Renew)> {
         self.sites.iter().flat_map(|site| {
             let renewed = [site.connector.renewed(), site.authenticator.renewed()].into_iter().flatten();
-            renewed.chain(site.instances.renewed()).map(|renewed| (&**site, renewed))
+            let of_keys = site.keys.all().iter().filter_map(|source| source.renewed());
+            renewed.chain(site.instances.renewed()).chain(of_keys).map(|renewed| (&**site, renewed))
         })
     }
 }

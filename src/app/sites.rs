@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
 use crate::config::{self, BaseUrl, Config, Limits, Upstream};
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
 use crate::domain::instance::InstanceRule;
 use crate::store::seal::Keys;
 use crate::store::{KnownUpstream, Opened, StoreError};
-use crate::upstream::{Authenticator, Connector, Instances, RootsError, Site};
+use crate::telemetry::Registry;
+use crate::upstream::{Authenticator, Connector, Instances, KeySource, KeySources, KeysError, RootsError, Site};
 
 /// The epoch of alias keys that is in use.
 const EPOCH: u8 = 1;
@@ -58,6 +62,14 @@ pub enum SitesError {
         /// Why.
         source: RootsError,
     },
+    /// The keys that tokens are verified with.
+    #[error("upstream \"{name}\": the keys that tokens are verified with cannot be prepared")]
+    Keys {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: KeysError,
+    },
     /// The store.
     #[error("the store cannot be used")]
     Store(#[from] StoreError),
@@ -70,7 +82,8 @@ impl SitesError {
             Self::Dropped { name }
             | Self::Repointed { name, .. }
             | Self::Awaited { name, .. }
-            | Self::Roots { name, .. } => Some(name),
+            | Self::Roots { name, .. }
+            | Self::Keys { name, .. } => Some(name),
             Self::Store(_) => None,
         }
     }
@@ -81,6 +94,7 @@ impl SitesError {
             Self::Dropped { .. } | Self::Store(_) => None,
             Self::Repointed { .. } | Self::Awaited { .. } => Some("url"),
             Self::Roots { .. } => Some("tls.ca"),
+            Self::Keys { .. } => Some("policy.derive"),
         }
     }
 }
@@ -107,17 +121,46 @@ pub(super) struct Draft {
     connector: Connector,
     authenticator: Authenticator,
     instances: Arc<Instances>,
+    token_keys: KeySources,
     connect_timeout: Duration,
     response_timeout: Duration,
 }
 
+/// What all upstreams are made with.
+#[derive(Clone, Debug)]
+pub(super) struct Making {
+    pub(super) limits: Limits,
+    pub(super) keys: Arc<Keys>,
+    pub(super) registry: Arc<Registry>,
+    /// Sets of keys that are there already: whoever names the same one shares it.
+    pub(super) known: Vec<Arc<KeySource>>,
+}
+
+impl Making {
+    /// With the sets of these.
+    pub(super) fn after(made: &[Made], limits: &Limits, keys: &Arc<Keys>, registry: &Arc<Registry>) -> Self {
+        let known = made.iter().flat_map(|made| made.site.keys.all().iter().map(Arc::clone)).collect();
+        Self { limits: limits.clone(), keys: Arc::clone(keys), registry: Arc::clone(registry), known }
+    }
+}
+
+/// How long a start or a reload waits for the first keys of issuers. What has not come by then is fetched behind it.
+const FIRST_KEYS: Duration = Duration::from_secs(3);
+
+/// Waits until each set of keys of these upstreams was fetched once, or could not be.
+pub(super) async fn keys_tried(sources: impl Iterator<Item = &KeySources>) {
+    let all = sources.flat_map(|sources| sources.all()).map(|source| source.tried());
+    timeout(FIRST_KEYS, join_all(all)).await.ok();
+}
+
 /// Makes all sites, retired ones included.
-pub(super) async fn build(config: &Config, opened: &Opened) -> Result<Vec<Made>, SitesError> {
+pub(super) async fn build(config: &Config, opened: &Opened, registry: &Arc<Registry>) -> Result<Vec<Made>, SitesError> {
     let misfit = misfits(config, &opened.index.upstreams().await?).into_iter().next();
     misfit.map_or(Ok(()), Err)?;
     let mut sites = Vec::with_capacity(config.upstreams.len());
+    let mut making = Making::after(&[], &config.limits, &opened.keys, registry);
     for upstream in &config.upstreams {
-        let draft = draft(upstream, &config.limits, &opened.keys, None)?;
+        let draft = draft(upstream, &mut making, None)?;
         sites.push(draft.finish(opened, None).await?);
     }
     Ok(sites)
@@ -125,12 +168,8 @@ pub(super) async fn build(config: &Config, opened: &Opened) -> Result<Vec<Made>,
 
 /// What reaches an upstream: as before where nothing about it has changed, so that connections, TLS sessions and tokens
 /// are kept: their certificates follow their files. Reads files.
-pub(super) fn draft(
-    upstream: &Arc<Upstream>,
-    limits: &Limits,
-    keys: &Keys,
-    before: Option<&Made>,
-) -> Result<Draft, SitesError> {
+pub(super) fn draft(upstream: &Arc<Upstream>, making: &mut Making, before: Option<&Made>) -> Result<Draft, SitesError> {
+    let Making { limits, keys, registry, known } = making;
     let roots = |source| SitesError::Roots { name: upstream.name.to_string(), source };
     let limits = &upstream.limits.over(limits);
     let (connect_timeout, response_timeout) = (limits.connect_timeout, limits.response_timeout);
@@ -156,8 +195,13 @@ pub(super) fn draft(
         Some(made) => Arc::clone(&made.site.instances),
         None => Arc::new(Instances::new(upstream, keys.fingerprints(), limits).map_err(roots)?),
     };
+    // No call is judged at an upstream that takes none.
+    let policies = upstream.policies().filter(|_| !upstream.retired);
+    let token_keys = KeySources::of(policies, &upstream.proxy, limits, known, registry)
+        .map_err(|source| SitesError::Keys { name: upstream.name.to_string(), source })?;
+    known.extend(token_keys.all().iter().map(Arc::clone));
     let upstream = Arc::clone(upstream);
-    Ok(Draft { upstream, connector, authenticator, instances, connect_timeout, response_timeout })
+    Ok(Draft { upstream, connector, authenticator, instances, token_keys, connect_timeout, response_timeout })
 }
 
 /// All that tells an upstream's instances apart, besides its credentials.
@@ -170,9 +214,14 @@ impl Draft {
         &self.upstream.name
     }
 
+    pub(super) const fn token_keys(&self) -> &KeySources {
+        &self.token_keys
+    }
+
     /// Asks the store for the number, and tells it the address, unless both are known.
     pub(super) async fn finish(self, opened: &Opened, before: Option<&Made>) -> Result<Made, StoreError> {
-        let Self { upstream, connector, authenticator, instances, connect_timeout, response_timeout } = self;
+        let Self { upstream, connector, authenticator, instances, token_keys: keys, connect_timeout, response_timeout } =
+            self;
         let known = before.filter(|made| made.is_at(&upstream.url));
         let number = match known {
             Some(made) => made.site.number,
@@ -180,7 +229,7 @@ impl Draft {
         };
         let aliases = AliasKey::new(&opened.keys.alias_key(&upstream.name), EPOCH);
         let recordings = known.map_or_else(Arc::default, |made| Arc::clone(&made.site.recordings));
-        let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, instances, recordings });
+        let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, instances, keys, recordings });
         Ok(Made { site, connect_timeout, response_timeout })
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::changes;
 use super::parts::{Parts, WAITING_SHARE, names};
-use super::sites::{self, Draft, Made, SitesError};
+use super::sites::{self, Draft, Made, Making, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
 use crate::listen::{DoorError, Prepared};
 use crate::proxy::Shared;
@@ -44,6 +44,7 @@ impl Parts {
                 return Err(faults);
             }
         };
+        sites::keys_tried(drafts.iter().map(Draft::token_keys)).await;
         let mut left = self.leave(&loaded.config).await;
         // Looked at once more: now nothing can come to those that are left.
         let mut faults = self.misfits(loaded).await;
@@ -108,11 +109,11 @@ impl Parts {
 
     /// Reads the files that upstreams name: not on this thread, which accepts connections.
     async fn drafts(&self, config: &Config) -> Vec<Result<Draft, SitesError>> {
-        let (upstreams, limits, before) = (config.upstreams.clone(), config.limits.clone(), self.made.clone());
-        let keys = Arc::clone(&self.opened.keys);
+        let (upstreams, before) = (config.upstreams.clone(), self.made.clone());
+        let mut making = Making::after(&before, &config.limits, &self.opened.keys, &self.registry);
         let drafting = spawn_blocking(move || {
             let of = |name: &str| before.iter().find(|made| *made.site.upstream.name == *name);
-            upstreams.iter().map(|upstream| sites::draft(upstream, &limits, &keys, of(&upstream.name))).collect()
+            upstreams.iter().map(|upstream| sites::draft(upstream, &mut making, of(&upstream.name))).collect()
         });
         drafting.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
     }
@@ -213,6 +214,7 @@ fn fault_of(error: &SitesError, loaded: &Loaded) -> Fault {
             "the URL as it was, until the erasure is over; a new name for what is at the new one"
         }
         SitesError::Roots { .. } => "certificates in PEM, of a name that can be checked",
+        SitesError::Keys { .. } => "a JSON Web Key Set that can be read, or the address of one",
         SitesError::Store(_) => "the same file, once the store can be used again",
     };
     loaded.fault(&key, chain(error), right)

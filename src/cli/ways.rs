@@ -19,6 +19,7 @@ use crate::domain::label::from_delete_query;
 use crate::domain::policy::{AliasUse, Invalid, Missing, Policy};
 use crate::domain::profile::{LabelRule, built_in};
 use crate::domain::refusal::{Code, Refusal};
+use crate::domain::token::Claims;
 use crate::domain::{CustomerId, derive, log_filter, query};
 
 const FULL: u64 = 100_000;
@@ -138,6 +139,7 @@ fn readings(text: &str) -> Vec<(&'static str, Outcome)> {
         ways.push(("user name", derived(derive::from_basic(all(&lines(&basic))))));
     }
     ways.push(("claim", derived(derive::from_jwt(all(&lines(&token)), "id"))));
+    ways.push(("verified claim", derived(derive::from_claims(&Claims::unverified(json.as_bytes()), "id"))));
     ways.push(("json", derived(derive::from_json(json.as_bytes(), "/deep/0/a~1b"))));
     ways.push(("json with a mark", derived(derive::from_json(format!("\u{feff}{json}").as_bytes(), "/id"))));
     ways.push(("json, escaped", derived(derive::from_json(format!("{{\"id\":\"{escaped}\"}}").as_bytes(), "/id"))));

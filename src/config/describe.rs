@@ -12,6 +12,7 @@ use super::{
     Upstream, UpstreamTls, When, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
+use crate::domain::token::KeysAt;
 
 impl Config {
     /// The whole configuration with every default filled in.
@@ -231,6 +232,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "retired": upstream.retired,
         "forwarded": upstream.forwarded,
         "inject": upstream.inject,
+        "webchat_opt_out": upstream.webchat_opt_out,
         "version": upstream.version,
         "held_labels_before": upstream.held_labels_before,
         "passes_to": upstream.passes_to.iter().map(|name| &**name).collect::<Vec<_>>(),
@@ -294,6 +296,7 @@ fn policy(policy: &Policy) -> Value {
         "unknown": policy.unknown,
         "require": policy.require,
         "derive": policy.derive.iter().map(derive).collect::<Vec<_>>(),
+        "override": policy.overrides,
     })
 }
 
@@ -319,9 +322,20 @@ fn derive(from: &DeriveFrom) -> Value {
         DeriveFrom::Cookie(name) => json!({ "cookie": name }),
         DeriveFrom::BasicUsername => json!({ "basic": "username" }),
         DeriveFrom::Jwt(claim) => json!({ "jwt": claim }),
+        DeriveFrom::VerifiedJwt { claim, by } => {
+            json!({ "jwt": claim, "jwks": keys(&by.keys), "issuer": by.issuer, "audience": by.audience })
+        }
         DeriveFrom::Json(pointer) => json!({ "json": pointer }),
         DeriveFrom::Multipart { part, json: None } => json!({ "multipart": part }),
         DeriveFrom::Multipart { part, json: Some(pointer) } => json!({ "multipart": part, "json": pointer }),
+    }
+}
+
+fn keys(at: &KeysAt) -> Value {
+    match at {
+        KeysAt::Url { url, ca: None } => json!({ "url": url }),
+        KeysAt::Url { url, ca: Some(ca) } => json!({ "url": url, "tls": { "ca": path(ca) } }),
+        KeysAt::File(file) => json!({ "file": path(file) }),
     }
 }
 

@@ -13,6 +13,7 @@ mod host;
 mod http_proxy;
 mod instances;
 mod ip_range;
+mod key_set;
 mod listen;
 mod load;
 mod log_filter;
@@ -41,6 +42,7 @@ pub use self::host::{Authority, canonical_host};
 pub use self::http_proxy::{BadProxy, HttpProxy, NamedProxy, from_environment};
 pub use self::instances::{InstanceEntry, Instances};
 pub use self::ip_range::{IpRange, NoRange};
+pub use self::key_set::{KeyFileFault, key_set_in};
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::{load, load_without_secrets};
 pub use self::log_filter::{LOG_FILTER_FORM, is_log_filter};
@@ -335,6 +337,8 @@ pub struct Upstream {
     pub forwarded: bool,
     /// Also put `credentials` on callers' requests.
     pub inject: bool,
+    /// Set `learningOptOut: true` in the Web Chat of its pages.
+    pub webchat_opt_out: bool,
     /// `?version=` of the gate's own calls.
     pub version: Option<String>,
     /// The instances that it leads to.

@@ -5,10 +5,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use super::{Address, IpRange, Upstream};
 use crate::domain::http1::Lines;
 use crate::domain::policy::Policy;
+use crate::domain::token::KeysAt;
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,20 @@ pub struct CallFacts<'a> {
 }
 
 impl Upstream {
+    /// The policy of its own, and those of its rules.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        [&self.policy].into_iter().chain(self.rules.iter().map(|rule| &rule.policy))
+    }
+
+    /// The files of keys that its policies name.
+    pub fn key_files(&self) -> impl Iterator<Item = PathBuf> {
+        let trusts = self.policies().flat_map(|policy| policy.derive.iter().filter_map(|place| place.trust()));
+        trusts.filter_map(|trust| match &trust.keys {
+            KeysAt::File(path) => Some(path.clone()),
+            KeysAt::Url { .. } => None,
+        })
+    }
+
     /// The policy for one request.
     #[must_use]
     pub fn policy_for(&self, asked: &CallFacts<'_>) -> &Policy {

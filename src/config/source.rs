@@ -1,5 +1,5 @@
 //! The configuration's file, and the files that it names and that are read only with it: profiles, the authorities of
-//! listeners. Secrets and other certificates are not among them: those are read again by themselves.
+//! listeners, the keys of tokens' issuers. Secrets and other certificates are not among them: those are read again by themselves.
 //!
 //! Files are looked at before they are read. What changes in between is read as it is then, and seen as a change once
 //! more, which costs a reload that changes nothing; the other way round a change could be missed.
@@ -103,7 +103,9 @@ impl Source {
 
 impl Named {
     fn by(config: &Config) -> Self {
-        let mut files: Vec<PathBuf> = config.listen.iter().flat_map(|listen| listen.files()).cloned().collect();
+        let of_listeners = config.listen.iter().flat_map(|listen| listen.files()).cloned();
+        let key_sets = config.upstreams.iter().flat_map(|upstream| upstream.key_files());
+        let mut files: Vec<PathBuf> = of_listeners.chain(key_sets).collect();
         files.sort();
         files.dedup();
         Self { profiles_dir: config.profiles_dir.clone(), files }

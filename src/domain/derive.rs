@@ -13,6 +13,7 @@ use futures_util::{FutureExt, stream};
 
 use super::json::{self, Fault};
 use super::refusal::{Code, Refusal};
+use super::token::Claims;
 use super::{CustomerId, NotAnId, query};
 
 /// What a place gives: an ID, nothing, or the reason why it may not be used.
@@ -23,6 +24,8 @@ const PARTS_MAX: usize = 256;
 
 const TWO_VALUES: &str =
     "The place from which the customer ID is taken holds two different values: send one customer's ID, once";
+
+const TWO_TOKENS: &str = "The request has two different bearer tokens: send one, once";
 
 /// The lines of a request header.
 ///
@@ -91,6 +94,27 @@ pub fn from_jwt<'a>(lines: impl Iterator<Item = &'a [u8]>, claim: &str) -> Deriv
         }
     });
     one_of_json(claims)
+}
+
+/// The bearer token of a request.
+///
+/// # Errors
+/// Two different tokens: which of them the service believes is not known.
+pub fn bearer<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<Option<&'a [u8]>, Refusal> {
+    let mut tokens = lines.filter_map(|line| after_scheme(line, b"bearer"));
+    let first = tokens.next();
+    if tokens.any(|token| Some(token) != first) {
+        return Err(Refusal::new(Code::LabelConflict, TWO_TOKENS));
+    }
+    Ok(first)
+}
+
+/// A claim of a token that was verified.
+///
+/// # Errors
+/// Two different values, or one that is no ID.
+pub fn from_claims(claims: &Claims, claim: &str) -> Derived {
+    one_of_json(json::find(claims.text(), &[Cow::Borrowed(claim)]).transpose().into_iter())
 }
 
 /// What stands behind the scheme of an `Authorization` line.

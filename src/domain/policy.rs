@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::personal::PersonalPatterns;
 use super::placeholders::Placeholders;
+use super::token::Trust;
 
 /// `policy.mode`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,13 @@ pub enum DeriveFrom {
     BasicUsername,
     /// A claim of the bearer token, by name. The token's signature is **not** verified.
     Jwt(String),
+    /// A claim of the bearer token, which is verified first.
+    VerifiedJwt {
+        /// The claim.
+        claim: String,
+        /// Whose tokens count.
+        by: Box<Trust>,
+    },
     /// A JSON pointer into the body.
     Json(String),
     /// A JSON pointer into one part of a multipart body; the whole part's text if the pointer is `None`.
@@ -160,6 +168,27 @@ impl DeriveFrom {
     #[must_use]
     pub const fn needs_body(&self) -> bool {
         matches!(self, Self::Json(_) | Self::Multipart { .. })
+    }
+
+    /// The key that the file has for it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Header(_) => "header",
+            Self::Query(_) => "query",
+            Self::Cookie(_) => "cookie",
+            Self::BasicUsername => "basic",
+            Self::Jwt(_) => "jwt without jwks",
+            Self::VerifiedJwt { .. } => "jwt",
+            Self::Json(_) => "json",
+            Self::Multipart { .. } => "multipart",
+        }
+    }
+
+    /// What verifies it; `None` where it is the caller's word alone.
+    #[must_use]
+    pub fn trust(&self) -> Option<&Trust> {
+        if let Self::VerifiedJwt { by, .. } = self { Some(by) } else { None }
     }
 }
 
@@ -194,4 +223,6 @@ pub struct Policy {
     pub require: Vec<Require>,
     /// Where an unlabelled request's ID is looked for, in this order; the first hit wins.
     pub derive: Vec<DeriveFrom>,
+    /// `override`: does what is derived, and verified, stand in place of whatever label the caller wrote?
+    pub overrides: bool,
 }

@@ -29,6 +29,8 @@ pub enum Code {
     EndpointUnknown,
     /// An instance that the configuration does not name, and the upstream's are closed.
     InstanceUnknown,
+    /// No bearer token that verifies, where the policy takes the customer from one.
+    TokenInvalid,
     /// A delete without the authority that the operator asks for.
     ErasureUnauthorised,
     /// No route matches.
@@ -47,6 +49,8 @@ pub enum Code {
     UpstreamTimeout,
     /// The index cannot be written.
     StoreUnavailable,
+    /// The keys that a token would be verified with are not known at this moment.
+    KeysUnavailable,
     /// This customer is being erased at this moment.
     ErasureInProgress,
     /// More is going on than the limits allow.
@@ -59,7 +63,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of the published table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::LabelMissing,
         Self::LabelInvalid,
         Self::LabelSeveral,
@@ -72,6 +76,7 @@ impl Code {
         Self::TrainingPersonal,
         Self::EndpointUnknown,
         Self::InstanceUnknown,
+        Self::TokenInvalid,
         Self::ErasureUnauthorised,
         Self::UpstreamUnknown,
         Self::BodyTooLarge,
@@ -81,6 +86,7 @@ impl Code {
         Self::UpstreamUnreachable,
         Self::UpstreamTimeout,
         Self::StoreUnavailable,
+        Self::KeysUnavailable,
         Self::ErasureInProgress,
         Self::Overloaded,
         Self::Draining,
@@ -103,6 +109,7 @@ impl Code {
             Self::TrainingPersonal => "training_personal",
             Self::EndpointUnknown => "endpoint_unknown",
             Self::InstanceUnknown => "instance_unknown",
+            Self::TokenInvalid => "token_invalid",
             Self::ErasureUnauthorised => "erasure_unauthorised",
             Self::UpstreamUnknown => "upstream_unknown",
             Self::BodyTooLarge => "body_too_large",
@@ -112,6 +119,7 @@ impl Code {
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::StoreUnavailable => "store_unavailable",
+            Self::KeysUnavailable => "keys_unavailable",
             Self::ErasureInProgress => "erasure_in_progress",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
@@ -135,6 +143,7 @@ impl Code {
             | Self::TrainingPersonal
             | Self::EndpointUnknown
             | Self::InstanceUnknown
+            | Self::TokenInvalid
             | Self::ErasureUnauthorised => 400,
             Self::UpstreamUnknown => 404,
             Self::BodyTooLarge => 413,
@@ -144,7 +153,11 @@ impl Code {
             Self::UpstreamUnreachable => 502,
             Self::UpstreamTimeout => 504,
             Self::LoopDetected => 508,
-            Self::StoreUnavailable | Self::ErasureInProgress | Self::Overloaded | Self::Draining => 503,
+            Self::StoreUnavailable
+            | Self::KeysUnavailable
+            | Self::ErasureInProgress
+            | Self::Overloaded
+            | Self::Draining => 503,
         }
     }
 
@@ -208,6 +221,7 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::InstanceUnknown => {
             "The gate does not know which instance of the service this key or path belongs to, and could not erase from it"
         }
+        Code::TokenInvalid => "The customer is taken from a verified bearer token, and there is none",
         Code::ErasureUnauthorised => "This delete needs the header Forgetgate-Authorization with the right token",
         Code::UpstreamUnknown => "No route of the gate matches this path and host",
         Code::BodyTooLarge => "The body is larger than what the gate may inspect for a customer ID",
@@ -218,6 +232,9 @@ const fn general_sentence(code: Code) -> &'static str {
         Code::UpstreamTimeout => "The service behind the gate did not answer in time",
         Code::StoreUnavailable => {
             "The gate cannot write down whose data this is, so it does not let it through: try again"
+        }
+        Code::KeysUnavailable => {
+            "The keys that the bearer token has to be verified with are not known at this moment: try again"
         }
         Code::ErasureInProgress => "This customer's data is being erased at this moment: try again",
         Code::Overloaded => "The gate is at its limit: try again",

@@ -13,6 +13,7 @@ use super::trace::RequestId;
 use crate::domain::decide::{OptOutLine, Permit};
 use crate::domain::profile::Endpoint;
 use crate::domain::refusal::Code;
+use crate::domain::webchat::Findings;
 use crate::telemetry::{AccessLog, AccessRecord, EndReason, FailureKind, UpstreamCounters, WorkerCounters};
 
 type Count = fn(&UpstreamCounters);
@@ -88,12 +89,13 @@ impl Entry {
     pub(super) fn judged(&self, permit: &Permit) {
         let Some(upstream) = self.upstream() else { return };
         let marks = permit.marks();
-        let counted: [(bool, Count); 8] = [
+        let counted: [(bool, Count); 9] = [
             (!permit.labels().is_empty(), UpstreamCounters::labelled),
             (permit.opt_out() == OptOutLine::Out, UpstreamCounters::opted_out),
             (marks.rewritten, UpstreamCounters::rewritten),
             (marks.derived, UpstreamCounters::derived),
             (marks.cut, UpstreamCounters::cut),
+            (marks.overridden, UpstreamCounters::overridden),
             (marks.unlabelled, UpstreamCounters::unlabelled),
             (marks.unknown, UpstreamCounters::unknown),
             (marks.beta, UpstreamCounters::beta),
@@ -140,6 +142,13 @@ impl Entry {
         if let Some(upstream) = self.upstream() {
             upstream.answered(status);
             upstream.trouble().answered();
+        }
+    }
+
+    /// What was found in a page.
+    pub(super) fn found(&self, findings: Findings) {
+        if let Some(upstream) = self.upstream() {
+            findings.iter().for_each(|finding| upstream.found(finding));
         }
     }
 

@@ -6,7 +6,7 @@
 use tracing::field::{DisplayValue, Value, display};
 use uuid::Uuid;
 
-use super::counters::FailureKind;
+use super::failure_kind::FailureKind;
 
 /// Makes a struct of each row, and one log line of its fields.
 macro_rules! events {
@@ -41,7 +41,7 @@ events! {
         /// Services behind it.
         upstreams: u64,
     }
-    /// A client did not take the gate for the host that it meant. Said once a minute and host; the metric counts all.
+    /// A client did not take the gate for the host that it meant. Said once a minute, host and listener; the metric counts all.
     NotOpened<'a> warn "a client broke off TLS that was to be opened: does it trust the listener's ca?" {
         /// Which, of those that upstreams name.
         host: &'a str,
@@ -217,6 +217,26 @@ events! {
         place: &'a str,
         /// The error's chain, which names the file.
         error: &'a str,
+    }
+    /// The keys that an issuer's tokens are verified with were fetched: the first, others than before, or after failures.
+    TokenKeysFetched<'a> info "token keys fetched" {
+        /// From where.
+        jwks: &'a str,
+        /// How many there are.
+        keys: u64,
+    }
+    /// They could not be fetched; it is tried again. Said once for each reason.
+    TokenKeysFailed<'a> warn "token keys could not be fetched: those that are known stay in use for two days, without any \
+                              tokens get 503" {
+        /// From where.
+        jwks: &'a str,
+        /// The error's chain.
+        error: &'a str,
+    }
+    /// They could not be fetched for so long that those that were known are not believed any more.
+    TokenKeysTooOld<'a> error "token keys are too old: tokens get 503 until they can be fetched" {
+        /// From where.
+        jwks: &'a str,
     }
     /// A task panicked. The gate goes on.
     TaskPanicked<'a> error "a task panicked" {

@@ -11,12 +11,13 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
-use super::counters::FailureKind;
+use super::failure_kind::FailureKind;
 use super::figures::UpstreamFigures;
 use super::handshakes::HandshakeEnd;
 use super::registry::Registry;
 use super::turned_away::TurnedAway;
 use crate::domain::refusal::Code;
+use crate::domain::webchat::Finding;
 
 /// `Content-Type` of [`Registry::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,7 +36,7 @@ pub struct Gauge {
 /// A column of an upstream's figures: its metric, what it means, and where it is.
 type Column = (&'static str, &'static str, fn(&UpstreamFigures) -> u64);
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     ("forgetgate_requests", "Requests routed to an upstream", |f| f.requests),
     ("forgetgate_requests_labelled", "Requests forwarded with a label", |f| f.labelled),
     ("forgetgate_requests_opted_out", "Requests forwarded with the opt-out", |f| f.opted_out),
@@ -47,6 +48,9 @@ const COLUMNS: [Column; 13] = [
     ("forgetgate_labels_rewritten", "Labels replaced by an alias", |f| f.rewritten),
     ("forgetgate_labels_derived", "Labels derived from elsewhere in the request", |f| f.derived),
     ("forgetgate_labels_cut", "Labels from which further customers were removed", |f| f.cut),
+    ("forgetgate_labels_overridden", "Labels of which the customer was replaced by a verified token's", |f| {
+        f.overridden
+    }),
     ("forgetgate_pairs_known", "Labelled requests whose fact was in the index already", |f| f.known_pairs),
     ("forgetgate_pairs_recorded", "Labelled requests whose fact was made durable first", |f| f.recorded_pairs),
     ("forgetgate_received_bytes", "Body bytes received from callers", |f| f.bytes_in),
@@ -87,6 +91,7 @@ impl Collector for Scrape {
         self.erasures(&mut page)?;
         self.reloads(&mut page)?;
         self.snapshots(&mut page)?;
+        self.token_keys(&mut page)?;
         for gauge in &self.gauges {
             page.gauge(gauge.name, gauge.help, |sample| sample.encode_gauge(&gauge.value))?;
         }
@@ -125,6 +130,10 @@ impl Scrape {
         let kinds = FailureKind::ALL.map(FailureKind::as_str);
         page.counter("forgetgate_upstream_failures", "Failures of upstreams, by kind", |family| {
             grid(family, &upstreams, "code", &kinds, |upstream| &upstream.failed)
+        })?;
+        let findings = Finding::ALL.map(Finding::as_str);
+        page.counter("forgetgate_webchat", "Pages and scripts with Web Chat in them, by its opt-out", |family| {
+            grid(family, &upstreams, "result", &findings, |upstream| &upstream.webchat)
         })?;
         let resting = "Addresses of upstreams that have lately taken no connection";
         page.gauge("forgetgate_upstream_addresses_resting", resting, |family| {
@@ -201,6 +210,22 @@ impl Scrape {
             "forgetgate_store_snapshot_timestamp_seconds",
             "When the newest export by store.snapshot was taken; 0: there is none",
             |family| family.encode_gauge(&snapshots.newest()),
+        )
+    }
+
+    fn token_keys(&self, page: &mut Page<'_>) -> fmt::Result {
+        let keys = self.registry.token_keys();
+        page.counter(
+            "forgetgate_token_key_fetches",
+            "Fetches of the keys that tokens are verified with, by how they ended",
+            |family| {
+                keys.results().into_iter().try_for_each(|(word, count)| sample(family, &[("result", word)], count))
+            },
+        )?;
+        page.gauge(
+            "forgetgate_token_key_sets_failing",
+            "Sets of such keys of which the last fetch has failed",
+            |family| family.encode_gauge(&keys.failing()),
         )
     }
 

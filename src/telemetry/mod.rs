@@ -6,9 +6,11 @@
 mod access_log;
 mod batch;
 pub mod clock;
+mod counter;
 mod counters;
 mod erasures;
 pub mod events;
+mod failure_kind;
 mod figures;
 mod handshakes;
 mod logging;
@@ -18,13 +20,15 @@ mod registry;
 mod reloads;
 mod snapshots;
 mod spool;
+mod token_keys;
 mod trouble;
 mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
 pub use self::clock::{from_rfc3339, rfc3339, unix_now};
-pub use self::counters::{FailureKind, UpstreamCounters, WorkerCounters};
+pub use self::counters::{UpstreamCounters, WorkerCounters};
 pub use self::erasures::{AttemptOutcome, ErasureCounters, Standing, TargetEnd};
+pub use self::failure_kind::FailureKind;
 pub use self::figures::{GateFigures, LastError, UpstreamFigures};
 pub use self::handshakes::HandshakeEnd;
 pub use self::logging::{LogGuard, LoggingError, change as change_logging, init as init_logging};
@@ -33,6 +37,7 @@ pub use self::panics::report_panics;
 pub use self::registry::Registry;
 pub use self::reloads::ReloadCounters;
 pub use self::snapshots::SnapshotCounters;
+pub use self::token_keys::TokenKeyCounters;
 pub use self::trouble::Trouble;
 pub use self::turned_away::TurnedAway;
 

@@ -12,6 +12,7 @@ use super::figures::{GateFigures, UpstreamFigures};
 use super::metrics::Gauge;
 use super::reloads::ReloadCounters;
 use super::snapshots::SnapshotCounters;
+use super::token_keys::TokenKeyCounters;
 use super::trouble::Trouble;
 
 /// Where further gauges come from at a scrape. It must not block.
@@ -23,6 +24,7 @@ pub struct Registry {
     erasures: ErasureCounters,
     reloads: ReloadCounters,
     snapshots: SnapshotCounters,
+    token_keys: TokenKeyCounters,
     access_lines_dropped: AtomicU64,
     certificates_renewed: AtomicU64,
     certificates_refused: AtomicU64,
@@ -78,6 +80,7 @@ impl Registry {
             erasures: ErasureCounters::default(),
             reloads: ReloadCounters::default(),
             snapshots: SnapshotCounters::default(),
+            token_keys: TokenKeyCounters::default(),
             access_lines_dropped: AtomicU64::new(0),
             certificates_renewed: AtomicU64::new(0),
             certificates_refused: AtomicU64::new(0),
@@ -126,6 +129,12 @@ impl Registry {
     #[must_use]
     pub const fn snapshots(&self) -> &SnapshotCounters {
         &self.snapshots
+    }
+
+    /// What became of the fetches of keys that tokens are verified with.
+    #[must_use]
+    pub const fn token_keys(&self) -> &TokenKeyCounters {
+        &self.token_keys
     }
 
     /// Access lines that were lost to a full queue.

@@ -1,4 +1,4 @@
-//! One request on a connection of its own: for the deletes that the gate makes itself, and for IAM.
+//! One request on a connection of its own: for the deletes that the gate makes itself, for IAM, and for keys of tokens.
 //!
 //! The error says whether the service may have got the request, because an erasure has to know. Once a status has been
 //! seen it is never lost: a body that is too long, cut or late only shortens [`Answer::response`], since a delete that

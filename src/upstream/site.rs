@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authenticator, Connector, Instances, Recordings};
+use super::{Authenticator, Connector, Instances, KeySources, Recordings};
 use crate::config::Upstream;
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
@@ -24,6 +24,8 @@ pub struct Site {
     pub authenticator: Authenticator,
     /// The instances that it leads to.
     pub instances: Arc<Instances>,
+    /// What tokens are verified with.
+    pub keys: KeySources,
     /// Facts that are being recorded about it where it is.
     pub recordings: Arc<Recordings>,
 }

@@ -15,7 +15,7 @@ use forgetgate::domain::{
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
 use forgetgate::store::{Figures, Index, KnownUpstream, Opened, Placement, Row, SeenInstance, StoreFuture, open};
 use forgetgate::telemetry::{Registry, unix_now};
-use forgetgate::upstream::{Authenticator, Connector, Instances, Network, Site};
+use forgetgate::upstream::{Authenticator, Connector, Instances, KeySources, Network, Site};
 use forgetgate::wire::Inherited;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -225,6 +225,7 @@ async fn sites(config: &Config, store: &Opened) -> Vec<Arc<Site>> {
             aliases,
             connector,
             authenticator,
+            keys: KeySources::default(),
             recordings,
         }));
     }

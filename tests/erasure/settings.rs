@@ -52,6 +52,7 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         retired: false,
         forwarded: false,
         inject: false,
+        webchat_opt_out: false,
         version: None,
         instances: forgetgate::config::Instances::default(),
         erase_api: Vec::new(),

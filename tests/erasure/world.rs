@@ -17,7 +17,7 @@ use forgetgate::erasure::{
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
-use forgetgate::upstream::{Authenticator, Connector, Instances, Network, Site, Transport};
+use forgetgate::upstream::{Authenticator, Connector, Instances, KeySources, Network, Site, Transport};
 use http::{HeaderMap, HeaderValue, Response};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -328,6 +328,7 @@ pub(crate) async fn sites(store: &Opened, upstreams: Vec<Upstream>) -> Vec<Arc<S
             aliases,
             connector,
             authenticator,
+            keys: KeySources::default(),
             recordings,
         }));
     }

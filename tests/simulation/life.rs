@@ -14,7 +14,7 @@ use forgetgate::domain::{InstanceHash, LabelForm, PairKey, ResourceHash, Upstrea
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
 use forgetgate::store::{Index, Jobs, StoreError};
 use forgetgate::telemetry::Registry;
-use forgetgate::upstream::{Authenticator, Connector, Instances, Site};
+use forgetgate::upstream::{Authenticator, Connector, Instances, KeySources, Site};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -211,6 +211,7 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         retired,
         forwarded: false,
         inject: false,
+        webchat_opt_out: false,
         version: None,
         instances: forgetgate::config::Instances::default(),
         erase_api: Vec::new(),
@@ -237,6 +238,7 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         connector: Connector::new(&upstream, limits.connect_timeout).unwrap(),
         authenticator: Authenticator::new(None, &limits).unwrap(),
         instances: Arc::new(Instances::new(&upstream, KEYS.fingerprints(), &limits).unwrap()),
+        keys: KeySources::default(),
         recordings: Arc::default(),
         upstream: Arc::new(upstream),
     })

@@ -7,5 +7,6 @@ mod call;
 mod connect;
 mod credentials;
 mod iam;
+mod jwks;
 mod service;
 mod tls;

@@ -1,12 +1,19 @@
-//! What an operator may not know of a file without a fault: what no delete reaches, and what nobody verifies.
+//! What an operator may not know of a file without a fault: what no delete reaches, what nobody verifies, and whom nothing
+//! tells apart.
+
+use std::sync::Arc;
 
 use crate::config::{Loaded, Upstream};
-use crate::domain::policy::{DeriveFrom, Missing};
+use crate::domain::policy::{DeriveFrom, Missing, Policy};
+use crate::domain::token::Trust;
 
 pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
     let upstreams = loaded.config.upstreams.iter().zip(1_usize..);
     let live = upstreams.filter(|(upstream, _)| !upstream.retired);
-    live.flat_map(|(upstream, number)| [search_skill(loaded, upstream, number), claims(upstream)]).flatten().collect()
+    let said = |(upstream, number): (&Arc<Upstream>, usize)| {
+        [search_skill(loaded, upstream, number), claims(upstream), audience(upstream), user_name(upstream)]
+    };
+    live.flat_map(said).flatten().collect()
 }
 
 /// An Assistant's search skill hands the customer's ID on, and what it sends is kept by Discovery.
@@ -18,13 +25,39 @@ fn search_skill(loaded: &Loaded, upstream: &Upstream, number: usize) -> Option<S
     (is_assistant && !said).then(|| format!("{}: {what}", upstream.name))
 }
 
+/// The places from which an upstream's policies take customers.
+fn places(upstream: &Upstream) -> impl Iterator<Item = (&Policy, &DeriveFrom)> {
+    let deriving = upstream.policies().filter(|policy| policy.missing == Missing::Derive);
+    deriving.flat_map(|policy| policy.derive.iter().map(move |from| (policy, from)))
+}
+
 fn claims(upstream: &Upstream) -> Option<String> {
-    let policy = &upstream.policy;
-    let derived =
-        policy.missing == Missing::Derive && policy.derive.iter().any(|from| matches!(from, DeriveFrom::Jwt(_)));
+    let derived = places(upstream).any(|(_, from)| matches!(from, DeriveFrom::Jwt(_)));
     let what = "takes the customer's ID from an unverified claim: whoever writes a token can name another customer, unless \
-        the service refuses such tokens";
+        the service refuses such tokens; `jwks` and `issuer` beside it verify them";
     derived.then(|| format!("{}: {what}", upstream.name))
+}
+
+/// An issuer signs tokens for all of its clients.
+fn audience(upstream: &Upstream) -> Option<String> {
+    let open = |trust: &&Trust| trust.audience.is_none();
+    let trust = places(upstream).filter_map(|(_, from)| from.trust()).find(open)?;
+    let what = "has no audience: tokens that were made for any other service name customers here, too";
+    Some(format!("{}: the token of issuer {} {what}", upstream.name, trust.issuer))
+}
+
+/// Clients of Watson's services log in as `apikey`, whoever the customer is.
+fn user_name(upstream: &Upstream) -> Option<String> {
+    let is_watson = upstream.profile.label.header == "x-watson-metadata";
+    let (policy, _) = places(upstream).find(|(_, from)| is_watson && matches!(from, DeriveFrom::BasicUsername))?;
+    let what = "takes the customer's ID from the user name, which is `apikey` for every client of this service that has an \
+        API key:";
+    let then = if policy.placeholders.has("apikey") {
+        "those calls are refused (label_placeholder)"
+    } else {
+        "all those customers would be one, and an erasure of one would erase them all"
+    };
+    Some(format!("{}: {what} {then}", upstream.name))
 }
 
 #[cfg(test)]
@@ -46,5 +79,17 @@ mod tests {
         assert_eq!(said("retired = true"), "");
         let claim = "passes_to = []\npolicy = { missing = \"derive\", derive = [{ jwt = \"sub\" }] }";
         assert!(said(claim).contains("unverified claim"));
+        let verified = |more: &str| {
+            let place = format!("{{ jwt = \"sub\", jwks = {{ file = \"k\" }}, issuer = \"i\"{more} }}");
+            said(&format!("passes_to = []\npolicy = {{ missing = \"derive\", derive = [{place}] }}"))
+        };
+        assert_eq!(verified(", audience = \"a\""), "");
+        assert!(verified("").contains("one: the token of issuer i has no audience"));
+        let names = "passes_to = []\npolicy = { missing = \"derive\", derive = [{ basic = \"username\" }]";
+        assert!(said(&format!("{names} }}")).contains("those calls are refused (label_placeholder)"));
+        let own = said(&format!("{names}, placeholders = [\"undefined\"] }}"));
+        assert!(own.contains("all those customers would be one"), "{own}");
+        let in_a_rule = "when = { method = \"POST\" }, missing = \"derive\", derive = [{ basic = \"username\" }]";
+        assert!(said(&format!("passes_to = []\npolicy = {{ rule = [{{ {in_a_rule} }}] }}")).contains("`apikey`"));
     }
 }

@@ -29,7 +29,10 @@ fn said_below(upstream: &Arc<Upstream>) -> Vec<String> {
     let rules = upstream.rules.iter().enumerate().flat_map(|(at, rule)| {
         let name = rule_name(&upstream.name, at);
         let holds = format!("{name} holds for {}", rule.when);
-        let own = if rule.policy.derive == upstream.policy.derive && rule.policy.missing == upstream.policy.missing {
+        let own = if rule.policy.derive == upstream.policy.derive
+            && rule.policy.missing == upstream.policy.missing
+            && rule.policy.overrides == upstream.policy.overrides
+        {
             String::new()
         } else {
             policy_words(&name, &Policy { require: Vec::new(), ..rule.policy.clone() })
@@ -63,11 +66,14 @@ fn policy_words(name: &str, policy: &Policy) -> String {
     let places: Vec<String> = policy.derive.iter().map(derive_place).collect();
     let derives =
         (policy.missing == Missing::Derive).then(|| format!("{name} derives from {}", places.join(", then ")));
+    let overrides = policy.overrides.then(|| {
+        format!("{name} puts that customer in place of whatever callers' labels name; without such a token it refuses")
+    });
     let required: Vec<String> = policy.require.iter().map(word).collect();
     let requires = (!required.is_empty())
         .then(|| format!("{name} is required to suit {}: what this file says of it does", required.join(" and ")));
     let inspects = (policy.training != Training::Allow).then(|| format!("{name} has its training data inspected"));
-    let said = [derives, requires, inspects];
+    let said = [derives, overrides, requires, inspects];
     said.into_iter().flatten().map(|text| paragraph(&text, " ")).collect()
 }
 
@@ -83,6 +89,10 @@ fn derive_place(from: &DeriveFrom) -> String {
         DeriveFrom::Cookie(name) => format!("cookie {name}"),
         DeriveFrom::BasicUsername => "basic username".to_owned(),
         DeriveFrom::Jwt(claim) => format!("jwt {claim} (unverified)"),
+        DeriveFrom::VerifiedJwt { claim, by } => {
+            let audience = by.audience.as_ref().map_or_else(String::new, |audience| format!(", audience {audience}"));
+            format!("jwt {claim} (verified by {}, issuer {}{audience})", by.keys, by.issuer)
+        }
         DeriveFrom::Json(pointer) => format!("json {pointer}"),
         DeriveFrom::Multipart { part, json: None } => format!("multipart {part}"),
         DeriveFrom::Multipart { part, json: Some(pointer) } => format!("multipart {part} json {pointer}"),

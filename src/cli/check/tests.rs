@@ -24,6 +24,7 @@ name = "discovery"
 profile = "watson-discovery"
 url = "http://127.0.0.1:9105"
 route = { hosts = ["gateway.example"] }
+webchat_opt_out = true
 group = "search"
 [[upstream]]
 name = "old-assistant"
@@ -91,7 +92,40 @@ fn who_can_erase_what_is_said_group_by_group() {
     let admin = "At every upstream: whoever uses the admin API at 127.0.0.1:8081, with its token (in file ";
     assert!(words.contains(admin), "{text}");
     assert!(words.contains("idle_timeout 10m (default 5m)"), "{text}");
+    assert_eq!(words.matches("watson-discovery, Web Chat in its pages opts out").count(), 1, "{text}");
     assert!(text.contains("assistant derives from header x-user-id, then jwt sub (unverified)\n"), "{text}");
+}
+
+/// P11: what is verified, by whom, and what then counts.
+#[test]
+fn whose_tokens_are_verified_is_said() {
+    let keys = include_str!("../../../tests/spec/tokens/vectors.json");
+    let keys: serde_json::Value = serde_json::from_str(keys).unwrap();
+    let verified = |jwks: &str, more: &str| {
+        let place =
+            format!("{{ jwt = \"sub\", jwks = {jwks}, issuer = \"https://issuer.test\", audience = \"gate\" }}");
+        let policy = format!("policy = {{ missing = \"derive\", derive = [{place}]{more} }}");
+        let (before, after) = TWO_GROUPS.split_once("policy = ").unwrap();
+        let (_, after) = after.split_once('\n').unwrap();
+        let (folder, path) = written(&format!("{before}{policy}\n{after}"));
+        std::fs::write(folder.path().join("keys.json"), keys["keys"].to_string()).unwrap();
+        std::fs::write(folder.path().join("none.json"), "{\"keys\":[]}").unwrap();
+        let (text, code) = check(&path, false);
+        (text.split_whitespace().collect::<Vec<_>>().join(" "), code)
+    };
+    let (words, code) = verified("{ url = \"https://issuer.test/jwks?p=1\" }", ", override = true");
+    assert_eq!(code, GOOD, "{words}");
+    let said = "assistant derives from jwt sub (verified by https://issuer.test/jwks?p=1, issuer https://issuer.test, audience gate)";
+    assert!(words.contains(said), "{words}");
+    assert!(words.contains("assistant puts that customer in place of whatever callers' labels name"), "{words}");
+    let (words, code) = verified("{ file = \"keys.json\" }", "");
+    assert_eq!(code, GOOD, "{words}");
+    assert!(words.contains("(verified by ") && !words.contains("puts that customer"), "{words}");
+    for (file, reason) in [("none.json", "it holds no public key"), ("missing.json", "the file cannot be read")] {
+        let (words, code) = verified(&format!("{{ file = \"{file}\" }}"), "");
+        assert_eq!(code, REFUSED, "{words}");
+        assert!(words.contains("upstream[1].policy.derive[1].jwks.file:") && words.contains(reason), "{words}");
+    }
 }
 
 #[test]
@@ -156,6 +190,7 @@ fn the_same_is_said_to_programs() {
     assert_eq!(json["config"]["upstream"][0]["policy"]["missing"], "derive");
     assert_eq!(json["config"]["upstream"][0]["policy"]["derive"][1]["jwt"], "sub");
     assert_eq!(json["config"]["upstream"][1]["route"]["hosts"][0], "gateway.example");
+    assert_eq!(json["config"]["upstream"][1]["webchat_opt_out"], true);
 
     let (text, code) = check(Path::new("no-such-file.toml"), true);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();

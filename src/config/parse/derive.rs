@@ -1,17 +1,19 @@
 //! `policy.derive`: the places from which the ID of an unlabelled request is taken.
 
 use super::super::file::{Table, Value};
+use super::jwks::Beside;
+use super::outside::Outside;
 use crate::domain::policy::DeriveFrom;
 
-const FORM: &str = "a list of { header = \"…\" }, { query = \"…\" }, { cookie = \"…\" }, { jwt = \"sub\" }, \
-    { basic = \"username\" }, { json = \"/…\" } and { multipart = \"part\", json = \"/…\" }";
+const FORM: &str = "a list of { header = \"…\" }, { query = \"…\" }, { cookie = \"…\" }, { jwt = \"sub\" } \
+    (verified with jwks, issuer and audience beside it), { basic = \"username\" }, { json = \"/…\" } and { multipart = \"part\", json = \"/…\" }";
 /// Each may mean one more look through the body.
 const PLACES_MAX: usize = 16;
 const ENTRY_FORM: &str =
     "exactly one of header, query, cookie, jwt, basic, json and multipart (with json, if one will)";
 
 /// The entries in their order; the first hit wins.
-pub(super) fn derive(value: &Value<'_>) -> Vec<DeriveFrom> {
+pub(super) fn derive(value: &Value<'_>, outside: &Outside<'_>) -> Vec<DeriveFrom> {
     let entries = value.list(FORM);
     if value.is_list() && entries.is_empty() {
         value.fault("is empty", FORM);
@@ -19,19 +21,30 @@ pub(super) fn derive(value: &Value<'_>) -> Vec<DeriveFrom> {
     if entries.len() > PLACES_MAX {
         value.fault(format!("lists {} places", entries.len()), format!("at most {PLACES_MAX}"));
     }
-    entries.iter().filter_map(|entry| place(entry)).collect()
+    entries.iter().filter_map(|entry| place(entry, outside)).collect()
 }
 
-fn place(entry: &Value<'_>) -> Option<DeriveFrom> {
+fn place(entry: &Value<'_>, outside: &Outside<'_>) -> Option<DeriveFrom> {
     let table = entry.table(ENTRY_FORM)?;
     let [header, query, cookie, jwt, basic, json, multipart] =
         ["header", "query", "cookie", "jwt", "basic", "json", "multipart"].map(|key| table.get(key));
+    let beside = Beside::of(&table);
     table.close();
+    if let (None, Some(value)) = (&jwt, beside.any()) {
+        value.fault("belongs to a claim of a token, and there is no `jwt`", "jwt = \"sub\" beside it");
+        return None;
+    }
     match (header, query, cookie, jwt, basic, json, multipart) {
         (Some(header), None, None, None, None, None, None) => header_name(&header).map(DeriveFrom::Header),
         (None, Some(query), None, None, None, None, None) => name(&query).map(DeriveFrom::Query),
         (None, None, Some(cookie), None, None, None, None) => token(&cookie).map(DeriveFrom::Cookie),
-        (None, None, None, Some(jwt), None, None, None) => name(&jwt).map(DeriveFrom::Jwt),
+        (None, None, None, Some(jwt), None, None, None) => {
+            let (claim, trust) = (name(&jwt), beside.trust(entry, outside).ok()?);
+            Some(match trust {
+                None => DeriveFrom::Jwt(claim?),
+                Some(trust) => DeriveFrom::VerifiedJwt { claim: claim?, by: Box::new(trust) },
+            })
+        }
         (None, None, None, None, Some(basic), None, None) => {
             basic.choice(&[("username", ())], &[]).map(|()| DeriveFrom::BasicUsername)
         }

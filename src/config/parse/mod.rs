@@ -12,6 +12,7 @@ mod gate;
 mod http_proxy;
 mod instances;
 mod interception;
+mod jwks;
 mod limits;
 mod outside;
 mod policy;
@@ -91,7 +92,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     let log = gate::log(root);
     let admin = gate::admin(root, outside);
     let store = store::store(root, outside);
-    let common = policy::common(root);
+    let common = policy::common(root, outside);
     let erasure = erasure::erasure(root, outside);
     let limits = limits::limits(root);
     let (profiles, profiles_dir) = profiles::profiles(root, outside);
@@ -105,6 +106,7 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     interception::hosts_are_named(root, &listen, &drafts);
     across::authority(&drafts, &erasure);
     policy::derive_is_used(root, &common, &drafts);
+    jwks::override_is_sound(&common, &drafts);
     rules::check(&drafts, &listen);
     require::check(&drafts);
     let upstreams = drafts.into_iter().map(|draft| draft.finish().map(Arc::new)).collect::<Option<Vec<_>>>()?;

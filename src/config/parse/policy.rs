@@ -2,6 +2,7 @@
 
 use super::super::file::{Table, Value};
 use super::derive::derive;
+use super::outside::Outside;
 use super::rules::RuleDraft;
 use super::upstream::Draft;
 use crate::domain::personal::{Known, PersonalPatterns};
@@ -17,10 +18,16 @@ pub(super) struct Common<'a> {
     table: Option<Table<'a>>,
 }
 
-pub(super) fn common<'a>(root: &Table<'a>) -> Common<'a> {
+pub(super) fn common<'a>(root: &Table<'a>, outside: &Outside<'_>) -> Common<'a> {
     let table = root.get("policy").and_then(|value| value.table("[policy]"));
-    let policy = table.as_ref().map_or_else(Policy::default, |table| over(table, &Policy::default()));
+    let policy = table.as_ref().map_or_else(Policy::default, |table| over(table, &Policy::default(), outside));
     Common { policy, table }
+}
+
+impl<'a> Common<'a> {
+    pub(super) const fn table(&self) -> Option<&Table<'a>> {
+        self.table.as_ref()
+    }
 }
 
 const MODE: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
@@ -37,9 +44,9 @@ const TRAINING_LATER: [&str; 1] = ["inspect"];
 const UNKNOWN: [(&str, Unknown); 2] = [("forward", Unknown::Forward), ("refuse", Unknown::Refuse)];
 
 /// The keys of `table` over those of `base`.
-pub(super) fn over(table: &Table<'_>, base: &Policy) -> Policy {
+pub(super) fn over(table: &Table<'_>, base: &Policy, outside: &Outside<'_>) -> Policy {
     let training = table.get("training");
-    let derived = table.get("derive");
+    let (derived, overrides) = (table.get("derive"), table.get("override"));
     let policy = Policy {
         mode: word(table, "mode", &MODE, base.mode),
         missing: word(table, "missing", &MISSING, base.missing),
@@ -54,7 +61,8 @@ pub(super) fn over(table: &Table<'_>, base: &Policy) -> Policy {
         training: training.and_then(|value| value.choice(&TRAINING, &TRAINING_LATER)).unwrap_or(base.training),
         unknown: word(table, "unknown", &UNKNOWN, base.unknown),
         require: require(table).unwrap_or_else(|| base.require.clone()),
-        derive: derived.map_or_else(|| base.derive.clone(), |value| derive(&value)),
+        derive: derived.map_or_else(|| base.derive.clone(), |value| derive(&value, outside)),
+        overrides: overrides.and_then(|value| value.flag()).unwrap_or(base.overrides),
     };
     table.close();
     policy

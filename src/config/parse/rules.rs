@@ -4,6 +4,7 @@ use super::super::file::{Table, Value};
 use super::super::nearest::nearest;
 use super::super::{HeaderCondition, IpRange, Listen, PolicyRule, When};
 use super::derive::header_name;
+use super::outside::Outside;
 use super::policy::over;
 use super::sockets;
 use super::upstream::Draft;
@@ -23,15 +24,25 @@ pub(super) struct RuleDraft<'a> {
 }
 
 /// The rules of one upstream's policy table.
-pub(super) fn rules<'a>(value: &Value<'a>, base: &Policy, profile: Option<&Profile>) -> Vec<RuleDraft<'a>> {
+pub(super) fn rules<'a>(
+    value: &Value<'a>,
+    base: &Policy,
+    profile: Option<&Profile>,
+    outside: &Outside<'_>,
+) -> Vec<RuleDraft<'a>> {
     let entries = value.list(FORM);
     if entries.len() > RULES_MAX {
         value.fault(format!("has {} rules", entries.len()), format!("at most {RULES_MAX}"));
     }
-    entries.iter().filter_map(|entry| rule(entry, base, profile)).collect()
+    entries.iter().filter_map(|entry| rule(entry, base, profile, outside)).collect()
 }
 
-fn rule<'a>(entry: &Value<'a>, base: &Policy, profile: Option<&Profile>) -> Option<RuleDraft<'a>> {
+fn rule<'a>(
+    entry: &Value<'a>,
+    base: &Policy,
+    profile: Option<&Profile>,
+    outside: &Outside<'_>,
+) -> Option<RuleDraft<'a>> {
     let table = entry.table(FORM)?;
     let when = table.need("when", WHEN).and_then(|value| when(&value, profile));
     let keys = table.keys().count();
@@ -42,7 +53,7 @@ fn rule<'a>(entry: &Value<'a>, base: &Policy, profile: Option<&Profile>) -> Opti
         let what = "belongs to the upstream, not to single calls";
         table.report.fault(&table.place_of("require"), what, "require in [upstream.policy]");
     }
-    let policy = over(&table, base);
+    let policy = over(&table, base, outside);
     Some(RuleDraft { rule: PolicyRule { when: when?, policy }, table })
 }
 
@@ -151,7 +162,11 @@ pub(super) fn check(drafts: &[Draft<'_>], listen: &[Listen]) {
     }
 }
 
-impl RuleDraft<'_> {
+impl<'a> RuleDraft<'a> {
+    pub(super) const fn table(&self) -> &Table<'a> {
+        &self.table
+    }
+
     pub(super) fn lists_places(&self) -> bool {
         self.table.has("derive")
     }

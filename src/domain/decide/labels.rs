@@ -27,6 +27,7 @@ pub(super) struct Judged {
     pub(super) derived: bool,
     pub(super) rewritten: bool,
     pub(super) cut: bool,
+    pub(super) overridden: bool,
     pub(super) unlabelled: bool,
     pub(super) would_refuse: Option<Code>,
 }
@@ -39,6 +40,7 @@ impl Default for Judged {
             derived: false,
             rewritten: false,
             cut: false,
+            overridden: false,
             unlabelled: false,
             would_refuse: None,
         }
@@ -146,6 +148,14 @@ pub(super) fn judge_text(rules: Rules<'_>, id: &CustomerId, value: &[u8]) -> Res
     label::read(&line, &rules.label.field, rules.label.grammar)?;
     fits(rules, &line)?;
     Ok(Judged { line: LabelLine::Write(line), rewritten: form.is_alias(), labels, ..Judged::default() })
+}
+
+/// Judges a verified ID, and writes it in place of whatever customers the caller's label names.
+pub(super) fn in_place_of(rules: Rules<'_>, id: &CustomerId, value: &[u8]) -> Result<Judged, Refusal> {
+    let reading = label::read(value, &rules.label.field, rules.label.grammar)?;
+    let is_it = |wire: &&[u8]| label::canonical(wire, rules.label.grammar).is_ok_and(|written| written == *id);
+    let overridden = !reading.ids.iter().all(is_it);
+    Ok(Judged { derived: true, overridden, ..judge_text(rules, id, value)? })
 }
 
 /// A call that is not labelled: SDKs put default headers on every call, and those pass untouched, unless an ID is one

@@ -14,6 +14,7 @@ use super::alias::AliasKey;
 use super::policy::{Beta, Missing, Mode, OptOut, Policy, Unknown};
 use super::profile::LabelRule;
 use super::refusal::{Code, Refusal};
+use super::token::Unverified;
 
 /// What one upstream's requests are judged by.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,8 @@ pub enum Derived<'a> {
     NotTried,
     /// It was looked for in vain.
     Nothing,
+    /// The same, and there was no bearer token that verifies.
+    Unverified(Unverified),
     /// An ID.
     Found(&'a CustomerId),
 }
@@ -118,6 +121,8 @@ pub struct Marks {
     pub rewritten: bool,
     /// Further IDs were taken off its label.
     pub cut: bool,
+    /// Its label named another customer than its verified token, and was replaced.
+    pub overridden: bool,
     /// It should carry a label and does not, and policy lets it through.
     pub unlabelled: bool,
     /// It is beta.
@@ -190,6 +195,7 @@ fn permit(judged: Judged, opt_out: OptOutLine, marks: Marks) -> Permit {
         derived: judged.derived,
         rewritten: judged.rewritten,
         cut: judged.cut,
+        overridden: judged.overridden,
         unlabelled: judged.unlabelled,
         would_refuse: marks.would_refuse.or(judged.would_refuse),
         ..marks
@@ -207,6 +213,14 @@ const fn refused_by_endpoint(policy: &Policy, class: Class) -> Option<Code> {
 
 /// A labelled call under `mode = "enforce"`. `None` asks for derivation.
 fn enforce(rules: Rules<'_>, facts: &RequestFacts<'_>) -> Result<Option<Judged>, Refusal> {
+    if rules.policy.overrides {
+        return overridden(rules, agreed_label(rules, facts)?.unwrap_or_default(), facts.derived);
+    }
+    by_label(rules, facts)
+}
+
+/// The caller's label counts; what is derived stands in for one that is missing.
+fn by_label(rules: Rules<'_>, facts: &RequestFacts<'_>) -> Result<Option<Judged>, Refusal> {
     let label = agreed_label(rules, facts)?;
     if let Some(judged) = label.map(|value| judge_label(rules, value)).transpose()?.flatten() {
         return Ok(Some(judged));
@@ -218,7 +232,18 @@ fn enforce(rules: Rules<'_>, facts: &RequestFacts<'_>) -> Result<Option<Judged>,
             judged.derived = true;
             Ok(Some(judged))
         }
+        (Missing::Derive, Derived::Unverified(reason)) => Err(reason.no_label()),
         (Missing::Derive, Derived::Nothing) | (Missing::Refuse, _) => Err(missing(facts)),
+    }
+}
+
+/// The verified customer alone counts: what the caller's label says is looked at only to keep what is no customer's ID.
+fn overridden(rules: Rules<'_>, label: &[u8], derived: Derived<'_>) -> Result<Option<Judged>, Refusal> {
+    match derived {
+        Derived::NotTried => Ok(None),
+        Derived::Found(id) => labels::in_place_of(rules, id, label).map(Some),
+        Derived::Unverified(reason) => Err(reason.refusal()),
+        Derived::Nothing => Err(Unverified::NoToken.refusal()),
     }
 }
 
@@ -240,9 +265,9 @@ fn agreed_label<'a>(rules: Rules<'_>, facts: &RequestFacts<'a>) -> Result<Option
     if ids(header)? == ids(query)? { Ok(Some(header)) } else { Err(Code::LabelConflict.into()) }
 }
 
-/// A labelled call under `mode = "observe"`: nothing is changed; what is legal is indexed as it was sent.
+/// A labelled call under `mode = "observe"`: nothing is changed or derived; what is legal is indexed as it was sent.
 fn observe(rules: Rules<'_>, facts: &RequestFacts<'_>) -> Judged {
-    let would = match enforce(rules, facts) {
+    let would = match by_label(rules, facts) {
         Err(refusal) => Some(refusal.code),
         Ok(None) => Some(Code::LabelMissing),
         Ok(Some(_)) => None,

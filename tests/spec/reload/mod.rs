@@ -7,4 +7,4 @@ mod let_in;
 mod load;
 mod refused;
 mod taken;
-mod world;
+pub(crate) mod world;

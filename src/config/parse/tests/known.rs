@@ -107,6 +107,8 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("inject = true\ncredentials = { bearer = { env = \"B\" } }\n[erasure]\nauthorize = \"open\"", Used),
     ("version = \"2021-06-14\"", Used),
     ("held_labels_before = true", Used),
+    ("webchat_opt_out = true", Used),
+    ("webchat_opt_out = false", AsToday),
     (
         "passes_to = [\"two\"]\n[[upstream]]\nname = \"two\"\nprofile = \"watson-discovery\"\nurl = \"http://[::1]\"\nretired = true",
         Used,
@@ -143,6 +145,11 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("policy.missing = \"derive\"\npolicy.derive = [{ cookie = \"uid\" }]", Used),
     ("policy.missing = \"derive\"\npolicy.derive = [{ jwt = \"sub\" }]", Used),
     ("policy.missing = \"derive\"\npolicy.derive = [{ basic = \"username\" }]", Used),
+    (
+        "policy.missing = \"derive\"\npolicy.derive = [{ jwt = \"sub\", jwks = { file = \"k\" }, issuer = \"i\", audience = \"a\" }]",
+        Used,
+    ),
+    ("policy.override = false", AsToday),
     ("policy.training = \"inspect\"", NotYet),
 ];
 

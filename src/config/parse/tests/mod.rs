@@ -7,6 +7,7 @@ mod known;
 mod listeners;
 mod rules;
 mod tls;
+mod tokens;
 mod upstreams;
 mod whole;
 

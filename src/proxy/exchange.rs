@@ -18,7 +18,6 @@ use super::route::Destination;
 use super::service::{Broken, Service};
 use super::webchat::Asked;
 use super::{Gate, Onward};
-use crate::config::OpenWebsockets;
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{Place, Taken};
 use crate::wire::{Outgoing, Piece, Watch};
@@ -311,13 +310,6 @@ impl Exchange {
         if let Some(service) = &mut self.service {
             service.bytes_out = bytes_out;
         }
-    }
-
-    /// Is a customer of it being erased, and does the operator want its WebSockets closed then?
-    pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
-        let own = self.destination.site.upstream.erasure.open_websockets;
-        let closes = own.map_or(self.gate.closes_websockets(), |own| own == OpenWebsockets::Close);
-        closes && self.passages.iter().any(crate::barrier::Passage::is_fenced)
     }
 
     /// The answer has come to its end, or to a bad one.

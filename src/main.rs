@@ -101,7 +101,7 @@ fn main() -> ExitCode {
     telemetry::report_panics();
     match Cli::parse().command {
         Command::Run { config, new_store } => cli::run::run(&config.config, new_store),
-        Command::Check { config, json, live: true, .. } => cli::check::check_live(&config.config, json).print(),
+        Command::Check { config, json, live: true, .. } => cli::check::with_services(&config.config, json).print(),
         Command::Check { config, json, no_secrets, live: false } => {
             let check = if no_secrets { cli::check::without_secrets } else { cli::check::check };
             let (text, code) = check(&config.config, json);

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use crate::domain::refusal::Code;
+use crate::domain::webchat::Finding;
 use crate::erasure::InstanceView;
 use crate::telemetry::{FailureKind, UpstreamFigures, rfc3339};
 
@@ -33,6 +34,7 @@ fn upstream(figures: &UpstreamFigures, instances: &[InstanceView]) -> Value {
         "unlabelled": figures.unlabelled,
         "unknown": figures.unknown,
         "beta": figures.beta,
+        "webchat": counts(&Finding::ALL.map(Finding::as_str), &figures.webchat),
         "failures": counts(&FailureKind::ALL.map(FailureKind::as_str), &figures.failed),
         "last_error": figures.last_error.map(|last| {
             json!({ "at": rfc3339(last.at), "kind": last.kind.as_str(), "reason": figures.last_reason.as_deref() })

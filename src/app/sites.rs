@@ -240,9 +240,19 @@ pub(super) async fn take_back(opened: &Opened, made: &Made) {
     opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await.ok();
 }
 
-/// What does not fit what the index holds.
+/// What does not fit what the index holds. What an upstream with rows passes on is in the rows of no other.
 pub(super) fn misfits(config: &Config, known: &[KnownUpstream]) -> Vec<SitesError> {
-    known.iter().filter_map(|known| check(config, known).err()).collect()
+    let mut holding: Vec<&str> = known.iter().filter(|known| known.has_rows).map(|known| &*known.name).collect();
+    let mut at = 0;
+    while let Some(from) = holding.get(at).copied() {
+        let from = config.upstreams.iter().filter(|upstream| *upstream.name == *from);
+        let to = from.flat_map(|upstream| &upstream.passes_to).filter(|to| !holding.contains(&&***to));
+        let to: BTreeSet<&str> = to.map(|to| &**to).collect();
+        holding.extend(to);
+        at += 1;
+    }
+    let held = known.iter().filter(|known| holding.contains(&&*known.name));
+    held.filter_map(|known| check(config, known).err()).collect()
 }
 
 /// Upstreams that the store knows at another address than the configuration, and what is wrong with that while an erasure
@@ -274,10 +284,8 @@ pub(super) async fn stay(
     moved.into_iter().find(|(number, _)| awaited.contains(number)).map_or(Ok(()), |(_, error)| Err(error))
 }
 
+/// One that holds data.
 fn check(config: &Config, known: &KnownUpstream) -> Result<(), SitesError> {
-    if !known.has_rows {
-        return Ok(());
-    }
     let configured: Option<&Arc<Upstream>> = config.upstreams.iter().find(|upstream| *upstream.name == *known.name);
     let Some(upstream) = configured else { return Err(SitesError::Dropped { name: known.name.clone() }) };
     let now = identity(&upstream.url);

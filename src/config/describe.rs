@@ -232,6 +232,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "retired": upstream.retired,
         "forwarded": upstream.forwarded,
         "inject": upstream.inject,
+        "webchat_opt_out": upstream.webchat_opt_out,
         "version": upstream.version,
         "held_labels_before": upstream.held_labels_before,
         "passes_to": upstream.passes_to.iter().map(|name| &**name).collect::<Vec<_>>(),

@@ -337,6 +337,8 @@ pub struct Upstream {
     pub forwarded: bool,
     /// Also put `credentials` on callers' requests.
     pub inject: bool,
+    /// Set `learningOptOut: true` in the Web Chat of its pages.
+    pub webchat_opt_out: bool,
     /// `?version=` of the gate's own calls.
     pub version: Option<String>,
     /// The instances that it leads to.

@@ -21,6 +21,7 @@ pub mod proxy_header;
 pub mod query;
 pub mod refusal;
 pub mod token;
+pub mod webchat;
 pub mod websocket;
 
 pub use self::customer_id::{CustomerId, NotAnId};

@@ -135,8 +135,9 @@ impl Eraser {
         let reaches = self.reaches(&self.settings(), &customer).await?;
         let rows = self.fenced_rows(&customer, std::slice::from_ref(fence)).await?;
         let drain = fence.drained(upstream, Generation::LAST, std::time::Duration::ZERO).await;
-        let followed = self.settings().goes_on_from(upstream, &entry.job);
-        let quiet = followed && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
+        // What it has passed on since the delete there is nowhere else in the index.
+        let alone = !self.settings().passes_on(upstream);
+        let quiet = alone && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
         if !quiet {
             return Ok(Vec::new());
         }

@@ -217,12 +217,12 @@ impl Leg {
         let eraser = &self.round.eraser;
         let counts = matches!(&outcome, Outcome::Accepted { straggling: None, .. });
         let fences = behind.map(|behind| &behind.fences);
-        let frozen = fences.and_then(|fences| fences.iter().find_map(|fence| fence.freeze(key.upstream)));
+        // One that has stood since the request, if there is one: nobody has been let in since.
+        let since = |fence: &&Arc<Fence>| fence.generation() <= self.before;
+        let own = fences.and_then(|all| all.iter().filter(since).find_map(|fence| fence.freeze(key.upstream)));
+        let whole = own.is_some();
+        let frozen = own.or_else(|| fences.and_then(|all| all.iter().find_map(|fence| fence.freeze(key.upstream))));
         let unbroken = frozen.is_some() && behind.is_some_and(|behind| behind.unbroken);
-        let whole = fences.is_some_and(|fences| {
-            let since = |fence: &&Arc<Fence>| fence.generation() <= self.before;
-            fences.iter().filter(since).any(|fence| fence.freeze(key.upstream).is_some())
-        });
         let markable = counts && frozen.is_some() && behind.is_some_and(|behind| !behind.newer);
         let (now, random) = (eraser.now(), (eraser.shared.surroundings.random)());
         let attempt = report::attempt_outcome(&outcome);
@@ -245,9 +245,12 @@ impl Leg {
             }
             job.ended(key, outcome, now, random);
             let accepted = job.target(key).is_some_and(Target::is_accepted);
-            let followed = self.round.settings.goes_on_from(key.upstream, job);
+            let mark = job.target(key).and_then(|target| job.mark_of(target));
+            // Who was let in since the request may have been passed on behind the other's delete.
+            let alone = whole || !self.round.settings.passes_on(key.upstream);
+            let followed = alone && self.round.settings.goes_on_from(key.upstream, job, mark);
             let markable = markable && accepted && followed;
-            let marked = behind.filter(|_| markable).map(|behind| behind.marks(key, unbroken, job));
+            let marked = behind.filter(|_| markable).map(|behind| behind.marks(key, unbroken && whole, job));
             let marked = marked.unwrap_or_default();
             ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marked))
         };

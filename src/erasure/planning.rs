@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::Eraser;
 use super::attempt::{Fences, Needs, narrow, with_passers};
 use super::ledger::{Entry, Marks};
+use crate::barrier::{Fence, Frozen};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
-    Held, Intent, Job, Later, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
+    Held, Intent, Job, Later, Mark, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
 };
 use crate::store::{Row, StoreError};
 
@@ -17,6 +18,7 @@ struct Probed {
     key: TargetKey,
     outcome: Outcome,
     markable: bool,
+    mark: Option<Mark>,
 }
 
 impl Eraser {
@@ -39,7 +41,7 @@ impl Eraser {
         let known: Vec<Held> = needs.held().into_iter().chain(went.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.held_of(entry);
-        let (probes, frozen) = self.probes((intents, &reaches), &rows, fences, unbroken);
+        let (probes, frozen) = self.probes((intents, &reaches), &rows, fences);
         let now = self.now();
         let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);
         let approved = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Approve);
@@ -61,7 +63,7 @@ impl Eraser {
             for probe in &probes {
                 job.probe_counts(probe.key, probe.outcome.clone(), now);
             }
-            let marked = marked(&probes, &needs, |upstream| settings.goes_on_from(upstream, job));
+            let marked = marked(&probes, &needs, |probe| settings.goes_on_from(probe.key.upstream, job, probe.mark));
             if !unbroken {
                 job.unfence_pending(later);
             }
@@ -81,34 +83,43 @@ impl Eraser {
     }
 
     /// The probes that count. Rows are marked under a fence that has stood since the acceptance, and stands on until that is
-    /// durable.
+    /// durable. Where none has, the customer may have been let in since: that is nobody's delete if another request came after.
     fn probes<'a>(
         &self,
         (intents, reaches): (&[Intent], &[Reach]),
         rows: &[Row],
         fences: &'a Fences,
-        unbroken: bool,
-    ) -> (Vec<Probed>, Vec<crate::barrier::Frozen<'a>>) {
+    ) -> (Vec<Probed>, Vec<Frozen<'a>>) {
         let (mut probes, mut frozen) = (Vec::new(), Vec::new());
-        for addressed in intents.iter().filter_map(|intent| intent.addressed.as_ref()) {
-            let Some(probe) = &addressed.probe else { continue };
+        for intent in intents {
+            let Some((addressed, probe)) = intent.probed() else { continue };
             let upstream = addressed.upstream;
             let reach = reaches.iter().find(|reach| reach.number == upstream);
             let Some((key, _)) = reach.and_then(|reach| reach.probed(addressed)) else { continue };
             let straggling = self.lost_until(rows, upstream);
-            let stands = fences.iter().find_map(|fence| fence.freeze(upstream)).filter(|_| unbroken);
+            let stands = fences.iter().filter(|fence| self.is_since(fence, intent.mark));
+            let stands = stands.into_iter().find_map(|fence| fence.freeze(upstream));
+            if stands.is_none() && intents.len() > 1 {
+                continue;
+            }
             let markable = straggling.is_none() && stands.is_some();
             frozen.extend(stands);
             let outcome = Outcome::Accepted { evidence: probe.evidence.clone(), straggling };
-            probes.push(Probed { key, outcome, markable });
+            probes.push(Probed { key, outcome, markable, mark: intent.mark });
         }
         (probes, frozen)
+    }
+
+    /// Was this fence there when the request of this mark was accepted?
+    fn is_since(&self, fence: &Fence, mark: Option<Mark>) -> bool {
+        let ours = mark.filter(|mark| mark.run == self.shared.run.name);
+        ours.is_some_and(|mark| fence.generation().0 <= mark.generation)
     }
 }
 
 /// The rows of which nothing is left after these probes.
-fn marked(probes: &[Probed], needs: &Needs, goes_on_from: impl Fn(UpstreamNumber) -> bool) -> Marks {
-    let counts = |probe: &&Probed| probe.markable && goes_on_from(probe.key.upstream);
+fn marked(probes: &[Probed], needs: &Needs, is_followed: impl Fn(&Probed) -> bool) -> Marks {
+    let counts = |probe: &&Probed| probe.markable && is_followed(probe);
     let counting: Vec<_> = probes.iter().filter(counts).map(|probe| probe.key).collect();
     let rows = counting.iter().flat_map(|key| needs.marks(*key, |other| counting.contains(&other)));
     Marks(rows.collect::<BTreeSet<_>>().into_iter().collect())

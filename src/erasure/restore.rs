@@ -136,8 +136,12 @@ impl Eraser {
         }
     }
 
+    /// Also one that should stand in a line and does not: whoever should have told it of that could not.
     fn is_overdue(&self, listed: &Listed, summary: &Summary, now: Moment) -> bool {
-        let due = summary.next_in(&self.shared.run).is_some_and(|at| at.after(OVERDUE) < now);
+        let (held, schedule) = (self.shared.holds.of(&[listed.tag]), &self.shared.schedule);
+        let waits = |at: UpstreamNumber| !held.is_at(at) && !schedule.has_leg(listed.id, at);
+        let in_line = summary.places.iter().any(|place| place.in_line && waits(place.upstream));
+        let due = in_line || summary.next_in(&self.shared.run).is_some_and(|at| at.after(OVERDUE) < now);
         let stored = self.shared.run.name != summary.stamp.run || summary.stamp.at.after(OVERDUE) < now;
         due && stored && !self.shared.lanes.is_waiting(listed.id)
     }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::config;
 use crate::domain::alias::has_alias_form;
 use crate::domain::decide::todays_label;
-use crate::domain::erasure::{Held, HeldAt, Instances, Job, Reach};
+use crate::domain::erasure::{Held, HeldAt, Instances, Job, Mark, Reach, Target};
 use crate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, UpstreamNumber};
 use crate::store::seal::Keys;
 use crate::store::{INSTANCES_MAX, KnownUpstream, Row, SeenInstance};
@@ -92,10 +92,20 @@ impl Settings {
         all
     }
 
-    /// Does the erasure go wherever this upstream passes IDs on to? If not, its rows are the only trace of what is there.
-    pub(super) fn goes_on_from(&self, upstream: UpstreamNumber, job: &Job) -> bool {
-        let is_target = |to: &UpstreamNumber| job.targets.iter().any(|target| target.key.upstream == *to);
-        self.passed_on_from(&[upstream]).iter().all(|to| *to == upstream || is_target(to))
+    /// Has this erasure gone, since the request of this mark, wherever the upstream passes IDs on to, or will it? If not, rows at
+    /// the upstream are the only trace of what is there. Where it passes nothing on there is nothing to ask.
+    pub(super) fn goes_on_from(&self, upstream: UpstreamNumber, job: &Job, mark: Option<Mark>) -> bool {
+        let since = |target: &Target| !target.is_accepted() || Mark::is_as_late(job.mark_of(target), mark);
+        let goes_to = |to: &UpstreamNumber| {
+            let mut there = job.targets.iter().filter(|target| target.key.upstream == *to).peekable();
+            there.peek().is_some() && there.all(since)
+        };
+        self.passed_on_from(&[upstream]).iter().all(|to| *to == upstream || goes_to(to))
+    }
+
+    /// Does what comes to this upstream go on to another?
+    pub(super) fn passes_on(&self, upstream: UpstreamNumber) -> bool {
+        self.passed_on_from(&[upstream]).len() > 1
     }
 
     /// These upstreams and all that pass IDs on to them.

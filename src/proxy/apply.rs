@@ -9,6 +9,7 @@ use super::framing::{BodyLength, Kinds};
 use super::gather::{Gathered, nominations};
 use super::names::{Governed, Kind, Role, kind};
 use super::trace::{self, RequestId};
+use super::webchat::Asked;
 use crate::domain::decide::{LabelLine, OptOutLine};
 use crate::domain::http1::{Line, Lines, decimal};
 use crate::wire::Peer;
@@ -36,6 +37,8 @@ pub(super) struct NewHead<'a> {
     pub(super) lines: &'a Lines,
     pub(super) kinds: &'a Kinds,
     pub(super) gathered: &'a Gathered<'a>,
+    /// Set where the answer may be a page that is changed.
+    pub(super) webchat: Option<Asked>,
     /// Is it a WebSocket's handshake?
     pub(super) websocket: bool,
     /// What the query says in place of the headers.
@@ -133,6 +136,7 @@ impl NewHead<'_> {
             Kind::TraceState if !continued => {}
             Kind::Forwarding if self.forwarded.is_some() => {}
             Kind::Trailer => self.trailer(out, name, value),
+            Kind::Other if self.webchat.is_some_and(|asked| asked.rewrites(name, value, out)) => {}
             Kind::Other => match (self.governed.role(name), self.orders) {
                 (Some(Role::LegacyOptOut | Role::LabelTwin), _) => {}
                 (Some(Role::Label), _) if self.moved.label => {}

@@ -13,6 +13,7 @@ use super::trace::RequestId;
 use crate::domain::decide::{OptOutLine, Permit};
 use crate::domain::profile::Endpoint;
 use crate::domain::refusal::Code;
+use crate::domain::webchat::Findings;
 use crate::telemetry::{AccessLog, AccessRecord, EndReason, FailureKind, UpstreamCounters, WorkerCounters};
 
 type Count = fn(&UpstreamCounters);
@@ -141,6 +142,13 @@ impl Entry {
         if let Some(upstream) = self.upstream() {
             upstream.answered(status);
             upstream.trouble().answered();
+        }
+    }
+
+    /// What was found in a page.
+    pub(super) fn found(&self, findings: Findings) {
+        if let Some(upstream) = self.upstream() {
+            findings.iter().for_each(|finding| upstream.found(finding));
         }
     }
 

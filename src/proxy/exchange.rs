@@ -16,8 +16,8 @@ use super::forward::Passages;
 use super::remains::Remains;
 use super::route::Destination;
 use super::service::{Broken, Service};
+use super::webchat::Asked;
 use super::{Gate, Onward};
-use crate::config::OpenWebsockets;
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{Place, Taken};
 use crate::wire::{Outgoing, Piece, Watch};
@@ -64,6 +64,8 @@ pub(super) struct Exchange {
     /// What accepts the WebSocket that the request asks for.
     accept: Option<String>,
     pub(super) passages: Passages,
+    /// Set where the answer may be a page that is changed.
+    pub(super) webchat: Option<Asked>,
     /// The request's line in the log. `None` only at the end.
     pub(super) entry: Option<Entry>,
     pub(super) service: Option<Service>,
@@ -94,13 +96,14 @@ pub(super) struct Beginning {
     pub(super) chunked: bool,
     pub(super) accept: Option<String>,
     pub(super) passages: Passages,
+    pub(super) webchat: Option<Asked>,
     pub(super) entry: Entry,
     pub(super) head: Vec<u8>,
 }
 
 impl Exchange {
     pub(super) fn new(gate: &Rc<Gate>, beginning: Beginning) -> Self {
-        let Beginning { destination, method, inbound, chunked, accept, passages, entry, head } = beginning;
+        let Beginning { destination, method, inbound, chunked, accept, passages, webchat, entry, head } = beginning;
         Self {
             gate: Rc::clone(gate),
             destination,
@@ -109,6 +112,7 @@ impl Exchange {
             chunked,
             accept,
             passages,
+            webchat,
             entry: Some(entry),
             service: None,
             place: None,
@@ -207,7 +211,7 @@ impl Exchange {
     }
 
     /// Moves the request on. Ready when it has been sent whole, or will not be.
-    fn poll_request(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    pub(super) fn poll_request(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         for _ in 0..PIECES_AT_ONCE {
             if self.sent != Sent::Part {
                 return Poll::Ready(Ok(()));
@@ -308,13 +312,6 @@ impl Exchange {
         }
     }
 
-    /// Is a customer of it being erased, and does the operator want its WebSockets closed then?
-    pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
-        let own = self.destination.site.upstream.erasure.open_websockets;
-        let closes = own.map_or(self.gate.closes_websockets(), |own| own == OpenWebsockets::Close);
-        closes && self.passages.iter().any(crate::barrier::Passage::is_fenced)
-    }
-
     /// The answer has come to its end, or to a bad one.
     pub(super) fn end(mut self, ended: EndReason) {
         self.is_decided = true;
@@ -355,6 +352,7 @@ impl Exchange {
         if let Some(entry) = &mut entry {
             entry.carried_in(self.bytes_in);
             entry.carried_out(service.as_ref().map_or(0, |service| service.bytes_out));
+            entry.found(service.as_ref().map(Service::all_findings).unwrap_or_default());
         }
         Remains {
             gate: Rc::clone(&self.gate),

@@ -16,7 +16,7 @@ use super::respond::Hop;
 use super::service::{Broken, Service};
 use super::trace::RequestId;
 use super::tunnel::Tunnel;
-use super::{Gate, Onward};
+use super::{Gate, Onward, webchat};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind, chain};
 use crate::upstream::{ConnectError, Wanted};
@@ -72,7 +72,10 @@ pub(super) async fn forward(
     if exchange.is_accepted_websocket() {
         return Ok(tunnel(exchange, caller, request_id).await);
     }
-    let Some(keep) = write_head(&mut exchange, caller, hop, request_id) else {
+    let Some(framing) = framed(&mut exchange, caller, hop).await else {
+        return Ok(exchange.caller_left());
+    };
+    let Some(keep) = write_head(&mut exchange, caller, hop, framing, request_id) else {
         return Ok(Onward::Close);
     };
     let ended = poll_fn(|cx| exchange.poll_bodies(caller, cx)).await;
@@ -80,14 +83,27 @@ pub(super) async fn forward(
         // What there is of the answer still reaches its caller, who sees that it breaks off; whether it does is no matter.
         drop(poll_fn(|cx| caller.poll_flush(cx)).await);
     }
-    let onward = match (ended, exchange.inbound.has_come()) {
+    let onward = onward(ended, exchange.inbound.has_come(), keep);
+    exchange.end(ended);
+    Ok(onward)
+}
+
+/// How the answer is framed, once it is known whether it changes. `None`: its caller has left.
+async fn framed(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop) -> Option<AnswerFraming> {
+    let framing = framing_of(exchange.service.as_ref()?, &exchange.method, hop.version);
+    match exchange.webchat {
+        Some(asked) => Box::pin(webchat::decided(exchange, caller, asked, framing, hop.version)).await,
+        None => Some(framing),
+    }
+}
+
+const fn onward(ended: EndReason, has_come: bool, keep: bool) -> Onward {
+    match (ended, has_come) {
         (EndReason::Done, true) if keep => Onward::Keep,
         (EndReason::Done, true) => Onward::Close,
         (EndReason::Done, false) => Onward::CloseSending,
         _ => Onward::Cut,
-    };
-    exchange.end(ended);
-    Ok(onward)
+    }
 }
 
 /// How a wait ended.
@@ -133,17 +149,22 @@ async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &Re
 }
 
 /// Appends the head of the answer, and gives whether the caller's connection goes on behind it.
-fn write_head(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop, request_id: &RequestId) -> Option<bool> {
+fn write_head(
+    exchange: &mut Exchange,
+    caller: &mut Caller<'_>,
+    hop: Hop,
+    framing: AnswerFraming,
+    request_id: &RequestId,
+) -> Option<bool> {
     caller.watch.answered();
     // A caller that is still sending would not see the end of it; its connection ends behind the answer.
     let sent = exchange.is_sent_whole();
     let service = exchange.service.as_mut()?;
-    let framing = framing_of(service, &exchange.method, hop.version);
     service.framing = Outgoing::new(framing == AnswerFraming::Chunked);
     let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
     let out = caller.link.output();
     apply::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());
-    apply::answer_lines(out, &service.head.lines, framing, request_id);
+    apply::answer_lines(out, service.lines.as_ref().unwrap_or(&service.head.lines), framing, request_id);
     if service.head.status == 426 && service.offers_websocket() {
         // The one upgrade that the gate carries; without it the answer says nothing (RFC 9110 §15.5.22).
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");

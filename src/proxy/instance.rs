@@ -26,21 +26,24 @@ pub(super) fn instance(
         let mut lines = framing::of_kind(&head.lines, kinds, Kind::Authorization);
         let mut in_query = keys_in_query(head.uri.query().unwrap_or_default());
         let (line, key) = (lines.next(), in_query.next());
-        if lines.next().is_some() || in_query.next().is_some() {
+        let shown = line.map(|line| site.instances.fingerprint(line));
+        let named = key.map(|key| site.instances.fingerprint_of_key(&String::from_utf8_lossy(&key)));
+        let differ = shown.zip(named).is_some_and(|(shown, named)| shown != Some(named));
+        if lines.next().is_some() || in_query.next().is_some() || differ {
             let sentence = "The request shows two keys, and each could be of another instance";
             return Err(Refusal::new(Code::HeaderAmbiguous, sentence));
         }
-        caller = match line {
-            Some(line) => site.instances.fingerprint(line),
-            None => key.map(|key| site.instances.fingerprint_of_key(&String::from_utf8_lossy(&key))),
-        };
+        caller = shown.unwrap_or(named);
     }
     Ok(Instance { prefix: prefix.into(), caller })
 }
 
-/// Visual Recognition's first clients send their key in the query of every call.
+/// Visual Recognition's first clients send their key in the query of every call, AlchemyAPI's under the other name.
 fn keys_in_query(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
-    let names_one = |pair: &query::Pair<'_>| query::decoded(pair.name).eq_ignore_ascii_case(b"api_key");
+    let names_one = |pair: &query::Pair<'_>| {
+        let name = query::decoded(pair.name);
+        name.eq_ignore_ascii_case(b"api_key") || name.eq_ignore_ascii_case(b"apikey")
+    };
     query::pairs(query).filter(names_one).map(|pair| query::decoded(pair.value))
 }
 

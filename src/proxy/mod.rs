@@ -28,6 +28,7 @@ mod target;
 mod trace;
 mod tunnel;
 mod upgrade;
+mod webchat;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub use self::respond::{FORGETGATE_REFUSAL, Hop, OwnAnswer};
 pub use self::route::{Destination, Routes};
 use self::target::Target;
 use self::trace::RequestId;
+use self::webchat::Asked;
 use crate::config::CallFacts;
 use crate::domain::Instance;
 use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, decide};
@@ -101,9 +103,10 @@ pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, h
     head.forget();
     let page = page.as_deref();
     match told {
-        Ok(Told::Forward { head: lines, chunked, accept, destination, recorded }) => {
+        Ok(Told::Forward { head: lines, chunked, accept, destination, webchat, recorded }) => {
             let passages = recorded.into_passages();
-            let beginning = Beginning { destination, method, inbound, chunked, accept, passages, entry, head: lines };
+            let beginning =
+                Beginning { destination, method, inbound, chunked, accept, passages, webchat, entry, head: lines };
             match forward::forward(gate, caller, beginning, hop, &request_id).await {
                 Ok(onward) => Handled::Passed(onward),
                 Err(failed) => {
@@ -161,6 +164,8 @@ enum Told {
         /// What accepts the WebSocket that it asks for.
         accept: Option<String>,
         destination: Arc<Destination>,
+        /// Set where the answer may be a page that is changed.
+        webchat: Option<Asked>,
         recorded: Recorded,
     },
     Erase(erase::Prepared),
@@ -200,8 +205,10 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
         gathered: &gathered,
         asked: &asked,
         kinds: &kinds,
+        webchat: destination.site.upstream.webchat_opt_out.then(|| Asked::of(head)),
         head,
     };
+    let webchat = rebuild.webchat;
     let prefix = target.prefix(head);
     let place = || instance::instance(&destination.site, prefix, head, &kinds, &gathered);
     if target.found.classes.erase() {
@@ -222,7 +229,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let instance = gate.routes().via_of(caller.peer);
     let hop = NextHop { length, caller, instance, request_id, authorization };
     let head = rebuild.whole(recorded.permit(), &hop);
-    Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, accept, destination, recorded })
+    Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, accept, destination, webchat, recorded })
 }
 
 /// Does the caller wait to be told to send its body?
@@ -302,6 +309,7 @@ struct Rebuild<'a> {
     gathered: &'a Gathered<'a>,
     asked: &'a InQuery<'a>,
     kinds: &'a Kinds,
+    webchat: Option<Asked>,
     head: &'a Head,
 }
 
@@ -364,6 +372,7 @@ impl Rebuild<'_> {
             lines: &self.head.lines,
             kinds: self.kinds,
             gathered: self.gathered,
+            webchat: self.webchat,
             websocket: self.target.upgrades,
             moved: said.moved,
             governed: &self.destination.governed,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::caller::Caller;
 use super::exchange::Exchange;
 use super::service::Service;
-use crate::config::OwnLimits;
+use crate::config::{OpenWebsockets, OwnLimits};
 
 impl Exchange {
     /// Ready when nobody waits for the answer any more. A caller that says nothing more is waited for like one that stands
@@ -36,6 +36,13 @@ impl Exchange {
     /// How long a body may stand still.
     pub(super) fn body_stall_timeout(&self) -> Duration {
         self.own_limits().body_stall.unwrap_or(self.gate.limits().body_stall_timeout)
+    }
+
+    /// Is a customer of it being erased, and does the operator want its WebSockets closed then?
+    pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
+        let own = self.destination.site.upstream.erasure.open_websockets;
+        let closes = own.map_or(self.gate.closes_websockets(), |own| own == OpenWebsockets::Close);
+        closes && self.passages.iter().any(crate::barrier::Passage::is_fenced)
     }
 
     fn own_limits(&self) -> &OwnLimits {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::meant::{self, Instance};
 use super::names::Governed;
+use super::webchat::Pins;
 use crate::config::{ListenMode, canonical_host};
 use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
@@ -31,6 +32,8 @@ pub struct Routes {
     /// The same by what their names lead to.
     governed_hosts: Arc<Hosts>,
     instance: Instance,
+    /// By which pages have asked for scripts since the start.
+    pins: Arc<Pins>,
 }
 
 /// A request's upstream, and what is left of the path behind the route's prefix.
@@ -45,16 +48,16 @@ impl Routes {
     /// Takes the upstreams in the order of the configuration, and their slots. Retired ones get no traffic.
     #[must_use]
     pub fn new(sites: &[Arc<Site>], slots: &[usize]) -> Self {
-        Self::of(sites, slots, Instance::new())
+        Self::of(sites, slots, Instance::new(), Arc::default())
     }
 
     /// The same gate's routes under another configuration: it still knows its own requests when they come in again.
     #[must_use]
     pub fn next(&self, sites: &[Arc<Site>], slots: &[usize]) -> Self {
-        Self::of(sites, slots, self.instance.clone())
+        Self::of(sites, slots, self.instance.clone(), Arc::clone(&self.pins))
     }
 
-    fn of(sites: &[Arc<Site>], slots: &[usize], instance: Instance) -> Self {
+    fn of(sites: &[Arc<Site>], slots: &[usize], instance: Instance, pins: Arc<Pins>) -> Self {
         let destination = |(site, slot): (&Arc<Site>, &usize)| {
             let governed = Governed::of(&site.upstream.profile);
             Arc::new(Destination { site: Arc::clone(site), slot: *slot, governed })
@@ -74,7 +77,7 @@ impl Routes {
         };
         let governed: Vec<Box<str>> = sites.iter().flat_map(hosts_of).collect();
         let governed_hosts = Arc::new(Hosts::new(governed.iter().map(|host| &**host)));
-        Self { destinations, by_host, governed, governed_hosts, instance }
+        Self { destinations, by_host, governed, governed_hosts, instance, pins }
     }
 
     /// Is there an upstream for this host, in its one spelling?
@@ -103,6 +106,10 @@ impl Routes {
     /// What `Via` says of the gate on a request of this caller's.
     pub(super) fn via_of(&self, peer: &Peer) -> Option<&str> {
         (peer.mode != ListenMode::Reverse).then(|| self.instance.comment())
+    }
+
+    pub(super) const fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     pub(super) fn find(&self, head: &Head, peer: &Peer) -> Result<Routed<'_>, Refusal> {

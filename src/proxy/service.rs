@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use super::apply;
 use super::caller::{Caller, READ_AHEAD};
 use super::gather::has_token;
-use crate::domain::http1::AnswerHead;
+use super::webchat::Altering;
+use crate::domain::http1::{AnswerHead, Lines};
+use crate::domain::webchat::Findings;
 use crate::telemetry::EndReason;
 use crate::wire::{Body, Link, Outgoing, Piece, Stream};
 
@@ -37,6 +39,15 @@ pub(super) struct Service {
     pub(super) body: Body,
     /// How the answer is passed on.
     pub(super) framing: Outgoing,
+    /// The lines of the answer where they are not those of its head.
+    pub(super) lines: Option<Lines>,
+    /// What goes out of the answer before anything else, and how much of it has.
+    pub(super) ahead: Vec<u8>,
+    ahead_sent: usize,
+    /// What changes the answer on its way.
+    pub(super) altering: Option<Box<Altering>>,
+    /// What was found in it.
+    pub(super) findings: Findings,
     /// What accepts the WebSocket that was asked for.
     accept: Option<String>,
     /// May the connection carry another request, once this one has been answered?
@@ -57,6 +68,11 @@ impl Service {
             head: AnswerHead::default(),
             body: Body::ToEnd,
             framing: Outgoing::default(),
+            lines: None,
+            ahead: Vec::new(),
+            ahead_sent: 0,
+            altering: None,
+            findings: Findings::default(),
             reusable: false,
             bytes_out: 0,
             looked_at: 0,
@@ -139,16 +155,33 @@ impl Service {
     /// Moves the answer on to its caller.
     pub(super) fn poll_answer(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<EndReason> {
         loop {
+            if !self.ahead.is_empty() {
+                if ready!(self.poll_ahead(caller, cx)).is_err() {
+                    return Poll::Ready(EndReason::ClientGone);
+                }
+                continue;
+            }
             let Ok(piece) = self.body.look(&mut self.link.input) else {
                 return Poll::Ready(EndReason::UpstreamGone);
             };
             match piece {
+                Piece::Data(length) if self.altering.is_some() => {
+                    if !self.alter(length) {
+                        return Poll::Ready(EndReason::UpstreamGone);
+                    }
+                }
                 Piece::Data(length) => {
                     if ready!(self.poll_pass(caller, cx, length)).is_err() {
                         return Poll::Ready(EndReason::ClientGone);
                     }
                 }
                 Piece::Starved => {
+                    if !self.alter_flush() {
+                        return Poll::Ready(EndReason::UpstreamGone);
+                    }
+                    if !self.ahead.is_empty() {
+                        continue;
+                    }
                     if !caller.link.is_flushed() && ready!(caller.poll_flush(cx)).is_err() {
                         return Poll::Ready(EndReason::ClientGone);
                     }
@@ -162,6 +195,12 @@ impl Service {
                     }
                 }
                 Piece::Ended => {
+                    if !self.alter_end() {
+                        return Poll::Ready(EndReason::UpstreamGone);
+                    }
+                    if !self.ahead.is_empty() {
+                        continue;
+                    }
                     let body = &self.body;
                     self.framing.end(caller.link.output(), |out| apply::answer_trailers(out, &body.trailers()));
                     let flushed = ready!(caller.poll_flush(cx));
@@ -169,6 +208,20 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Passes on some of what goes out before the rest.
+    fn poll_ahead(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let left = self.ahead.get(self.ahead_sent..).unwrap_or_default();
+        let length = self.framing.announce(left.len(), caller.link.output());
+        let taken = ready!(caller.poll_gather(cx, left.get(..length).unwrap_or_default()))?;
+        self.ahead_sent += taken;
+        self.bytes_out += taken as u64;
+        self.framing.sent(taken, caller.link.output());
+        if self.ahead_sent == self.ahead.len() {
+            (self.ahead, self.ahead_sent) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Passes on what is there of the answer, up to so many bytes.

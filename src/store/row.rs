@@ -18,6 +18,8 @@ const LAYOUT: u8 = 2;
 const CLEAR: usize = 1 + 8 + 3 * 5;
 /// Before there were instances: the version used last, and none in the sealed part.
 const LAYOUT_1: u8 = 1;
+/// The same, seen again since: with a set of versions. What it stood for before may be in any instance, whatever is seen now.
+const LAYOUT_1_AGAIN: u8 = 3;
 const HAS_API: u8 = 1;
 
 /// A row's value, not opened.
@@ -56,13 +58,17 @@ impl StoredRow {
     }
 
     /// What a new sighting makes of an older row: the mark goes, versions of the API are added, and the first time stays,
-    /// unless what was seen then has been erased.
+    /// unless what was seen then has been erased. One that does not say its instance does not say it after that either.
     pub(crate) fn after(self, old: &Self) -> Self {
+        let unsaid = old.erased_at.is_none() && old.layout != LAYOUT;
+        let (layout, sealed) = if unsaid { (LAYOUT_1_AGAIN, old.sealed.clone()) } else { (self.layout, self.sealed) };
         Self {
+            layout,
+            sealed,
             first_seen: if old.erased_at.is_some() { self.first_seen } else { old.first_seen },
             last_seen: self.last_seen.max(old.last_seen),
             apis: self.apis.with(old.apis),
-            ..self
+            erased_at: self.erased_at,
         }
     }
 
@@ -123,7 +129,9 @@ impl StoredRow {
                 let (&[flags, api], rest) = rest.split_first_chunk::<2>()?;
                 (Apis::of((flags & HAS_API != 0).then_some(api)), rest)
             }
-            LAYOUT => rest.split_first_chunk::<8>().map(|(apis, rest)| (Apis(u64::from_be_bytes(*apis)), rest))?,
+            LAYOUT | LAYOUT_1_AGAIN => {
+                rest.split_first_chunk::<8>().map(|(apis, rest)| (Apis(u64::from_be_bytes(*apis)), rest))?
+            }
             _ => return None,
         };
         let (first, rest) = rest.split_first_chunk::<5>()?;
@@ -153,7 +161,7 @@ fn read_private(layout: u8, plain: &[u8]) -> Option<Private> {
     };
     let (resource, mut rest) = text(plain)?;
     let mut instance = None;
-    if layout != LAYOUT_1 {
+    if layout == LAYOUT {
         let (bytes, after) = text(rest)?;
         (instance, rest) = (Some(Instance::from_bytes(bytes)?), after);
     }
@@ -204,7 +212,7 @@ mod tests {
         #[test]
         fn bytes_that_are_no_row_are_refused_and_never_panic(bytes: Vec<u8>) {
             if let Some(row) = StoredRow::from_bytes(&bytes) {
-                prop_assert!([LAYOUT, LAYOUT_1].contains(&bytes[0]));
+                prop_assert!([LAYOUT, LAYOUT_1, LAYOUT_1_AGAIN].contains(&bytes[0]));
                 prop_assert!(row.sealed.len() < bytes.len());
             }
         }
@@ -231,8 +239,15 @@ mod tests {
         assert_eq!(old.to_bytes(), bytes, "a mark leaves it as it was");
         let row = old.clone().open(&keys, &fact.id, key);
         assert_eq!((&*row.resource, row.apis, row.instance), ("r", Apis::of(Some(1)), None), "nobody wrote it down");
-        let new =
-            StoredRow::seal(&keys, &Placement { key, instance: Instance::default(), ..fact }).unwrap().after(&old);
-        assert!(new.apis.iter().eq([1, 2]));
+        let seen = StoredRow::seal(&keys, &Placement { key, instance: Instance::default(), ..fact.clone() }).unwrap();
+        let mut new = seen.clone().after(&old);
+        for again in [1, 2] {
+            let row = StoredRow::from_bytes(&new.to_bytes()).unwrap().open(&keys, &fact.id, key);
+            assert!(row.readable && row.apis.iter().eq([1, 2]) && &*row.resource == "r");
+            assert_eq!(row.instance, None, "{again}: what was sent before may be anywhere");
+            new = seen.clone().after(&new);
+        }
+        let erased = StoredRow { erased_at: Some(UnixSeconds(9)), ..new };
+        assert!(seen.after(&erased).open(&keys, &fact.id, key).instance.is_some(), "what was sent before is gone");
     }
 }

@@ -8,51 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock;
 use super::counter::{Counter, Row};
+use super::failure_kind::FailureKind;
 use super::figures::{LastError, UpstreamFigures};
 use super::handshakes::HandshakeEnd;
 use super::trouble::Trouble;
 use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
-
-/// What went wrong towards an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FailureKind {
-    /// Its name was not found.
-    Resolve,
-    /// No TCP connection.
-    Connect,
-    /// No tunnel through the HTTP proxy on the way to it.
-    Proxy,
-    /// The TLS handshake.
-    Tls,
-    /// The connection ended before the answer did.
-    BrokeOff,
-    /// It took too long.
-    Timeout,
-    /// What came is not HTTP, or too large a head.
-    Protocol,
-}
-
-impl FailureKind {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Resolve, Self::Connect, Self::Proxy, Self::Tls, Self::BrokeOff, Self::Timeout, Self::Protocol];
-
-    /// As it is written in metrics, logs and the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Proxy => "proxy",
-            Self::Tls => "tls",
-            Self::BrokeOff => "broke_off",
-            Self::Timeout => "timeout",
-            Self::Protocol => "protocol",
-        }
-    }
-}
+use crate::domain::webchat::Finding;
 
 /// What one worker counts for one upstream.
 #[derive(Debug, Default)]
@@ -78,6 +41,7 @@ pub struct UpstreamCounters {
     would_refuse: Row<{ Code::ALL.len() }>,
     answered: Row<5>,
     failed: Row<{ FailureKind::ALL.len() }>,
+    webchat: Row<{ Finding::ALL.len() }>,
     /// Not a counter: how many addresses rest, as the worker last saw it.
     resting: AtomicU64,
     /// Seconds since 1970, shifted by eight bits, and the number of the kind; 0 for none.
@@ -169,6 +133,11 @@ impl UpstreamCounters {
         self.last_failure.store((clock::unix_now().0 << 8) | kind as u64, Relaxed);
     }
 
+    /// An answer held a Web Chat's configuration, of which this became.
+    pub fn found(&self, finding: Finding) {
+        self.webchat.bump(finding as usize);
+    }
+
     /// What is wrong with it, for the log: [`Self::upstream_failed`] only counts.
     #[must_use]
     pub fn trouble(&self) -> &Trouble {
@@ -228,6 +197,7 @@ impl UpstreamCounters {
         self.would_refuse.add_to(&mut sums.would_refuse);
         self.answered.add_to(&mut sums.answered);
         self.failed.add_to(&mut sums.failed);
+        self.webchat.add_to(&mut sums.webchat);
         // All workers see the same ones.
         sums.addresses_resting = sums.addresses_resting.max(self.resting.load(Relaxed));
         sums.last_error = sums.last_error.max(self.last_error());

@@ -6,7 +6,7 @@
 use tracing::field::{DisplayValue, Value, display};
 use uuid::Uuid;
 
-use super::counters::FailureKind;
+use super::failure_kind::FailureKind;
 
 /// Makes a struct of each row, and one log line of its fields.
 macro_rules! events {

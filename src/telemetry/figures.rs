@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::counters::FailureKind;
+use super::failure_kind::FailureKind;
 use super::handshakes::HandshakeEnd;
 use super::turned_away::TurnedAway;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
+use crate::domain::webchat::Finding;
 
 /// The last failure of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub struct UpstreamFigures {
     pub answered: [u64; 5],
     /// Failures of the upstream, by the place of the kind in [`FailureKind::ALL`].
     pub failed: [u64; FailureKind::ALL.len()],
+    /// Answers with Web Chat in them, by the place of the finding in [`Finding::ALL`].
+    pub webchat: [u64; Finding::ALL.len()],
     /// The last of those.
     pub last_error: Option<LastError>,
     /// Why it was, in words.
@@ -105,6 +108,7 @@ impl UpstreamFigures {
             would_refuse: [0; Code::ALL.len()],
             answered: [0; 5],
             failed: [0; FailureKind::ALL.len()],
+            webchat: [0; Finding::ALL.len()],
             last_error: None,
             last_reason: None,
         }

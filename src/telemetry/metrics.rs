@@ -11,12 +11,13 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
-use super::counters::FailureKind;
+use super::failure_kind::FailureKind;
 use super::figures::UpstreamFigures;
 use super::handshakes::HandshakeEnd;
 use super::registry::Registry;
 use super::turned_away::TurnedAway;
 use crate::domain::refusal::Code;
+use crate::domain::webchat::Finding;
 
 /// `Content-Type` of [`Registry::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -129,6 +130,10 @@ impl Scrape {
         let kinds = FailureKind::ALL.map(FailureKind::as_str);
         page.counter("forgetgate_upstream_failures", "Failures of upstreams, by kind", |family| {
             grid(family, &upstreams, "code", &kinds, |upstream| &upstream.failed)
+        })?;
+        let findings = Finding::ALL.map(Finding::as_str);
+        page.counter("forgetgate_webchat", "Pages and scripts with Web Chat in them, by its opt-out", |family| {
+            grid(family, &upstreams, "result", &findings, |upstream| &upstream.webchat)
         })?;
         let resting = "Addresses of upstreams that have lately taken no connection";
         page.gauge("forgetgate_upstream_addresses_resting", resting, |family| {

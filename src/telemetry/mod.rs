@@ -10,6 +10,7 @@ mod counter;
 mod counters;
 mod erasures;
 pub mod events;
+mod failure_kind;
 mod figures;
 mod handshakes;
 mod logging;
@@ -25,8 +26,9 @@ mod turned_away;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
 pub use self::clock::{from_rfc3339, rfc3339, unix_now};
-pub use self::counters::{FailureKind, UpstreamCounters, WorkerCounters};
+pub use self::counters::{UpstreamCounters, WorkerCounters};
 pub use self::erasures::{AttemptOutcome, ErasureCounters, Standing, TargetEnd};
+pub use self::failure_kind::FailureKind;
 pub use self::figures::{GateFigures, LastError, UpstreamFigures};
 pub use self::handshakes::HandshakeEnd;
 pub use self::logging::{LogGuard, LoggingError, change as change_logging, init as init_logging};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::counters::FailureKind;
 use super::events;
+use super::failure_kind::FailureKind;
 
 /// It is over when nothing has failed for so long and something has been answered. Nothing else is said sooner than this
 /// after the line before: where failures take turns, not each is a line.

@@ -277,3 +277,36 @@ pub(crate) async fn turns() {
         tokio::task::yield_now().await;
     }
 }
+
+/// The hold is off, but the erasure that it held could not be found to be told.
+#[tokio::test(start_paused = true)]
+async fn p5_an_erasure_in_line_that_was_not_told_of_its_release_is_found_all_the_same() {
+    let (plan, failing) = failing(Fails::Not, Plan::default());
+    let paced = |upstream: &mut forgetgate::config::Upstream| upstream.deletes_per_minute = Some(1);
+    let (world, one, _two) = pair(plan, paced).await;
+    let first = world.erase("bob", "one").await;
+    world.until_state(first, JobState::Settling).await;
+    let id = world.erase("ann", "one").await;
+    world.until(id, |view| view.targets.iter().any(|target| target.instant_after_answer.is_some())).await;
+    let decided = forgetgate::erasure::Decided {
+        verdict: forgetgate::domain::erasure::Verdict::Hold,
+        by: "A. Person".into(),
+        note: "court".into(),
+        upstream: None,
+    };
+    let hold = world.eraser.hold(&crate::world::id("ann"), decided).await.unwrap();
+    world.until_state(id, JobState::Held).await;
+    turns().await;
+    failing.broken.store(true, SeqCst);
+    world.eraser.unhold(hold.id, "A. Person".into()).await.unwrap();
+    failing.mend();
+
+    for _ in 0..3 {
+        world.pass(61);
+        tokio::time::advance(std::time::Duration::from_secs(61)).await;
+        turns().await;
+    }
+    tokio::time::resume();
+    world.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 2);
+}

@@ -192,3 +192,21 @@ async fn p5_no_upstream_may_move_while_the_home_is_asked_whether_to_accept_an_er
     asking.await.unwrap().unwrap();
     assert!(world.eraser.awaits().await.unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_probe_marks_nothing_behind_the_fence_of_another_request_than_its_own() {
+    let (one, two) = (Service::start().await, Service::start().await);
+    let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };
+    let mut world = World::idle(plan, vec![upstream("one", &one.url), upstream("two", &two.url)]).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    world.erase("ann", "one").await;
+    tokio::time::advance(Duration::from_secs(11)).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+
+    let asked = world.erase("ann", "two").await;
+
+    world.work();
+    world.until_state(asked, JobState::Settling).await;
+    let left = !world.marked("ann").await[0].2;
+    assert!(left || one.calls().len() == 2, "what came after the probe is known, or was deleted after it");
+}

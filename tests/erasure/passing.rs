@@ -91,3 +91,56 @@ async fn p4_who_gives_up_an_upstream_that_passes_ids_on_to_where_no_authority_re
     world.until_state(asked, JobState::Done).await;
     follows(&world, &services).await;
 }
+
+/// The customer comes back to the first while its delete is tried again, after the delete at the second was accepted.
+#[tokio::test]
+async fn p4_what_is_passed_on_between_two_attempts_is_found_by_a_later_erasure() {
+    let at_once = profile("at-once", "settle = \"0s\"");
+    let change = |upstream: &mut Upstream| {
+        upstream.profile = std::sync::Arc::clone(&at_once);
+        passes_on(upstream);
+    };
+    let (world, one, two) = pair(Plan::default(), change).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    one.will_say(&[503]);
+    let asked = world.submit(submission("ann")).await.unwrap().id;
+    world.until_target(asked, "two", TargetState::Settled).await;
+    world.until_target(asked, "one", TargetState::Retrying).await;
+    world.let_in("ann", "one").await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    world.pass(900);
+    world.until_state(asked, JobState::Done).await;
+    assert_eq!((one.calls().len(), two.calls().len()), (2, 1));
+
+    let again = world.submit(submission("ann")).await.unwrap().id;
+
+    world.until_state(again, JobState::Done).await;
+    assert_eq!(two.calls().len(), 2, "what the first passed on between its two deletes is there");
+    assert!(world.marked("ann").await.iter().all(|row| row.2), "nothing is left anywhere");
+}
+
+/// An earlier request of the same erasure has reached the second; the later one, which covers more, does not.
+#[tokio::test]
+async fn p4_a_request_that_joins_and_does_not_reach_what_is_passed_on_forgets_nothing() {
+    let (world, services) = groups().await;
+    let [home, _, two] = &services;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    world.labelled("ann", "home", LabelForm::RAW).await;
+    home.will_say(&[503]);
+    let asked = world.submit(submission("ann")).await.unwrap().id;
+    world.until_target(asked, "two", TargetState::Settled).await;
+    world.until_target(asked, "home", TargetState::Retrying).await;
+    world.let_in("ann", "one").await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+
+    world.erase("ann", "one").await;
+    world.pass(900);
+
+    world.until_state(asked, JobState::Done).await;
+    assert_eq!(two.calls().len(), 1, "the authority does not reach it");
+    let at_one = world.site("one").number.0;
+    assert!(world.marked("ann").await.contains(&(at_one, 0, false)), "the row is the only trace of what was passed on");
+    let again = world.submit(submission("ann")).await.unwrap().id;
+    world.until_state(again, JobState::Done).await;
+    assert_eq!(two.calls().len(), 2);
+}

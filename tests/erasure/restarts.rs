@@ -176,3 +176,24 @@ async fn p5_however_many_are_settling_each_is_found_after_a_restart_and_counted(
     }
     assert_eq!(one.calls().len(), MANY);
 }
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_probe_of_an_earlier_run_marks_nothing_since_its_fence_may_have_ended_there() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let home = || Erasure { authorize: forgetgate::config::Authorize::Home, ..erasure() };
+    let plan = Plan { store: Some(shared(&store)), erasure: home(), ..Plan::default() };
+    let first = World::idle(plan, upstreams(&one, &two)).await;
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    let id = first.erase("ann", "one").await;
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    drop(first);
+
+    let second =
+        World::new(Plan { store: Some(store), erasure: home(), ..Plan::default() }, upstreams(&one, &two)).await;
+
+    second.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 1, "the probe is the delete");
+    assert_eq!(second.marked("ann").await, [(1, 0, false)], "what came after it is there");
+}

@@ -154,7 +154,7 @@ impl Life {
             match message.removed {
                 None => {
                     self.check_left(views, &asks, number, message);
-                    self.check_indexed(number, message);
+                    self.check_indexed(views, number, message);
                 }
                 Some((_, delete)) => self.check_removed(views, &asks, number, message, delete),
             }
@@ -186,10 +186,28 @@ impl Life {
         }
     }
 
-    /// P3: each message that is at a service is in the index.
-    fn check_indexed(&self, number: usize, message: &Message) {
-        let row = self.world.state().store.image.rows.get(&message.key).map(|row| row.erased_at.is_some());
-        if message.origin == Origin::Gate && !message.given_up && row != Some(false) {
+    /// P3: each message that is at a service is in the index; one that was passed on, where it came from.
+    fn check_indexed(&self, views: &Views, number: usize, message: &Message) {
+        let state = self.world.state();
+        let (name, tag) = (format!("u{}", message.upstream), self.world.customers[message.customer].1);
+        let theirs = views.0.iter().filter(|(id, _)| state.store.image.jobs.get(id).is_some_and(|job| job.tag == tag));
+        let mut targets = theirs.flat_map(|(_, view)| &view.targets).filter(|target| target.upstream == name);
+        // An erasure that is not over yet knows where it has to go.
+        let is_awaited =
+            targets.any(|target| !is_accepted(target) && target.state != TargetWord::Of(TargetState::Closed));
+        let row = state.store.image.rows.get(&message.key).map(|row| row.erased_at.is_some());
+        // What was left at an earlier address, or where nothing is passed on to any more, is its operator's.
+        let is_ours = match message.origin {
+            Origin::Gate => true,
+            Origin::PassedOn(from) => {
+                let to = &state.upstreams[message.upstream];
+                let passes = state.upstreams[from].passes_to.contains(&message.upstream);
+                to.generation == message.generation && passes && !is_awaited
+            }
+            Origin::Before => false,
+        };
+        drop(state);
+        if is_ours && !message.given_up && row != Some(false) {
             self.world.broken("indexed", format!("m{number} is at u{}, its row is {row:?}", message.upstream));
         }
     }

@@ -110,9 +110,16 @@ fn p4_a_key_that_is_named_opens_its_own_instance_and_a_delete_with_it_reaches_th
     }
     let twice = world.ask(request(message, &[LABEL, BODY, keys[0], keys[1]], "{}"));
     twice.assert_refused(400, "header_ambiguous");
+    for parameter in ["api_key=b", "apikey=b", "apikey=a&api_key=a", "API%4bey=b"] {
+        let answer = world.ask(request(&format!("{message}&{parameter}"), &[LABEL, BODY, keys[0]], "{}"));
+        answer.assert_refused(400, "header_ambiguous");
+    }
+    world.ask(request(&format!("{message}&apikey=c"), &[LABEL, BODY], "{}")).assert_refused(400, "instance_unknown");
     assert_eq!(world.upstream.seen().len(), before);
     // As Visual Recognition's first clients send it.
-    world.forwarded(request(&format!("{message}&api_key=a"), &[LABEL, BODY], "{}"));
+    for parameter in ["api_key=a", "apikey=b"] {
+        world.forwarded(request(&format!("{message}&{parameter}"), &[LABEL, BODY], "{}"));
+    }
 
     let delete = "DELETE /api/v1/user_data?customer_id=alice&version=2021-06-14";
     assert_eq!(world.ask(request(delete, &[keys[1]], "")).status, 200);

@@ -72,6 +72,40 @@ fn p8_a_service_is_reached_through_the_proxy_that_its_operator_names() {
     assert_eq!(heads.as_slice(), [expected]);
 }
 
+/// The token comes from where the service comes from: a machine whose only way out is the proxy has no other.
+#[test]
+fn p8_iam_is_reached_through_the_proxy_of_its_upstream() {
+    let (address, heads) = proxy(None);
+    let iam = Upstream::serving(|connection| {
+        while connection.request().is_some() {
+            let token = r#"{"access_token":"from-iam","expires_in":3600}"#;
+            let length = token.len();
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
+            connection.write(format!("{head} {length}\r\n\r\n{token}"));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "k3y\n").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let file = format!("{{ file = \"{}\" }}", key.display());
+    let mut plan = through(address, "");
+    plan.upstream.push_str(&format!(
+        "\ncredentials = {{ iam = {{ apikey = {file}, url = \"http://{}/identity/token\" }} }}\n\
+         inject = true\nerasure = {{ authorize = \"token\", token = {file} }}",
+        iam.address
+    ));
+    let world = World::before(Upstream::scripted(), plan);
+    let seen = world.forwarded(request(PLAIN, &[], ""));
+    assert_eq!(seen.values("authorization"), ["Bearer from-iam"]);
+    let heads = heads.lock().unwrap();
+    let mut asked: Vec<&str> = heads.iter().filter_map(|head| head.split(' ').nth(1)).collect();
+    asked.sort_unstable();
+    let mut both = [iam.address.to_string(), world.upstream.address.to_string()];
+    both.sort_unstable();
+    assert_eq!(asked, both);
+}
+
 #[test]
 fn p8_a_proxy_that_opens_no_tunnel_is_the_one_that_is_named() {
     for status in [407, 403, 502] {

@@ -95,7 +95,7 @@ fn p5_p11_a_restored_store_holds_everything_that_the_exported_one_did() {
     assert_eq!(wait(rows_of(&other.open(), "late")).len(), 1, "and goes on working");
 }
 
-/// After the export: erasures that are accepted, go on and end, with their marks, and legal holds. All of that is done again.
+/// After the export: erasures that are accepted, go on and end, and legal holds. All of that is done again.
 #[test]
 fn p5_what_was_done_about_erasures_after_the_export_is_done_again_by_a_restore() {
     let world = World::sled();
@@ -103,9 +103,8 @@ fn p5_what_was_done_about_erasures_after_the_export_is_done_again_by_a_restore()
     for _ in 0..2 {
         exported(&store, &file, || ());
     }
-    let marked = wait(rows_of(&store, "customer 8")).iter().map(|row| row.key).collect::<Vec<_>>();
     let ended = forgetgate::store::StoredJob { finished: true, ..job(&store.keys, 8, "customer 8", &[9; 5000]) };
-    wait(store.jobs.commit(step(ended, &marked, later(50)))).unwrap();
+    wait(store.jobs.commit(step(ended, &[], later(50)))).unwrap();
     assert!(wait(store.jobs.create(job(&store.keys, 100, "customer 50", b"new"))).unwrap());
     let tag = store.keys.tag(&id("customer 51"));
     wait(store.jobs.hold(StoredHold { id: Uuid::from_u128(2), tag, upstream: None, body: vec![4] })).unwrap();
@@ -125,7 +124,7 @@ fn p5_what_was_done_about_erasures_after_the_export_is_done_again_by_a_restore()
     );
     assert_eq!(seen(&world.open()), before);
     fs::remove_file(journal).unwrap();
-    assert_eq!(restore(&world.config, &file, true, false).unwrap().done_again, None);
+    assert_eq!(restore(&world.config, &file, true, true).unwrap().done_again, None);
 }
 
 /// P7: it lies beside the store and holds what the store holds.
@@ -299,4 +298,60 @@ fn p11_the_commands_export_from_a_gate_that_runs_and_from_a_closed_store_and_res
     assert!(done.code == 0 && done.text.contains("700 rows and 20 erasures, as before"), "{done:?}");
     assert_eq!(seen(&world.open()), before);
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// Facts are not in the journal: whether the customer came back after the delete, it does not say.
+#[test]
+fn p4_a_restore_marks_no_row_as_erased_that_was_not_so_in_the_export() {
+    let world = World::sled();
+    let (store, file) = (filled(&world), world.config.path.with_extension("export"));
+    exported(&store, &file, || ());
+    let theirs = wait(rows_of(&store, "customer 8")).iter().map(|row| row.key).collect::<Vec<_>>();
+    let ended = forgetgate::store::StoredJob { finished: true, ..job(&store.keys, 8, "customer 8", b"over") };
+    wait(store.jobs.commit(step(ended, &theirs, later(50)))).unwrap();
+    wait(store.index.record(fact(&store.keys, "customer 8", 1, "8"))).unwrap();
+    let left = |store: &Opened| wait(rows_of(store, "customer 8")).iter().filter(|row| row.erased_at.is_none()).count();
+    assert_eq!(left(&store), 1);
+    drop(store);
+    fs::remove_dir_all(&world.config.path).unwrap();
+    assert_eq!(restore(&world.config, &file, false, false).unwrap().done_again, Some(1));
+    let store = world.open();
+    assert!(left(&store) >= 1, "the next erasure has to go there");
+    assert!(wait(store.jobs.unfinished_of(&[store.keys.tag(&id("customer 8"))])).unwrap().is_empty());
+}
+
+/// A store goes on counting where the one before it was, whichever export it was made from.
+#[test]
+fn p5_a_restore_from_an_older_export_and_then_from_a_newer_one_forgets_nothing_that_was_accepted_in_between() {
+    let world = World::sled();
+    let store = filled(&world);
+    let [older, newer] = ["older", "newer"].map(|name| world.config.path.with_extension(name));
+    exported(&store, &older, || ());
+    for number in 0..50 {
+        wait(store.index.record(fact(&store.keys, "late", 1, &number.to_string()))).unwrap();
+    }
+    exported(&store, &newer, || ());
+    drop(store);
+    restore(&world.config, &older, true, false).unwrap();
+    let store = world.open();
+    assert!(wait(store.jobs.create(job(&store.keys, 100, "customer 50", b"new"))).unwrap());
+    drop(store);
+    restore(&world.config, &newer, true, false).unwrap();
+    assert!(wait(world.open().jobs.job(Uuid::from_u128(100))).unwrap().is_some(), "it was accepted");
+}
+
+#[test]
+fn p5_p11_a_restore_is_refused_where_the_journal_that_the_tip_names_is_gone() {
+    let world = World::sled();
+    let (store, file) = (filled(&world), world.config.path.with_extension("export"));
+    exported(&store, &file, || ());
+    assert!(wait(store.jobs.create(job(&store.keys, 100, "customer 50", b"new"))).unwrap());
+    drop(store);
+    fs::remove_file(world.config.path.with_extension("journal")).unwrap();
+    // A start without it does not make that good.
+    drop(world.open());
+    let refused = restore(&world.config, &file, true, false).unwrap_err();
+    assert!(matches!(refused, RestoreError::Journal { .. }), "{refused}");
+    let restored = restore(&world.config, &file, true, true).unwrap();
+    assert_eq!((restored.done_again, restored.lacks.len()), (None, 1));
 }

@@ -86,7 +86,7 @@ fn p5_a_number_given_after_an_export_means_no_other_upstream_after_a_restore() {
         if lost == "the journal" {
             fs::remove_file(journal).unwrap();
         }
-        restore(&world.config, &file, false, false).unwrap();
+        restore(&world.config, &file, false, lost != "nothing").unwrap();
         let store = world.open();
         let three = wait(store.index.upstream_number("three", "http://127.0.0.1:3")).unwrap();
         assert_eq!(three, UpstreamNumber(3), "{lost} is lost");

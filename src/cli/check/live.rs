@@ -33,7 +33,7 @@ impl Found {
 
 /// Checks the file as without it, and then what it names. Blocking.
 #[must_use]
-pub fn check_live(path: &Path, json: bool) -> Answer {
+pub fn with_services(path: &Path, json: bool) -> Answer {
     let (said, code) = check(path, json);
     if code != GOOD {
         return Answer { text: said, complaint: String::new(), code };

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-pub use self::live::check_live;
+pub use self::live::with_services;
 use crate::config::{self, Config, Fault, Loaded, Warning};
 use crate::listen::disbelieved;
 use crate::wire::too_many_connections;

@@ -128,6 +128,7 @@ fn remarks(upstream: &Upstream) -> String {
         credentials.map(|credentials| format!("{} for the gate's calls", credentials.kind())),
         upstream.inject.then(|| "and injected".to_owned()),
         upstream.forwarded.then(|| "X-Forwarded-*".to_owned()),
+        upstream.webchat_opt_out.then(|| "Web Chat in its pages opts out".to_owned()),
         upstream.held_labels_before.then(|| "labelled before the gate".to_owned()),
         upstream.version.as_ref().map(|version| format!("version {version}")),
         (!upstream.erase_api.is_empty()).then(|| format!("deletes by v{}", versions(&upstream.erase_api))),

@@ -24,6 +24,7 @@ name = "discovery"
 profile = "watson-discovery"
 url = "http://127.0.0.1:9105"
 route = { hosts = ["gateway.example"] }
+webchat_opt_out = true
 group = "search"
 [[upstream]]
 name = "old-assistant"
@@ -91,6 +92,7 @@ fn who_can_erase_what_is_said_group_by_group() {
     let admin = "At every upstream: whoever uses the admin API at 127.0.0.1:8081, with its token (in file ";
     assert!(words.contains(admin), "{text}");
     assert!(words.contains("idle_timeout 10m (default 5m)"), "{text}");
+    assert_eq!(words.matches("watson-discovery, Web Chat in its pages opts out").count(), 1, "{text}");
     assert!(text.contains("assistant derives from header x-user-id, then jwt sub (unverified)\n"), "{text}");
 }
 
@@ -221,6 +223,7 @@ fn the_same_is_said_to_programs() {
     assert_eq!(json["config"]["upstream"][0]["policy"]["missing"], "derive");
     assert_eq!(json["config"]["upstream"][0]["policy"]["derive"][1]["jwt"], "sub");
     assert_eq!(json["config"]["upstream"][1]["route"]["hosts"][0], "gateway.example");
+    assert_eq!(json["config"]["upstream"][1]["webchat_opt_out"], true);
 
     let (text, code) = check(Path::new("no-such-file.toml"), true);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -63,6 +63,7 @@ pub(super) struct Flags {
     forwarded: bool,
     pub(super) inject: bool,
     held_labels_before: bool,
+    webchat_opt_out: bool,
 }
 
 /// What IBM sold, for `require`.
@@ -192,6 +193,7 @@ impl Draft<'_> {
             retired: self.flags.retired,
             forwarded: self.flags.forwarded,
             inject: self.flags.inject,
+            webchat_opt_out: self.flags.webchat_opt_out,
             version: self.version,
             held_labels_before: self.flags.held_labels_before,
             passes_to: self.passes_to.into_iter().map(|(_, name)| name).collect(),
@@ -262,6 +264,7 @@ fn flags(table: &Table<'_>) -> Flags {
         forwarded: flag("forwarded"),
         inject: flag("inject"),
         held_labels_before: flag("held_labels_before"),
+        webchat_opt_out: flag("webchat_opt_out"),
     }
 }
 

@@ -115,10 +115,14 @@ impl Instances {
         }
     }
 
-    /// Where data may be of which nothing was seen: at each instance that has a name, or at the upstream itself.
+    /// Where data may be of which nothing was seen: at each instance that has a name, or at the upstream itself. Where several
+    /// keys were seen that nobody names, it may be in any of theirs as well.
     #[must_use]
     pub fn anywhere(&self) -> Vec<Where> {
-        let own = (self.has_own || self.named.is_empty()).then(Where::default);
+        let is_decided = self.rule == InstanceRule::One || self.url_names_one || self.with_keys().next().is_some();
+        let doubtful = !is_decided && self.is_doubtful(&Instance::default());
+        let which = if doubtful { Which::Unnamed(None) } else { Which::Own };
+        let own = (self.has_own || self.named.is_empty()).then(|| Where { prefix: "".into(), which });
         let named = self.named.iter().map(|named| Where {
             prefix: named.path.clone().unwrap_or_default(),
             which: Which::Named(named.name.clone()),

@@ -78,6 +78,13 @@ impl Intent {
         self.addressed.as_ref().is_some_and(|addressed| addressed.probed)
     }
 
+    /// What it is addressed to, and the probe that counts there, if there is one.
+    #[must_use]
+    pub fn probed(&self) -> Option<(&Addressed, &Probe)> {
+        let addressed = self.addressed.as_ref()?;
+        Some((addressed, addressed.probe.as_ref()?))
+    }
+
     pub(super) fn is_superseded_by(&self, later: &Self) -> bool {
         let home = |intent: &Self| {
             let addressed = intent.addressed.as_ref();

@@ -45,6 +45,12 @@ impl Mark {
         let is_behind = |earlier: &Self| later.is_none_or(|later| later.run == earlier.run && later < *earlier);
         earlier.filter(is_behind).or(later)
     }
+
+    /// Does what is covered by the first begin no earlier than what is covered by the second? Of two runs nobody knows.
+    #[must_use]
+    pub fn is_as_late(one: Option<Self>, other: Option<Self>) -> bool {
+        one == other || one.zip(other).is_some_and(|(one, other)| one.run == other.run && one >= other)
+    }
 }
 
 /// What a new erasure is made of.

@@ -68,6 +68,11 @@ pub(crate) fn compact(config: &config::Store, keys: &Keys, at: &dyn Fn(Step)) ->
     at(Step::Check);
     let found = guarded(|| Tables::latest(&new)).map_err(refused)?;
     beside.wait_until_released();
+    // Whatever sled has written on closing it is on the disk before the old one goes.
+    new.open_data()
+        .and_then(|data| data.sync_all())
+        .and_then(|()| new.sync_names())
+        .map_err(|error| refused(error.into()))?;
     // From here on nobody opens either; and nobody has, since this began.
     let held = (hold(&place)?, hold(&new)?);
     if tip_of(&place).map_err(refused)? != tip {

@@ -124,6 +124,7 @@ pub(crate) fn restore(
     let mut tables = tables(&new, config, keys).map_err(|error| refusal(error, config))?;
     let finished = guarded(std::panic::AssertUnwindSafe(|| {
         tables.begin_journal(end, since.journal.as_ref())?;
+        tables.go_on_behind(since.number);
         since.do_again(&mut tables, end)?;
         let figures = tables.figures()?;
         tables.close(false).map(|_| figures)
@@ -154,6 +155,8 @@ struct Since {
     lacks: Vec<String>,
     /// The highest number that was given to an upstream.
     upstreams: u16,
+    /// The number of the latest write.
+    number: u64,
 }
 
 impl Since {
@@ -164,15 +167,22 @@ impl Since {
             read => read?.map(|(_, tip): (_, Tip)| tip),
         };
         let upstreams = tip.map_or(0, |tip| tip.upstreams);
-        let journal = journal::read(&place.journal())?.filter(|read| read.head.since <= end);
+        let journal = journal::read(&place.journal())?;
+        let written = tip.into_iter().map(|tip| tip.number.max(tip.journal));
+        let number = written.chain(journal.iter().flat_map(journal::Read::numbers)).max().unwrap_or(0);
+        let journal = journal.filter(|read| read.head.since <= end);
         // Whatever another store's tip says is not about this journal.
-        let last = tip.zip(journal.as_ref()).filter(|(tip, read)| tip.instance == read.head.instance);
-        let last = last.map(|(tip, _)| tip.journal);
-        let lacks = journal.as_ref().map_or_else(Vec::new, |read| read.gaps(end, last));
+        let last = tip.filter(|tip| journal.as_ref().is_none_or(|read| tip.instance == read.head.instance));
+        let last = last.map(|tip| tip.journal);
+        let lacks = match &journal {
+            Some(read) => read.gaps(end, last),
+            None if last.is_some_and(|last| last > end) => vec!["since that export".to_owned()],
+            None => Vec::new(),
+        };
         if !(lacks.is_empty() || incomplete) {
             return Ok(Err(RestoreError::Journal { path: place.journal(), when: lacks.join(" and ") }));
         }
-        Ok(Ok(Self { journal, lacks, upstreams }))
+        Ok(Ok(Self { journal, lacks, upstreams, number }))
     }
 
     fn do_again(&self, tables: &mut Tables, end: u64) -> Result<(), TableError> {

@@ -12,5 +12,6 @@ mod service;
 mod services;
 mod taken_back;
 mod unread;
+mod webchat;
 mod websocket;
 mod world;

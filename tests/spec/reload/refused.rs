@@ -77,6 +77,19 @@ fn p11_an_upstream_that_holds_data_is_neither_dropped_nor_moved() {
     filed.client().ask(message("one", "alice")).assert_refused(404, "upstream_unknown");
 }
 
+/// Its delete would go where the data is not: what one passes on stands in no row of the other's.
+#[test]
+fn p4_an_upstream_to_which_one_that_holds_data_passes_it_on_is_not_moved() {
+    let (service, other) = (Upstream::scripted(), Upstream::scripted());
+    let one = upstream("one", &service, "").replace("[upstream.policy]", "passes_to = [\"two\"]\n[upstream.policy]");
+    let filed = Filed::start(&format!("{BEFORE}{one}{}", upstream("two", &other, "")));
+    let moved = format!("{BEFORE}{one}{}", upstream("two", &Upstream::scripted(), ""));
+    assert_eq!(filed.client().ask(message("one", "alice")).status, 200);
+    filed.write(&moved);
+    let answer = filed.reload();
+    assert_eq!((answer.status, &answer.json()["faults"][0]["key"]), (422, &"upstream[2].url".into()));
+}
+
 #[test]
 fn p11_a_listener_that_cannot_be_bound_refuses_the_whole_and_is_tried_again_once_it_can() {
     let service = Upstream::scripted();

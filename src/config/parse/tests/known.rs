@@ -107,6 +107,8 @@ const UPSTREAM: &[(&str, Fate)] = &[
     ("inject = true\ncredentials = { bearer = { env = \"B\" } }\n[erasure]\nauthorize = \"open\"", Used),
     ("version = \"2021-06-14\"", Used),
     ("held_labels_before = true", Used),
+    ("webchat_opt_out = true", Used),
+    ("webchat_opt_out = false", AsToday),
     (
         "passes_to = [\"two\"]\n[[upstream]]\nname = \"two\"\nprofile = \"watson-discovery\"\nurl = \"http://[::1]\"\nretired = true",
         Used,

@@ -162,6 +162,21 @@ fn p5_what_may_be_at_any_instance_is_asked_for_at_all_that_have_a_name() {
     assert_eq!(places(&reach, &[chosen], &[]), ["/instances/G1|g1", "|", "|a"]);
 }
 
+/// What the upstream's own credentials delete would be called all there is.
+#[test]
+fn p5_what_may_be_in_the_instance_of_any_of_several_keys_is_not_taken_for_the_upstreams_own() {
+    let keys = vec![seen("", Some(A)), seen("", Some(B))];
+    let instances = Instances { has_own: true, own: Some(C), seen: keys, ..Instances::default() };
+    let before = |instances: &Instances| Reach { held_labels_before: true, ..leading_to(instances.clone()) };
+    assert_eq!(places(&before(&instances), &[intent()], &[]), ["|without a key"]);
+    let one = Instances { rule: InstanceRule::One, ..instances.clone() };
+    let by_url = Instances { url_names_one: true, ..instances.clone() };
+    let single = Instances { seen: vec![seen("", Some(A))], ..instances };
+    for said in [one, by_url, single] {
+        assert_eq!(places(&before(&said), &[intent()], &[]), ["|"]);
+    }
+}
+
 #[test]
 fn p5_a_row_that_fits_no_instance_is_a_target_that_says_so() {
     let lost = Held { at: HeldAt::Lost(InstanceHash([7; 8])), ..held(1, LabelForm::RAW) };

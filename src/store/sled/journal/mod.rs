@@ -171,6 +171,11 @@ pub(super) struct Read {
 }
 
 impl Read {
+    /// Numbers of writes that there have been.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.records.iter().map(|record| record.number).chain([self.head.exported])
+    }
+
     /// What is missing of what was done after the write of this number, in words that say when it was. `last`: how far the
     /// journal goes, if that is known.
     pub(super) fn gaps(&self, since: u64, last: Option<u64>) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::{FORMAT, TableError, Tables};
+use crate::store::JobWrite;
 use crate::store::export::{ExportStep, Head, Record};
 use crate::store::sled::journal::{Done, Journal, Read};
 use crate::telemetry::unix_now;
@@ -104,7 +105,14 @@ impl Tables {
         Ok(())
     }
 
-    /// Does again what a journal says, and notes it in this one's.
+    /// Writes have higher numbers than this one from now on: so what a store of before had come to is never ahead of what is
+    /// done in this one, and an export of either says by its end what it lacks of the journal.
+    pub(in super::super) fn go_on_behind(&mut self, number: u64) {
+        self.tip.number = self.tip.number.max(number);
+    }
+
+    /// Does again what a journal says, and notes it in this one's. No row is marked as erased by it: facts are in no journal, so
+    /// that nobody knows whether the customer has come back since. Such rows are there for the next erasure.
     pub(in super::super) fn do_again(&mut self, done: &Done) -> Result<(), TableError> {
         self.do_once_more(done)?;
         self.note_done(|| done.clone());
@@ -113,7 +121,7 @@ impl Tables {
 
     fn do_once_more(&mut self, done: &Done) -> Result<(), TableError> {
         match done {
-            Done::Step(write) => drop(self.commit(write)?),
+            Done::Step(write) => drop(self.commit(&JobWrite { erased: Vec::new(), ..write.clone() })?),
             Done::Hold(hold) => self.hold(hold)?,
             Done::Unhold(id) => drop(self.unhold(*id)?),
             Done::Upstream { number, name, identity } => self.give_number(*number, name, identity)?,

@@ -319,7 +319,8 @@ impl Tables {
         if let Some(journal) = &mut self.journal {
             journal.sync(self.sync_data)?;
         }
-        self.tip.journal = self.journal.as_ref().map_or(0, Journal::last);
+        // Where it is missing its tip goes on saying how far it went.
+        self.tip.journal = self.journal.as_ref().map_or(self.tip.journal, Journal::last);
         if let Some(file) = self.tip_file.as_mut().filter(|_| self.written_tip != self.tip) {
             file.write(self.tip, self.sync_data)?;
             self.written_tip = self.tip;

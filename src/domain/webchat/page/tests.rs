@@ -1,0 +1,206 @@
+//! P2: where a page's scripts are, whatever stands around them; and that the rest passes byte for byte.
+
+use proptest::prelude::*;
+
+use super::super::Finding::{self, Already, Pinned, Set, TooLong, Unseen};
+use super::Page;
+
+const CHAT: &str = "window.watsonAssistantChatOptions = {a: 1};";
+const OUT: &str = "window.watsonAssistantChatOptions = {a: 1, learningOptOut: true};";
+
+fn passed(mut page: Page, text: &[u8]) -> (Vec<u8>, Vec<Finding>) {
+    let mut out = Vec::new();
+    page.push(text, &mut out);
+    page.end(&mut out);
+    assert_eq!(page.has_changed(), out != text);
+    (out, page.findings().iter().collect())
+}
+
+fn page() -> Page {
+    Page::new(false, 1 << 20, Vec::new())
+}
+
+#[track_caller]
+fn becomes(page: Page, before: &str, after: &str, findings: &[Finding]) {
+    let (out, found) = passed(page, before.as_bytes());
+    assert_eq!((String::from_utf8(out).unwrap().as_str(), found.as_slice()), (after, findings), "{before}");
+}
+
+#[test]
+fn p2_a_script_is_found_wherever_it_stands() {
+    for around in [
+        "<script>{}</script>",
+        "<!DOCTYPE html><html><head><title>a</title><SCRIPT\n>{}</ScRiPt\t></head>",
+        "<script type=\"text/javascript\" data-a='>' defer>{}</script >",
+        "<script type=module async/>{}</script/>",
+        "<script type=' Application/JavaScript'>{}</script a=\"</script>\">",
+        "<script a=\"1\"b='2'c=3 d>{}</script><p>",
+        "<p title=\"<script>\">a < b <3 <> </> </3 <!> <!-> <!doctype a \"b\"> <?a?>{no}<script>{}</script>",
+        "<!-- <script> --><script>{}</script><!----><!--><!---><!-- --!><script>1</script>",
+        "<!--!> <script> --><!---!> <script> --><script>{}</script>",
+        "<title><script></title><textarea><script></textarea ><style></styles><script></style><script>{}</script>",
+        "<noscript><script></noscript><iframe><script></iframe><xmp><script></xmp><script>{}</script>",
+        "<![CDATA[ <script>1</script> ]]><script>{}</script>",
+        "<svg><![CDATA[ <script> ]]><script href='a'/><title/></svg><script>{}</script>",
+        "<script src=a></script><script>{}</script>",
+        "<script type=application/json>{no}</script><script type=importmap>{}</script><script>{}</script>",
+        "<script><!--\n{}\n//--></script>",
+        "<script><!-- <script> '</script>' -->\n{}</script>",
+        "<script><!--><script></script><script>{}</script>",
+        "<template><script>{}</script></template>",
+    ] {
+        let around = around.replace("{no}", "").replacen("importmap>{}", "importmap>", 1);
+        becomes(page(), &around.replace("{}", CHAT), &around.replace("{}", OUT), &[Set]);
+    }
+    becomes(
+        Page::new(true, 1 << 20, Vec::new()),
+        &format!("<html><script src='a'/><title/><script>//<![CDATA[\n{CHAT}\n//]]></script></html>"),
+        &format!("<html><script src='a'/><title/><script>//<![CDATA[\n{OUT}\n//]]></script></html>"),
+        &[Set],
+    );
+}
+
+#[test]
+fn p8_a_page_without_it_passes_byte_for_byte() {
+    for text in [
+        "",
+        "<",
+        "<script",
+        "<script>",
+        "<script>var a = 1",
+        "<script></script",
+        "<!-- window.watsonAssistantChatOptions = {a: 1}; <script>window.watsonAssistantChatOptions = {}</script> -->",
+        "<script src='https://a/loadWatsonAssistantChat.js'></script>",
+        "<plaintext><script>",
+        "\u{feff}<p>ü</p>\0<script>ü</script>",
+    ] {
+        becomes(page(), text, text, &[]);
+    }
+}
+
+#[test]
+fn p11_a_configuration_outside_a_script_is_counted() {
+    for text in [
+        format!("<body onload=\"{CHAT}\">"),
+        format!("<iframe srcdoc=\"<script>{CHAT}</script>\">"),
+        format!("<script type=application/json>{CHAT}</script>"),
+        format!("<script type=text/template>{CHAT}</script>"),
+        format!("<noscript><script>{CHAT}</script></noscript>"),
+        format!("<p>{CHAT}</p>"),
+        "<p>loadWatsonAssistantChat({})".to_owned(),
+    ] {
+        becomes(page(), &text, &text, &[Unseen]);
+    }
+    let two = format!("<p>{CHAT}</p><script>{CHAT}</script><script>{OUT}</script>");
+    becomes(
+        page(),
+        &two,
+        &two.replacen(&format!("<script>{CHAT}"), &format!("<script>{OUT}"), 1),
+        &[Set, Already, Unseen],
+    );
+}
+
+#[test]
+fn p12_a_script_that_is_too_long_passes_and_is_counted_if_it_names_the_configuration() {
+    let filler = " ".repeat(100);
+    for (script, findings) in [
+        (format!("{CHAT}{filler}"), &[TooLong, Set][..]),
+        (format!("{filler}{CHAT}"), &[TooLong, Set]),
+        (filler, &[Set]),
+    ] {
+        let whole = |second| format!("<script>{script}</script><script>{second}</script>");
+        let mut findings = findings.to_vec();
+        findings.sort_by_key(|finding| *finding as usize);
+        becomes(Page::new(false, 80, Vec::new()), &whole(CHAT), &whole(OUT), &findings);
+    }
+    becomes(
+        Page::new(false, CHAT.len() + "</script>".len(), Vec::new()),
+        &format!("<script>{CHAT}</script>"),
+        &format!("<script>{OUT}</script>"),
+        &[Set],
+    );
+}
+
+/// The hash is that of `printf 'window.watsonAssistantChatOptions = {a: 1};\n' | openssl dgst -sha256 -binary | base64`.
+#[test]
+fn p8_a_script_that_a_policy_allows_by_its_hash_stays_as_it_is() {
+    let hash = "sha256-3PJ+P4EzEVnK1yTfs6LfMd/WJZ6hIV97xKdLfRtK84U=";
+    let text = format!("<script>{CHAT}\r\n</script>");
+    let policy = format!("script-src 'self' '{hash}'");
+    becomes(Page::new(false, 1 << 20, policy.clone().into_bytes()), &text, &text, &[Pinned]);
+    let meta = format!("<META content=\"{policy}\" HTTP-EQUIV='Content-Security-Policy'>{text}");
+    becomes(page(), &meta, &meta, &[Pinned]);
+    let other = "<meta http-equiv=content-security-policy content=\"script-src 'sha256-AAAA' 'nonce-a'\">";
+    becomes(page(), &format!("{other}{text}"), &format!("{other}{}", text.replace(CHAT, OUT)), &[Set]);
+}
+
+#[test]
+fn what_a_page_pins_is_learnt() {
+    let mut page = page();
+    page.push(
+        b"<script src=a integrity=\"sha256-a sha384-b\"></script><link integrity='sha512-c' rel=preload>",
+        &mut Vec::new(),
+    );
+    assert_eq!(page.take_integrity(), b"sha256-a sha384-b sha512-c ");
+    assert_eq!(page.take_integrity(), b"");
+}
+
+fn html() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop::sample::select(vec![
+        "<script>",
+        "</script>",
+        "<script src=a>",
+        "<script/>",
+        "<!--",
+        "-->",
+        "--!>",
+        "<title>",
+        "</title>",
+        "<svg>",
+        "</svg>",
+        "<![CDATA[",
+        "]]>",
+        "<p a=\"",
+        "\"",
+        "'",
+        ">",
+        "<",
+        "/",
+        "=",
+        " ",
+        CHAT,
+        OUT,
+        "watsonAssistantChatOptions",
+        "= {",
+        "}",
+        "learningOptOut: false",
+        "<meta http-equiv=content-security-policy content='",
+        "<plaintext",
+        "\n",
+        "-",
+    ]);
+    let piece =
+        prop_oneof![6 => words.prop_map(|word| word.as_bytes().to_vec()), 1 => any::<u8>().prop_map(|byte| vec![byte])];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn p8_however_a_page_is_divided_the_same_goes_on(
+        html in html(), cuts in prop::collection::vec(0..1000_usize, 0..8), is_xhtml: bool, held_max in prop::sample::select(vec![10, 60, 1 << 20]),
+    ) {
+        let new = || Page::new(is_xhtml, held_max, Vec::new());
+        let whole = passed(new(), &html);
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(html.len())).collect();
+        cuts.extend([0, html.len()]);
+        cuts.sort_unstable();
+        let (mut page, mut out) = (new(), Vec::new());
+        cuts.windows(2).for_each(|pair| page.push(&html[pair[0]..pair[1]], &mut out));
+        page.end(&mut out);
+        prop_assert_eq!(&out, &whole.0);
+        prop_assert_eq!(page.findings().iter().collect::<Vec<_>>(), whole.1);
+        if !html.windows(6).any(|part| part.eq_ignore_ascii_case(b"watson")) {
+            prop_assert_eq!(out, html);
+        }
+    }
+}

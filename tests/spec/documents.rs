@@ -34,7 +34,7 @@ fn governed(world: &World, call: &str) {
     assert_eq!(seen.values("x-watson-learning-opt-out"), ["true"], "{call}");
 }
 
-/// Visual Recognition, Labeling data: create a classifier, create a collection, update a collection.
+/// Visual Recognition, Labelling data: create a classifier, create a collection, update a collection.
 #[test]
 fn p1_visual_recognition_labels_what_its_document_says_to_label() {
     let world = vision();
@@ -47,7 +47,7 @@ fn p1_visual_recognition_labels_what_its_document_says_to_label() {
     }
 }
 
-/// Visual Recognition, Labeling data: the characters that are not supported.
+/// Visual Recognition, Labelling data: the characters that are not supported.
 #[test]
 fn p1_visual_recognition_takes_no_character_that_its_document_excludes() {
     let world = vision();
@@ -63,7 +63,7 @@ fn p1_visual_recognition_takes_no_character_that_its_document_excludes() {
     assert!(seen.values("x-watson-metadata")[0].starts_with("customer_id=fg_"), "{:?}", seen.lines());
 }
 
-/// Visual Recognition, Labeling data: characters of several bytes are supported, URL-encoded.
+/// Visual Recognition, Labelling data: characters of several bytes are supported, URL-encoded.
 #[test]
 fn p6_visual_recognition_takes_the_letters_of_every_script() {
     let world = vision();
@@ -76,7 +76,7 @@ fn p6_visual_recognition_takes_the_letters_of_every_script() {
     }
 }
 
-/// Visual Recognition, Deleting labeled data: all data of the customer, regardless of the method by which it was added; no
+/// Visual Recognition, Deleting labelled data: all data of the customer, regardless of the method by which it was added; no
 /// effect where there is none.
 #[test]
 fn p5_visual_recognition_forgets_what_either_api_was_given() {

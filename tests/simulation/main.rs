@@ -1,8 +1,8 @@
 //! The real barrier and the real eraser in a world in which everything goes wrong that may: services, store, clocks, the
 //! process itself. One seed is one history; it is the same each time, and a seed that breaks a promise is made short.
 //!
-//! `cargo test --profile simulation --test simulation`; `FORGETGATE_SEED=n` runs one seed, `FORGETGATE_SEEDS=n` so many,
-//! `FORGETGATE_CAMPAIGN=100` the full 20,000.
+//! `CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_INCREMENTAL=0 cargo test --test simulation`; `FORGETGATE_SEED=n` runs one seed,
+//! `FORGETGATE_SEEDS=n` so many, `FORGETGATE_CAMPAIGN=100` the full 100,000.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that finds something else has failed")]
 #![allow(clippy::infinite_loop, reason = "services and store go on until their life ends")]

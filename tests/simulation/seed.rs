@@ -57,4 +57,4 @@ pub(crate) fn seeds() -> std::ops::Range<u64> {
 }
 
 /// Seeds of a full campaign.
-const FULL: u64 = 20_000;
+const FULL: u64 = 100_000;

@@ -146,7 +146,7 @@ fn keys_of_tokens_that_are_not_there_are_said() {
              policy = {{ missing = \"derive\", derive = [{place}] }}\n"
         ));
         std::fs::write(folder.path().join("keys.json"), keys["keys"].to_string()).unwrap();
-        let answer = super::check_live(&path, true);
+        let answer = super::with_services(&path, true);
         let said: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
         assert_eq!(said["good"], true, "{said}");
         said["live"]["upstreams"][0]["token_keys"].clone()

@@ -1,6 +1,7 @@
 //! Erasures and reloads: what was sent under one policy is found under another, and what is under way goes on.
 
 use std::sync::mpsc::channel;
+use std::thread;
 
 use forgetgate::app;
 use forgetgate::config::Source;
@@ -114,7 +115,7 @@ fn p5_an_upstream_does_not_move_away_from_a_delete_that_it_still_has_to_take() {
         format!("{BEFORE}{one}")
     };
     let filed = Filed::start(&text(&before));
-    before.will_say("HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n");
+    before.will_say("HTTP/1.1 503 Later\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n");
     let id = erase(&filed, "alice");
     eventually("it is tried again later", || erasure(&filed, &id)["targets"][0]["state"] == "retrying");
     filed.write(&text(&after));
@@ -130,6 +131,29 @@ fn p5_an_upstream_does_not_move_away_from_a_delete_that_it_still_has_to_take() {
     until_accepted(&filed, &id);
     assert_eq!((deletes(&before).len(), deletes(&after).len()), (2, 0));
     assert_eq!(filed.turn_to(&text(&after)), ["upstream.one.url"]);
+}
+
+/// A gate that erases all day long can be reloaded.
+#[test]
+fn p5_an_upstream_moves_once_a_delete_has_been_accepted_that_was_under_way() {
+    let (before, after) = (Upstream::scripted(), Upstream::scripted());
+    let text = |at: &Upstream| {
+        let one = upstream("one", at, "").replace("[upstream.policy]", "held_labels_before = true\n[upstream.policy]");
+        format!("{BEFORE}{one}")
+    };
+    let filed = Filed::start(&text(&before));
+    let (tell, told) = channel();
+    before.will(Reply::When(told, OK.into()));
+    let id = erase(&filed, "alice");
+    eventually("the delete is on its way", || deletes(&before).len() == 1);
+    filed.write(&text(&after));
+    thread::scope(|scope| {
+        let reloading = scope.spawn(|| filed.reload().status);
+        tell.send(()).unwrap();
+        assert_eq!(reloading.join().unwrap(), 200);
+    });
+    until_accepted(&filed, &id);
+    assert_eq!((deletes(&before).len(), deletes(&after).len()), (1, 0));
 }
 
 /// A restart is no way round it.

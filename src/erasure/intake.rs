@@ -25,7 +25,7 @@ use crate::config::{Authorize, Secret};
 use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
-use crate::domain::{CustomerId, Instance, LabelForm, label, query};
+use crate::domain::{CustomerId, Instance, LabelForm, UpstreamNumber, label, query};
 use crate::upstream::{Answer, CallError, Site};
 
 /// The longest `Prefer: wait` that is honoured.
@@ -123,6 +123,8 @@ impl Eraser {
             }
             return self.unproved(call, customer, keep).await;
         }
+        // As far as it reaches at this moment: a reload while the home is asked takes nothing from it.
+        let reached = self.reached_from(&site);
         let within = self.settings().erasure.barrier_timeout;
         let leave = self.shared.failures.leave(caller, within).await.ok_or(Code::TooManyFailures)?;
         let tag = self.shared.keys.tag(&customer);
@@ -143,7 +145,7 @@ impl Eraser {
         let evidence = send::evidence(&site, &call.instance.prefix, &answer, (sent, self.now().wall), true);
         let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
         let asked = Asked {
-            scope: Scope::Among(self.settings().group(&site.upstream.group)),
+            scope: Scope::Among(reached),
             probe: (!held).then_some(probe),
             carried: keep,
             above: Some(false),
@@ -188,11 +190,20 @@ impl Eraser {
         // Only credentials that a service is asked about say whose instance it is.
         let caller = call.instance.caller.filter(|_| home);
         let instance = Instance { caller, ..call.instance.clone() };
-        let group = || Scope::Among(self.settings().group(&call.site.upstream.group));
+        let group = || Scope::Among(self.reached_from(&call.site));
         // Whoever may erase at this upstream by its own word may not therefore erase at those of other groups.
         let scope = if home || own.is_some() { group() } else { Scope::All };
         let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, instance, customer) };
         self.accepted(asked, empty(StatusCode::ACCEPTED)).await
+    }
+
+    /// The upstreams that authority proved at this one reaches: its group, and itself in any case.
+    fn reached_from(&self, site: &Site) -> Vec<UpstreamNumber> {
+        let mut reached = self.settings().group(&site.upstream.group);
+        if !reached.contains(&site.number) {
+            reached.push(site.number);
+        }
+        reached
     }
 
     async fn accepted(&self, asked: Asked, answer: Response<Bytes>) -> Result<Given, Refused> {

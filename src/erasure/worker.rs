@@ -152,8 +152,9 @@ impl Eraser {
                 self.told_settled(&entry.job, now.moment);
             }
             Step::Finish => {
-                self.note(id, now, |job| job.finish(now.wall)).await?;
-                events::ErasureDone { erasure: id }.emit();
+                if self.note(id, now, |job| job.finish(now.wall)).await? {
+                    events::ErasureDone { erasure: id }.emit();
+                }
             }
             step @ (Step::Wait(_) | Step::Rest) => {
                 fences.clear();

@@ -48,11 +48,12 @@ impl Transport for Roads {
             let query = request.uri().query().unwrap_or_default();
             let text = query.split('&').find_map(|pair| pair.strip_prefix("customer_id=")).unwrap();
             // A label of nobody: the gate asks what a service says to these credentials.
-            let Some((customer, text)) = self.0.named(text) else {
-                self.0.asked_about_nobody(site);
-                return Reply::Status(200, None).read();
-            };
             let ask = request.headers().get(ASK).map(|ask| ask.to_str().unwrap().parse::<usize>().unwrap());
+            let Some((customer, text)) = self.0.named(text) else {
+                let is_stranger = ask.is_some_and(|ask| self.0.state().asks[ask].stranger);
+                self.0.asked_about_nobody(site);
+                return Reply::Status(if is_stranger { 401 } else { 200 }, None).read();
+            };
             let reply = self.0.sent(site, (customer, text), ask, bounds.within);
             let answered = timeout(bounds.within, reply).await;
             self.0.alive().await;

@@ -323,9 +323,13 @@ impl Job {
         self.targets.iter_mut().for_each(|target| target.settle(now));
     }
 
-    /// Everything has come to its end.
-    pub const fn finish(&mut self, now: UnixSeconds) {
-        self.done = Some(now);
+    /// Everything has come to its end. Not if somebody has asked once more since that was seen: it goes on, and `false`.
+    pub fn finish(&mut self, now: UnixSeconds) -> bool {
+        let is_over = self.intents.is_empty() && self.targets.iter().all(Target::is_over);
+        if is_over {
+            self.done = Some(now);
+        }
+        is_over
     }
 
     /// Carries out what a person decided about this erasure; holds are the customer's and not decided here. `mark` says

@@ -111,7 +111,7 @@ impl World {
                 keys.into_iter().zip(answers).for_each(|(key, answer)| self.delete(key, *answer));
             }
             Step::Settle => self.job.settle(moment),
-            Step::Finish => self.job.finish(self.now.wall),
+            Step::Finish => assert!(self.job.finish(self.now.wall), "nobody has asked once more"),
             Step::Wait(_) | Step::Rest => {}
         }
     }

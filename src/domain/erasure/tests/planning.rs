@@ -147,8 +147,21 @@ fn p5_when_upstreams_pass_ids_on_in_another_way_a_running_erasure_is_planned_aga
 fn an_erasure_that_is_over_or_waits_to_be_planned_is_not_planned_anew() {
     assert!(!job().plan_anew(1));
     let mut over = planned();
-    over.finish(NOW.wall);
+    over.done = Some(NOW.wall);
     assert!(!over.plan_anew(1));
+}
+
+/// What was seen to be at its end may have been asked for once more since.
+#[test]
+fn p5_an_erasure_that_somebody_has_joined_is_not_over() {
+    let mut job = job();
+    plan_now(&mut job, &[], &[], 1);
+    assert_eq!(next(&job, NOW), Step::Finish);
+    let mut joined = job.clone();
+    joined.join(addressed_to(1), NOW.wall);
+    assert!(!joined.finish(NOW.wall));
+    assert_eq!(next(&joined, NOW), Step::Plan);
+    assert!(job.finish(NOW.wall));
 }
 
 #[test]

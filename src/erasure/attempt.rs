@@ -71,8 +71,7 @@ impl Eraser {
         let reaches = self.reaches(&settings, &customer).await?;
         let open: BTreeSet<UpstreamNumber> = granted.iter().map(|granted| granted.upstream).collect();
         let involved = with_passers(&open, &reaches);
-        // A fence that an attempt left standing when its step failed may be that of other attempts, which go on.
-        narrow(&fences, &with_passers(&self.under_way(entry.job.id, &open), &reaches));
+        narrow(&fences, &involved);
         Ok(Some(Round {
             eraser: self.clone(),
             id: entry.job.id,
@@ -85,13 +84,6 @@ impl Eraser {
             open: Mutex::new(open),
             involved,
         }))
-    }
-
-    /// These upstreams, and those at which an attempt of this erasure is under way.
-    pub(super) fn under_way(&self, id: Uuid, also: &BTreeSet<UpstreamNumber>) -> BTreeSet<UpstreamNumber> {
-        let all = self.settings().sites().iter().map(|site| site.number).collect::<Vec<_>>();
-        let with_leg = all.into_iter().filter(|upstream| self.shared.schedule.has_leg(id, *upstream));
-        with_leg.chain(also.iter().copied()).collect()
     }
 
     /// What planning must know of all upstreams, for this customer.
@@ -203,9 +195,7 @@ impl Round {
         let fences = self.fences.lock().clone();
         for each in &self.involved {
             let awaited = open.contains(each) || open.iter().any(|to| passers(&self.reaches, *to).contains(each));
-            // Another attempt may have come by the same fence, when one that left it standing was tried again.
-            let is_anothers = *each != upstream && self.eraser.shared.schedule.has_leg(self.id, *each);
-            if !(awaited || is_anothers) {
+            if !awaited {
                 fences.iter().for_each(|fence| fence.lift(*each));
             }
         }

@@ -78,7 +78,7 @@ impl Eraser {
         drop(frozen);
         let fenced = changed?.unwrap_or_default();
         self.told_probes(probes.iter().map(|probe| &probe.outcome));
-        narrow_to(fences, &self.under_way(entry.job.id, &fenced), &reaches);
+        narrow_to(fences, &fenced, &reaches);
         Ok(())
     }
 

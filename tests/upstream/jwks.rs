@@ -1,6 +1,5 @@
 //! The keys of an issuer as time goes by: how long they are kept, how often they are asked for, and who shares them.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,11 +10,11 @@ use forgetgate::domain::policy::{DeriveFrom, Policy};
 use forgetgate::domain::token::{KeysAt, Trust};
 use forgetgate::telemetry::Registry;
 use forgetgate::upstream::{Connector, Fresher, KeySource, KeySources};
-use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
+use crate::lines::Lines;
 use crate::service::{Authority, LONG, limits, listen, request, serving};
 
 const KEYS: &str = include_str!("../spec/tokens/vectors.json");
@@ -106,20 +105,6 @@ async fn p12_one_set_is_fetched_once_however_many_upstreams_name_it_and_whatever
     let other = KeySources::of([&policy].into_iter(), &other, &limits(), second.all(), &Registry::new(&[], 1)).unwrap();
     assert!(!Arc::ptr_eq(&source, &tried(&other).await));
     assert_eq!(asked.load(Ordering::SeqCst), 2);
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@ mod connect;
 mod credentials;
 mod iam;
 mod jwks;
+mod lines;
 mod service;
 mod tls;

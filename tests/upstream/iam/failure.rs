@@ -1,18 +1,16 @@
 //! What goes wrong with IAM, what it means, and that nothing of it shows a secret.
 
 use std::fmt::Write as _;
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use forgetgate::config::Secret;
 use forgetgate::upstream::{CallError, Iam, IamError};
 use futures_util::future::join_all;
 use http::HeaderValue;
-use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::{HOUR, KEY, answer, failure, grant, iam, later, stand_in};
+use crate::lines::Lines;
 use crate::service::{LONG, SHORT, listen, plain};
 
 #[tokio::test]
@@ -149,20 +147,6 @@ async fn a_key_that_cannot_be_read_blocks() {
     let error = iam.authorization(Instant::now()).await.unwrap_err();
     assert!(matches!(error, IamError::Secret(_)) && error.is_blocked(), "{error:?}");
     assert_eq!(stand_in.asked(), 0);
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Neither the key nor a token is in any error, debug text or log line, even where IAM sends them back.

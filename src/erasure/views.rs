@@ -284,6 +284,9 @@ pub struct InstanceView {
     pub path: Option<String>,
     /// `false`: it is not known whose credentials open it, and erasures wait for them.
     pub has_credentials: bool,
+    /// `false`: the service has only ever refused what was sent there, or it is not known what became of it. Others do not
+    /// wait for it.
+    pub answered: bool,
     /// When it was seen for the first time.
     #[serde(serialize_with = "rfc3339")]
     pub first_seen: UnixSeconds,

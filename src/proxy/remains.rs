@@ -8,6 +8,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
 use super::Gate;
+use super::answered::Unanswered;
 use super::entry::Entry;
 use super::forward::Passages;
 use super::service::Service;
@@ -20,6 +21,7 @@ pub(super) struct Remains {
     pub(super) slot: usize,
     pub(super) method: Method,
     pub(super) passages: Passages,
+    pub(super) unanswered: Option<Unanswered>,
     pub(super) service: Option<Service>,
     pub(super) place: Option<Place>,
     /// It is in flight as long as this is held.
@@ -58,6 +60,7 @@ impl Remains {
             if poll_fn(|cx| service.poll_head(cx, &self.method, bytes_max)).await.is_err() {
                 return false;
             }
+            self.unanswered.take().into_iter().for_each(|request| request.answered(service.head.status));
         }
         poll_fn(|cx| service.poll_rest(cx)).await
     }

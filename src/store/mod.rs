@@ -140,6 +140,9 @@ pub trait Index: Send + Sync + std::fmt::Debug {
     /// The instances of all upstreams that were ever recorded with a row.
     fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>>;
 
+    /// The service has answered a request there as one that it takes. The write is on its way when this returns.
+    fn answered(&self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds) -> StoreFuture<'static, ()>;
+
     /// Figures for people and metrics.
     fn figures(&self) -> StoreFuture<'_, Figures>;
 
@@ -171,8 +174,8 @@ pub struct KnownUpstream {
     pub has_rows: bool,
 }
 
-/// Instances of one upstream that are remembered beside its rows. What comes after them is not, and whoever looks for them
-/// sees that the list is full.
+/// Instances of one upstream that are remembered beside its rows: so many where the service has taken something, and so many
+/// others, which anybody can make up. What comes after them is not, and whoever looks for them sees that a list is full.
 pub const INSTANCES_MAX: usize = 1024;
 
 /// An instance of an upstream that was seen in traffic.
@@ -182,6 +185,8 @@ pub struct SeenInstance {
     pub upstream: UpstreamNumber,
     /// What it is; `None` where the entry does not read.
     pub instance: Option<Instance>,
+    /// Has the service ever taken something there? Also where that was not noted, or does not read.
+    pub answered: bool,
     /// When it was seen for the first time.
     pub first_seen: UnixSeconds,
     /// And lately; to the day.

@@ -1,8 +1,9 @@
 //! The instances of one upstream at run time: whose key a caller shows, and what opens each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::{Duration, Instant as Clock};
 
 use super::credentials::Authenticator;
@@ -15,6 +16,9 @@ use crate::domain::{Fingerprint, Instance};
 /// How long what the secrets' files say is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 
+/// Instances that are known to be answered: as many as the store's list holds.
+const ANSWERED_MAX: usize = 1024;
+
 /// One upstream's.
 #[derive(Debug)]
 pub struct Instances {
@@ -26,6 +30,8 @@ pub struct Instances {
     /// Are callers' keys the gate's own, or no sign of an instance?
     keys_say_nothing: bool,
     last: Mutex<Option<(Clock, Arc<erasure::Instances>)>>,
+    /// Those of which the store knows, or is being told, that the service has taken something there.
+    answered: RwLock<BTreeSet<Instance>>,
 }
 
 impl Instances {
@@ -45,7 +51,27 @@ impl Instances {
             own: upstream.credentials.clone(),
             keys_say_nothing: upstream.inject || upstream.instance_rule() == InstanceRule::One,
             last: Mutex::default(),
+            answered: RwLock::default(),
         })
+    }
+
+    /// Is the store told already that the service has taken something there? The upstream itself needs no telling.
+    #[must_use]
+    pub fn is_answered(&self, instance: &Instance) -> bool {
+        instance.is_default() || self.answered.read().contains(instance)
+    }
+
+    /// The store is being told. Those beyond the bound are told of again with each request.
+    pub fn answered(&self, instance: &Instance) {
+        let mut answered = self.answered.write();
+        if answered.len() < ANSWERED_MAX {
+            answered.insert(instance.clone());
+        }
+    }
+
+    /// The store could not be told.
+    pub fn unanswered(&self, instance: &Instance) {
+        self.answered.write().remove(instance);
     }
 
     /// Does a caller's key say which instance a request is for that is sent below this prefix?
@@ -97,6 +123,7 @@ impl Instances {
             own: self.own.as_ref().and_then(|own| self.of_credentials(own)),
             url_names_one: self.url_names_one,
             seen: Vec::new(),
+            refused: Vec::new(),
             more: false,
         });
         *self.last.lock() = Some((Clock::now(), Arc::clone(&known)));

@@ -291,6 +291,10 @@ impl Index for Switched {
         self.index.instances()
     }
 
+    fn answered(&self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds) -> StoreFuture<'static, ()> {
+        self.index.answered(upstream, instance, seen)
+    }
+
     fn figures(&self) -> StoreFuture<'_, Figures> {
         self.index.figures()
     }

@@ -1,6 +1,6 @@
 //! The store's two traits, each call as a step of the run's writer.
 
-use forgetgate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::{CustomerId, Instance, Tag, UnixSeconds, UpstreamNumber};
 use forgetgate::store::{
     Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreFuture, StoredHold,
     StoredJob,
@@ -47,6 +47,10 @@ impl Index for Store {
     /// Every request is for the upstream itself here.
     fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
         self.read("instances".into(), |_| Vec::new())
+    }
+
+    fn answered(&self, _: UpstreamNumber, _: &Instance, _: UnixSeconds) -> StoreFuture<'static, ()> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {

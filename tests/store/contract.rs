@@ -15,6 +15,7 @@ on_every_engine! {
     each_instance_is_a_row_of_its_own_and_keeps_the_versions_that_were_used_p4
     the_instances_of_an_upstream_are_known_without_a_customer_p5
     instances_that_are_remembered_are_bounded_p12
+    an_instance_is_answered_once_and_for_all_p5
     rows_are_found_under_any_of_the_tags
     rows_open_only_with_their_own_customers_id_p7
     an_erasure_marks_its_rows_and_no_others
@@ -146,12 +147,47 @@ async fn the_instances_of_an_upstream_are_known_without_a_customer_p5(store: &Op
     assert_eq!(seen, expected.map(|(upstream, prefix, caller)| (upstream, prefix.to_owned(), caller, NOW)));
 }
 
+/// Those that anybody can make up take no place of the others.
 async fn instances_that_are_remembered_are_bounded_p12(store: &Opened) {
     let fact = |number| at(store, fact(&store.keys, "anna", 1, ""), &format!("/g{number}"), None);
+    let answered = async |number| {
+        let fact = fact(number);
+        store.index.answered(fact.key.upstream, &fact.instance, fact.seen).await.unwrap();
+    };
+    let counts = async || {
+        let seen = store.index.instances().await.unwrap();
+        let answered = seen.iter().filter(|seen| seen.answered).count();
+        (seen.len() - answered, answered)
+    };
     join_all((0..=INSTANCES_MAX).map(|number| record(store, fact(number)))).await;
-    let seen = store.index.instances().await.unwrap();
-    assert_eq!(seen.len(), INSTANCES_MAX);
+    assert_eq!(counts().await, (INSTANCES_MAX, 0));
     assert_eq!(rows_of(store, "anna").await.len(), INSTANCES_MAX + 1, "its row is there all the same");
+    let (late, known) = (INSTANCES_MAX + 7, 3);
+    for number in [late, known, late, known] {
+        answered(number).await;
+    }
+    assert_eq!(counts().await, (INSTANCES_MAX - 1, 2));
+    join_all((2 * INSTANCES_MAX..3 * INSTANCES_MAX).map(answered)).await;
+    assert_eq!(counts().await, (INSTANCES_MAX - 1, INSTANCES_MAX), "two were one too many each");
+}
+
+async fn an_instance_is_answered_once_and_for_all_p5(store: &Opened) {
+    let fact = at(store, fact(&store.keys, "anna", 1, ""), "/g%31", None);
+    let again = async |seen| {
+        record(store, Placement { seen, ..fact.clone() }).await;
+        let [entry] = store.index.instances().await.unwrap().try_into().unwrap();
+        (entry.answered, entry.first_seen, entry.last_seen)
+    };
+    let day = 86_400;
+    assert_eq!(again(NOW).await, (false, NOW, NOW));
+    assert_eq!(again(later(day)).await, (false, NOW, later(day)));
+    let spelt = Instance { prefix: "/g1".into(), caller: None };
+    store.index.answered(fact.key.upstream, &spelt, later(day + 1)).await.unwrap();
+    let [entry] = store.index.instances().await.unwrap().try_into().unwrap();
+    assert_eq!((entry.answered, entry.first_seen), (true, NOW));
+    assert_eq!(again(later(3 * day)).await, (true, NOW, later(3 * day)));
+    store.index.answered(fact.key.upstream, &Instance::default(), NOW).await.unwrap();
+    assert_eq!(store.index.instances().await.unwrap().len(), 1, "the upstream itself is no instance");
 }
 
 async fn rows_are_found_under_any_of_the_tags(store: &Opened) {

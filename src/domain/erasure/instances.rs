@@ -90,9 +90,12 @@ pub struct Instances {
     pub own: Option<Fingerprint>,
     /// Does the upstream's URL name an instance already?
     pub url_names_one: bool,
-    /// Those that traffic has shown, as far as they are remembered.
+    /// Those that traffic has shown and where the service has taken something, as far as they are remembered.
     pub seen: Vec<Instance>,
-    /// Were there more than are remembered?
+    /// Those that traffic has shown and where nothing is known to have been taken: anybody can make one up. They say nothing of
+    /// others.
+    pub refused: Vec<Instance>,
+    /// Were there more of the first than are remembered?
     pub more: bool,
 }
 
@@ -189,15 +192,25 @@ impl Instances {
         own.into_iter().chain(named).collect()
     }
 
+    /// All that traffic has shown.
+    pub fn shown(&self) -> impl Iterator<Item = &Instance> {
+        self.seen.iter().chain(&self.refused)
+    }
+
     /// Is an unnamed key under this prefix not simply the upstream's own? Where nothing was said about keys, one key is;
-    /// of two the gate cannot know which.
+    /// of two the gate cannot know which. A key that was only ever refused makes no other doubtful, and is itself, beside any.
     fn is_doubtful(&self, seen: &Instance) -> bool {
         let said = self.rule != InstanceRule::Unsaid || !self.named.is_empty();
         if said && seen.caller.is_some() {
             return true;
         }
-        let there = self.seen.iter().filter(|other| other.is_under(&seen.prefix));
-        let mut keys: Vec<Fingerprint> = there.filter_map(|other| other.caller).chain(seen.caller).collect();
+        let keys_there = |all: &[Instance]| -> Vec<Fingerprint> {
+            all.iter().filter(|other| other.is_under(&seen.prefix)).filter_map(|other| other.caller).collect()
+        };
+        let mut keys = keys_there(&self.seen);
+        if let Some(key) = seen.caller.filter(|key| !keys.contains(key)) {
+            keys.extend(keys_there(&self.refused).into_iter().chain([key]));
+        }
         keys.sort_unstable();
         keys.dedup();
         self.more || keys.len() > 1

@@ -80,6 +80,21 @@ fn p5_one_key_is_the_upstreams_own_and_from_the_second_on_nobody_is_taken_for_an
     }
 }
 
+/// Anybody can show a key that opens nothing.
+#[test]
+fn p5_a_key_that_was_only_ever_refused_makes_no_other_doubtful_and_is_taken_for_no_other_itself() {
+    let refused = vec![seen("", Some(B)), seen("", Some(C))];
+    let one = Instances { seen: vec![seen("", Some(A))], refused: refused.clone(), ..Instances::default() };
+    assert_eq!(shown(&one, &seen("", Some(A))), ["|"]);
+    assert_eq!(shown(&one, &seen("", None)), ["|"]);
+    assert_eq!(shown(&one, &seen("", Some(B))), ["|key 0b0b0b0b…"]);
+    // Which of them is made up is not known while none has been answered.
+    let none = Instances { refused, ..Instances::default() };
+    assert_eq!(shown(&none, &seen("", Some(B))), ["|key 0b0b0b0b…"]);
+    let before = Reach { held_labels_before: true, ..leading_to(one) };
+    assert_eq!(places(&before, &[intent()], &[row(1, "", Some(A))]), ["|"]);
+}
+
 #[test]
 fn a_path_names_an_instance_whatever_its_key_unless_several_share_it() {
     let by_path = Instances { named: vec![named("g1", Some("/instances/G1"), &[])], ..Instances::default() };

@@ -248,6 +248,11 @@ impl Ledger {
         Ok((self.entries(stored), next))
     }
 
+    /// Notes a time, and gives the latest that is known.
+    pub(super) async fn keep_time(&self, at: Option<UnixSeconds>) -> Result<Option<UnixSeconds>, StoreError> {
+        self.store.keep_time(at).await
+    }
+
     /// Removes what has been over since before this moment.
     pub(super) async fn purge(&self, before: UnixSeconds) -> Result<u64, StoreError> {
         self.store.purge(before).await

@@ -130,8 +130,7 @@ impl Eraser {
         if let Err(error) = self.sweep().await {
             report::warn("rows of erased customers cannot be swept", &error);
         }
-        let kept = self.settings().erasure.retention.as_secs();
-        if let Err(error) = self.shared.ledger.purge(UnixSeconds(now.moment.0.saturating_sub(kept))).await {
+        if let Err(error) = self.forget_finished().await {
             report::warn("finished erasures cannot be removed", &error);
         }
     }

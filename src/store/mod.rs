@@ -282,6 +282,10 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// Removes finished jobs whose last commit was before `before`, with all that belongs to them; gives how many went.
     fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64>;
 
+    /// Notes that it is this time, unless a later one is noted; durable when done. Gives what was noted before; where nothing
+    /// was, when the last of the finished jobs that are there was committed.
+    fn keep_time(&self, at: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>>;
+
     /// Writes a legal hold, or writes it anew; durable when done.
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()>;
 

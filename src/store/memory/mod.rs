@@ -32,6 +32,8 @@ struct State {
     holds: BTreeMap<Uuid, StoredHold>,
     upstreams: Vec<KnownUpstream>,
     instances: Vec<SeenInstance>,
+    /// What [`super::Jobs::keep_time`] was told.
+    time: Option<UnixSeconds>,
     syncs: u64,
 }
 

@@ -339,6 +339,10 @@ impl Jobs for SledStore {
         })
     }
 
+    fn keep_time(&self, at: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>> {
+        self.ask(0, move |tables| tables.keep_time(at))
+    }
+
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {
         let bytes = hold.body.len();
         let write = move |tables: &mut Tables| {

@@ -37,6 +37,11 @@ pub struct Where {
 pub struct WhereId(pub [u8; 8]);
 
 impl Where {
+    /// Of more than can be remembered: nobody can be asked.
+    fn nobodys() -> Self {
+        Self { prefix: "".into(), which: Which::Unnamed(None) }
+    }
+
     /// Zeros for the upstream itself.
     #[must_use]
     pub fn id(&self) -> WhereId {
@@ -118,8 +123,8 @@ impl Instances {
         }
     }
 
-    /// Where data may be of which nothing was seen: at each instance that has a name, or at the upstream itself. Where several
-    /// keys were seen that nobody names, it may be in any of theirs as well.
+    /// Where data may be of which nothing was seen: at each instance that has a name, or at the upstream itself, and wherever
+    /// traffic has shown that there is one. Where several keys were seen that nobody names, it may be in any of theirs as well.
     #[must_use]
     pub fn anywhere(&self) -> Vec<Where> {
         let is_decided = self.rule == InstanceRule::One || self.url_names_one || self.with_keys().next().is_some();
@@ -130,7 +135,22 @@ impl Instances {
             prefix: named.path.clone().unwrap_or_default(),
             which: Which::Named(named.name.clone()),
         });
-        own.into_iter().chain(named).collect()
+        let mut all: Vec<Where> = own.into_iter().chain(named).collect();
+        for place in self.paths_seen().chain(self.more.then(Where::nobodys)) {
+            if !all.contains(&place) {
+                all.push(place);
+            }
+        }
+        all
+    }
+
+    /// Where the paths lead that traffic has shown. What stands behind an instance's own URL is none of its own.
+    fn paths_seen(&self) -> impl Iterator<Item = Where> {
+        let paths = self.seen.iter().filter(|seen| !seen.prefix.is_empty() && !self.url_names_one);
+        let mut known: Vec<&str> = paths.map(|seen| &*seen.prefix).collect();
+        known.sort_unstable();
+        known.dedup();
+        known.into_iter().flat_map(|path| self.resolve(&Instance { prefix: path.into(), caller: None }))
     }
 
     /// Where a delete goes that was sent here without showing whose it is.

@@ -177,6 +177,35 @@ fn p5_what_may_be_at_any_instance_is_asked_for_at_all_that_have_a_name() {
     assert_eq!(places(&reach, &[chosen], &[]), ["/instances/G1|g1", "|", "|a"]);
 }
 
+#[test]
+fn p5_what_may_be_at_any_instance_is_asked_for_at_each_that_a_path_has_shown_and_at_none_that_is_made_up() {
+    let paths = ["/instances/G1", "/instances/G2"].map(|path| seen(path, None)).to_vec();
+    let named = vec![named("g2", Some("/instances/G2"), &[])];
+    let refused = vec![seen("/instances/G3", None)];
+    let instances = Instances { has_own: true, named, seen: paths, refused, ..Instances::default() };
+    let before = |instances: &Instances| Reach { held_labels_before: true, ..leading_to(instances.clone()) };
+    let everywhere = ["/instances/G1|", "/instances/G2|g2", "|"];
+    assert_eq!(places(&before(&instances), &[intent()], &[]), everywhere);
+    let one = Instances { rule: InstanceRule::One, ..instances.clone() };
+    assert_eq!(places(&before(&one), &[intent()], &[]), everywhere, "keys are one, and paths are not");
+    let mut spelt = instances.clone();
+    spelt.seen.push(seen("/instances/G%31", None));
+    assert_eq!(places(&before(&spelt), &[intent()], &[]).len(), everywhere.len(), "one instance, spelt twice");
+    // Chosen by a person, and passed on.
+    let chosen = Intent { scope: Scope::Only(vec![UpstreamNumber(1)]), ..intent() };
+    assert_eq!(places(&leading_to(instances.clone()), &[chosen], &[]), everywhere);
+    let reaches = [passing(1, 2), Reach { instances: instances.clone(), ..reach(2) }];
+    assert_eq!(plan(&[intent()], &reaches, &[row(1, "", None)]).len(), 1 + everywhere.len());
+    let by_url = Instances { url_names_one: true, named: Vec::new(), ..instances.clone() };
+    assert_eq!(places(&before(&by_url), &[intent()], &[]), ["|"]);
+    // Of a path with several keys nobody knows which they are; and of those that are not remembered nothing.
+    let keys = vec![seen("/icp", Some(A)), seen("/icp", Some(B))];
+    let keys = Instances { named: Vec::new(), seen: keys, ..instances.clone() };
+    assert_eq!(places(&before(&keys), &[intent()], &[]), ["/icp|without a key", "|"]);
+    let more = Instances { more: true, rule: InstanceRule::One, ..instances };
+    assert!(places(&before(&more), &[intent()], &[]).contains(&"|without a key".to_owned()));
+}
+
 /// What the upstream's own credentials delete would be called all there is.
 #[test]
 fn p5_what_may_be_in_the_instance_of_any_of_several_keys_is_not_taken_for_the_upstreams_own() {

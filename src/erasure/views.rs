@@ -23,7 +23,7 @@ fn rfc3339_or_null<S: Serializer>(time: &Option<UnixSeconds>, to: S) -> Result<S
 }
 
 /// `raw`, or `alias-` and the key epoch.
-fn form_name(form: LabelForm) -> String {
+pub(super) fn form_name(form: LabelForm) -> String {
     if form.is_alias() { format!("alias-{}", form.0) } else { "raw".into() }
 }
 
@@ -220,7 +220,7 @@ pub struct DecisionView {
 
 impl DecisionView {
     fn of(decision: &Decision) -> Self {
-        let Decision { at, verdict, by, note, upstream: _ } = decision.clone();
+        let Decision { at, verdict, by, note, upstream: _, targets: _ } = decision.clone();
         Self { at, decision: verdict, by, note }
     }
 }

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use forgetgate::config::Engine;
+use forgetgate::config::{Engine, Instances, Upstream};
 use forgetgate::domain::Instance;
-use forgetgate::domain::erasure::JobState;
+use forgetgate::domain::erasure::{JobState, Undecidable, Verdict};
+use forgetgate::domain::instance::InstanceRule;
+use forgetgate::erasure::{Decided, Problem, TargetsThere, View};
 use forgetgate::store::INSTANCES_MAX;
 use futures_util::future::join_all;
 
@@ -72,5 +74,68 @@ async fn p5_a_key_that_was_answered_once_is_known_after_a_restart() {
     let world = World::new(Plan { store, folder, ..Plan::default() }, vec![upstream("one", &service.url)]).await;
     world.refused_at("ann", "one", world.with_key("one", KNOWN), 1).await;
     assert_eq!(state_of(&world, "ann").await, JobState::ActionRequired);
+    assert!(service.seen().is_empty());
+}
+
+/// The index knows nothing of what was there before it, and its URL leads to no instance of its own.
+#[tokio::test]
+async fn p5_data_from_before_the_gate_is_asked_for_at_every_instance_that_a_path_has_shown() {
+    let service = Service::start().await;
+    let before = Upstream { held_labels_before: true, ..upstream("one", &service.url) };
+    let world = World::new(Plan::default(), vec![before]).await;
+    let at = |prefix: &str| Instance { prefix: prefix.into(), caller: None };
+    for path in ["/instances/G1", "/instances/G2"] {
+        world.labelled_at("bob", "one", at(path), 1).await;
+    }
+    world.refused_at("eve", "one", at("/instances/made-up"), 1).await;
+    assert_eq!(state_of(&world, "ann").await, JobState::Settling);
+    let calls = service.calls();
+    let mut paths: Vec<_> = calls.iter().map(|call| call.split("/v1").next().unwrap()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["DELETE /base", "DELETE /base/instances/G1", "DELETE /base/instances/G2"]);
+}
+
+#[tokio::test]
+async fn p13_a_person_gives_up_one_instance_of_an_upstream_and_not_the_others() {
+    let service = Service::start().await;
+    let open = |one: Upstream| Upstream { instances: Instances { rule: InstanceRule::Open, named: vec![] }, ..one };
+    let world = World::new(Plan::default(), vec![open(upstream("one", &service.url))]).await;
+    let (gone, other) = (world.with_key("one", KNOWN), world.with_key("one", MADE_UP));
+    for key in [&gone, &other] {
+        world.labelled_at("ann", "one", key.clone(), 1).await;
+    }
+    let id = world.submit(submission("ann")).await.unwrap().id;
+    let blocked = |view: &View| view.targets.len() == 2 && view.targets.iter().all(|target| target.needs_person);
+    let name = |key: &Instance| format!("key {}…", key.caller.unwrap().short());
+    world.until(id, blocked).await;
+    let close = |there: TargetsThere| {
+        let upstream = Some("one".to_owned());
+        let decided = Decided { verdict: Verdict::Close, by: "A. Person".into(), note: "gone".into(), upstream };
+        let eraser = world.eraser.clone();
+        async move { eraser.decide_of(id, decided, &there).await }
+    };
+    for nowhere in [
+        TargetsThere { instance: Some("key 00000000…".into()), ..TargetsThere::default() },
+        TargetsThere { instance: Some(name(&gone)), path: Some("/instances/G1".into()), ..TargetsThere::default() },
+        TargetsThere { api: Some(2), ..TargetsThere::default() },
+        TargetsThere { form: Some("alias-1".into()), ..TargetsThere::default() },
+    ] {
+        let refused = close(nowhere).await.unwrap_err();
+        assert!(matches!(refused, Problem::Undecidable(Undecidable::NoSuchTarget)), "{refused:?}");
+    }
+    let one =
+        TargetsThere { instance: Some(name(&gone)), path: Some(String::new()), form: Some("raw".into()), api: Some(1) };
+    let view = close(one.clone()).await.unwrap();
+    let is_closed = |key: &Instance| {
+        let target = view.targets.iter().find(|target| target.instance.as_ref() == Some(&name(key))).unwrap();
+        (target.closed.is_some(), target.needs_person)
+    };
+    assert_eq!((is_closed(&gone), is_closed(&other)), ((true, false), (false, true)));
+    assert_eq!(view.state, JobState::ActionRequired);
+    let marked: Vec<bool> = world.rows("ann").await.iter().map(|row| row.erased_at.is_some()).collect();
+    assert_eq!(marked.iter().filter(|marked| **marked).count(), 1, "the other's data is there");
+    assert!(matches!(close(one).await, Err(Problem::Undecidable(Undecidable::NotClosable))));
+    let view = close(TargetsThere::default()).await.unwrap();
+    assert!(view.targets.iter().all(|target| target.closed.is_some()));
     assert!(service.seen().is_empty());
 }

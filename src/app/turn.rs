@@ -12,6 +12,7 @@ use super::changes;
 use super::parts::{Parts, WAITING_SHARE, names};
 use super::sites::{self, Draft, Made, Making, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
+use crate::domain::erasure::NamedInstance;
 use crate::listen::{DoorError, Prepared};
 use crate::proxy::Shared;
 use crate::store::StoreError;
@@ -48,6 +49,8 @@ impl Parts {
         let mut left = self.leave(&loaded.config).await;
         // Looked at once more: now nothing can come to those that are left.
         let mut faults = self.misfits(loaded).await;
+        let (named, unnamed) = parted(self.names(&drafts, &loaded.config).await);
+        faults.extend(unnamed.iter().map(|error| fault_of(error, loaded)));
         let awaited = self.awaited(loaded).await.unwrap_or_else(|error| vec![error.into()]);
         faults.extend(awaited.iter().map(|error| fault_of(error, loaded)));
         if !faults.is_empty() {
@@ -56,7 +59,7 @@ impl Parts {
         // The store is told where they are now. A stop may come before it has been told all: what is still on its way then
         // must not be recorded as if it were there.
         left.iter_mut().for_each(Closed::keep);
-        let made = match self.finish(drafts, loaded).await {
+        let made = match self.finish(drafts.into_iter().zip(named), loaded).await {
             Ok(made) => made,
             Err(faults) => {
                 left.into_iter().for_each(Closed::open);
@@ -68,11 +71,11 @@ impl Parts {
         Ok(changed)
     }
 
-    /// From upstreams that move, or that go, nothing more is recorded where they were.
+    /// From upstreams that move, go or lose an instance nothing more is recorded where they were.
     async fn leave(&self, config: &Config) -> Vec<Closed> {
         let stays = |made: &Made| {
             let of_its_name = config.upstreams.iter().find(|upstream| upstream.name == made.site.upstream.name);
-            of_its_name.is_some_and(|upstream| made.is_at(&upstream.url))
+            of_its_name.is_some_and(|upstream| made.stays(upstream))
         };
         let mut left = Vec::new();
         for made in self.made.iter().filter(|made| !stays(made)) {
@@ -85,6 +88,14 @@ impl Parts {
         match self.opened.index.upstreams().await {
             Ok(known) => sites::misfits(&loaded.config, &known).iter().map(|error| fault_of(error, loaded)).collect(),
             Err(error) => vec![fault_of(&error.into(), loaded)],
+        }
+    }
+
+    /// The named instances of each upstream, unless one has lost its name that may not.
+    async fn names(&self, drafts: &[Draft], config: &Config) -> Vec<Result<Vec<NamedInstance>, SitesError>> {
+        match self.opened.index.upstreams().await {
+            Ok(known) => drafts.iter().map(|draft| draft.names(config, &known)).collect(),
+            Err(error) => vec![Err(error.into())],
         }
     }
 
@@ -120,19 +131,24 @@ impl Parts {
 
     /// The store learns new upstreams, and new addresses of those without data. What fails half-way is taken back: a start
     /// from the old file would find another address otherwise.
-    async fn finish(&self, drafts: Vec<Draft>, loaded: &Loaded) -> Result<Vec<Made>, Vec<Fault>> {
-        let mut made = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let before = self.made.iter().find(|made| made.site.upstream.name == *draft.name());
-            match draft.finish(&self.opened, before).await {
-                Ok(one) => made.push(one),
-                Err(error) => {
-                    for before in &self.made {
-                        sites::take_back(&self.opened, before).await;
-                    }
-                    return Err(vec![fault_of(&error.into(), loaded)]);
-                }
+    async fn finish(
+        &self,
+        drafts: impl Iterator<Item = (Draft, Vec<NamedInstance>)>,
+        loaded: &Loaded,
+    ) -> Result<Vec<Made>, Vec<Fault>> {
+        let mut made = Vec::new();
+        let finished = async {
+            for (draft, named) in drafts {
+                let before = self.made.iter().find(|made| made.site.upstream.name == *draft.name());
+                made.push(draft.finish(&self.opened, before, named).await?);
             }
+            sites::tell_names(&self.opened, &made).await
+        };
+        if let Err(error) = finished.await {
+            for before in &self.made {
+                sites::take_back(&self.opened, before).await;
+            }
+            return Err(vec![fault_of(&error.into(), loaded)]);
         }
         Ok(made)
     }
@@ -210,6 +226,9 @@ fn fault_of(error: &SitesError, loaded: &Loaded) -> Fault {
     let right = match error {
         SitesError::Dropped { .. } => "all upstreams that hold data, retired ones included",
         SitesError::Repointed { .. } => "the URL as it was; a new name for what is at the new one",
+        SitesError::Unnamed { .. } => {
+            "each instance that has had a name, or its key in `also` of another; instances = \"one\" if all keys open one"
+        }
         SitesError::Awaited { .. } => {
             "the URL as it was, until the erasure is over; a new name for what is at the new one"
         }

@@ -26,6 +26,7 @@ pub use self::open::{compact_with, open_with, restore_with};
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};
 pub use self::sled::{Compacted, RestoreError, Restored};
+use crate::domain::erasure::NamedInstance;
 use crate::domain::{Apis, CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.
@@ -134,6 +135,9 @@ pub trait Index: Send + Sync + std::fmt::Debug {
     /// The number of the upstream of this name, given now if it is new. `identity` is its address, kept beside the name.
     fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber>;
 
+    /// From now on these are the instances of an upstream that have a name, besides whatever rows say.
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()>;
+
     /// All upstreams that ever had a number: number, name, identity, and whether any row points to it.
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>>;
 
@@ -172,6 +176,8 @@ pub struct KnownUpstream {
     pub identity: String,
     /// Is there a row that points to it?
     pub has_rows: bool,
+    /// Its instances that had a name when it was last in use, with fingerprints of their keys.
+    pub named: Vec<NamedInstance>,
 }
 
 /// Instances of one upstream that are remembered beside its rows: so many where the service has taken something, and so many

@@ -9,6 +9,7 @@ use forgetgate::admin::{InForce, Listener, Readiness, Standing, State, serve};
 use forgetgate::barrier::Barrier;
 use forgetgate::config::{self, Address, Config};
 use forgetgate::domain::alias::AliasKey;
+use forgetgate::domain::erasure::NamedInstance;
 use forgetgate::domain::{
     CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber,
 };
@@ -281,6 +282,10 @@ impl Index for Switched {
 
     fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber> {
         self.index.upstream_number(name, identity)
+    }
+
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        self.index.name_instances(upstream, named)
     }
 
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {

@@ -1,5 +1,6 @@
 //! The store's two traits, each call as a step of the run's writer.
 
+use forgetgate::domain::erasure::NamedInstance;
 use forgetgate::domain::{CustomerId, Instance, Tag, UnixSeconds, UpstreamNumber};
 use forgetgate::store::{
     Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreFuture, StoredHold,
@@ -38,6 +39,10 @@ impl Index for Store {
     fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber> {
         let (name, identity) = (name.to_owned(), identity.to_owned());
         self.call(format!("number of {name}"), Kind::Any, move |image| image.upstream_number(&name, &identity))
+    }
+
+    fn name_instances(&self, _: UpstreamNumber, _: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {

@@ -71,10 +71,10 @@ impl Where {
     }
 }
 
-/// One `[[upstream.instance]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One `[[upstream.instance]]`; as stores keep it, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedInstance {
-    /// Its name.
+    /// Its name; empty: what the upstream's own credentials open.
     pub name: Box<str>,
     /// The prefix that stands for it, if it has one of its own.
     pub path: Option<Box<str>>,

@@ -17,6 +17,7 @@ use super::{
     Figures, INSTANCES_MAX, Index, KnownUpstream, Placement, Row, SeenInstance, StoreError, StoreFuture, StoredHold,
     StoredJob,
 };
+use crate::domain::erasure::NamedInstance;
 use crate::domain::{CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// A job and when its last step was committed.
@@ -123,9 +124,17 @@ impl Index for MemoryStore {
             }
             let number = u16::try_from(state.upstreams.len() + 1).map(UpstreamNumber);
             let number = number.map_err(|_| StoreError::TooLarge { what: "the list of upstreams" })?;
-            let known = KnownUpstream { number, name: name.to_owned(), identity: identity.to_owned(), has_rows: false };
-            state.upstreams.push(known);
+            let (name, identity) = (name.to_owned(), identity.to_owned());
+            state.upstreams.push(KnownUpstream { number, name, identity, has_rows: false, named: Vec::new() });
             Ok(number)
+        })
+    }
+
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        self.answer(move |state| {
+            let known = state.upstreams.iter_mut().find(|known| known.number == upstream);
+            known.into_iter().for_each(|known| known.named.clone_from(&named));
+            Ok(())
         })
     }
 

@@ -47,6 +47,7 @@ use super::{
     StoreFuture, StoredHold, StoredJob,
 };
 use crate::config;
+use crate::domain::erasure::NamedInstance;
 use crate::domain::{CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::telemetry::chain;
 
@@ -240,6 +241,10 @@ impl Index for SledStore {
     fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber> {
         let (name, identity) = (name.to_owned(), identity.to_owned());
         self.ask(name.len() + identity.len(), move |tables| tables.upstream_number(&name, &identity))
+    }
+
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        self.ask(0, move |tables| tables.name_instances(upstream, named))
     }
 
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::changes;
 use super::parts::{Parts, WAITING_SHARE, names};
@@ -21,7 +21,9 @@ use crate::upstream::Closed;
 
 /// So long a reload waits for deletes to be accepted at an upstream that it moves, before it is refused.
 const ACCEPTED_SOON: Duration = Duration::from_secs(2);
-const LOOKS_AGAIN: Duration = Duration::from_millis(20);
+
+/// After a change it looks again so soon, and then half as often each time: every unfinished erasure is read for it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Parts {
     /// Turns to another configuration, and gives what has changed.
@@ -107,14 +109,20 @@ impl Parts {
         if moved.is_empty() {
             return Ok(Vec::new());
         }
-        let until = Instant::now() + ACCEPTED_SOON;
+        let (until, mut pause) = (Instant::now() + ACCEPTED_SOON, PAUSE);
         loop {
+            let changed = self.eraser.changed();
             let awaited = self.eraser.awaits().await?;
             if Instant::now() >= until || !moved.iter().any(|(number, _)| awaited.contains(number)) {
                 let refused = moved.into_iter().filter(|(number, _)| awaited.contains(number));
                 return Ok(refused.map(|(_, error)| error).collect());
             }
-            sleep(LOOKS_AGAIN).await;
+            let again = async {
+                changed.await;
+                sleep(pause).await;
+            };
+            timeout_at(until, again).await.ok();
+            pause *= 2;
         }
     }
 

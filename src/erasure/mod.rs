@@ -276,5 +276,6 @@ struct Accepting(Arc<Shared>);
 impl Drop for Accepting {
     fn drop(&mut self) {
         self.0.accepting.fetch_sub(1, SeqCst);
+        self.0.ledger.changed.notify_waiters();
     }
 }

@@ -82,6 +82,11 @@ impl Eraser {
         }
     }
 
+    /// Done when an erasure has changed since this was called, or the acceptance of one has ended.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.shared.ledger.changed.notified()
+    }
+
     /// The upstreams at which an erasure that is not over has not been accepted yet, or may still have to be sent.
     ///
     /// # Errors

@@ -116,15 +116,58 @@ impl Fence {
         upstreams: Option<Vec<UpstreamNumber>>,
         life: Duration,
     ) -> Self {
-        let ends = Instant::now() + life;
         let scope = upstreams.map_or(Scope::Everywhere, Scope::At);
-        let standing = Mutex::new(Standing { scope, ends, frozen: 0 });
-        let state = Arc::new(FenceState { standing, moved: Arc::default() });
+        Self::raise_in(&mut barrier.shard(tag).lock(), barrier, tag, scope, life)
+    }
+
+    pub(super) fn from_start(mut self) -> Self {
+        self.generation = Generation::FIRST;
+        self
+    }
+
+    /// A new one, unless another keeps the customer out at one of these already: then when that ends by itself.
+    pub(super) fn raise_where_let_in(
+        barrier: &Arc<Barrier>,
+        tag: Tag,
+        upstreams: Vec<UpstreamNumber>,
+        life: Duration,
+    ) -> Result<Self, Instant> {
         let mut shard = barrier.shard(tag).lock();
+        let now = Instant::now();
+        let fences = shard.people.get(&tag).map_or(&[][..], |person| &person.fences);
+        let keeps_out = |fence: &&Arc<FenceState>| upstreams.iter().any(|upstream| fence.blocks(*upstream, now));
+        match fences.iter().filter(keeps_out).map(|fence| fence.standing.lock().ends).max() {
+            Some(ends) => Err(ends),
+            None => Ok(Self::raise_in(&mut shard, barrier, tag, Scope::At(upstreams), life)),
+        }
+    }
+
+    fn raise_in(shard: &mut Shard, barrier: &Arc<Barrier>, tag: Tag, scope: Scope, life: Duration) -> Self {
+        let standing = Standing { scope, ends: Instant::now() + life, frozen: 0 };
+        let state = Arc::new(FenceState { standing: Mutex::new(standing), moved: Arc::default() });
         let generation = shard.forget_all_of(tag);
         shard.person(tag).fences.push(Arc::clone(&state));
-        drop(shard);
         Self { barrier: Arc::clone(barrier), tag, state, generation }
+    }
+
+    /// Another fence that goes on here, and at these upstreams only, where this one stands now: of the same generation, and
+    /// with the same end. Each is narrowed, lifted and dropped for itself. `None` where this one stands at none of them.
+    #[must_use]
+    pub fn twin(&self, upstreams: &[UpstreamNumber]) -> Option<Self> {
+        let mut shard = self.barrier.shard(self.tag).lock();
+        let standing = {
+            let standing = self.state.standing.lock();
+            let still = upstreams.iter().copied().filter(|upstream| standing.scope.contains(*upstream)).collect();
+            Standing { scope: Scope::At(still), ends: standing.ends, frozen: 0 }
+        };
+        let stands = Instant::now() < standing.ends && matches!(&standing.scope, Scope::At(at) if !at.is_empty());
+        if !stands {
+            return None;
+        }
+        let state = Arc::new(FenceState { standing: Mutex::new(standing), moved: Arc::default() });
+        shard.person(self.tag).fences.push(Arc::clone(&state));
+        drop(shard);
+        Some(Self { barrier: Arc::clone(&self.barrier), tag: self.tag, state, generation: self.generation })
     }
 
     /// What entered in an earlier generation entered before this fence.

@@ -168,6 +168,31 @@ impl Barrier {
         Fence::raise(self, tag, upstreams, life)
     }
 
+    /// The same before anything has entered: it has stood since whatever was asked for before the start.
+    #[must_use]
+    pub fn fence_from_start(
+        self: &Arc<Self>,
+        tag: Tag,
+        upstreams: Option<Vec<UpstreamNumber>>,
+        life: Duration,
+    ) -> Fence {
+        Fence::raise(self, tag, upstreams, life).from_start()
+    }
+
+    /// The same at some upstreams, unless another fence keeps the customer out at one of them already: who is kept out again
+    /// and again is let in in between.
+    ///
+    /// # Errors
+    /// When the other one ends by itself.
+    pub fn fence_where_let_in(
+        self: &Arc<Self>,
+        tag: Tag,
+        upstreams: Vec<UpstreamNumber>,
+        life: Duration,
+    ) -> Result<Fence, Instant> {
+        Fence::raise_where_let_in(self, tag, upstreams, life)
+    }
+
     /// Begins to watch for requests of this customer to this upstream.
     #[must_use]
     pub fn watch(self: &Arc<Self>, tag: Tag, upstream: UpstreamNumber) -> Watch {

@@ -136,6 +136,7 @@ impl Barrier {
         let known = shard.known.is_fresh(key, apis, tick, self.lease_s);
         let person = shard.person(key.tag);
         if let Some(fence) = person.blocking_fence(key.upstream, now) {
+            fence.is_felt();
             let max = self.waiting_max.load(Relaxed);
             if person.waiting >= (max / WAITING_SHARE).max(1) || self.waiting.load(Relaxed) >= max {
                 return Err(KeptOut::Crowded);
@@ -179,11 +180,11 @@ impl Barrier {
         Fence::raise(self, tag, upstreams, life).from_start()
     }
 
-    /// The same at some upstreams, unless another fence keeps the customer out at one of them already: who is kept out again
-    /// and again is let in in between.
+    /// The same at some upstreams, unless another fence keeps requests out at one of them, or did until a second ago: who is
+    /// kept out again and again is let in in between.
     ///
     /// # Errors
-    /// When the other one ends by itself.
+    /// When it is worth trying again.
     pub fn fence_where_let_in(
         self: &Arc<Self>,
         tag: Tag,

@@ -253,6 +253,8 @@ async fn p12_requests_that_wait_at_fences_are_bounded_for_each_customer_and_for_
     all.truncate(7);
     assert!(matches!(waits(5), KeptOut::Fenced(_)));
     drop((all, fences));
+    advance(Duration::from_secs(1)).await;
+    barrier.prune();
     assert!(barrier.shards.iter().all(|shard| shard.lock().people.is_empty()));
 }
 
@@ -319,21 +321,36 @@ async fn p4_a_fence_that_does_not_stand_is_not_handed_over() {
 #[tokio::test(start_paused = true)]
 async fn p4_who_is_kept_out_is_let_in_before_the_next_fence_of_a_repetition() {
     let barrier = barrier();
-    let first = barrier.fence(tag(1), Some(vec![HERE]), LIFE);
-    let ends = Instant::now() + LIFE;
-    advance(MOMENT).await;
     let again = |at: &[UpstreamNumber]| barrier.fence_where_let_in(tag(1), at.to_vec(), LIFE);
-    assert_eq!(again(&[HERE]).map(drop), Err(ends));
-    assert_eq!(again(&[THERE, HERE]).map(drop), Err(ends));
+    let first = barrier.fence(tag(1), Some(vec![HERE]), LIFE);
+    drop(again(&[HERE]).expect("nobody has felt the first one"));
+    assert!(is_kept_out(&barrier, 1, HERE));
+
+    let rest = Duration::from_secs(1);
+    assert_eq!(again(&[THERE, HERE]).map(drop), Err(Instant::now() + rest));
     assert!(!is_kept_out(&barrier, 1, THERE), "nothing was raised");
     drop(again(&[THERE]).unwrap());
     drop(barrier.fence_where_let_in(tag(2), vec![HERE], LIFE).unwrap());
-
     drop(first);
+    assert_eq!(again(&[HERE]).map(drop), Err(Instant::now() + rest), "there was no time to come in");
 
-    let before = enter(&barrier, 1, HERE);
+    advance(MOMENT).await;
+    let before = forwarded(&barrier, 1, HERE);
+    advance(rest).await;
     let next = again(&[HERE]).unwrap();
     assert!(is_kept_out(&barrier, 1, HERE));
     assert!(next.drained(HERE, next.generation(), MOMENT).await.in_sight, "who was let in is waited for");
     drop(before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_fence_that_ended_by_itself_was_felt_until_then() {
+    let barrier = barrier();
+    let first = barrier.fence(tag(1), Some(vec![HERE]), LIFE);
+    assert!(is_kept_out(&barrier, 1, HERE));
+    advance(LIFE).await;
+    assert!(barrier.fence_where_let_in(tag(1), vec![HERE], LIFE).is_err(), "there was no time to come in");
+    advance(Duration::from_secs(1)).await;
+    drop(barrier.fence_where_let_in(tag(1), vec![HERE], LIFE).unwrap());
+    drop(first);
 }

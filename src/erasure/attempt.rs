@@ -147,8 +147,8 @@ impl Round {
     }
 
     /// The fences that have stood around this upstream until now, else a new one; and whether one of them has stood since
-    /// the acceptance of what entered in a generation before `before`. With an error the customer is kept out there for
-    /// something else until then at the latest: a new one may come when everybody who waits has been let in.
+    /// the acceptance of what entered in a generation before `before`. With an error the customer's requests are kept out
+    /// there for something else: a new one may come when everybody who waits has been let in. It says when to try again.
     pub(super) fn fences_around(
         &self,
         upstream: UpstreamNumber,

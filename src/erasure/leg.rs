@@ -70,21 +70,20 @@ impl Leg {
     }
 
     /// After this, what could be sent was sent and recorded, and the fences there are lifted. With an error they are not:
-    /// see [`Round::handed_over`]. Gives in how many seconds it is worth trying again, where the customer is kept out for
-    /// something else.
-    pub(super) async fn run(&self) -> Result<u64, StoreError> {
+    /// see [`Round::handed_over`]. Gives when it is worth trying again, where the customer is kept out for something else.
+    pub(super) async fn run(&self) -> Result<Option<Instant>, StoreError> {
         let within = self.round.settings.erasure.barrier_timeout;
         let (passes, without) = self.passes(within).await?;
         all(without.into_iter().map(|(key, outcome)| self.record(key, outcome, None))).await?;
         if passes.is_empty() {
             self.round.ended(self.upstream);
-            return Ok(0);
+            return Ok(None);
         }
         let (fences, unbroken) = match self.round.fences_around(self.upstream, self.before) {
             Ok(fences) => fences,
-            Err(until) => {
+            Err(again) => {
                 self.round.ended(self.upstream);
-                return Ok(until.saturating_duration_since(Instant::now()).as_secs() + 1);
+                return Ok(Some(again));
             }
         };
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
@@ -100,7 +99,7 @@ impl Leg {
             in_sight.into_iter().for_each(|upstream| self.look_after(upstream));
         }
         self.round.ended(self.upstream);
-        Ok(0)
+        Ok(None)
     }
 
     /// With what each delete will go out, and the targets for which there is nothing. One that lacks credentials holds no

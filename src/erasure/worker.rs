@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::attempt::{Fences, Granted, Round};
@@ -246,8 +246,12 @@ impl Eraser {
             let keys = granted.keys.clone();
             let leg = Leg::new(Arc::clone(&round), granted);
             let ended = AssertUnwindSafe(leg.run()).catch_unwind().await;
+            let mut again = None;
             let after = match ended {
-                Ok(Ok(after)) => after,
+                Ok(Ok(until)) => {
+                    again = until;
+                    0
+                }
                 Ok(Err(error)) => {
                     report::step_failed(id, &error);
                     eraser.tried_again(id, &error, &mut round.handed_over(upstream))
@@ -263,6 +267,9 @@ impl Eraser {
             drop(round);
             // The turn is given back when everything is in order for the next step.
             drop(leg);
+            if let Some(again) = again {
+                sleep_until(again).await;
+            }
             eraser.shared.schedule.wake(id, eraser.now().moment.after(after));
         });
     }

@@ -48,6 +48,45 @@ fn p12_a_body_may_stand_still_for_as_long_as_its_upstream_says() {
     assert!(short.upstream.seen().is_empty());
 }
 
+/// A part of an answer, and then nothing for a while, or nothing any more.
+fn falls_silent(kind: &'static str, for_ever: bool) -> Upstream {
+    Upstream::serving(move |connection| {
+        if connection.request().is_none() {
+            return;
+        }
+        connection.write(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 2\r\n\r\n{{"));
+        if for_ever {
+            return connection.until_closed();
+        }
+        a_while();
+        connection.write("}");
+    })
+}
+
+#[test]
+fn p12_an_answer_and_a_stream_of_events_may_be_silent_for_as_long_as_their_upstream_says() {
+    for (kind, common, short, long) in [
+        (
+            "application/json",
+            ["answer_stall_timeout = \"1h\"", "answer_stall_timeout = \"400ms\""],
+            "limits = { answer_stall_timeout = \"400ms\" }",
+            "limits = { answer_stall_timeout = \"1h\" }",
+        ),
+        (
+            "text/event-stream",
+            ["event_stream_timeout = \"1h\"", "event_stream_timeout = \"400ms\""],
+            "limits = { event_stream_timeout = \"400ms\" }",
+            "limits = { event_stream_timeout = \"1h\" }",
+        ),
+    ] {
+        let world = World::before(falls_silent(kind, true), own(common[0], short));
+        assert!(!world.ask(request(PLAIN, &[], "")).whole, "{kind}: it is given up");
+        let world = World::before(falls_silent(kind, false), own(common[1], long));
+        let answer = world.ask(request(PLAIN, &[], ""));
+        assert!(answer.whole && answer.text() == "{}", "{kind}: it is waited for");
+    }
+}
+
 /// The common rule asks the service; this upstream asks for a token of its own.
 #[test]
 fn p10_who_may_erase_at_an_upstream_is_what_that_upstream_says() {

@@ -353,6 +353,7 @@ impl Exchange {
         Remains {
             gate: Rc::clone(&self.gate),
             slot: self.destination.slot,
+            limit: self.response_timeout(),
             method: std::mem::take(&mut self.method),
             passages: std::mem::take(&mut self.passages),
             unanswered: self.unanswered.take(),

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::Method;
 use tokio::task::spawn_local;
@@ -24,6 +25,8 @@ pub(super) struct Remains {
     pub(super) unanswered: Option<Unanswered>,
     pub(super) service: Option<Service>,
     pub(super) place: Option<Place>,
+    /// How long its service is waited for.
+    pub(super) limit: Duration,
     /// It is in flight as long as this is held.
     pub(super) entry: Option<Entry>,
 }
@@ -43,11 +46,10 @@ impl Remains {
         drop(self.entry);
     }
 
-    /// Reads the answer to its end, at most for `response_timeout`.
+    /// Reads the answer to its end, at most for the upstream's `response_timeout`.
     pub(super) fn outlive(mut self) {
         spawn_local(async move {
-            let limit = self.gate.limits().response_timeout;
-            if timeout(limit, self.read_to_end()).await == Ok(true) {
+            if timeout(self.limit, self.read_to_end()).await == Ok(true) {
                 self.complete();
             }
         });

@@ -87,6 +87,25 @@ fn p12_an_answer_and_a_stream_of_events_may_be_silent_for_as_long_as_their_upstr
     }
 }
 
+/// Its answer is read to the end without its caller, so that erasures need not reckon with it, and the connection is used again.
+#[test]
+fn p4_what_its_caller_has_left_is_waited_for_as_long_as_its_upstream_says() {
+    let slow = Upstream::serving(|connection| {
+        while connection.request().is_some() {
+            a_while();
+            connection.write(OK);
+        }
+    });
+    let world = World::before(slow, own("response_timeout = \"400ms\"", "limits = { response_timeout = \"1h\" }"));
+    let mut client = world.client();
+    client.send(request(MESSAGE, &[LABEL, "Content-Length: 2"], "{}"));
+    world.upstream.saw(1);
+    drop(client);
+    eventually("it has been answered", || world.in_flight() == 0);
+    assert_eq!(world.ask(request(PLAIN, &[], "")).status, 200);
+    assert_eq!(world.upstream.connections(), 1);
+}
+
 /// The common rule asks the service; this upstream asks for a token of its own.
 #[test]
 fn p10_who_may_erase_at_an_upstream_is_what_that_upstream_says() {

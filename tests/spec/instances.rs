@@ -4,6 +4,7 @@
 use std::sync::mpsc::channel;
 
 use crate::client::{eventually, request};
+use crate::disconnects::reset;
 use crate::forward;
 use crate::upstream::{OK, Reply, Seen, Upstream};
 use crate::websocket::{RECOGNIZE, accepting, handshake, speech};
@@ -191,7 +192,7 @@ fn p5_the_answer_that_its_caller_did_not_wait_for_counts_as_any_other() {
         let mut client = world.client();
         client.send(request(MESSAGE, &[LABEL, BODY, MADE_UP], "{}"));
         world.upstream.saw(1);
-        drop(client);
+        reset(client);
         tell.send(()).unwrap();
         eventually("the exchange is over", || world.in_flight() == 0);
         assert_eq!(doubtful(&world, MESSAGE), expected);

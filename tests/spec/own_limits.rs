@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::client::{eventually, request};
+use crate::disconnects::reset;
 use crate::upstream::{OK, Reply, Upstream};
 use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
@@ -100,7 +101,7 @@ fn p4_what_its_caller_has_left_is_waited_for_as_long_as_its_upstream_says() {
     let mut client = world.client();
     client.send(request(MESSAGE, &[LABEL, "Content-Length: 2"], "{}"));
     world.upstream.saw(1);
-    drop(client);
+    reset(client);
     eventually("it has been answered", || world.in_flight() == 0);
     assert_eq!(world.ask(request(PLAIN, &[], "")).status, 200);
     assert_eq!(world.upstream.connections(), 1);

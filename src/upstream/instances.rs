@@ -159,3 +159,23 @@ impl Instances {
         self.named.iter().filter_map(|(_, authenticator)| authenticator.renewed())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_told_of_once_and_again_only_if_that_failed_or_beyond_the_bound() {
+        let text = "[[listen]]\naddress = \"127.0.0.1:0\"\n[[upstream]]\nname = \"one\"\nprofile = \"watson-assistant\"\n\
+                    url = \"http://127.0.0.1:1\"\nroute = { path = \"/one\" }\n";
+        let config = crate::config::parse(text, std::path::Path::new("")).unwrap().config;
+        let all = Instances::new(&config.upstreams[0], FingerprintKey::new(&[7; 32]), &config.limits).unwrap();
+        let at = |number: usize| Instance { prefix: format!("/instances/{number}").into(), caller: None };
+        assert!(all.is_answered(&Instance::default()), "the upstream itself");
+        assert!(!all.is_answered(&at(0)));
+        (0..=ANSWERED_MAX).for_each(|number| all.answered(&at(number)));
+        assert!(all.is_answered(&at(0)) && !all.is_answered(&at(ANSWERED_MAX)));
+        all.unanswered(&at(0));
+        assert!(!all.is_answered(&at(0)));
+    }
+}

@@ -30,6 +30,8 @@ pub(in super::super) struct Altering {
     /// How much of it was read, and its first bytes.
     length: u64,
     first: [u8; 2],
+    /// What a browser would take it for by its first bytes.
+    looks: Looks,
     /// How long it may be held back.
     pub(super) held_max: usize,
     pub(super) held_for: Pin<Box<Sleep>>,
@@ -38,6 +40,17 @@ pub(in super::super) struct Altering {
 enum Content {
     Page(Box<Page>),
     Script(Box<Script>),
+}
+
+/// What the first bytes of an answer say that does not say what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// It is a page or a script.
+    Right,
+    /// It could be a page, and only blanks have come.
+    Open,
+    /// It is no page.
+    Other,
 }
 
 /// Made at its first use: most answers never change.
@@ -69,6 +82,7 @@ impl Altering {
         Self {
             content: match holds {
                 Holds::Page { is_xhtml } => Content::Page(Box::new(Page::new(is_xhtml, held_max, policies()))),
+                Holds::PerhapsPage => Content::Page(Box::new(Page::new(false, held_max, policies()))),
                 Holds::Script => Content::Script(Box::new(Script::new(held_max))),
             },
             gzip: is_gzip.then(gzip),
@@ -77,9 +91,14 @@ impl Altering {
             text: Vec::new(),
             length: 0,
             first: [0; 2],
+            looks: if holds == Holds::PerhapsPage { Looks::Open } else { Looks::Right },
             held_max,
             held_for: Box::pin(sleep(HELD_FOR)),
         }
+    }
+
+    pub(super) const fn looks(&self) -> Looks {
+        self.looks
     }
 
     /// How much of the answer is held back.
@@ -125,6 +144,10 @@ impl Altering {
             *place = *byte;
         }
         self.length += came.len() as u64;
+        let first = came.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|_| self.looks == Looks::Open);
+        if let Some(first) = first {
+            self.looks = if *first == b'<' { Looks::Right } else { Looks::Other };
+        }
         match &mut self.content {
             Content::Page(page) => {
                 page.push(came, &mut self.text);

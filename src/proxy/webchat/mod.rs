@@ -11,6 +11,7 @@ mod request;
 mod tag;
 
 pub(super) use self::altering::Altering;
+pub(super) use self::answer::trailers;
 pub(super) use self::hold::decided;
 pub(super) use self::pins::Pins;
 pub(super) use self::request::Asked;

@@ -14,7 +14,9 @@ use self::ends::{CommentEnd, ElementEnd};
 pub(super) use self::named::Named;
 pub use self::tags::is_javascript;
 use self::tags::{Holds, Step, Tags};
-use super::{Finding, Findings, edited, is_pinned};
+use super::super::steps;
+use super::script::is_named;
+use super::{Edited, Finding, Findings, edited, is_pinned};
 
 /// A page, of which any part may have come.
 pub struct Page {
@@ -30,6 +32,8 @@ pub struct Page {
     named: Named,
     findings: Findings,
     changed: bool,
+    /// Is it in a charset in which its scripts cannot be read?
+    hides_ascii: bool,
 }
 
 // What it holds is a customer's: it is never shown.
@@ -70,6 +74,7 @@ impl Page {
             named: Named::default(),
             findings: Findings::default(),
             changed: false,
+            hides_ascii: false,
         }
     }
 
@@ -105,6 +110,7 @@ impl Page {
     }
 
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
+        steps::add(1);
         let ended = match &mut self.at {
             At::Script(end) => {
                 self.held.push(byte);
@@ -157,6 +163,7 @@ impl Page {
             Step::On => {}
             Step::Comment => self.at = At::Comment(CommentEnd::default()),
             Step::Began => {
+                self.hides_ascii |= self.tags.hides_ascii();
                 if let Some(policy) = self.tags.policy() {
                     let kept = POLICIES_MAX.saturating_sub(self.policies.len()).min(policy.len());
                     self.policies.extend_from_slice(policy.get(..kept).unwrap_or_default());
@@ -179,7 +186,11 @@ impl Page {
     fn script(&mut self, out: &mut Vec<u8>) {
         let end = self.held.len().saturating_sub(ends::SCRIPT.len() + 1);
         let (text, tag) = self.held.split_at(end);
+        steps::add(text.len());
         let mut found = edited(text);
+        if self.hides_ascii && is_named(text) {
+            found = Edited { text: None, findings: Findings::from_iter([Finding::Unseen]) };
+        }
         if found.text.is_some() && is_pinned(&without_returns(text), &self.policies) {
             found.text = None;
             found.findings = Findings::from_iter([Finding::Pinned]);

@@ -130,8 +130,36 @@ fn p8_a_script_that_a_policy_allows_by_its_hash_stays_as_it_is() {
     becomes(Page::new(false, 1 << 20, policy.clone().into_bytes()), &text, &text, &[Pinned]);
     let meta = format!("<META content=\"{policy}\" HTTP-EQUIV='Content-Security-Policy'>{text}");
     becomes(page(), &meta, &meta, &[Pinned]);
+    // A browser compares them in either alphabet of Base64, whatever the case of the algorithm's name (CSP 3 §6.7.3.3).
+    for spelt in [hash.replace('+', "-").replace('/', "_"), hash.replace('=', ""), hash.replace("sha", "SHA")] {
+        let policy = format!("script-src '{spelt}'").into_bytes();
+        becomes(Page::new(false, 1 << 20, policy), &text, &text, &[Pinned]);
+    }
+    let long = meta.replacen("'self'", &"https://a.example ".repeat(1_000), 1);
+    becomes(page(), &long, &long, &[Pinned]);
     let other = "<meta http-equiv=content-security-policy content=\"script-src 'sha256-AAAA' 'nonce-a'\">";
     becomes(page(), &format!("{other}{text}"), &format!("{other}{}", text.replace(CHAT, OUT)), &[Set]);
+}
+
+/// In these charsets a byte below 0x80 may be the second half of a character: `ソ` ends in a backslash in Shift_JIS.
+#[test]
+fn p11_a_page_in_a_charset_that_cannot_be_read_is_counted() {
+    let text = b"<script>window.watsonAssistantChatOptions = {a: '\x83\\', b: '}'};</script>";
+    for meta in [
+        "<meta charset=Shift_JIS>",
+        "<META CHARSET=' gb18030 '>",
+        "<meta http-equiv=\"Content-Type\" content=\"text/html; charset=x-sjis\">",
+        "<meta content='text/html;charset=big5' http-equiv=content-type>",
+    ] {
+        let html = [meta.as_bytes(), text].concat();
+        assert_eq!(passed(page(), &html), (html.clone(), vec![Unseen]), "{meta}");
+        let without = format!("{meta}<script>1</script>");
+        becomes(page(), &without, &without, &[]);
+    }
+    for meta in ["<meta charset=windows-1252>", "<meta name=charset content=big5>", "<p charset=big5>"] {
+        let html = format!("{meta}<script>{CHAT}</script>");
+        becomes(page(), &html, &html.replace(CHAT, OUT), &[Set]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A script as tokens: as much of JavaScript's grammar as tells code from texts, comments and regular expressions, and finds
 //! the bracket that closes another. It refuses nothing; what cannot be right makes the reading unsound.
 
+use super::super::super::steps;
 use super::space::{line_end, space};
 
 /// What a token is.
@@ -98,7 +99,13 @@ impl<'a> Tokens<'a> {
     /// The tokens that stand in a bracket, and in no other within it.
     pub(super) fn children(&self, open: usize) -> impl Iterator<Item = usize> {
         let close = self.close(open).unwrap_or(open);
-        (open + 1..close).filter(move |at| self.parent(*at) == Some(open))
+        let mut at = open;
+        // What stands in a bracket within it is passed over, so that brackets in brackets are not read again for each.
+        std::iter::from_fn(move || {
+            steps::add(1);
+            at = if at == open { open + 1 } else { self.close(at).unwrap_or(at + 1) };
+            (at < close).then_some(at)
+        })
     }
 
     /// The name of a property, where the token could be one: at the beginning, or behind a comma.
@@ -116,6 +123,7 @@ impl<'a> Tokens<'a> {
     pub(super) fn assigned(&self, at: usize) -> Option<usize> {
         let mut at = at;
         while self.is(at, b'|') || self.is(at, b'&') || self.is(at, b'?') {
+            steps::add(1);
             at += 1;
         }
         let glued = |mark| self.is(at + 1, mark) && self.place(at + 1).0 == self.place(at).1;
@@ -138,6 +146,7 @@ impl<'a> Tokens<'a> {
     fn skip_blank(&mut self) -> bool {
         let mut begins_line = self.tokens.is_empty() && self.at == 0;
         loop {
+            steps::add(1);
             let rest = self.rest();
             if rest.is_empty() {
                 return false;
@@ -154,6 +163,7 @@ impl<'a> Tokens<'a> {
                     self.is_wrong();
                 }
                 let comment = end.map_or(rest, |end| rest.get(..end + 4).unwrap_or(rest));
+                steps::add(comment.len());
                 begins_line |= comment.contains(&b'\n');
                 self.at += comment.len();
             } else {
@@ -164,6 +174,7 @@ impl<'a> Tokens<'a> {
 
     fn skip_line(&mut self) {
         while !self.rest().is_empty() && line_end(self.rest()).is_none() {
+            steps::add(1);
             self.at += 1;
         }
     }
@@ -176,6 +187,7 @@ impl<'a> Tokens<'a> {
             b'/' if self.may_begin_regex() && self.regex() => {}
             byte if is_of_word(byte) => {
                 while is_of_word(self.peek(0)) && space(self.rest()).is_none() {
+                    steps::add(1);
                     self.at += 1;
                 }
                 self.push(Kind::Word, from, None);
@@ -224,6 +236,7 @@ impl<'a> Tokens<'a> {
         let from = self.at;
         self.at += 1;
         loop {
+            steps::add(1);
             match self.peek(0) {
                 b'\\' if self.rest().starts_with(b"\\\r\n") => self.at += 3,
                 b'\\' => self.at += 2,
@@ -261,6 +274,7 @@ impl<'a> Tokens<'a> {
         }
         self.at += 1;
         loop {
+            steps::add(1);
             match self.peek(0) {
                 b'\\' => self.at += 2,
                 b'`' => {
@@ -288,6 +302,7 @@ impl<'a> Tokens<'a> {
         let from = self.at;
         let (mut at, mut in_class) = (from + 1, false);
         loop {
+            steps::add(1);
             match self.text.get(at).copied() {
                 None | Some(b'\n' | b'\r') => {
                     self.no_regex_before = at;

@@ -7,9 +7,10 @@ use forgetgate::domain::steps;
 
 /// The readers' own count of what they look at, for each byte.
 const STEPS_PER_BYTE: usize = 64;
-/// How much longer the longer text is, and how much longer it may take: a square of it would take sixteen times sixteen.
+/// How much longer the longer text is made, and how many times as long as its length allows it may take. A reader whose work
+/// grows with the square would take sixteen times as long as that.
 const LONGER: usize = 16;
-const SLOWER_MAX: u32 = 80;
+const SLOWER_MAX: f64 = 3.0;
 /// Less than this is no measure of anything.
 const LEAST: Duration = Duration::from_micros(50);
 
@@ -24,29 +25,31 @@ fn pumped(data: &[u8], bytes: usize) -> Vec<u8> {
     [before, &middle.repeat(if middle.is_empty() { 0 } else { times }), behind].concat()
 }
 
-/// Holds a reader to its budget. It gives how many bytes it was given to read, where that is not the length of the input.
-/// Sixteen times as much takes about sixteen times as long, also where a library reads, which counts no steps. One measurement
-/// says nothing, so what looks slow is measured again, and the best of many counts.
+/// Holds a reader to its budget. It gives how many bytes it had to read. Sixteen times as much takes about sixteen times as
+/// long, also where a library reads, which counts no steps. One measurement says nothing, so what looks slow is measured again,
+/// and the best of many counts.
 pub fn keeps(data: &[u8], bytes: usize, read: impl Fn(&[u8]) -> usize) {
-    let (short, long) = (pumped(data, bytes), pumped(data, LONGER * bytes));
-    let mut length = 0;
-    let time = |text: &[u8], length: &mut usize| {
+    let time = |text: &[u8]| {
         let begun = Instant::now();
-        *length = read(text);
-        begun.elapsed()
+        let length = read(text);
+        (begun.elapsed(), length)
     };
-    let mut of_short = time(&short, &mut length);
-    let mut of_long = Duration::ZERO;
-    let steps = steps::of(|| of_long = time(&long, &mut length));
+    let (short, long) = (pumped(data, bytes), pumped(data, LONGER * bytes));
+    let (mut of_short, least) = time(&short);
+    let (mut of_long, mut length) = (Duration::ZERO, 0);
+    let steps = steps::of(|| (of_long, length) = time(&long));
     assert!(steps <= STEPS_PER_BYTE * (length + 256), "{steps} steps for {length} bytes");
-    if long.len() < LONGER * bytes || short.len() > 2 * bytes {
+    if least < bytes || length < 4 * least {
         return;
     }
+    #[expect(clippy::cast_precision_loss, reason = "texts are short")]
+    let allowed = SLOWER_MAX * length as f64 / least as f64;
+    let is_slow = |short: Duration, long: Duration| long > short.max(LEAST).mul_f64(allowed);
     for _ in 0..20 {
-        if of_long <= SLOWER_MAX * of_short.max(LEAST) {
+        if !is_slow(of_short, of_long) {
             return;
         }
-        (of_short, of_long) = (of_short.max(time(&short, &mut length)), of_long.min(time(&long, &mut length)));
+        (of_short, of_long) = (of_short.max(time(&short).0), of_long.min(time(&long).0));
     }
-    panic!("{} bytes take {of_short:?}, {} take {of_long:?}", short.len(), long.len());
+    assert!(!is_slow(of_short, of_long), "{least} bytes take {of_short:?}, {length} take {of_long:?}");
 }

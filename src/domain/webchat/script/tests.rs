@@ -173,6 +173,7 @@ fn p12_a_long_script_is_read_in_one_go() {
         "loadWatsonAssistantChat.",
         "watsonAssistantChatOptions=((",
         "watsonAssistantChatOptions||",
+        "1,",
     ] {
         let text = format!("{name}{}", piece.repeat(200_000 / piece.len()));
         let nested = format!("{}{}{}", deep.repeat(60), piece.repeat(2_000), "}".repeat(60));

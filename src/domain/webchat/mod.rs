@@ -12,7 +12,7 @@ mod script;
 pub use self::charset::type_hides_ascii;
 pub use self::finding::{Finding, Findings};
 pub use self::page::{Page, is_javascript};
-pub use self::pin::is_pinned;
+pub use self::pin::{hashes, hashes_of};
 pub use self::script::{Edited, Script, edited};
 
 /// The global variable that Web Chat reads its configuration from.

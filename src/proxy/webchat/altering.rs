@@ -81,8 +81,8 @@ impl Altering {
         };
         Self {
             content: match holds {
-                Holds::Page { is_xhtml } => Content::Page(Box::new(Page::new(is_xhtml, held_max, policies()))),
-                Holds::PerhapsPage => Content::Page(Box::new(Page::new(false, held_max, policies()))),
+                Holds::Page { is_xhtml } => Content::Page(Box::new(Page::new(is_xhtml, held_max, &policies()))),
+                Holds::PerhapsPage => Content::Page(Box::new(Page::new(false, held_max, &policies()))),
                 Holds::Script => Content::Script(Box::new(Script::new(held_max))),
             },
             gzip: is_gzip.then(gzip),
@@ -134,7 +134,7 @@ impl Altering {
         }
         match &mut self.content {
             Content::Page(page) => page.end(&mut self.text),
-            Content::Script(script) => script.end(|| self.pins.said(), &mut self.text),
+            Content::Script(script) => script.end(|text| self.pins.have(text), &mut self.text),
         }
         Ok(())
     }

@@ -15,8 +15,9 @@ pub(super) use self::named::Named;
 pub use self::tags::is_javascript;
 use self::tags::{Holds, Step, Tags};
 use super::super::steps;
+use super::pin::Pins;
 use super::script::is_named;
-use super::{Edited, Finding, Findings, edited, is_pinned};
+use super::{Edited, Finding, Findings, edited};
 
 /// A page, of which any part may have come.
 pub struct Page {
@@ -25,8 +26,9 @@ pub struct Page {
     /// What has come of a script.
     held: Vec<u8>,
     held_max: usize,
-    /// What the page's policies say, which may allow scripts by their hashes.
-    policies: Vec<u8>,
+    /// Hashes by which the page's policies allow scripts, and how much more of its own policies is read.
+    allowed: Pins,
+    policies_left: usize,
     integrity: Vec<u8>,
     /// The configuration's names outside the scripts that are looked into.
     named: Named,
@@ -57,19 +59,20 @@ enum At {
     LongScript(ElementEnd, Named),
 }
 
-/// Bytes of policies that are kept of a page's own.
+/// Bytes that are read of a page's own policies.
 const POLICIES_MAX: usize = 64 * 1024;
 
 impl Page {
     /// A page of which nothing has come. `policies` are the `Content-Security-Policy` lines of its answer.
     #[must_use]
-    pub fn new(is_xhtml: bool, held_max: usize, policies: Vec<u8>) -> Self {
+    pub fn new(is_xhtml: bool, held_max: usize, policies: &[u8]) -> Self {
         Self {
             at: At::Tags,
             tags: Tags::new(is_xhtml),
             held: Vec::new(),
             held_max,
-            policies,
+            allowed: Pins::of(policies),
+            policies_left: POLICIES_MAX,
             integrity: Vec::new(),
             named: Named::default(),
             findings: Findings::default(),
@@ -165,8 +168,9 @@ impl Page {
             Step::Began => {
                 self.hides_ascii |= self.tags.hides_ascii();
                 if let Some(policy) = self.tags.policy() {
-                    let kept = POLICIES_MAX.saturating_sub(self.policies.len()).min(policy.len());
-                    self.policies.extend_from_slice(policy.get(..kept).unwrap_or_default());
+                    let policy = policy.get(..self.policies_left.min(policy.len())).unwrap_or_default();
+                    self.policies_left -= policy.len();
+                    self.allowed.learn(policy);
                 }
                 if let Some(integrity) = self.tags.integrity() {
                     self.integrity.extend_from_slice(integrity);
@@ -191,7 +195,7 @@ impl Page {
         if self.hides_ascii && is_named(text) {
             found = Edited { text: None, findings: Findings::from_iter([Finding::Unseen]) };
         }
-        if found.text.is_some() && is_pinned(&without_returns(text), &self.policies) {
+        if found.text.is_some() && self.allowed.has(&without_returns(text)) {
             found.text = None;
             found.findings = Findings::from_iter([Finding::Pinned]);
         }

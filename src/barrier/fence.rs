@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,6 +17,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::person::Person;
 use super::{Barrier, Generation, Shard};
 use crate::domain::{Tag, UpstreamNumber};
+
+/// For how long a customer who was kept out is let in before a repetition keeps the same customer out again.
+const REST: Duration = Duration::from_secs(1);
 
 /// Where a fence stands.
 #[derive(Clone, Debug)]
@@ -46,9 +50,27 @@ struct Standing {
 pub(super) struct FenceState {
     standing: Mutex<Standing>,
     moved: Arc<Notify>,
+    /// Has it kept anybody out?
+    felt: AtomicBool,
 }
 
 impl FenceState {
+    fn new(standing: Standing) -> Arc<Self> {
+        Arc::new(Self { standing: Mutex::new(standing), moved: Arc::default(), felt: AtomicBool::new(false) })
+    }
+
+    /// A request was kept out. To be said under the shard's lock.
+    pub(super) fn is_felt(&self) {
+        self.felt.store(true, Relaxed);
+    }
+
+    /// Has it kept somebody out, and does it still do so at one of these, or did until just now?
+    fn was_felt_at(&self, upstreams: &[UpstreamNumber], now: Instant) -> bool {
+        let standing = self.standing.lock();
+        let late = standing.frozen > 0 || now < standing.ends + REST;
+        self.felt.load(Relaxed) && late && upstreams.iter().any(|upstream| standing.scope.contains(*upstream))
+    }
+
     pub(super) fn blocks(&self, upstream: UpstreamNumber, now: Instant) -> bool {
         let standing = self.standing.lock();
         (standing.frozen > 0 || now < standing.ends) && standing.scope.contains(upstream)
@@ -116,15 +138,60 @@ impl Fence {
         upstreams: Option<Vec<UpstreamNumber>>,
         life: Duration,
     ) -> Self {
-        let ends = Instant::now() + life;
         let scope = upstreams.map_or(Scope::Everywhere, Scope::At);
-        let standing = Mutex::new(Standing { scope, ends, frozen: 0 });
-        let state = Arc::new(FenceState { standing, moved: Arc::default() });
+        Self::raise_in(&mut barrier.shard(tag).lock(), barrier, tag, scope, life)
+    }
+
+    pub(super) fn from_start(mut self) -> Self {
+        self.generation = Generation::FIRST;
+        self
+    }
+
+    /// A new one, unless another keeps requests out at one of these, or did until just now: then when to try again.
+    pub(super) fn raise_where_let_in(
+        barrier: &Arc<Barrier>,
+        tag: Tag,
+        upstreams: Vec<UpstreamNumber>,
+        life: Duration,
+    ) -> Result<Self, Instant> {
         let mut shard = barrier.shard(tag).lock();
+        let now = Instant::now();
+        let again = shard.people.get(&tag).and_then(|person| {
+            let felt = person.fences.iter().any(|fence| fence.was_felt_at(&upstreams, now));
+            if felt { Some(now + REST) } else { person.rests_until.filter(|until| now < *until) }
+        });
+        match again {
+            Some(again) => Err(again),
+            None => Ok(Self::raise_in(&mut shard, barrier, tag, Scope::At(upstreams), life)),
+        }
+    }
+
+    fn raise_in(shard: &mut Shard, barrier: &Arc<Barrier>, tag: Tag, scope: Scope, life: Duration) -> Self {
+        let standing = Standing { scope, ends: Instant::now() + life, frozen: 0 };
+        let state = FenceState::new(standing);
         let generation = shard.forget_all_of(tag);
         shard.person(tag).fences.push(Arc::clone(&state));
-        drop(shard);
         Self { barrier: Arc::clone(barrier), tag, state, generation }
+    }
+
+    /// Another fence that goes on here, and at these upstreams only, where this one stands now: of the same generation, and
+    /// with the same end. Each is narrowed, lifted and dropped for itself. `None` where this one stands at none of them.
+    #[must_use]
+    pub fn twin(&self, upstreams: &[UpstreamNumber]) -> Option<Self> {
+        let mut shard = self.barrier.shard(self.tag).lock();
+        let standing = {
+            let standing = self.state.standing.lock();
+            let still = upstreams.iter().copied().filter(|upstream| standing.scope.contains(*upstream)).collect();
+            Standing { scope: Scope::At(still), ends: standing.ends, frozen: 0 }
+        };
+        let stands = Instant::now() < standing.ends && matches!(&standing.scope, Scope::At(at) if !at.is_empty());
+        if !stands {
+            return None;
+        }
+        let state = FenceState::new(standing);
+        shard.person(self.tag).fences.push(Arc::clone(&state));
+        drop(shard);
+        Some(Self { barrier: Arc::clone(&self.barrier), tag: self.tag, state, generation: self.generation })
     }
 
     /// What entered in an earlier generation entered before this fence.
@@ -159,12 +226,22 @@ impl Fence {
 
     /// Under the shard's lock: a request that was just kept out is listening by then, and hears of it. A scope never widens.
     fn move_to(&self, next: impl FnOnce(&Scope) -> Option<Scope>) {
-        let _entering = self.barrier.shard(self.tag).lock();
+        let mut shard = self.barrier.shard(self.tag).lock();
         let mut standing = self.state.standing.lock();
         let Some(scope) = next(&standing.scope) else { return };
         standing.scope = scope;
         drop(standing);
+        self.lets_in(&mut shard);
         self.state.moved.notify_waiters();
+    }
+
+    /// Whoever was kept out is to be let in before a repetition keeps the customer out again.
+    fn lets_in(&self, shard: &mut Shard) {
+        if self.state.felt.load(Relaxed)
+            && let Some(person) = shard.people.get_mut(&self.tag)
+        {
+            person.rests_until = person.rests_until.max(Some(Instant::now() + REST));
+        }
     }
 
     /// Has it kept this customer's requests to `upstream` out without a gap until now? If so, it goes on doing so until
@@ -230,6 +307,7 @@ pub(super) async fn until<T>(barrier: &Barrier, tag: Tag, ready: impl Fn(&Person
 impl Drop for Fence {
     fn drop(&mut self) {
         let mut shard: parking_lot::MutexGuard<'_, Shard> = self.barrier.shard(self.tag).lock();
+        self.lets_in(&mut shard);
         if let Some(person) = shard.people.get_mut(&self.tag) {
             person.fences.retain(|fence| !Arc::ptr_eq(fence, &self.state));
         }

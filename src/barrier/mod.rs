@@ -136,6 +136,7 @@ impl Barrier {
         let known = shard.known.is_fresh(key, apis, tick, self.lease_s);
         let person = shard.person(key.tag);
         if let Some(fence) = person.blocking_fence(key.upstream, now) {
+            fence.is_felt();
             let max = self.waiting_max.load(Relaxed);
             if person.waiting >= (max / WAITING_SHARE).max(1) || self.waiting.load(Relaxed) >= max {
                 return Err(KeptOut::Crowded);
@@ -166,6 +167,31 @@ impl Barrier {
     #[must_use]
     pub fn fence(self: &Arc<Self>, tag: Tag, upstreams: Option<Vec<UpstreamNumber>>, life: Duration) -> Fence {
         Fence::raise(self, tag, upstreams, life)
+    }
+
+    /// The same before anything has entered: it has stood since whatever was asked for before the start.
+    #[must_use]
+    pub fn fence_from_start(
+        self: &Arc<Self>,
+        tag: Tag,
+        upstreams: Option<Vec<UpstreamNumber>>,
+        life: Duration,
+    ) -> Fence {
+        Fence::raise(self, tag, upstreams, life).from_start()
+    }
+
+    /// The same at some upstreams, unless another fence keeps requests out at one of them, or did until a second ago: who is
+    /// kept out again and again is let in in between.
+    ///
+    /// # Errors
+    /// When it is worth trying again.
+    pub fn fence_where_let_in(
+        self: &Arc<Self>,
+        tag: Tag,
+        upstreams: Vec<UpstreamNumber>,
+        life: Duration,
+    ) -> Result<Fence, Instant> {
+        Fence::raise_where_let_in(self, tag, upstreams, life)
     }
 
     /// Begins to watch for requests of this customer to this upstream.

@@ -142,13 +142,23 @@ pub(super) struct Person {
     pub(super) pins: u32,
     /// Requests that wait at a fence.
     pub(super) waiting: usize,
+    /// Until then who was kept out is let in again, and no repetition of a delete keeps anybody out.
+    pub(super) rests_until: Option<Instant>,
     /// Rung whenever a count falls, if anyone listens.
     changed: Option<Arc<Notify>>,
 }
 
 impl Person {
     pub(super) fn new(generation: Generation) -> Self {
-        Self { flights: SmallVec::new(), fences: SmallVec::new(), generation, pins: 0, waiting: 0, changed: None }
+        Self {
+            flights: SmallVec::new(),
+            fences: SmallVec::new(),
+            generation,
+            pins: 0,
+            waiting: 0,
+            rests_until: None,
+            changed: None,
+        }
     }
 
     pub(super) fn flight(&mut self, upstream: UpstreamNumber) -> &mut Flight {
@@ -188,6 +198,7 @@ impl Person {
         self.pins == 0
             && self.waiting == 0
             && self.fences.is_empty()
+            && self.rests_until.is_none()
             && self.flights.iter().all(|flight| flight.is_quiet() && flight.stragglers.is_empty())
     }
 }

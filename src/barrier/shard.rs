@@ -78,6 +78,7 @@ impl Shard {
         });
         let mut straggling = 0;
         self.people.retain(|_, person| {
+            person.rests_until = person.rests_until.filter(|until| now < *until);
             for flight in &mut person.flights {
                 flight.stragglers.prune(now);
                 straggling += usize::from(!flight.stragglers.is_empty());

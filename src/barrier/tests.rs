@@ -253,6 +253,8 @@ async fn p12_requests_that_wait_at_fences_are_bounded_for_each_customer_and_for_
     all.truncate(7);
     assert!(matches!(waits(5), KeptOut::Fenced(_)));
     drop((all, fences));
+    advance(Duration::from_secs(1)).await;
+    barrier.prune();
     assert!(barrier.shards.iter().all(|shard| shard.lock().people.is_empty()));
 }
 
@@ -286,4 +288,69 @@ async fn p12_nothing_is_remembered_of_customers_for_whom_nothing_is_going_on() {
         drop(barrier.fence(tag(customer), None, LIFE));
     }
     assert!(barrier.shards.iter().all(|shard| shard.lock().people.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_fence_that_is_handed_over_goes_on_where_it_stood_whatever_becomes_of_the_first() {
+    let barrier = barrier();
+    let shared = barrier.fence(tag(1), Some(vec![HERE, THERE]), LIFE);
+    let twin = shared.twin(&[HERE]).unwrap();
+    assert_eq!(twin.generation(), shared.generation(), "it covers the same requests");
+
+    shared.lift(HERE);
+    assert!(is_kept_out(&barrier, 1, HERE) && is_kept_out(&barrier, 1, THERE));
+    twin.narrow(&[HERE]);
+    assert!(is_kept_out(&barrier, 1, THERE), "what the one keeps out is not the other's to let in");
+    drop(shared);
+    assert!(is_kept_out(&barrier, 1, HERE) && !is_kept_out(&barrier, 1, THERE));
+    advance(LIFE).await;
+    assert!(!is_kept_out(&barrier, 1, HERE), "its end is the first one's");
+    drop(twin);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_fence_that_does_not_stand_is_not_handed_over() {
+    let barrier = barrier();
+    let lifted = barrier.fence(tag(1), Some(vec![THERE]), LIFE);
+    assert!(lifted.twin(&[HERE]).is_none());
+    let over = barrier.fence(tag(2), None, LIFE);
+    advance(LIFE).await;
+    assert!(over.twin(&[HERE]).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_who_is_kept_out_is_let_in_before_the_next_fence_of_a_repetition() {
+    let barrier = barrier();
+    let again = |at: &[UpstreamNumber]| barrier.fence_where_let_in(tag(1), at.to_vec(), LIFE);
+    let first = barrier.fence(tag(1), Some(vec![HERE]), LIFE);
+    drop(again(&[HERE]).expect("nobody has felt the first one"));
+    assert!(is_kept_out(&barrier, 1, HERE));
+
+    let rest = Duration::from_secs(1);
+    assert_eq!(again(&[THERE, HERE]).map(drop), Err(Instant::now() + rest));
+    assert!(!is_kept_out(&barrier, 1, THERE), "nothing was raised");
+    drop(again(&[THERE]).unwrap());
+    drop(barrier.fence_where_let_in(tag(2), vec![HERE], LIFE).unwrap());
+    drop(first);
+    assert_eq!(again(&[HERE]).map(drop), Err(Instant::now() + rest), "there was no time to come in");
+
+    advance(MOMENT).await;
+    let before = forwarded(&barrier, 1, HERE);
+    advance(rest).await;
+    let next = again(&[HERE]).unwrap();
+    assert!(is_kept_out(&barrier, 1, HERE));
+    assert!(next.drained(HERE, next.generation(), MOMENT).await.in_sight, "who was let in is waited for");
+    drop(before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_fence_that_ended_by_itself_was_felt_until_then() {
+    let barrier = barrier();
+    let first = barrier.fence(tag(1), Some(vec![HERE]), LIFE);
+    assert!(is_kept_out(&barrier, 1, HERE));
+    advance(LIFE).await;
+    assert!(barrier.fence_where_let_in(tag(1), vec![HERE], LIFE).is_err(), "there was no time to come in");
+    advance(Duration::from_secs(1)).await;
+    drop(barrier.fence_where_let_in(tag(1), vec![HERE], LIFE).unwrap());
+    drop(first);
 }

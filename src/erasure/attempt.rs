@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Eraser;
@@ -52,26 +53,33 @@ pub(super) struct Granted {
 }
 
 impl Eraser {
-    /// Begins the attempt, on tasks of its own. Each leg gives its turn back when it ends.
-    pub(super) async fn attempt(&self, entry: &Entry, granted: Vec<Granted>, fences: Fences) -> Result<(), StoreError> {
-        let prepared = self.prepare(entry, &granted, fences).await;
-        let round = match prepared {
-            Ok(Some(round)) => Arc::new(round),
-            nothing => return nothing.map(drop),
-        };
+    /// Begins the attempt, on tasks of its own. Each leg gives its turn back when it ends. With an error nothing has begun,
+    /// and the fences are the caller's as before.
+    pub(super) async fn attempt(
+        &self,
+        entry: &Entry,
+        granted: Vec<Granted>,
+        fences: &mut Fences,
+    ) -> Result<(), StoreError> {
+        let Some(round) = self.prepare(entry, &granted, fences).await?.map(Arc::new) else { return Ok(()) };
         for granted in granted {
             self.run_leg(Arc::clone(&round), granted);
         }
         Ok(())
     }
 
-    async fn prepare(&self, entry: &Entry, granted: &[Granted], fences: Fences) -> Result<Option<Round>, StoreError> {
+    async fn prepare(
+        &self,
+        entry: &Entry,
+        granted: &[Granted],
+        fences: &mut Fences,
+    ) -> Result<Option<Round>, StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(None) };
         let settings = self.settings();
         let reaches = self.reaches(&settings, &customer).await?;
         let open: BTreeSet<UpstreamNumber> = granted.iter().map(|granted| granted.upstream).collect();
         let involved = with_passers(&open, &reaches);
-        narrow(&fences, &involved);
+        narrow(fences, &involved);
         Ok(Some(Round {
             eraser: self.clone(),
             id: entry.job.id,
@@ -79,7 +87,7 @@ impl Eraser {
             customer,
             settings,
             reaches,
-            fences: Mutex::new(fences),
+            fences: Mutex::new(std::mem::take(fences)),
             own: Mutex::default(),
             open: Mutex::new(open),
             involved,
@@ -138,24 +146,38 @@ impl Round {
         passers(&self.reaches, upstream).into_iter().chain([upstream]).collect()
     }
 
-    /// The fences of the acceptance, if they have stood around this upstream until now; else a new one.
-    pub(super) fn fences_around(&self, upstream: UpstreamNumber) -> (Fences, bool) {
+    /// The fences that have stood around this upstream until now, else a new one; and whether one of them has stood since
+    /// the acceptance of what entered in a generation before `before`. With an error the customer's requests are kept out
+    /// there for something else: a new one may come when everybody who waits has been let in. It says when to try again.
+    pub(super) fn fences_around(
+        &self,
+        upstream: UpstreamNumber,
+        before: Generation,
+    ) -> Result<(Fences, bool), Instant> {
         let around = self.around(upstream);
         let shared = self.fences.lock().clone();
         let stands = |fence: &Arc<Fence>| around.iter().all(|upstream| fence.freeze(*upstream).is_some());
-        if shared.iter().any(stands) {
-            return (shared.into_iter().filter(stands).collect(), true);
+        let standing: Fences = shared.into_iter().filter(stands).collect();
+        if !standing.is_empty() {
+            let since_acceptance = standing.iter().any(|fence| fence.generation() <= before);
+            return Ok((standing, since_acceptance));
         }
         let life = self.settings.erasure.barrier_timeout;
-        let fence = Arc::new(self.eraser.shared.barrier.fence(self.tag, Some(around), life));
+        let fence = Arc::new(self.eraser.shared.barrier.fence_where_let_in(self.tag, around, life)?);
         self.own.lock().push((upstream, Arc::clone(&fence)));
-        (vec![fence], false)
+        Ok((vec![fence], false))
     }
 
-    /// The leg there ended badly: its fences, and those of the acceptance, are not lifted by that.
-    pub(super) fn left_standing(&self, upstream: UpstreamNumber) -> Fences {
-        let own = self.own.lock().clone().into_iter().filter(|(at, _)| *at == upstream).map(|(_, fence)| fence);
-        self.fences.lock().iter().cloned().chain(own).collect()
+    /// The leg there ended badly, and nobody is let in by that: what stands around it goes on for the next attempt, as
+    /// fences of its own. Those of the acceptance go on for the others.
+    pub(super) fn handed_over(&self, upstream: UpstreamNumber) -> Fences {
+        let around = self.around(upstream);
+        let own: Fences = self.own.lock().extract_if(.., |(at, _)| *at == upstream).map(|(_, fence)| fence).collect();
+        let shared = self.fences.lock().clone();
+        let twins = shared.iter().filter_map(|fence| fence.twin(&around)).map(Arc::new);
+        let handed_over = twins.chain(own).collect();
+        self.ended(upstream);
+        handed_over
     }
 
     /// Notes that the targets there are draining. They are read again: a person may have decided something meanwhile, and

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -62,6 +63,14 @@ impl Lane {
         }
     }
 
+    /// These were not sent after all.
+    fn give_back(&mut self, count: usize, taken: Duration) {
+        for _ in 0..count {
+            let Some(at) = self.sent.iter().position(|sent| *sent == taken) else { return };
+            self.sent.remove(at);
+        }
+    }
+
     fn insert(&mut self, turn: Turn) {
         if self.places.get(&turn.id) != Some(&turn) {
             self.remove(turn.id);
@@ -111,18 +120,35 @@ type All = Mutex<BTreeMap<UpstreamNumber, Lane>>;
 #[derive(Debug, Default)]
 pub(super) struct Lanes(Arc<All>);
 
-/// A place among those that are under way at an upstream, for so many deletes. Given back when it is dropped.
+/// A place among those that are under way at an upstream, for so many deletes. Given back when it is dropped, with the slots
+/// of those that were not sent: a service's minute holds what it was asked.
 #[derive(Debug)]
 pub(super) struct Place {
     lanes: Arc<All>,
     upstream: UpstreamNumber,
     pub(super) count: usize,
+    /// When its slots were taken.
+    taken: Duration,
+    spent: AtomicUsize,
+}
+
+impl Place {
+    /// A delete is about to be sent.
+    pub(super) fn spends(&self) {
+        self.spent.fetch_add(1, Relaxed);
+    }
+
+    /// It was not sent after all.
+    pub(super) fn withheld(&self) {
+        self.spent.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(lane) = self.lanes.lock().get_mut(&self.upstream) {
             lane.running -= 1;
+            lane.give_back(self.count.saturating_sub(self.spent.load(Relaxed)), self.taken);
         }
     }
 }
@@ -150,7 +176,7 @@ impl Lanes {
         lane.owed = !turn.first;
         lane.running += 1;
         lane.note(count, now);
-        Some(Place { lanes: Arc::clone(&self.0), upstream, count })
+        Some(Place { lanes: Arc::clone(&self.0), upstream, count, taken: now, spent: AtomicUsize::new(0) })
     }
 
     /// Stands in line without asking whether the turn has come: after a restart.
@@ -237,7 +263,7 @@ mod tests {
     #[test]
     fn p12_a_services_rate_is_kept_in_the_order_of_acceptance_and_repetitions_go_first() {
         let lanes = Lanes::default();
-        let enters = |turn, now| enter(&lanes, turn, Some(2), now).is_some();
+        let enters = |turn, now| enter(&lanes, turn, Some(2), now).inspect(Place::spends).is_some();
         assert!(enters(turn(1, false), NONE) && enters(turn(2, false), NONE));
         for n in [9, 3, 5] {
             assert!(!enters(turn(n, false), NONE));
@@ -265,7 +291,7 @@ mod tests {
                 let next = ids(&lanes.ready(now))[0];
                 let n = u64::try_from(next).unwrap();
                 // What is sent in vain comes back at once, and may not keep first ones waiting.
-                assert!(enter(&lanes, turn(n, n < 4), Some(1), now).is_some());
+                enter(&lanes, turn(n, n < 4), Some(1), now).unwrap().spends();
                 if n < 4 {
                     lanes.line_up(HERE, turn(n, true), Some(1));
                 }
@@ -288,6 +314,21 @@ mod tests {
         assert!(enter(21).is_none(), "20 came first");
         lanes.stay_only(Uuid::from_u128(20), &[]);
         assert!(enter(21).is_some());
+    }
+
+    #[test]
+    fn p12_a_turn_in_which_nothing_was_sent_costs_nobody_a_slot() {
+        let lanes = Lanes::default();
+        let take = |n| enter(&lanes, turn(n, false), Some(1), NONE);
+        drop(take(1).unwrap());
+        let withheld = take(2).unwrap();
+        withheld.spends();
+        assert!(take(3).is_none(), "one is being sent");
+        withheld.withheld();
+        drop(withheld);
+        take(3).unwrap().spends();
+        assert!(take(4).is_none(), "one was sent");
+        assert_eq!(lanes.ready(NONE).1, Some(MINUTE));
     }
 
     #[test]

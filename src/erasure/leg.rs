@@ -9,10 +9,11 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Eraser;
-use super::attempt::{Fences, Needs, Passes, Round, all};
+use super::attempt::{Fences, Granted, Needs, Passes, Round, all};
 use super::ledger::Marks;
 use super::report;
 use super::send::Pass;
+use super::worker::LegPlace;
 use crate::barrier::{Drain, Fence, Generation};
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
@@ -26,6 +27,8 @@ pub(super) struct Leg {
     keys: Vec<TargetKey>,
     /// What entered before this is covered by the erasure there.
     before: Generation,
+    /// Its turn there.
+    place: LegPlace,
 }
 
 /// What is known when the deletes go out.
@@ -57,13 +60,9 @@ impl Behind {
 }
 
 impl Leg {
-    pub(super) const fn new(
-        round: Arc<Round>,
-        upstream: UpstreamNumber,
-        keys: Vec<TargetKey>,
-        before: Generation,
-    ) -> Self {
-        Self { round, upstream, keys, before }
+    pub(super) fn new(round: Arc<Round>, granted: Granted) -> Self {
+        let Granted { upstream, keys, before, place } = granted;
+        Self { round, upstream, keys, before, place }
     }
 
     fn covered(&self) -> Mark {
@@ -71,16 +70,22 @@ impl Leg {
     }
 
     /// After this, what could be sent was sent and recorded, and the fences there are lifted. With an error they are not:
-    /// see [`Round::left_standing`].
-    pub(super) async fn run(self) -> Result<(), StoreError> {
+    /// see [`Round::handed_over`]. Gives when it is worth trying again, where the customer is kept out for something else.
+    pub(super) async fn run(&self) -> Result<Option<Instant>, StoreError> {
         let within = self.round.settings.erasure.barrier_timeout;
         let (passes, without) = self.passes(within).await?;
         all(without.into_iter().map(|(key, outcome)| self.record(key, outcome, None))).await?;
         if passes.is_empty() {
             self.round.ended(self.upstream);
-            return Ok(());
+            return Ok(None);
         }
-        let (fences, unbroken) = self.round.fences_around(self.upstream);
+        let (fences, unbroken) = match self.round.fences_around(self.upstream, self.before) {
+            Ok(fences) => fences,
+            Err(again) => {
+                self.round.ended(self.upstream);
+                return Ok(Some(again));
+            }
+        };
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
         let needs = self.round.eraser.needs(&rows, &self.round.reaches);
         let keys: Vec<TargetKey> = passes.keys().copied().collect();
@@ -94,7 +99,7 @@ impl Leg {
             in_sight.into_iter().for_each(|upstream| self.look_after(upstream));
         }
         self.round.ended(self.upstream);
-        Ok(())
+        Ok(None)
     }
 
     /// With what each delete will go out, and the targets for which there is nothing. One that lacks credentials holds no
@@ -186,8 +191,10 @@ impl Leg {
             return Ok(None);
         }
         // A hold that was set since, until the first byte goes out, keeps it back.
+        self.place.spends();
         let outcome = eraser.send((site, &target.place, pass), request, behind.straggling, &tags).await;
         if outcome.is_none() {
+            self.place.withheld();
             let unsent = |job: &mut Job| (job.unsent(key), Marks::default());
             eraser.shared.ledger.change(id, eraser.now(), unsent).await?;
         }
@@ -222,8 +229,11 @@ impl Leg {
         let own = fences.and_then(|all| all.iter().filter(since).find_map(|fence| fence.freeze(key.upstream)));
         let whole = own.is_some();
         let frozen = own.or_else(|| fences.and_then(|all| all.iter().find_map(|fence| fence.freeze(key.upstream))));
-        let unbroken = frozen.is_some() && behind.is_some_and(|behind| behind.unbroken);
-        let markable = counts && frozen.is_some() && behind.is_some_and(|behind| !behind.newer);
+        // Another may pass IDs on to there by now, and was not kept out.
+        let as_planned = eraser.settings().topology() == self.round.settings.topology();
+        let alone = frozen.is_some() && as_planned;
+        let unbroken = alone && behind.is_some_and(|behind| behind.unbroken);
+        let markable = counts && alone && behind.is_some_and(|behind| !behind.newer);
         let (now, random) = (eraser.now(), (eraser.shared.surroundings.random)());
         let attempt = report::attempt_outcome(&outcome);
         let covered = self.covered();
@@ -244,11 +254,15 @@ impl Leg {
                 job.joined_since(key, covered);
             }
             job.ended(key, outcome, now, random);
+            if behind.is_some() && !alone {
+                // What came while it was under way may be gone with the rest.
+                job.let_in_meanwhile(key);
+            }
             let accepted = job.target(key).is_some_and(Target::is_accepted);
             let mark = job.target(key).and_then(|target| job.mark_of(target));
             // Who was let in since the request may have been passed on behind the other's delete.
-            let alone = whole || !self.round.settings.passes_on(key.upstream);
-            let followed = alone && self.round.settings.goes_on_from(key.upstream, job, mark);
+            let last = whole || !self.round.settings.passes_on(key.upstream);
+            let followed = last && self.round.settings.goes_on_from(key, job, mark);
             let markable = markable && accepted && followed;
             let marked = behind.filter(|_| markable).map(|behind| behind.marks(key, unbroken && whole, job));
             let marked = marked.unwrap_or_default();

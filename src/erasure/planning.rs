@@ -63,7 +63,9 @@ impl Eraser {
             for probe in &probes {
                 job.probe_counts(probe.key, probe.outcome.clone(), now);
             }
-            let marked = marked(&probes, &needs, |probe| settings.goes_on_from(probe.key.upstream, job, probe.mark));
+            let as_planned = self.settings().topology() == topology;
+            let followed = |probe: &Probed| as_planned && settings.goes_on_from(probe.key, job, probe.mark);
+            let marked = marked(&probes, &needs, followed);
             if !unbroken {
                 job.unfence_pending(later);
             }

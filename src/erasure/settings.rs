@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::config;
 use crate::domain::alias::has_alias_form;
 use crate::domain::decide::todays_label;
-use crate::domain::erasure::{Held, HeldAt, Instances, Job, Mark, Reach, Target};
+use crate::domain::erasure::{Held, HeldAt, Instances, Job, Mark, Reach, Target, TargetKey};
 use crate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, UpstreamNumber};
 use crate::store::seal::Keys;
 use crate::store::{INSTANCES_MAX, KnownUpstream, Row, SeenInstance};
@@ -92,15 +92,19 @@ impl Settings {
         all
     }
 
-    /// Has this erasure gone, since the request of this mark, wherever the upstream passes IDs on to, or will it? If not, rows at
-    /// the upstream are the only trace of what is there. Where it passes nothing on there is nothing to ask.
-    pub(super) fn goes_on_from(&self, upstream: UpstreamNumber, job: &Job, mark: Option<Mark>) -> bool {
+    /// Has this erasure gone, since the request of this mark, wherever the upstream of this target passes the target's text on
+    /// to, or will it? If not, rows at the upstream are the only trace of what is there. Where it passes nothing on there is
+    /// nothing to ask.
+    pub(super) fn goes_on_from(&self, from: TargetKey, job: &Job, mark: Option<Mark>) -> bool {
         let since = |target: &Target| !target.is_accepted() || Mark::is_as_late(job.mark_of(target), mark);
         let goes_to = |to: &UpstreamNumber| {
-            let mut there = job.targets.iter().filter(|target| target.key.upstream == *to).peekable();
+            // A raw ID is the same text everywhere; an alias stays that of whoever it was sent to first.
+            let label_of = if from.form.is_alias() { from.label_of } else { *to };
+            let same_text = |key: &TargetKey| (key.upstream, key.form, key.label_of) == (*to, from.form, label_of);
+            let mut there = job.targets.iter().filter(|target| same_text(&target.key)).peekable();
             there.peek().is_some() && there.all(since)
         };
-        self.passed_on_from(&[upstream]).iter().all(|to| *to == upstream || goes_to(to))
+        self.passed_on_from(&[from.upstream]).iter().all(|to| *to == from.upstream || goes_to(to))
     }
 
     /// Does what comes to this upstream go on to another?

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::attempt::{Fences, Granted, Round};
@@ -146,7 +146,7 @@ impl Eraser {
         }
         match next_step(&entry.job, now.moment, &held) {
             Step::Plan => self.plan(&entry, fences, topology).await?,
-            Step::Attempt(keys) => return self.dispatch(&entry, keys, std::mem::take(fences), &held).await,
+            Step::Attempt(keys) => return self.dispatch(&entry, keys, fences, &held).await,
             Step::Settle => {
                 self.note(id, now, |job| job.settle(now.moment)).await?;
                 self.told_settled(&entry.job, now.moment);
@@ -196,7 +196,7 @@ impl Eraser {
         &self,
         entry: &Entry,
         keys: Vec<TargetKey>,
-        fences: Fences,
+        fences: &mut Fences,
         held: &OnHold,
     ) -> Result<Next, StoreError> {
         let (job, schedule, settings) = (&entry.job, &self.shared.schedule, self.settings());
@@ -224,11 +224,7 @@ impl Eraser {
         let given_up: Vec<TargetKey> =
             waiting.into_iter().filter(|key| job.target(*key).is_some_and(|target| !target.unfenced)).collect();
         if !given_up.is_empty() {
-            let noted = self.note(job.id, self.now(), |job| job.unfence(&given_up, Later::Rate)).await;
-            if let Err(error) = noted {
-                self.keep_fences(job.id, fences);
-                return Err(error);
-            }
+            self.note(job.id, self.now(), |job| job.unfence(&given_up, Later::Rate)).await?;
         }
         if !granted.is_empty() {
             self.attempt(entry, granted, fences).await?;
@@ -247,26 +243,33 @@ impl Eraser {
         let (eraser, upstream) = (self.clone(), granted.upstream);
         self.shared.runtime.spawn(async move {
             let id = round.id;
-            let Granted { keys, before, place, .. } = granted;
-            let leg = Leg::new(Arc::clone(&round), upstream, keys.clone(), before);
+            let keys = granted.keys.clone();
+            let leg = Leg::new(Arc::clone(&round), granted);
             let ended = AssertUnwindSafe(leg.run()).catch_unwind().await;
-            let mut standing = round.left_standing(upstream);
+            let mut again = None;
             let after = match ended {
-                Ok(Ok(())) => 0,
+                Ok(Ok(until)) => {
+                    again = until;
+                    0
+                }
                 Ok(Err(error)) => {
                     report::step_failed(id, &error);
-                    eraser.tried_again(id, &error, &mut standing)
+                    eraser.tried_again(id, &error, &mut round.handed_over(upstream))
                 }
                 Err(_panic) => {
                     events::TaskPanicked { task: "erasure" }.emit();
-                    eraser.keep_fences(id, std::mem::take(&mut standing));
+                    eraser.keep_fences(id, round.handed_over(upstream));
                     // Whether a delete was under way is not known.
                     keys.iter().for_each(|key| eraser.unrecorded(id, *key, eraser.may_run_until()));
                     LOOK_EVERY.as_secs()
                 }
             };
-            drop((standing, round));
-            drop(place);
+            drop(round);
+            // The turn is given back when everything is in order for the next step.
+            drop(leg);
+            if let Some(again) = again {
+                sleep_until(again).await;
+            }
             eraser.shared.schedule.wake(id, eraser.now().moment.after(after));
         });
     }
@@ -297,13 +300,26 @@ impl Eraser {
     }
 }
 
-/// An attempt under way at one upstream. However it ends, the turn there is given back: the next one's has come.
+/// An attempt under way at one upstream. However it ends, the turn there is given back: the next one's has come. So are the
+/// slots of deletes that were not sent.
 #[derive(Debug)]
 pub(super) struct LegPlace {
     eraser: Eraser,
     id: Uuid,
     upstream: UpstreamNumber,
     place: Option<Place>,
+}
+
+impl LegPlace {
+    /// A delete is about to be sent there.
+    pub(super) fn spends(&self) {
+        self.place.iter().for_each(Place::spends);
+    }
+
+    /// It was not sent after all.
+    pub(super) fn withheld(&self) {
+        self.place.iter().for_each(Place::withheld);
+    }
 }
 
 impl Drop for LegPlace {

@@ -9,6 +9,7 @@
 mod activation;
 mod canary;
 mod crowds;
+mod descriptors;
 mod durable;
 mod floods;
 mod hanging;

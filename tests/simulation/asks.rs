@@ -26,6 +26,9 @@ use crate::world::State;
 /// The token of those who may ask for erasures.
 const TOKEN: &str = "the right one";
 
+/// How the admin API says that the store did not say that it has a request.
+const NOT_TAKEN: &str = "not taken by the store";
+
 /// Where the gate reads it.
 pub(crate) fn token() -> Secret {
     static FILE: LazyLock<NamedTempFile> = LazyLock::new(|| {
@@ -97,8 +100,10 @@ impl Life {
             generations: state.upstreams.iter().map(|upstream| upstream.generation).collect(),
             own: None,
             again: false,
+            stored_before: false,
             approved: false,
-            adopted: false,
+            doubted: false,
+            adopted: BTreeSet::new(),
             waits: false,
             answered: None,
             outcome: Outcome::Open,
@@ -115,11 +120,13 @@ impl Life {
     pub(crate) fn submit(self: &Arc<Self>, customer: usize, only: Option<&[usize]>, id: Option<u64>) {
         let all: Vec<usize> = (0..self.world.land.upstreams.len()).collect();
         let asked = self.ask(customer, only.unwrap_or(&all));
-        let ask = self.begins_to_ask(Ask { own: id, admin: true, chosen: only.is_some(), ..asked });
+        let named = id.map(|id| Uuid::from_u128(0x4000_8000_0000_0000_0000 + u128::from(id)));
+        let stored_before = named.is_some_and(|id| self.world.state().store.image.jobs.contains_key(&id));
+        let ask = self.begins_to_ask(Ask { own: id, admin: true, chosen: only.is_some(), stored_before, ..asked });
         let name = |upstream: &usize| format!("u{upstream}");
         let submission = Submission {
             customer_id: self.world.customers[customer].0.clone(),
-            id: id.map(|id| Uuid::from_u128(0x4000_8000_0000_0000_0000 + u128::from(id))),
+            id: named,
             submitted: None,
             upstreams: only.map(|only| only.iter().map(name).collect()),
             dry_run: false,
@@ -135,6 +142,7 @@ impl Life {
                 Ok(Submitted::DryRun(_)) => unreachable!("nobody asked for a dry run"),
                 // The same request again, for another customer or not.
                 Err(Problem::OtherCustomer) => (Outcome::Refused, "409".to_owned()),
+                Err(Problem::Store(_)) => (Outcome::Refused, NOT_TAKEN.to_owned()),
                 Err(error) => (Outcome::Refused, error.to_string()),
             };
             life.answered(ask, outcome, &said).await;
@@ -210,9 +218,15 @@ impl Life {
             state.say(now, &format!("a{ask}"), format_args!("is answered {said} {id}"));
             state.asks[ask].answered = Some(now).filter(|_| outcome != Outcome::Unknown);
             state.asks[ask].outcome = outcome;
+            state.asks[ask].doubted = outcome == Outcome::Refused && (said.starts_with("503") || said == NOT_TAKEN);
             let (own, customer) = (state.asks[ask].own, state.asks[ask].customer);
             let same = |other: &Ask| own.is_some() && (other.own, other.customer) == (own, customer);
-            let accepted = |other: &Ask| matches!(other.outcome, Outcome::Accepted(_));
+            let stored = state.asks[ask].stored_before;
+            let accepted = |other: &Ask| match other.outcome {
+                Outcome::Accepted(_) => true,
+                Outcome::Unknown => stored,
+                Outcome::Open | Outcome::Refused => false,
+            };
             let others = state.asks.iter().enumerate().filter(|(nth, _)| *nth != ask);
             let again = others.into_iter().any(|(_, other)| same(other) && accepted(other));
             state.asks[ask].again = again;

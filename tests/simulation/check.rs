@@ -176,6 +176,10 @@ impl Life {
             if !ask.covers(message) || view.state == JobState::Cancelled {
                 continue;
             }
+            // While all is held, nothing is said of what another passes on only since then.
+            if view.state == JobState::Held && matches!(message.origin, Origin::PassedOn(_)) {
+                continue;
+            }
             let name = format!("u{}", message.upstream);
             let mut there = view.targets.iter().filter(|target| target.upstream == name).peekable();
             let says_so = if there.peek().is_some() { there.all(is_accepted) } else { view.state == JobState::Done };
@@ -220,8 +224,11 @@ impl Life {
             .any(|ask| ask.may_touch(message.upstream) && ask.answered.is_none_or(|answered| answered > message.begun));
         let (admits, fruitless_probe) = {
             let state = self.world.state();
-            let sent: Vec<u64> =
-                state.deletes.iter().filter(|other| other.sent >= message.begun).map(|d| d.wall.0).collect();
+            let sent = state.deletes.iter().filter(|other| other.sent >= message.begun).map(|other| other.wall.0);
+            // Where the fence had ended, the instant is when the answer came.
+            let answered = state.deletes.iter().filter_map(|other| other.answered);
+            let answered = answered.filter(|(at, _)| *at >= message.begun).map(|(_, wall)| wall.0);
+            let instants: Vec<u64> = sent.chain(answered).collect();
             let name = format!("u{}", message.upstream);
             let tag = self.world.customers[message.customer].1;
             let of_theirs = |id: &Uuid| state.store.image.jobs.get(id).is_some_and(|job| job.tag == tag);
@@ -229,7 +236,7 @@ impl Life {
             let admits = views.filter(|target| target.upstream == name).any(|target| {
                 let instant = target.instant.map(|instant| instant.0);
                 let said = target.instant_after_answer.is_some();
-                !is_accepted(target) || (said && instant.is_some_and(|instant| sent.contains(&instant)))
+                !is_accepted(target) || (said && instant.is_some_and(|instant| instants.contains(&instant)))
             });
             let probe = state.deletes[delete].probe_of;
             (admits, probe.is_some_and(|ask| !matches!(asks[ask].outcome, Outcome::Accepted(_))))

@@ -54,6 +54,8 @@ pub(crate) struct Delete {
     /// It was accepted, and the gate may know.
     pub(crate) accepted: bool,
     pub(crate) wall: UnixSeconds,
+    /// When it was answered, by both clocks.
+    pub(crate) answered: Option<(Millis, UnixSeconds)>,
     /// The request whose probe it is.
     pub(crate) probe_of: Option<usize>,
 }
@@ -97,11 +99,15 @@ pub(crate) struct Ask {
     pub(crate) own: Option<u64>,
     /// A request that was sent before under the same ID: it asks for nothing new.
     pub(crate) again: bool,
+    /// The store had its own name before it was sent.
+    pub(crate) stored_before: bool,
     /// A person has begun to approve it.
     pub(crate) approved: bool,
-    /// It was refused, the store may have taken it all the same, and nothing of the customer has come through since: it may
-    /// be carried out.
-    pub(crate) adopted: bool,
+    /// It was refused because the store did not say that it has it.
+    pub(crate) doubted: bool,
+    /// It was refused, the store may have taken it all the same, and nothing of the customer has come to these since, or a
+    /// person has approved the erasure that it has joined: it may be carried out there.
+    pub(crate) adopted: BTreeSet<usize>,
     /// Its answer comes only when all upstreams have accepted.
     pub(crate) waits: bool,
     pub(crate) answered: Option<Millis>,
@@ -140,7 +146,7 @@ impl Ask {
 
     /// Does a delete there follow from it?
     pub(crate) fn justifies(&self, upstream: usize) -> bool {
-        (self.outcome != Outcome::Refused || self.proved || self.adopted)
+        (self.outcome != Outcome::Refused || self.proved || self.adopted.contains(&upstream))
             && !self.awaiting
             && !self.cancelled
             && self.may_touch(upstream)

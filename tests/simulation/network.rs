@@ -83,14 +83,15 @@ impl World {
     ) -> oneshot::Receiver<Reply> {
         let (upstream, generation) = place_of(site);
         let now = self.clock.now();
-        let (answer, answered) = oneshot::channel();
+        let (answer, reply) = oneshot::channel();
         let mut state = self.state();
         let probing = |ask: &usize| state.asks[*ask].outcome == Outcome::Open && !state.asks[*ask].probed;
         let probe_of = ask.filter(probing).filter(|_| self.land.authority == Authority::Home);
         let number = state.deletes.len();
         let wall = self.wall();
         let (sent, accepted) = (now, false);
-        state.deletes.push(Delete { customer, upstream, generation, text, sent, accepted, wall, probe_of });
+        let answered = None;
+        state.deletes.push(Delete { customer, upstream, generation, text, sent, accepted, wall, answered, probe_of });
         state.waiting.insert(number, answer);
         let wrong = probe_of.is_some_and(|ask| state.asks[ask].stranger);
         let next = if wrong { None } else { state.upstreams[upstream].manners.pop_front() };
@@ -113,7 +114,7 @@ impl World {
         if dies.is_some() {
             self.die();
         }
-        answered
+        reply
     }
 
     /// Is the process to die with this delete? Before it leaves, or after.

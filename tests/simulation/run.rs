@@ -11,6 +11,7 @@ use crate::asks::Asking;
 use crate::life::{Life, key};
 use crate::model::Outcome;
 use crate::script::{Action, Kill, Millis, Script};
+use crate::steps::DOUBT_MAX;
 use crate::world::{Fault, World};
 
 /// What a run has shown.
@@ -76,9 +77,15 @@ fn buried(world: &World, kept: u64, jump: i64) {
     for close in std::mem::take(&mut state.closes) {
         state.gives_up(close.customer, close.upstream, None);
     }
+    // What was in doubt counts after a start if the store has it: nobody knows any more what its requester was told.
+    let in_doubt = state.trouble.is_some_and(|at| at + DOUBT_MAX > now);
+    let everywhere = 0..state.upstreams.len();
     for ask in &mut state.asks {
         if ask.outcome == Outcome::Open {
             ask.outcome = Outcome::Unknown;
+        }
+        if in_doubt && ask.doubted {
+            ask.adopted.extend(everywhere.clone());
         }
     }
 }

@@ -111,6 +111,7 @@ impl World {
                     state.say(at, "service", format_args!("d{delete} is answered {reply:?}"));
                     if let Reply::Status(200, _) = &reply {
                         state.deletes[delete].accepted = true;
+                        state.deletes[delete].answered = Some((at, self.wall()));
                         if let Some(ask) = state.deletes[delete].probe_of {
                             state.asks[ask].proved = true;
                         }

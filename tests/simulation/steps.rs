@@ -11,7 +11,7 @@ use crate::script::{Authority, Millis};
 use crate::world::{State, World};
 
 /// How long after the store's trouble it may not be known what has become of something.
-const DOUBT_MAX: Millis = 2_000;
+pub(crate) const DOUBT_MAX: Millis = 2_000;
 
 /// Whose credentials were refused less often than this within a minute is asked about.
 const FAILURES_FEW: usize = 8;

@@ -266,14 +266,19 @@ impl World {
 
 impl State {
     /// What was refused for the store's sake may be in there and be carried out, where it cannot be withdrawn: as long as
-    /// nothing of the customer has come through since.
+    /// nothing of the customer has come there since, or where a person has approved since what it had joined.
     pub(crate) fn adopts(&mut self) {
         let messages = &self.messages;
-        let came = |customer: usize, since: Millis| {
-            messages.iter().any(|message| message.customer == customer && message.begun > since)
+        let came = |customer: usize, upstream: usize, since: Millis| {
+            let theirs = |message: &&Message| (message.customer, message.upstream) == (customer, upstream);
+            messages.iter().filter(theirs).any(|message| message.begun > since)
         };
-        for ask in self.asks.iter_mut().filter(|ask| ask.outcome == Outcome::Refused) {
-            ask.adopted |= ask.answered.is_some_and(|answered| !came(ask.customer, answered));
+        for ask in self.asks.iter_mut().filter(|ask| ask.outcome == Outcome::Refused && ask.doubted) {
+            let may = |upstream: &usize| {
+                ask.approved || ask.answered.is_some_and(|answered| !came(ask.customer, *upstream, answered))
+            };
+            let also: Vec<usize> = (0..self.upstreams.len()).filter(may).collect();
+            ask.adopted.extend(also);
         }
     }
 

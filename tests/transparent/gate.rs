@@ -29,12 +29,15 @@ pub(crate) struct Plan {
     pub(crate) limits: &'static str,
     /// Is an authority made, and given to the listeners?
     pub(crate) ca: bool,
+    /// The upstreams, and what else there is in the configuration.
+    pub(crate) upstreams: &'static str,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let addresses = &["127.0.0.1:15001", "[::1]:15001"];
-        Self { user: USER, mode: "transparent", listen: "", addresses, host: "also.test", limits: "", ca: false }
+        let (mode, host) = ("transparent", "also.test");
+        Self { user: USER, mode, listen: "", addresses, host, limits: "", ca: false, upstreams: "" }
     }
 }
 
@@ -52,6 +55,12 @@ pub(crate) struct Gate {
 impl Gate {
     #[track_caller]
     pub(crate) fn start(network: &Network, plan: Plan) -> Self {
+        Self::start_with(network, plan, &[])
+    }
+
+    /// With these variables.
+    #[track_caller]
+    pub(crate) fn start_with(network: &Network, plan: Plan, variables: &[(String, String)]) -> Self {
         let folder = network.folder.join("gate");
         std::fs::create_dir(&folder).unwrap();
         std::os::unix::fs::chown(&folder, Some(plan.user), None).unwrap();
@@ -63,6 +72,7 @@ impl Gate {
         let command = |log: Stdio, errors: Stdio| {
             let mut command = Command::new(&program);
             command.uid(plan.user).gid(plan.user).current_dir(&folder).stdin(Stdio::null()).stdout(log).stderr(errors);
+            command.envs(variables.iter().cloned());
             command
         };
         if plan.ca {
@@ -109,6 +119,11 @@ impl Gate {
         ask(self.admin, "GET /api/v1/erasures HTTP/1.0\r\n\r\n").unwrap()
     }
 
+    /// What it says of one of them.
+    pub(crate) fn erasure(&self, id: &str) -> String {
+        ask(self.admin, &format!("GET /api/v1/erasures/{id} HTTP/1.0\r\n\r\n")).unwrap()
+    }
+
     /// One of its figures.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let page = ask(self.admin, "GET /metrics HTTP/1.0\r\n\r\n").unwrap();
@@ -133,13 +148,13 @@ impl Drop for Gate {
 }
 
 fn text(plan: Plan) -> String {
-    let Plan { mode, listen, addresses, host, limits, ca, .. } = plan;
+    let Plan { mode, listen, addresses, limits, ca, .. } = plan;
     let ca = if ca { "ca = { cert = \"var/forgetgate-ca.pem\", key = \"var/forgetgate-ca.key\" }" } else { "" };
     let listeners: String = addresses
         .iter()
         .map(|address| format!("[[listen]]\naddress = \"{address}\"\nmode = \"{mode}\"\n{listen}\n{ca}\n"))
         .collect();
-    let [v4, v6] = ADDRESSES;
+    let upstreams = if plan.upstreams.is_empty() { one_upstream(plan.host) } else { plan.upstreams.to_owned() };
     format!(
         r#"
         {listeners}
@@ -150,6 +165,15 @@ fn text(plan: Plan) -> String {
         key = {{ file = "index.key" }}
         [limits]
         {limits}
+        {upstreams}
+        "#
+    )
+}
+
+fn one_upstream(host: &str) -> String {
+    let [v4, v6] = ADDRESSES;
+    format!(
+        r#"
         [[upstream]]
         name = "service"
         profile = "watson-assistant"

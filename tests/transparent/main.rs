@@ -9,6 +9,7 @@
 mod asked;
 mod circles;
 mod gate;
+mod instances;
 mod namespace;
 mod opened;
 mod plain;

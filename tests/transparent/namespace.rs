@@ -142,6 +142,11 @@ impl Network {
         network
     }
 
+    /// The heads of all requests that the service at this address has seen.
+    pub(crate) fn seen_at(&self, address: &str) -> String {
+        std::fs::read_to_string(self.folder.join(format!("seen-{address}"))).unwrap_or_default()
+    }
+
     /// Applies the rules that are offered for nftables, for the gate's user.
     pub(crate) fn redirect_with_nftables(&self) {
         let rules = std::fs::read_to_string(deployed("forgetgate.nft")).unwrap();

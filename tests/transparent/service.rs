@@ -4,8 +4,8 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::spawn;
 
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -35,17 +35,20 @@ pub(crate) fn serve() {
     let config = Arc::new(config);
     let mut serving = Vec::new();
     for host in SERVICES {
+        let seen = std::fs::File::options().create(true).append(true).open(folder.join(format!("seen-{host}")));
+        let seen = Arc::new(Mutex::new(seen.unwrap()));
         for port in [80, 443] {
             let listener = TcpListener::bind((host, port)).unwrap();
-            let config = Arc::clone(&config);
+            let (config, seen) = (Arc::clone(&config), Arc::clone(&seen));
             serving.push(spawn(move || {
                 for socket in listener.incoming() {
                     let (socket, config) = (socket.unwrap(), Arc::clone(&config));
+                    let seen = Arc::clone(&seen);
                     spawn(move || {
                         if port == 80 {
-                            return answer(socket);
+                            return answer(socket, &seen);
                         }
-                        answer(StreamOwned::new(ServerConnection::new(config).unwrap(), socket));
+                        answer(StreamOwned::new(ServerConnection::new(config).unwrap(), socket), &seen);
                     });
                 }
             }));
@@ -56,8 +59,8 @@ pub(crate) fn serve() {
     }
 }
 
-/// Each answer is the head of its request, with the number of the request before it.
-fn answer(mut stream: impl Read + Write) {
+/// Each answer is the head of its request, with the number of the request before it; and the head is noted.
+fn answer(mut stream: impl Read + Write, seen: &Mutex<std::fs::File>) {
     let mut read = Vec::new();
     loop {
         let head_ends = |read: &[u8]| memchr::memmem::find(read, b"\r\n\r\n").map(|at| at + 4);
@@ -81,6 +84,7 @@ fn answer(mut stream: impl Read + Write) {
             read.extend_from_slice(&buffer[..came]);
         }
         read.drain(..end + length);
+        seen.lock().unwrap().write_all(head.as_bytes()).unwrap();
         let body = format!("{}\n{head}", REQUESTS.fetch_add(1, Ordering::SeqCst) + 1);
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         if stream.write_all(answer.as_bytes()).is_err() {

@@ -302,6 +302,13 @@ impl Job {
         }
     }
 
+    /// The customer was let in before the answer to the delete that counts there.
+    pub fn let_in_meanwhile(&mut self, key: TargetKey) {
+        if let Some(target) = self.target_mut(key) {
+            target.let_in_meanwhile();
+        }
+    }
+
     /// Was it asked for again, in this run, since an attempt there began that covers what had entered before `covered`?
     /// Then that attempt does not count for the later request, and is done once more.
     pub fn joined_since(&mut self, key: TargetKey, covered: Mark) {

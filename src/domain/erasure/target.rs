@@ -60,7 +60,7 @@ pub struct Target {
     pub unanswered: Option<Moment>,
     /// Does it need a person, and has since had no answer that says otherwise?
     pub needs_person: bool,
-    /// When the delete that counts was sent.
+    /// When the delete that counts was sent; when it was answered, where the customer was let in before.
     pub instant: Option<UnixSeconds>,
     /// Why the instant lies after the answer, if it does.
     pub later: Option<Later>,
@@ -272,6 +272,13 @@ impl Target {
             self.instant = Some(evidence.sent);
         }
         self.evidence = Some(evidence);
+    }
+
+    /// The customer was let in before the delete that counts was answered: it is not known what of that it has met.
+    pub(super) fn let_in_meanwhile(&mut self) {
+        if self.is_accepted() {
+            self.instant = self.evidence.as_ref().map(|evidence| evidence.answered);
+        }
     }
 
     fn failed(&mut self, state: TargetState, fault: Fault, next: Option<Moment>) {

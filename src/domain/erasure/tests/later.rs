@@ -129,3 +129,19 @@ fn p4_a_second_request_has_an_answer_of_its_own() {
     assert_eq!(fenced(&job), [1]);
     assert_eq!(word(&mut job, at(5)), None);
 }
+
+#[test]
+fn p4_where_the_customer_was_let_in_before_the_answer_the_instant_is_when_it_came() {
+    let mut job = planned_to(1);
+    job.unfence(&[key(1)], Later::FenceEnded);
+    let Outcome::Accepted { evidence, straggling } = accepted(NOW) else { panic!("not accepted") };
+    let evidence = Evidence { answered: at(7).wall, ..evidence };
+    attempt(&mut job, 1, Outcome::Accepted { evidence, straggling }, at(7));
+    job.let_in_meanwhile(key(1));
+    assert_eq!((job.targets[0].instant, job.targets[0].later), (Some(at(7).wall), Some(Later::FenceEnded)));
+
+    let mut failed = planned_to(1);
+    attempt(&mut failed, 1, retry(Fault::Unreachable), NOW);
+    failed.let_in_meanwhile(key(1));
+    assert_eq!(failed.targets[0].instant, None, "nothing was accepted");
+}

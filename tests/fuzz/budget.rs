@@ -10,7 +10,7 @@ const STEPS_PER_BYTE: usize = 64;
 /// How much longer the longer text is made, and how many times as long as its length allows it may take. A reader whose work
 /// grows with the square would take sixteen times as long as that.
 const LONGER: usize = 16;
-const SLOWER_MAX: f64 = 5.0;
+const SLOWER_MAX: f64 = 3.0;
 /// Less than this is no measure of anything.
 const LEAST: Duration = Duration::from_micros(100);
 

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use flate2::Compression;
-use flate2::write::{GzEncoder, MultiGzDecoder};
+use flate2::write::GzEncoder;
 use tokio::time::{Sleep, sleep};
 
 use super::answer::Holds;
+use super::gunzip::Gunzip;
 use super::{HELD_FOR, Pins};
 use crate::domain::http1::Lines;
 use crate::domain::webchat::{Finding, Findings, Page, Script};
@@ -32,6 +33,8 @@ pub(in super::super) struct Altering {
     first: [u8; 2],
     /// What a browser would take it for by its first bytes.
     looks: Looks,
+    /// Has its beginning gone out, so that it cannot pass as it came any more?
+    pub(super) streams: bool,
     /// How long it may be held back.
     pub(super) held_max: usize,
     pub(super) held_for: Pin<Box<Sleep>>,
@@ -55,10 +58,8 @@ pub(super) enum Looks {
 
 /// Made at its first use: most answers never change.
 struct Gzip {
-    decoder: MultiGzDecoder<Vec<u8>>,
+    decoder: Gunzip,
     encoder: GzEncoder<Vec<u8>>,
-    /// Has anything come? A body of nothing is sound, too.
-    has_come: bool,
     /// Is there something in it that could go out?
     is_behind: bool,
 }
@@ -74,9 +75,8 @@ impl Altering {
     pub(super) fn new(holds: Holds, is_gzip: bool, lines: &Lines, pins: &Arc<Pins>, held_max: usize) -> Self {
         let policies = || lines.all("content-security-policy").collect::<Vec<_>>().join(&b'\n');
         let gzip = || Gzip {
-            decoder: MultiGzDecoder::new(Vec::new()),
+            decoder: Gunzip::new(),
             encoder: GzEncoder::new(Vec::new(), Compression::default()),
-            has_come: false,
             is_behind: false,
         };
         Self {
@@ -92,6 +92,7 @@ impl Altering {
             length: 0,
             first: [0; 2],
             looks: if holds == Holds::PerhapsPage { Looks::Open } else { Looks::Right },
+            streams: false,
             held_max,
             held_for: Box::pin(sleep(HELD_FOR)),
         }
@@ -117,19 +118,15 @@ impl Altering {
             self.read(came);
             return Ok(());
         };
-        gzip.has_come |= !came.is_empty();
-        gzip.decoder.write_all(came)?;
-        gzip.decoder.flush()?;
-        let decoded = std::mem::take(gzip.decoder.get_mut());
+        let decoded = gzip.decoder.take(came, self.streams)?;
         self.read(&decoded);
         Ok(())
     }
 
     /// It has ended.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        if let Some(gzip) = self.gzip.as_mut().filter(|gzip| gzip.has_come) {
-            gzip.decoder.try_finish()?;
-            let decoded = std::mem::take(gzip.decoder.get_mut());
+        if let Some(gzip) = &mut self.gzip {
+            let decoded = gzip.decoder.end(self.streams)?;
             self.read(&decoded);
         }
         match &mut self.content {

@@ -47,7 +47,7 @@ impl Answer {
             return if holds == Holds::PerhapsPage { Self::Passes } else { Self::Counted(Finding::Unseen) };
         }
         if asked.head_only {
-            return Self::Head;
+            return if holds == Holds::PerhapsPage { Self::Passes } else { Self::Head };
         }
         let lines = head.lines.all("content-encoding");
         let mut codings = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);

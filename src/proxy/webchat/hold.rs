@@ -143,6 +143,7 @@ impl Service {
         } else {
             self.lines = Some(answer::changed(&self.head.lines));
             altering.raw = Vec::new();
+            altering.streams = decided == Decided::Streams;
             // Writing to memory does not fail.
             drop(if decided == Decided::Changed {
                 altering.last(&mut self.ahead)

@@ -5,6 +5,7 @@
 
 mod altering;
 mod answer;
+mod gunzip;
 mod hold;
 mod pins;
 mod request;

@@ -155,6 +155,11 @@ fn p2_what_a_browser_takes_for_a_page_or_a_script_opts_out_too() {
         assert!(got.text() == body, "{:.20}", got.text());
         assert_eq!((got.value("content-length"), got.value("etag")), (body.len().to_string(), "\"abc\"".to_owned()));
     }
+    let mut client = world.client();
+    world.upstream.will_say("HTTP/1.1 200 OK\r\nETag: \"abc\"\r\nContent-Length: 700\r\n\r\n");
+    client.send(request(&GET.replace("GET", "HEAD"), &[], ""));
+    let head = client.answer_to("HEAD");
+    assert_eq!((head.value("etag"), head.value("content-length")), ("\"abc\"".to_owned(), "700".to_owned()));
     for line in ["Sec-Fetch-Dest: image", "Sec-Fetch-Dest: empty"] {
         world.upstream.will_say(answer("text/plain", &[], SCRIPT));
         assert_eq!(world.ask(script(line)).text(), SCRIPT, "{line}");

@@ -6,6 +6,7 @@
 mod file;
 mod literal;
 mod space;
+mod token;
 mod tokens;
 
 use std::fmt;

@@ -197,7 +197,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
         target::check_filter(head, judged_by)?;
     }
     let permit = judge(gate, (&destination, policy), &target, (&gathered, &asked), head, caller, inbound).await?;
-    entry.judged(&permit);
+    entry.judged(&permit, classes);
     let rebuild = Rebuild {
         destination: &destination,
         policy,

@@ -142,7 +142,7 @@ impl Fence {
         Self::raise_in(&mut barrier.shard(tag).lock(), barrier, tag, scope, life)
     }
 
-    pub(super) fn from_start(mut self) -> Self {
+    pub(super) fn standing_from_start(mut self) -> Self {
         self.generation = Generation::FIRST;
         self
     }

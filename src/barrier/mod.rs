@@ -177,7 +177,7 @@ impl Barrier {
         upstreams: Option<Vec<UpstreamNumber>>,
         life: Duration,
     ) -> Fence {
-        Fence::raise(self, tag, upstreams, life).from_start()
+        Fence::raise(self, tag, upstreams, life).standing_from_start()
     }
 
     /// The same at some upstreams, unless another fence keeps requests out at one of them, or did until a second ago: who is

@@ -258,14 +258,8 @@ impl Leg {
                 // What came while it was under way may be gone with the rest.
                 job.let_in_meanwhile(key);
             }
-            let accepted = job.target(key).is_some_and(Target::is_accepted);
-            let mark = job.target(key).and_then(|target| job.mark_of(target));
-            // Who was let in since the request may have been passed on behind the other's delete.
-            let last = whole || !self.round.settings.passes_on(key.upstream);
-            let followed = last && self.round.settings.goes_on_from(key, job, mark);
-            let markable = markable && accepted && followed;
-            let marked = behind.filter(|_| markable).map(|behind| behind.marks(key, unbroken && whole, job));
-            let marked = marked.unwrap_or_default();
+            let marked = behind.filter(|_| markable && self.is_last_there(key, job, whole));
+            let marked = marked.map(|behind| behind.marks(key, unbroken && whole, job)).unwrap_or_default();
             ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marked))
         };
         let changed = eraser.shared.ledger.change(self.round.id, now, change).await;
@@ -281,6 +275,14 @@ impl Leg {
             eraser.told_attempt(self.round.id, &target, attempt);
         }
         Ok(())
+    }
+
+    /// Was it accepted there, and does nothing lead on from there to where this erasure does not go?
+    fn is_last_there(&self, key: TargetKey, job: &Job, whole: bool) -> bool {
+        let Some(target) = job.target(key).filter(|target| target.is_accepted()) else { return false };
+        // Who was let in since the request may have been passed on behind the other's delete.
+        let alone = whole || !self.round.settings.passes_on(key.upstream);
+        alone && self.round.settings.goes_on_from(key, job, job.mark_of(target))
     }
 
     /// What has not ended there is waited for, and followed by the next delete at once.

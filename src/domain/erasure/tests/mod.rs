@@ -282,7 +282,7 @@ fn p4_a_request_that_joins_while_the_targets_are_being_read_is_served_by_what_th
         assert_eq!((job.mark_of(&job.targets[0]), job.targets[0].state), (mark(9), state));
         assert_eq!(job.targets[0].reopened, sent, "a delete under way does not count for the second");
 
-        job.planned(&[first.clone()], planned_with(5), 0);
+        job.planned(std::slice::from_ref(&first), planned_with(5), 0);
         assert_eq!(job.mark_of(&job.targets[0]), mark(9), "what covers more stays");
     }
 }

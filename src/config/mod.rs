@@ -205,7 +205,7 @@ pub struct Erasure {
     pub open_websockets: OpenWebsockets,
 }
 
-/// `[limits]`. What happens at each is said by the table in README.md.
+/// `[limits]`. The table in `docs/limits.md` says what happens at each.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Client connections at once.

@@ -3,6 +3,7 @@
 //! It lies beneath proxy and erasure, which do not know each other. Entering is one step under one lock: the request is
 //! counted, the fence is read and the known-pair cache is asked, so that no erasure can slip in between. Shards are
 //! chosen by tag, so a customer's requests on all workers meet in one place and two customers hardly ever do.
+//! See docs/decisions/025-sharded-barrier.md.
 
 mod fence;
 mod known;

@@ -1,4 +1,5 @@
 //! Something that is made of files, and made again when they change. What cannot be made again stays as it is.
+//! See docs/decisions/047-certificates.md.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //! A label is a list of `field=value` divided by semicolons, of which only the profile's field (`customer_id`) counts:
 //! `customer_id=abc;platform=iOS`. The other fields are the caller's own and pass on as they are. What is no field could be
 //! the rest of an ID that holds a semicolon, so nothing else may stand beside an ID.
+//! See docs/decisions/016-second-spellings.md.
 
 use smallvec::SmallVec;
 

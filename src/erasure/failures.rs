@@ -2,7 +2,7 @@
 //!
 //! Failures count by upstream, address and credential: whoever presents a stale key is asked to wait, and not a neighbour
 //! at the same address. Credentials that were good lately have a lane of their own, so that strangers' attempts, however
-//! many, keep nobody's right delete from being asked about.
+//! many, keep nobody's right delete from being asked about. See docs/decisions/037-authority.md.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
 //! Legal holds. A hold is the customer's, whenever an erasure is asked for and however often: it is asked about when a
-//! delete is about to be sent, and once more when it is.
+//! delete is about to be sent, and once more when it is. See docs/decisions/035-legal-holds.md.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! There is one line an upstream, in the order in which the requests came; repetitions of what was sent in vain go before
 //! first deletes, and every second turn is a first one's while both wait. Nothing is booked ahead: a turn is taken when a
-//! delete can go out now. Whoever waits keeps no customer out.
+//! delete can go out now. Whoever waits keeps no customer out. See docs/decisions/028-delete-lines.md.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;

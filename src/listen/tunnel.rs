@@ -1,5 +1,5 @@
 //! What goes on behind a CONNECT or a redirected TLS handshake: it is opened for a host that an upstream names, passed on
-//! unseen for others where the operator lets it, or turned away.
+//! unseen for others where the operator lets it, or turned away. See docs/decisions/046-tunnels.md.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;

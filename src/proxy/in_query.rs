@@ -1,5 +1,6 @@
 //! Governed names in a query: on a WebSocket a label and an opt-out travel there, since a browser can set no headers on
 //! one. On every other call the headers say it, and a query may not say something else beside them.
+//! See docs/decisions/019-websocket-query.md.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
 //! Header names, sorted by what the gate does about them. One look at a name, no map look-ups.
+//! See docs/decisions/013-dropped-headers.md.
 
 use crate::domain::profile::Profile;
 

@@ -2,6 +2,7 @@
 //!
 //! Whoever reads the log may stop to read it, and a write would then stand still for as long as that lasts. So nobody but
 //! that thread ever writes: whoever has a line puts it down and goes on, and where there is no room it is lost and counted.
+//! See docs/decisions/014-logs.md.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -2,6 +2,7 @@
 //!
 //! What came since then is not known yet, and a connection on which it came looks idle. To ask the system each time would
 //! cost a tenth of a request; to know how long ago the runtime looked costs nothing that counts.
+//! See docs/decisions/010-reused-connections.md.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The gate's own ends of connections that it has made and that must not come back to it: of its tunnels, and of its own
 //! calls. A forgotten rule redirects them to a listener of the gate's own, which knows them by their addresses.
+//! See docs/decisions/011-loops.md.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! What a worker knows of one client connection: with every tick it ends those that stand still, without a timer each.
 //!
 //! Times are those of the worker's last tick: what is measured here is measured in tenths of seconds and more.
+//! See docs/decisions/005-timeouts.md.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

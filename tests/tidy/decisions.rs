@@ -37,6 +37,16 @@ pub(crate) fn check_decision(file: &File, files: &[File]) -> Vec<String> {
     faults
 }
 
+/// A page that a comment refers to and that is not there.
+pub(crate) fn check_references(file: &File, files: &[File]) -> Vec<String> {
+    let prose = Source::of(&file.text).prose;
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.');
+    let named = prose.split(FOLDER).skip(1).filter_map(|after| after.split(ends).next());
+    let paths = named.map(|name| format!("{FOLDER}{}", name.trim_end_matches('.')));
+    let gone = paths.filter(|path| !files.iter().any(|file| file.path == *path));
+    gone.map(|path| format!("{}: refers to {path}, which is not there", file.path)).collect()
+}
+
 fn has_function(file: &File, name: &str) -> bool {
     if !file.text.contains(name) {
         return false;
@@ -48,7 +58,7 @@ fn has_function(file: &File, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADINGS, check_decision};
+    use super::{HEADINGS, check_decision, check_references};
     use crate::tree::File;
 
     #[test]
@@ -66,5 +76,13 @@ mod tests {
         assert_eq!(faults("docs/decisions/001-a.md", "it_hold", &HEADINGS), 1);
         assert_eq!(faults("docs/decisions/002-b.md", "it_holds", &HEADINGS), 1);
         assert_eq!(faults("docs/decisions/001-a.md", "it_holds", &["Decision", "Shown by"]), 1);
+    }
+    #[test]
+    fn a_comment_that_refers_to_a_page_that_is_not_there_is_found() {
+        let tree = [File::made_up("docs/decisions/001-a.md", "# A\n")];
+        let faults = |text: &str| check_references(&File::made_up("src/a.rs", text), &tree).len();
+        assert_eq!(faults("//! Opens it. See docs/decisions/001-a.md.\n"), 0);
+        assert_eq!(faults("/// See docs/decisions/002-b.md, or not.\n"), 1);
+        assert_eq!(faults("const X: &str = \"docs/decisions/002-b.md\";\n"), 0);
     }
 }

@@ -1,5 +1,6 @@
 //! From what traffic showed to the instances that deletes are sent to: the configuration's names are looked up when an
 //! erasure is planned, never before, so that a key that is named later is known from then on.
+//! See docs/decisions/030-instances.md.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -1,5 +1,5 @@
 //! Where an erasure must go: the addressed upstream, those with rows, those that held labels before the gate, and those
-//! to which any of these passes its customers' IDs on.
+//! to which any of these passes its customers' IDs on. See docs/decisions/031-passed-on.md.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

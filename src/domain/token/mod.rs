@@ -2,6 +2,7 @@
 //!
 //! A token counts only as a whole: its signature by a key of the issuer's set, its times, its issuer and its audience. Which
 //! algorithms there are is said here, never by the token (RFC 8725): a key is used with the algorithms of its own kind alone.
+//! See docs/decisions/021-token-verification.md.
 
 mod algorithm;
 mod keys;

@@ -1,4 +1,5 @@
 //! What has been sent of a request's body, kept for as long as the service may say that it has not looked at it.
+//! See docs/decisions/003-requests-sent-again.md.
 
 use bytes::Bytes;
 

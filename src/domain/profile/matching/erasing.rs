@@ -2,7 +2,7 @@
 //!
 //! A service may know versions that its profile does not, and what it takes for a delete by label must not pass as a call
 //! that nobody knows (P9, P10). So a delete by label with any number in `v{n}` is one, and every other spelling of it is
-//! refused.
+//! refused. See docs/decisions/039-any-version.md.
 
 use super::super::endpoint::Endpoint;
 use super::super::template::Segment;

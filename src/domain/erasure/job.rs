@@ -9,16 +9,12 @@ use super::intent::Intent;
 use super::made::{JobState, Mark, NewJob};
 use super::moment::{Moment, Now, Run, Stamp};
 use super::outcome::{Later, Outcome};
-use super::plan::{Held, HeldAt};
 use super::target::{Target, TargetKey};
 use super::target_state::TargetState;
-use crate::domain::{Apis, UnixSeconds, UpstreamNumber};
+use crate::domain::{UnixSeconds, UpstreamNumber};
 
 /// Decisions that are remembered; older ones go first.
 const DECISIONS_MAX: usize = 100;
-
-/// Requests whose scopes are remembered, for planning anew; beyond these the oldest are taken together.
-const COVERED_MAX: usize = 32;
 
 /// One erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,7 +163,7 @@ impl Job {
         target.asked.unwrap_or(self.received)
     }
 
-    fn target_mut(&mut self, key: TargetKey) -> Option<&mut Target> {
+    pub(super) fn target_mut(&mut self, key: TargetKey) -> Option<&mut Target> {
         self.targets.iter_mut().find(|target| target.key == key)
     }
 
@@ -188,59 +184,6 @@ impl Job {
         let mark = self.intents.last().and_then(|intent| intent.mark);
         let there = self.targets.iter_mut().filter(|target| upstreams.contains(&target.key.upstream));
         there.for_each(|target| target.rejoin(mark, at));
-    }
-
-    /// The targets of these intents were read: new ones are added, those known already stay as they are. What was asked
-    /// for while they were being read is planned next.
-    pub fn planned(&mut self, intents: &[Intent], targets: Vec<Target>, topology: u64) {
-        self.intents.retain(|intent| !intents.contains(intent));
-        for intent in intents {
-            let mut intent = intent.clone();
-            intent.forget_probe();
-            self.covered.retain(|earlier| !earlier.is_superseded_by(&intent));
-            self.covered.push(intent);
-        }
-        Intent::bounded(&mut self.covered, COVERED_MAX);
-        self.topology = topology;
-        let later = self.later.take();
-        self.extended(targets.into_iter().map(|target| Target { later: target.later.or(later), ..target }).collect());
-    }
-
-    /// Upstreams pass IDs on to each other in another way than when it was planned: it is planned anew.
-    pub fn plan_anew(&mut self, topology: u64) -> bool {
-        let anew = self.intents.is_empty() && self.topology != topology && !self.is_over() && !self.covered.is_empty();
-        if anew {
-            self.intents = std::mem::take(&mut self.covered);
-            self.later = Some(Later::FenceEnded);
-        }
-        anew
-    }
-
-    /// Where it went, as planning reads it. What was passed on from there is still to be followed when the index has
-    /// forgotten, since the deletes were accepted, that anything was there.
-    #[must_use]
-    pub fn went_to(&self) -> Vec<Held> {
-        let own = |target: &&Target| target.key.label_of == target.key.upstream && target.state != TargetState::Closed;
-        let held = |target: &Target| {
-            let TargetKey { upstream, form, api, .. } = target.key;
-            Held { upstream, form, apis: Apis::of(api), at: HeldAt::Asked(target.place.clone()) }
-        };
-        self.targets.iter().filter(own).map(held).collect()
-    }
-
-    /// Adds targets that are not known yet. One that a person gave up stays so for the requests of before; where a later one
-    /// reaches it, it is taken up again.
-    pub fn extended(&mut self, targets: Vec<Target>) {
-        for target in targets {
-            match self.target_mut(target.key) {
-                None => self.targets.push(target),
-                // A delete that was not answered may still be carried out, whatever a person has decided since.
-                Some(known) if known.state == TargetState::Closed && known.reopened => {
-                    *known = Target { unanswered: known.unanswered, ..target };
-                }
-                Some(_) => {}
-            }
-        }
     }
 
     /// A probe's answer counts as this target's delete.

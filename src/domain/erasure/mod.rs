@@ -11,6 +11,7 @@ mod made;
 mod moment;
 mod outcome;
 mod plan;
+mod planned;
 mod renaming;
 mod retry;
 mod step;

@@ -259,6 +259,28 @@ fn p4_what_one_target_was_asked_for_since_speaks_for_no_other() {
 }
 
 #[test]
+fn p4_a_request_that_joins_while_the_targets_are_being_read_is_served_by_what_that_finds() {
+    let mark = |generation| Some(Mark { run: 1, generation });
+    let at_both = |generation| Intent { mark: mark(generation), ..intent() };
+    let planned_with = |generation| vec![Target { mark: mark(generation), ..target(1) }];
+    let (first, second) = (at_both(5), at_both(9));
+    for (sent, state) in [(false, TargetState::Pending), (true, TargetState::Sent)] {
+        let mut job = asked_for(first.clone());
+        job.join(second.clone(), at(1).wall);
+        job.planned(std::slice::from_ref(&first), planned_with(5), 0);
+        if sent {
+            assert!(job.sending(key(1), &FREE));
+        }
+        job.planned(std::slice::from_ref(&second), planned_with(9), 0);
+        assert_eq!((job.mark_of(&job.targets[0]), job.targets[0].state), (mark(9), state));
+        assert_eq!(job.targets[0].reopened, sent, "a delete under way does not count for the second");
+
+        job.planned(&[first.clone()], planned_with(5), 0);
+        assert_eq!(job.mark_of(&job.targets[0]), mark(9), "what covers more stays");
+    }
+}
+
+#[test]
 fn p5_only_what_was_sent_in_vain_is_a_repetition_and_who_asks_again_goes_to_the_end_of_the_line() {
     let mut job = planned_to(3);
     attempt(&mut job, 1, accepted(NOW), NOW);

@@ -1,9 +1,10 @@
-//! Who is on the way for whom. Requests enter here before they are recorded and forwarded; erasures fence here.
+//! Counts who has requests under way for whom. Requests enter here before they are recorded; erasures raise fences
+//! here.
 //!
-//! It lies beneath proxy and erasure, which do not know each other. Entering is one step under one lock: the request is
-//! counted, the fence is read and the known-pair cache is asked, so that no erasure can slip in between. Shards are
-//! chosen by tag, so a customer's requests on all workers meet in one place and two customers hardly ever do.
-//! See docs/decisions/025-sharded-barrier.md.
+//! The barrier lies beneath proxy and erasure, which do not know each other. Entering is one step under one lock: the
+//! request is counted, the fence is read and the known-pair cache is asked, so that no erasure can come in between. A
+//! customer's requests on all workers meet in one shard, chosen by the customer's tag. See
+//! docs/decisions/025-sharded-barrier.md.
 
 mod fence;
 mod known;

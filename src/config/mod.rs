@@ -1,7 +1,7 @@
-//! The configuration that cannot be wrong: what the rest of the program sees.
+//! The configuration as types that cannot be wrong.
 //!
-//! `file` is config.toml as it was written; [`parse()`] turns it into these types once, and reports every fault with its
-//! place. Nothing outside this module ever looks at the written form.
+//! `file` is config.toml as it was written. [`parse()`] turns it into these types once, and reports every fault with
+//! its place. Nothing outside this module reads the written form.
 
 mod changed;
 mod credentials;

@@ -1,7 +1,7 @@
-//! The whole story of a request: check its framing, route it, class it, judge it, record it, rebuild it, forward it.
+//! The pipeline of a request: framing, route, class, judgement, record, rebuild, forward.
 //!
-//! The order is the point. Nothing is judged before what could change it later is gone; nothing is sent before it is
-//! durable; and only what was judged and recorded can be forwarded, because `forward` takes nothing else.
+//! The order matters. Nothing is judged before everything that could change the judgement is gone; nothing is sent
+//! before it is durable; only what was judged and recorded can be forwarded, because `forward` takes nothing else.
 
 mod apply;
 mod blind;

@@ -1,8 +1,8 @@
-//! What must survive: which upstream holds whose data, and the erasures that were accepted.
+//! Durable state: which upstream holds whose data, and the erasures that were accepted.
 //!
-//! Two traits, [`Index`] and [`Jobs`], one contract, several engines. Every write is durable when its future is
-//! done, or has failed; there is nothing in between. A write that failed may be there after all (its sync, not its
-//! bytes, may have failed): whoever asked must take it for not done and may repeat it.
+//! Two traits, [`Index`] and [`Jobs`], are one contract for several engines. A write is durable when its future is
+//! done, or it has failed. A failed write may be in the store all the same (its sync may have failed, not its bytes):
+//! the caller must treat it as not done and may repeat it.
 
 pub mod seal;
 

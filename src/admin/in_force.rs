@@ -65,7 +65,7 @@ pub struct Standing {
     pub hash: Option<String>,
     /// Since when they are.
     pub since: UnixSeconds,
-    /// Is what stands in the files something else?
+    /// Whether the files differ from the configuration in force.
     pub file_differs: bool,
     /// Why, if it was refused.
     pub refused: Option<RefusedFile>,

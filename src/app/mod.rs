@@ -74,7 +74,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Is the configuration to blame?
+    /// Whether the configuration is to blame.
     #[must_use]
     pub fn is_config(&self) -> bool {
         match self {

@@ -108,7 +108,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Is it the same instance as one at this URL?
+    /// Whether it is the same instance as one at this URL.
     pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
         identity(&self.site.upstream.url) == identity(url)
     }

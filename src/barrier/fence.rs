@@ -50,7 +50,7 @@ struct Standing {
 pub(super) struct FenceState {
     standing: Mutex<Standing>,
     moved: Arc<Notify>,
-    /// Has it kept anybody out?
+    /// Whether it has kept anybody out.
     felt: AtomicBool,
 }
 
@@ -64,7 +64,7 @@ impl FenceState {
         self.felt.store(true, Relaxed);
     }
 
-    /// Has it kept somebody out, and does it still do so at one of these, or did until just now?
+    /// Whether it has kept somebody out, and still does so at one of these or did until just now.
     fn was_felt_at(&self, upstreams: &[UpstreamNumber], now: Instant) -> bool {
         let standing = self.standing.lock();
         let late = standing.frozen > 0 || now < standing.ends + REST;

@@ -73,7 +73,7 @@ impl fmt::Debug for Barrier {
 pub struct Entered {
     /// Its place among those on their way.
     pub passage: Passage,
-    /// Is its row durable and fresh already?
+    /// Whether its row is durable and fresh already.
     pub known: bool,
 }
 
@@ -206,7 +206,7 @@ impl Barrier {
         self.shards.iter().for_each(|shard| shard.lock().prune(now));
     }
 
-    /// May the data of an exchange that was cut still be stored somewhere?
+    /// Whether the data of an exchange that was cut may still be stored somewhere.
     #[must_use]
     pub fn is_straggling(&self) -> bool {
         let now = Instant::now();

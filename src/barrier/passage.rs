@@ -62,7 +62,7 @@ impl Passage {
         self.stage = Stage::Forwarded;
     }
 
-    /// Is its customer being erased where it goes to?
+    /// Whether its customer is being erased at its upstream.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         let shard = self.barrier.shard(self.key.tag).lock();

@@ -18,7 +18,7 @@ pub struct Source {
     files: Files,
     /// As the last configuration that was read without a fault names them.
     named: Named,
-    /// Has a change been seen that has not been read?
+    /// Whether a change has been seen that has not been read.
     changing: bool,
 }
 
@@ -120,7 +120,7 @@ pub(super) fn profiles_in(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Is a file of this name in `profiles_dir` read?
+/// Whether a file of this name in `profiles_dir` is read.
 pub(super) fn is_profile(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "toml")
 }

@@ -118,7 +118,7 @@ impl Instance {
         [normal(&self.prefix).as_bytes(), &[0], caller].concat()
     }
 
-    /// Is it under this prefix?
+    /// Whether it is under this prefix.
     #[must_use]
     pub fn is_under(&self, prefix: &str) -> bool {
         normal(&self.prefix) == normal(prefix)

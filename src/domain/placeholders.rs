@@ -48,7 +48,7 @@ impl Placeholders {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// Is the ID one of them, as it stands or percent-decoded?
+    /// Whether the ID is one of them, as it stands or percent-decoded.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
         if self.0.is_empty() {

@@ -135,7 +135,7 @@ impl Eraser {
         Ok(Accepted { request, job })
     }
 
-    /// Does what begins a new erasure, beside these, have to wait for approval?
+    /// Whether what begins a new erasure, beside these, has to wait for approval.
     fn is_above(&self, running: &[Entry]) -> bool {
         let per_minute = self.settings().erasure.erasures_per_minute;
         let begins = !running.iter().any(|entry| entry.job.is_active());

@@ -93,7 +93,7 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Has this caller failed too often to be let try again?
+    /// Whether this caller has failed too often to try again now.
     pub(super) fn are_too_many(&self, caller: Caller, now: Instant) -> bool {
         let recent = self.failed.lock().get(&caller).copied();
         recent.is_some_and(|failed| failed.times >= FAILURES_MAX && now < failed.since + WINDOW)

@@ -245,7 +245,7 @@ fn nobodys_label(site: &Site, id: Uuid) -> Box<str> {
     text_of(&site.aliases, &nobody, LabelForm::alias(site.aliases.epoch()))
 }
 
-/// May the caller's own credentials be the only ones that open its instance?
+/// Whether the caller's own credentials may be the only ones that open its instance.
 fn needs_the_callers(site: &Site, instance: &Instance) -> bool {
     site.upstream.credentials.is_none() || instance.caller.is_some_and(|key| site.instances.known().own != Some(key))
 }

@@ -22,7 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A place in line: the smallest is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
-    /// Is it the first delete for its request there?
+    /// Whether it is the first delete for its request there.
     first: bool,
     asked: UnixSeconds,
     id: Uuid,
@@ -194,7 +194,7 @@ impl Lanes {
         }
     }
 
-    /// Does it stand in a line?
+    /// Whether it stands in a line.
     pub(super) fn is_waiting(&self, id: Uuid) -> bool {
         self.0.lock().values().any(|lane| lane.places.contains_key(&id))
     }

@@ -107,7 +107,7 @@ impl Settings {
         self.passed_on_from(&[from.upstream]).iter().all(|to| *to == from.upstream || goes_to(to))
     }
 
-    /// Does what comes to this upstream go on to another?
+    /// Whether this upstream passes on to another what it gets.
     pub(super) fn passes_on(&self, upstream: UpstreamNumber) -> bool {
         self.passed_on_from(&[upstream]).len() > 1
     }

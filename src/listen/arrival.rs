@@ -74,7 +74,7 @@ impl Door {
         news.try_for_each(|identity| identity.is_timely(&identity.load()?))
     }
 
-    /// Would [`Self::of`] make the same?
+    /// Whether [`Self::of`] would make the same.
     pub(super) fn is_of(&self, listen: &Listen) -> bool {
         self.listen == *listen && self.files == digest(listen)
     }

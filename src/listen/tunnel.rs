@@ -51,7 +51,7 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
     Box::pin(requests(Link::new(stream), serving)).await;
 }
 
-/// Does an upstream name this address?
+/// Whether an upstream names this address.
 fn is_named(address: SocketAddr, routes: &Routes) -> bool {
     canonical_host(&address.ip().to_string()).is_none_or(|host| routes.governs(&host))
 }

@@ -39,7 +39,7 @@ pub(super) struct NewHead<'a> {
     pub(super) gathered: &'a Gathered<'a>,
     /// Set where the answer may be a page that is changed.
     pub(super) webchat: Option<Asked>,
-    /// Is it a WebSocket's handshake?
+    /// Whether it is a WebSocket's handshake.
     pub(super) websocket: bool,
     /// What the query says in place of the headers.
     pub(super) moved: Moved,
@@ -313,7 +313,7 @@ pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFrami
     }
 }
 
-/// Is a line of this kind for one hop only?
+/// Whether a line of this kind is for one hop only.
 const fn is_for_one_hop(kind: Kind) -> bool {
     matches!(kind, Kind::Connection | Kind::KeepAlive | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
 }

@@ -92,7 +92,7 @@ pub(super) struct Inbound {
     /// What was read of it to find its customer: it is sent on first.
     pub(super) ahead: Vec<u8>,
     pub(super) ahead_sent: usize,
-    /// Does the caller wait to be told to send it?
+    /// Whether the caller waits to be told to send it.
     pub(super) continue_due: bool,
 }
 
@@ -101,7 +101,7 @@ impl Inbound {
         Self { body, ahead: Vec::new(), ahead_sent: 0, continue_due }
     }
 
-    /// Is there nothing more of it to be read?
+    /// Whether there is nothing more of it to be read.
     pub(super) fn has_come(&self) -> bool {
         self.body.has_ended()
     }

@@ -59,7 +59,7 @@ pub(super) struct Exchange {
     pub(super) destination: std::sync::Arc<Destination>,
     pub(super) method: Method,
     pub(super) inbound: Inbound,
-    /// Is the request sent in chunks?
+    /// Whether the request is sent in chunks.
     chunked: bool,
     /// What accepts the WebSocket that the request asks for.
     accept: Option<String>,
@@ -76,7 +76,7 @@ pub(super) struct Exchange {
     head_length: usize,
     reused: bool,
     sent: Sent,
-    /// Did the request not come, or go, all at once?
+    /// Whether the request did not come, or go, all at once.
     waited: bool,
     framing: Outgoing,
     bytes_in: u64,
@@ -84,7 +84,7 @@ pub(super) struct Exchange {
     bytes_in_before: u64,
     /// What is known of the caller's connection, which says who ended it. `None` before anything was sent.
     watch: Option<Rc<Watch>>,
-    /// Is it known how it ended?
+    /// Whether it is known how it ended.
     is_decided: bool,
 }
 

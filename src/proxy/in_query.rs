@@ -34,7 +34,7 @@ fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
     (profile.opt_out.is_some() && is(LEGACY_OPT_OUT)).then_some(Role::LegacyOptOut)
 }
 
-/// As how many governed parameters could a pair be taken by a reader that divides, decodes or folds further?
+/// As how many governed parameters a reader that divides, decodes or folds further could take a pair.
 fn governed_in(profile: &Profile, pair: Pair<'_>) -> usize {
     let opt_out = profile.opt_out.as_ref();
     let legacy = opt_out.map(|_| LEGACY_OPT_OUT);

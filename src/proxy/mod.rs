@@ -232,7 +232,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, accept, destination, webchat, recorded })
 }
 
-/// Does the caller wait to be told to send its body?
+/// Whether the caller waits to be told to send its body.
 fn expects(head: &Head, kinds: &Kinds) -> bool {
     // HTTP/1.0 knows no interim answers, and would take one for the answer (RFC 9110 §10.1.1).
     head.version == Version::HTTP_11

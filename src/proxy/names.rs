@@ -154,7 +154,7 @@ impl Governed {
         Self { label: label.header.clone(), label_as_written: label.header_written.clone().into_bytes(), opt_out }
     }
 
-    /// Which governed header is this, if it is one?
+    /// Which governed header this is, if it is one.
     pub(super) fn role(&self, name: &[u8]) -> Option<Role> {
         let labels = !self.label.is_empty();
         if labels && name.eq_ignore_ascii_case(self.label.as_bytes()) {

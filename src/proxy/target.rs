@@ -31,9 +31,9 @@ pub(super) struct Target<'p> {
     /// Is it passed on as a WebSocket's handshake? A governed call that is none goes on without its upgrade: it would be
     /// another call than the one that was judged.
     pub(super) upgrades: bool,
-    /// Does the call read label and opt-out in its query, as handshakes do?
+    /// Whether the call reads label and opt-out in its query, as handshakes do.
     pub(super) says_in_query: bool,
-    /// Does it read them in headers?
+    /// Whether it reads them in headers.
     pub(super) says_in_headers: bool,
     prefix_len: usize,
 }

@@ -179,7 +179,7 @@ impl Tunnel {
         }
     }
 
-    /// Has the caller said all that it will?
+    /// Whether the caller has said all that it will.
     pub(super) fn is_heard_out(&self) -> bool {
         self.up.state == WayState::Ended
     }

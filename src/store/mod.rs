@@ -167,7 +167,7 @@ pub struct KnownUpstream {
     pub name: String,
     /// Its address when it was last registered.
     pub identity: String,
-    /// Is there a row that points to it?
+    /// Whether a row points to it.
     pub has_rows: bool,
 }
 

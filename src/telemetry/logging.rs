@@ -100,7 +100,7 @@ pub(super) struct Look {
 struct SetUp {
     look: Look,
     handle: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
-    /// Does the filter let access lines pass?
+    /// Whether the filter lets access lines pass.
     shows_access: AtomicBool,
     spool: Spool,
 }
@@ -108,7 +108,7 @@ struct SetUp {
 /// There from when logging is set up.
 static SET_UP: OnceLock<SetUp> = OnceLock::new();
 
-/// Is there a log?
+/// Whether there is a log.
 pub(super) fn is_set_up() -> bool {
     SET_UP.get().is_some()
 }

@@ -43,9 +43,9 @@ struct Shared {
 struct Waiting {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Is something being written?
+    /// Whether something is being written.
     writing: bool,
-    /// Is nobody to wait for room any more?
+    /// Whether nobody waits for room any more.
     ending: bool,
 }
 

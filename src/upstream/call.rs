@@ -98,7 +98,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// May the service have seen the request?
+    /// Whether the service may have seen the request.
     #[must_use]
     pub fn maybe_sent(&self) -> bool {
         matches!(self, Self::MaybeSent(_))

@@ -23,7 +23,7 @@ pub struct Instances {
     url_names_one: bool,
     named: Vec<(InstanceEntry, Authenticator)>,
     own: Option<Credentials>,
-    /// Are callers' keys the gate's own, or no sign of an instance?
+    /// Whether callers' keys are the gate's own, or no sign of an instance.
     keys_say_nothing: bool,
     last: Mutex<Option<(Clock, Arc<erasure::Instances>)>>,
 }
@@ -48,7 +48,7 @@ impl Instances {
         })
     }
 
-    /// Does a caller's key say which instance a request is for that is sent below this prefix?
+    /// Whether a caller's key says which instance a request below this prefix is for.
     #[must_use]
     pub fn key_matters(&self, prefix: &str) -> bool {
         !self.keys_say_nothing && !self.url_names_one && !names_an_instance(prefix)
@@ -120,7 +120,7 @@ impl Instances {
         found.filter(|(entry, _)| entry.credentials.is_some()).map(|(_, authenticator)| authenticator)
     }
 
-    /// Is the instance of this name told by its path, and opened by whatever opens the upstream?
+    /// Whether the instance of this name is told by its path, and opened by the credentials of the upstream.
     #[must_use]
     pub fn is_by_path(&self, name: &str) -> bool {
         let found = self.named.iter().find(|(entry, _)| *entry.name == *name);

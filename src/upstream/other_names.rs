@@ -1,4 +1,4 @@
-//! Hosts under another name: does an address belong to one of some hosts, whatever name was used for it?
+//! Hosts under another name: whether an address belongs to one of some hosts, whatever name was used for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -31,7 +31,7 @@ pub(super) fn last() -> Look {
     Look(LOOKED.get().map(|(turns, _)| turns))
 }
 
-/// Has the runtime looked since `before`, and not too long ago?
+/// Whether the runtime has looked since `before`, and not too long ago.
 pub(super) fn has_looked_since(before: Look, now: Instant) -> bool {
     LOOKED.get().is_some_and(|(turns, at)| before.0 != Some(turns) && now.saturating_duration_since(at) <= GOOD_FOR)
 }

@@ -63,7 +63,7 @@ impl Buffer {
         self.end - self.start
     }
 
-    /// Is nothing there?
+    /// Whether it is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.start == self.end

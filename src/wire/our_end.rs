@@ -38,7 +38,7 @@ impl Drop for OurEnd {
     }
 }
 
-/// Did the gate itself make the connection that comes from there and was going to `meant`?
+/// Whether the gate itself made the connection that comes from there and was going to `meant`.
 pub(super) fn is_our_own(from: SocketAddr, meant: SocketAddr) -> bool {
     OUR_ENDS.lock().contains(&(plain(from), plain(meant)))
 }

@@ -90,7 +90,7 @@ async fn seen(path: &Path) -> Result<Vec<Value>, String> {
     Ok(list(&answer, "upstreams").iter().flat_map(|upstream| list(upstream, "instances")).cloned().collect())
 }
 
-/// Do erasures wait for the credentials of this instance?
+/// Whether erasures wait for the credentials of this instance.
 fn waits(instance: &Value) -> bool {
     instance.get("has_credentials").and_then(Value::as_bool) != Some(true)
 }

@@ -54,7 +54,7 @@ impl<'a> Outside<'a> {
         self.base.join(path)
     }
 
-    /// Are the files that are named opened?
+    /// Whether the files that are named are opened.
     pub(super) const fn opens(&self) -> bool {
         self.open
     }

@@ -1,4 +1,4 @@
-//! The part of the judgement that concerns customer IDs: may it leave as it is, under an alias, or not at all?
+//! The part of the judgement that concerns customer IDs: whether one may leave as it is, under an alias, or not at all.
 
 use smallvec::SmallVec;
 
@@ -66,7 +66,7 @@ fn is_one(rules: Rules<'_>, id: &CustomerId) -> Result<(), Refusal> {
     if rules.policy.placeholders.has(id.expose()) { Err(Code::LabelPlaceholder.into()) } else { Ok(()) }
 }
 
-/// May this ID leave, and in which form?
+/// Whether this ID may leave, and in which form.
 fn judged_form(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
     is_one(rules, id)?;
     form_of(rules, id)

@@ -103,7 +103,7 @@ pub struct OnHold {
 }
 
 impl OnHold {
-    /// Does it forbid deletes at this upstream?
+    /// Whether it forbids deletes at this upstream.
     #[must_use]
     pub fn is_at(&self, upstream: UpstreamNumber) -> bool {
         self.everywhere || self.upstreams.contains(&upstream)

@@ -85,15 +85,15 @@ pub struct Instances {
     pub rule: InstanceRule,
     /// Those with a name.
     pub named: Vec<NamedInstance>,
-    /// Has the upstream credentials of its own?
+    /// Whether the upstream has credentials of its own.
     pub has_own: bool,
     /// Their fingerprint.
     pub own: Option<Fingerprint>,
-    /// Does the upstream's URL name an instance already?
+    /// Whether the upstream's URL names an instance already.
     pub url_names_one: bool,
     /// Those that traffic has shown, as far as they are remembered.
     pub seen: Vec<Instance>,
-    /// Were there more than are remembered?
+    /// Whether there were more than are remembered.
     pub more: bool,
 }
 
@@ -172,7 +172,7 @@ impl Instances {
         self.named.iter().filter(|named| named.path.is_none())
     }
 
-    /// Does the path say it all?
+    /// Whether the path alone says which instance it is.
     fn is_decided(&self, prefix: &str) -> bool {
         self.url_names_one || names_an_instance(prefix)
     }

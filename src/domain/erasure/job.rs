@@ -42,9 +42,9 @@ pub struct Job {
     pub later: Option<Later>,
     /// Which requests it covers.
     pub mark: Option<Mark>,
-    /// Does it wait for a person's approval?
+    /// Whether it waits for a person's approval.
     pub awaiting_approval: bool,
-    /// Called off?
+    /// Whether it was called off.
     pub cancelled: Option<Decision>,
     /// Everything that people decided, oldest first.
     pub decisions: Vec<Decision>,
@@ -115,7 +115,7 @@ impl Job {
         }
     }
 
-    /// Was it called off by the gate itself, because its requester was told that it had not been accepted?
+    /// Whether the gate itself called it off, because its requester was told that it had not been accepted.
     #[must_use]
     pub fn is_withdrawn(&self) -> bool {
         self.cancelled.as_ref().is_some_and(Decision::is_withdrawal)
@@ -139,7 +139,7 @@ impl Job {
         self.intents.is_empty() && self.cancelled.is_none() && self.targets.iter().all(Target::is_accepted)
     }
 
-    /// Is it unfinished past its deadline?
+    /// Whether it is unfinished past its deadline.
     #[must_use]
     pub fn is_late(&self, now: UnixSeconds) -> bool {
         !self.is_over() && now > self.due

@@ -68,6 +68,6 @@ pub struct NewJob {
     pub intent: Intent,
     /// Which requests it covers.
     pub mark: Option<Mark>,
-    /// Must a person approve it first?
+    /// Whether a person must approve it first.
     pub awaiting_approval: bool,
 }

@@ -52,13 +52,13 @@ pub struct Target {
     pub failures: u32,
     /// Not before: of a retry, or of the repetition after a straggler.
     pub next: Option<Moment>,
-    /// Is the fence of the acceptance given up, because an attempt has ended, or none could be begun at once?
+    /// Whether the fence of the acceptance is given up, because an attempt has ended, or none could be begun at once.
     pub unfenced: bool,
     /// Was the erasure asked for again while a delete was under way? Then that one does not count.
     pub reopened: bool,
     /// Until when a delete that was not answered may still be carried out.
     pub unanswered: Option<Moment>,
-    /// Does it need a person, and has since had no answer that says otherwise?
+    /// Whether it needs a person, and has since had no answer that says otherwise.
     pub needs_person: bool,
     /// When the delete that counts was sent; when it was answered, where the customer was let in before.
     pub instant: Option<UnixSeconds>,
@@ -135,13 +135,13 @@ impl Target {
         self.unfenced && self.attempt_at() == Some(Moment(0)) && self.state != TargetState::Sent
     }
 
-    /// Has the upstream accepted a delete that counts?
+    /// Whether the upstream has accepted a delete that counts.
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
         matches!(self.state, TargetState::Accepted | TargetState::Settled)
     }
 
-    /// Will nothing more happen to it?
+    /// Whether nothing more will happen to it.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         matches!(self.state, TargetState::Settled | TargetState::Closed)
@@ -339,7 +339,7 @@ impl Target {
         }
     }
 
-    /// Can it be given up?
+    /// Whether it can be given up.
     #[must_use]
     pub const fn is_for_a_person(&self) -> bool {
         matches!(self.state, TargetState::Blocked | TargetState::Refused | TargetState::NotSupported)

@@ -22,7 +22,7 @@ pub struct Endpoint {
     pub(super) written: Arc<str>,
     pub(super) resource: Option<Resource>,
     pub(super) api: Option<u8>,
-    /// Could a path that matches this endpoint also be read as one with classes that this one lacks?
+    /// Whether a path that matches this endpoint could also be read as one with classes that this one lacks.
     pub(super) contested: bool,
 }
 

@@ -110,7 +110,7 @@ impl LabelRule {
         several: false,
     };
 
-    /// Does the service know no label?
+    /// Whether the service knows no label.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.header.is_empty()

@@ -65,7 +65,7 @@ pub fn read(bytes: &[u8]) -> Result<Step, Fault> {
     }
 }
 
-/// Does `bytes` begin as `sign` does, as far as it goes?
+/// Whether `bytes` begins as `sign` does, as far as it goes.
 fn begins(bytes: &[u8], sign: &[u8]) -> bool {
     bytes.iter().zip(sign).all(|(one, other)| one == other)
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// Is the hash of this text among what was said, such as `sha256-…` in a policy?
+/// Whether the hash of this text is among what was said, such as `sha256-…` in a policy.
 #[must_use]
 pub fn is_pinned(text: &[u8], said: &[u8]) -> bool {
     let says = |kind: &str, hash: &dyn Fn() -> Vec<u8>| {

@@ -38,7 +38,7 @@ const HTTP2: &[u8] = b"h2";
 #[derive(Debug)]
 pub(super) struct Interceptor {
     authority: Authority,
-    /// Is HTTP/2 offered?
+    /// Whether HTTP/2 is offered.
     http2: bool,
     hosts: Mutex<HashMap<Box<str>, Kept>>,
     /// When it was said of a host that a handshake failed.

@@ -46,7 +46,7 @@ struct Gzip {
     encoder: GzEncoder<Vec<u8>>,
     /// Has anything come? A body of nothing is sound, too.
     has_come: bool,
-    /// Is there something in it that could go out?
+    /// Whether something in it could go out.
     is_behind: bool,
 }
 

@@ -68,7 +68,7 @@ fn holds(kind: &[u8]) -> Option<Holds> {
     }
 }
 
-/// Is every byte below 0x80 the ASCII character, wherever it stands?
+/// Whether every byte below 0x80 is the ASCII character, wherever it stands.
 fn is_ascii_and_more(kind: &[u8]) -> bool {
     const OTHERS: [&str; 10] = ["utf-16", "utf-32", "utf-7", "ucs-", "iso-2022", "shift", "sjis", "gb", "big5", "hz-"];
     let lower = kind.to_ascii_lowercase();

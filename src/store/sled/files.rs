@@ -58,12 +58,12 @@ impl Files {
         Ok(something && !self.is_begun()?)
     }
 
-    /// Did a first creation begin that was not completed?
+    /// Whether a first creation began that was not completed.
     pub(super) fn is_begun(&self) -> io::Result<bool> {
         self.creating().try_exists()
     }
 
-    /// Is another process using the store at this moment?
+    /// Whether another process is using the store at this moment.
     pub(super) fn in_use(&self) -> io::Result<bool> {
         match File::open(self.data()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

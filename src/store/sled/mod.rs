@@ -64,7 +64,7 @@ pub struct Tuning {
     pub dead_after: Duration,
     /// What an old store has to show. With less, damage is silent: a test shows that.
     pub check: Check,
-    /// Make a new store beside a key that was there before?
+    /// Whether to make a new store beside a key that was there before.
     pub new_store: bool,
 }
 
@@ -102,7 +102,7 @@ pub(super) enum Found {
     Begun,
     /// Nothing; `tip`: but once there was.
     Nothing {
-        /// Is a tip there?
+        /// Whether a tip is there.
         tip: bool,
     },
 }

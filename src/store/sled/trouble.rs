@@ -26,7 +26,7 @@ impl Trouble {
         Self { since: Mutex::default(), bound }
     }
 
-    /// It is broken or stalled. How often was it before, in this trouble?
+    /// Notes that it is broken or stalled, and says how often it was before in this trouble.
     pub(super) fn again(&self, now: Instant) -> u32 {
         let mut since = self.since.lock();
         let open_since = since.filter(|since| now.duration_since(since.last) < self.settled());

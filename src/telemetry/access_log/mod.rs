@@ -65,7 +65,7 @@ impl AccessLog {
         self.0.is_some()
     }
 
-    /// Does the filter in force (`log.level`, `RUST_LOG`) let access lines pass?
+    /// Whether the filter in force (`log.level`, `RUST_LOG`) lets access lines pass.
     #[must_use]
     pub fn is_wanted() -> bool {
         access_look().is_some()

@@ -30,7 +30,7 @@ impl Kept {
         }
     }
 
-    /// Is it all that was sent?
+    /// Whether it is all that was sent.
     pub(super) const fn is_whole(&self) -> bool {
         self.bytes <= KEPT_MAX
     }

@@ -97,7 +97,7 @@ struct Held {
 
 #[derive(Default)]
 struct State {
-    /// Is one under way, or just about to be?
+    /// Whether a fetch is under way or about to be.
     fetching: bool,
     /// When the last one began that was made for a key that was not known.
     early: Option<Instant>,

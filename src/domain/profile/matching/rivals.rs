@@ -22,7 +22,7 @@ fn rivals(one: &Endpoint, other: &Endpoint) -> bool {
         && may_meet(&one.template, &other.template)
 }
 
-/// Could one path, loosely read, end with both templates?
+/// Whether one path, loosely read, could end with both templates.
 fn may_meet(one: &PathTemplate, other: &PathTemplate) -> bool {
     let mut pairs = one.segments().iter().rev().zip(other.segments().iter().rev()).enumerate();
     pairs.all(|(back, pair)| match pair {
@@ -31,7 +31,7 @@ fn may_meet(one: &PathTemplate, other: &PathTemplate) -> bool {
     })
 }
 
-/// Could these segments, loosely read, end with the template?
+/// Whether these segments, loosely read, could end with the template.
 pub(super) fn may_end_with(segments: &[&str], template: &PathTemplate) -> bool {
     let mut pairs = segments.iter().rev().zip(template.segments().iter().rev()).enumerate();
     segments.len() >= template.segments().len()

@@ -93,7 +93,7 @@ impl Page {
         self.findings
     }
 
-    /// Does something else go on than came?
+    /// Whether something else goes on than came.
     #[must_use]
     pub const fn has_changed(&self) -> bool {
         self.changed

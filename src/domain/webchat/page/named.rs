@@ -7,7 +7,7 @@ use super::super::{LOADER, OPTIONS};
 pub(in super::super) struct Named {
     options: usize,
     loader: usize,
-    /// Has one of them come?
+    /// Whether one of them has come.
     pub(in super::super) found: bool,
 }
 

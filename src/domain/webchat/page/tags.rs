@@ -91,7 +91,7 @@ const JAVASCRIPT: [&str; 16] = [
     "text/javascript1.5",
 ];
 
-/// Is this the media type of JavaScript?
+/// Whether this is the media type of JavaScript.
 #[must_use]
 pub fn is_javascript(kind: &[u8]) -> bool {
     JAVASCRIPT.iter().any(|each| kind.eq_ignore_ascii_case(each.as_bytes()))

@@ -90,9 +90,9 @@ struct Sites<'a> {
     literals: Vec<usize>,
     /// How many of them, and of what might be some, were looked at.
     looks: usize,
-    /// Is a configuration made in a way that is not read?
+    /// Whether a configuration is made in a way that is not read.
     elsewhere: bool,
-    /// Is the opt-out of a configuration written somewhere else?
+    /// Whether the opt-out of a configuration is written somewhere else.
     overridden: bool,
 }
 
@@ -186,7 +186,7 @@ impl Sites<'_> {
     }
 }
 
-/// Is a configuration written in a text, which may be made a script of later?
+/// Whether a configuration is written in a text, which may be made a script of later.
 fn names_in_text(text: &[u8]) -> bool {
     let called = [LOADER, "("].concat();
     [OPTIONS, &called].iter().any(|name| memchr::memmem::find(text, name.as_bytes()).is_some())

@@ -309,7 +309,7 @@ impl<'a> Tokens<'a> {
         true
     }
 
-    /// Does a slash here begin a regular expression, or divide?
+    /// Whether a slash here begins a regular expression, or divides.
     fn may_begin_regex(&self) -> bool {
         if self.at < self.no_regex_before {
             return false;

@@ -75,6 +75,11 @@ fn spelling_is_british() {
 }
 
 #[test]
+fn doc_comments_of_the_product_are_statements() {
+    every(|file| file.is_rust() && file.path.starts_with("src/"), prose::check_statements);
+}
+
+#[test]
 fn links_in_documents_lead_somewhere() {
     let files = tree::files();
     every(File::is_markdown, |file| prose::check_links(file, &files));

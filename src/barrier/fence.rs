@@ -244,9 +244,9 @@ impl Fence {
         }
     }
 
-    /// Has it kept this customer's requests to `upstream` out without a gap until now? If so, it goes on doing so until
-    /// the answer is dropped, also beyond its life: nothing that is recorded meanwhile can meet a request that it should
-    /// have kept out.
+    /// Whether it has kept this customer's requests to `upstream` out without a gap until now. If so, it goes on doing
+    /// so until the answer is dropped, also beyond its life: nothing that is recorded meanwhile can meet a request that
+    /// it should have kept out.
     #[must_use]
     pub fn freeze(&self, upstream: UpstreamNumber) -> Option<Frozen<'_>> {
         let _entering = self.barrier.shard(self.tag).lock();

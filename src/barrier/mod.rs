@@ -1,8 +1,8 @@
 //! Counts who has requests under way for whom. Requests enter here before they are recorded; erasures fence here.
 //!
-//! Proxy and erasure both use it and do not know each other. Entering is one step under one lock: the request is counted,
-//! the fence is read and the known-pair cache is asked, so that no erasure can come in between. A customer's requests on
-//! all workers meet in one shard, chosen by the customer's tag. See docs/decisions/025-sharded-barrier.md.
+//! Proxy and erasure both use it and do not know each other. Entering is one step under one lock: the request is
+//! counted, the fence is read and the known-pair cache is asked, so that no erasure can come in between. A customer's
+//! requests on all workers meet in one shard, chosen by the customer's tag. See docs/decisions/025-sharded-barrier.md.
 
 mod fence;
 mod known;

@@ -96,7 +96,7 @@ pub struct ProxyProtocol {
 }
 
 impl ProxyProtocol {
-    /// Is a header believed that comes from there? Who comes over a Unix socket has no address: its file's mode decides.
+    /// Whether a header from there is believed. Who comes over a Unix socket has no address: its file's mode decides.
     #[must_use]
     pub fn believes(&self, ip: Option<IpAddr>) -> bool {
         let Some(ip) = ip else { return true };

@@ -20,7 +20,8 @@ const IDS_MAX: usize = 16;
 pub struct Reading<'a> {
     /// The IDs as they stand on the wire, in order, the same one only once, blank ones left out.
     pub ids: SmallVec<[&'a [u8]; 1]>,
-    /// Would writing the IDs back, as they were read, give other bytes than these? Then the label is written anew.
+    /// Whether writing the IDs back, as they were read, would give other bytes than these: then the label is written
+    /// anew.
     pub irregular: bool,
 }
 
@@ -161,8 +162,7 @@ pub fn from_delete_query(raw_query: Option<&str>, rule: &LabelRule) -> Result<Cu
         .map_err(|why| if why == NotAnId::Blank { missing } else { why.into() })
 }
 
-/// Whether a reader of labels or of queries could take this ID for another customer's label, or for another parameter
-/// of a delete.
+/// Whether some reader could take this ID for another customer's label, or for another parameter of a delete.
 /// It is refused in every way in, since it could be labelled by one and not be erased by the other.
 #[must_use]
 pub fn reads_as_another(id: &CustomerId, rule: &LabelRule) -> bool {

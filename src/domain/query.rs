@@ -53,9 +53,9 @@ pub fn may_spell(pair: &str, name: &str) -> bool {
     spellings(pair, name) > 0
 }
 
-/// As how many parameters of this name could a reader take the parts of this query? Some divide pairs at semicolons too,
-/// decode more than once, end a name at a NUL, or make one name of `a-b`, `a_b` and `a-b[]`. Each part is decoded once, so
-/// the work grows with the query's length and not faster (P12).
+/// As how many parameters of this name a reader could take the parts of this query. Some divide pairs at semicolons
+/// too, decode more than once, end a name at a NUL, or make one name of `a-b`, `a_b` and `a-b[]`. Each part is decoded
+/// once, so the work grows with the query's length and not faster (P12).
 #[must_use]
 pub fn spellings(query: &str, name: &str) -> usize {
     let parts = query.split(DIVIDERS).filter(|part| !part.is_empty());

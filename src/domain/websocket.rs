@@ -106,7 +106,7 @@ impl Frames {
         matches!(self.state, State::Between)
     }
 
-    /// Has a close frame begun? Nothing may follow it.
+    /// Whether a close frame has begun. Nothing may follow it.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.closed

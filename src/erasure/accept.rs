@@ -67,7 +67,7 @@ pub(super) struct Asked {
     pub(super) carried: Option<Carried>,
     pub(super) submitted: Option<UnixSeconds>,
     pub(super) reason: Option<String>,
-    /// Must a person approve it? Where nothing is said, what begins a job above the rate must be.
+    /// Whether a person must approve it. Where nothing is said, what begins a job above the rate must be.
     pub(super) above: Option<bool>,
 }
 

@@ -40,7 +40,7 @@ struct Lane {
     firsts: BTreeSet<Turn>,
     /// Who stands where; each erasure once.
     places: HashMap<Uuid, Turn>,
-    /// Was the last turn a repetition's? Then the next is a first one's.
+    /// Whether the last turn was a repetition's: then the next is a first one's.
     owed: bool,
     running: usize,
     /// When the deletes of the last minute were sent, by time since the start.

@@ -131,8 +131,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Where erasures run.
     pub runtime: Handle,
-    /// Did the run before this one end with requests on their way, as a crash does? Then what they carried may still
-    /// arrive for a while. `false` if it ended by itself, or if there was none.
+    /// Whether the run before this one ended with requests on their way, as a crash does: then what they carried may
+    /// still arrive for a while. `false` if it ended by itself, or if there was none.
     pub cut_before: bool,
 }
 

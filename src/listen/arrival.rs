@@ -86,7 +86,7 @@ impl Door {
     }
 }
 
-/// Is HTTP/2 offered in the handshake? A proxy is spoken to in HTTP/1.1.
+/// Whether HTTP/2 is offered in the handshake. A proxy is spoken to in HTTP/1.1.
 fn http2(listen: &Listen) -> bool {
     listen.http2 && listen.mode == ListenMode::Reverse
 }

@@ -56,7 +56,8 @@ fn is_named(address: SocketAddr, routes: &Routes) -> bool {
     canonical_host(&address.ip().to_string()).is_none_or(|host| routes.governs(&host))
 }
 
-/// May a tunnel lead to these addresses? All of them have to be harmless: which one is connected to is not known yet.
+/// Whether a tunnel may lead to these addresses. All of them have to be harmless: which one is connected to is not
+/// known yet.
 pub(super) async fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
     let gate = serving.gate();
     let governed = |address: &SocketAddr| is_named(*address, gate.routes());

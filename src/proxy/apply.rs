@@ -216,7 +216,8 @@ fn is_nominated(nominated: &[HeaderName], name: &[u8]) -> bool {
     nominated.iter().any(|each| each.as_str().as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// May this name not stand in a trailer? The governed ones, and those that frame or address a message (RFC 9110 §6.5.1).
+/// Whether this name may not stand in a trailer. The governed ones, and those that frame or address a message (RFC 9110
+/// §6.5.1).
 fn is_kept_from_trailers(governed: &Governed, name: &[u8]) -> bool {
     let framing = matches!(
         kind(name),

@@ -58,7 +58,7 @@ impl Caller<'_> {
         if self.watch.half_closed_for().is_some() && !self.may_still_read() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Is there a socket that was not reset? In a stream of HTTP/2 an end is the end.
+    /// Whether there is a socket that was not reset. In a stream of HTTP/2 an end is the end.
     fn may_still_read(&self) -> bool {
         self.link.stream().socket().is_some_and(|socket| matches!(socket.take_error(), Ok(None)))
     }

@@ -162,7 +162,8 @@ impl Exchange {
         self.sent == Sent::Whole
     }
 
-    /// Has the service accepted the WebSocket that was asked for? It would have been no answer otherwise.
+    /// Whether the service has accepted the WebSocket that was asked for. An unrequested or invalid 101 was already
+    /// rejected.
     pub(super) fn is_accepted_websocket(&self) -> bool {
         self.service.as_ref().is_some_and(|service| service.head.status == 101)
     }

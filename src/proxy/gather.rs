@@ -26,7 +26,7 @@ pub(super) struct Gathered<'h> {
     pub(super) te_trailers: bool,
     /// The values of all lines of a method override: which of them a server believes is not known.
     pub(super) method_overrides: Vec<&'h [u8]>,
-    /// Is it a WebSocket handshake? Any other upgrade is left out, and the request goes on without it.
+    /// Whether it is a WebSocket handshake. Any other upgrade is left out, and the request goes on without it.
     pub(super) websocket: bool,
 }
 

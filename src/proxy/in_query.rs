@@ -21,7 +21,7 @@ pub(super) struct InQuery<'q> {
     pub(super) wish: Option<Wish>,
 }
 
-/// Which governed parameter is this, if it is one? Names are compared decoded and in any case.
+/// Which governed parameter this is, if it is one. Names are compared decoded and in any case.
 fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
     let name = query::decoded(pair.name);
     let is = |governed: &str| name.eq_ignore_ascii_case(governed.as_bytes());

@@ -86,7 +86,7 @@ impl Routes {
         self.destinations.iter().any(|each| is_host(&each.site.upstream.route.hosts, host))
     }
 
-    /// May what goes to this host not be passed on unseen (P9)? Also where the upstreams themselves are.
+    /// Whether what goes to this host may not be passed on unseen (P9). Also where the upstreams themselves are.
     #[must_use]
     pub fn governs(&self, host: &str) -> bool {
         self.governed.iter().any(|each| **each == *host)

@@ -28,8 +28,8 @@ pub(super) struct Target<'p> {
     pub(super) found: Match<'p>,
     /// What the index remembers of the path.
     pub(super) resource: String,
-    /// Is it passed on as a WebSocket's handshake? A governed call that is none goes on without its upgrade: it would be
-    /// another call than the one that was judged.
+    /// Whether it is passed on as a WebSocket's handshake. A governed call that is none goes on without its upgrade: it
+    /// would be another call than the one that was judged.
     pub(super) upgrades: bool,
     /// Whether the call reads label and opt-out in its query, as handshakes do.
     pub(super) says_in_query: bool,

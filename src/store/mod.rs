@@ -149,10 +149,11 @@ pub trait Index: Send + Sync + std::fmt::Debug {
         Box::pin(ready(Err(StoreError::Corrupt { what: "nothing that could be exported" })))
     }
 
-    /// Can it be written at this moment? For readiness; costs no I/O.
+    /// Whether it can be written at this moment. For readiness; costs no I/O.
     fn is_writable(&self) -> bool;
 
-    /// Is there hope that it will be? `false` once it has been in trouble for so long that only a new start may help.
+    /// Whether there is hope that it will be. `false` once it has been in trouble for so long that only a new start may
+    /// help.
     fn is_alive(&self) -> bool {
         true
     }
@@ -201,7 +202,7 @@ pub struct StoredJob {
     pub id: Uuid,
     /// Whose data; finds a running job of the same customer.
     pub tag: Tag,
-    /// Is there something left to do? Finished jobs are found by their IDs, never listed as unfinished.
+    /// Whether something is left to do. Finished jobs are found by their IDs, never listed as unfinished.
     pub finished: bool,
     /// When it was received.
     pub received: UnixSeconds,

@@ -128,9 +128,9 @@ pub(super) fn access_look() -> Option<Look> {
     SET_UP.get().filter(|set_up| set_up.shows_access.load(Relaxed)).map(|set_up| set_up.look)
 }
 
-/// Does the filter let access lines pass? It seldom changes, so it is asked once: by an event with the line's target,
-/// level and fields, which goes nowhere. (`tracing::enabled!` is no help: where a filter is put on one layer it may say
-/// yes to what that filter stops.)
+/// Whether the filter lets access lines pass. It seldom changes, so it is asked once: by an event with the line's
+/// target, level and fields, which goes nowhere. (`tracing::enabled!` is no help: where a filter is put on one layer it
+/// may say yes to what that filter stops.)
 fn lets_access_pass(filter: EnvFilter) -> bool {
     let passed = Arc::new(AtomicBool::new(false));
     let probe = tracing_subscriber::registry().with(Probe(Arc::clone(&passed)).with_filter(filter));

@@ -105,8 +105,8 @@ impl CallError {
     }
 }
 
-/// May the request be sent? Asked once, when the connection stands and the first byte would go out next: whatever was
-/// decided by then counts, however long connecting took.
+/// Whether the request may be sent. Asked once, when the connection stands and the first byte would go out next:
+/// whatever was decided by then counts, however long connecting took.
 pub type Leave = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What [`Transport::exchange`] returns.

@@ -66,7 +66,7 @@ impl Instances {
         self.key.of(API_KEY_USER, key)
     }
 
-    /// May data be sent there? Not where only instances with a name are known, and this is none.
+    /// Whether data may be sent there: not where only instances with a name are known, and this is none.
     #[must_use]
     pub fn admit(&self, instance: &Instance) -> bool {
         // A key may have been changed a moment ago.

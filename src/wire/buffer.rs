@@ -39,7 +39,7 @@ pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// Did the last read fill all the room there was? Then more is likely to come.
+    /// Whether the last read filled all the room there was: then more is likely to come.
     filled: bool,
 }
 

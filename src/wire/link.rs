@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Poll::Ready(Ok(data.len()))
     }
 
-    /// Is nobody there any more who would read what is written? Known of a pipe only.
+    /// Whether nobody is there any more to read what is written. Known of a pipe only.
     pub fn is_unheard(&mut self) -> bool {
         let written = Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(Waker::noop()), &[]);
         matches!(written, Poll::Ready(Err(_)))

@@ -291,7 +291,7 @@ impl Watch {
         self.closing.get()
     }
 
-    /// Did it end because a body stood still? What the caller has not read of an answer is not kept for it then.
+    /// Whether it ended because a body stood still. What the caller has not read of an answer is not kept for it then.
     #[must_use]
     pub const fn has_stalled(&self) -> bool {
         self.stalled.get()

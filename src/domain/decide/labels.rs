@@ -47,8 +47,9 @@ impl Default for Judged {
     }
 }
 
-/// Does it name one customer? What a program writes for want of an ID, and what can be read as another label, is refused in
-/// labels and in deletes alike: such a delete would be called done, and the customer who was meant would stay.
+/// Whether it names one customer. What a program writes for want of an ID, and what can be read as another label, is
+/// refused in labels and in deletes alike: such a delete would be called done, and the customer who was meant would
+/// stay.
 ///
 /// # Errors
 /// `LabelPlaceholder`, unless the policy only observes; `LabelInvalid`.
@@ -72,7 +73,7 @@ fn judged_form(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> 
     form_of(rules, id)
 }
 
-/// In which form may this ID leave? The order is part of the contract: personal is judged before invalid.
+/// In which form this ID may leave. The order is part of the contract: personal is judged before invalid.
 fn form_of(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
     let alias = LabelForm::alias(rules.aliases.epoch());
     let text = id.expose();

@@ -139,7 +139,7 @@ impl Instances {
         if names.is_empty() { self.without_key(prefix, false) } else { self.resolve(&instance) }
     }
 
-    /// Is this an instance that the configuration names? The upstream's own counts.
+    /// Whether this is an instance that the configuration names. The upstream's own counts.
     #[must_use]
     pub fn names(&self, seen: &Instance) -> bool {
         let own = match seen.caller {
@@ -190,8 +190,8 @@ impl Instances {
         own.into_iter().chain(named).collect()
     }
 
-    /// Is an unnamed key under this prefix not simply the upstream's own? Where nothing was said about keys, one key is;
-    /// of two the gate cannot know which.
+    /// Whether an unnamed key under this prefix is not simply the upstream's own. Where nothing was said about keys,
+    /// one key is; of two the gate cannot know which.
     fn is_doubtful(&self, seen: &Instance) -> bool {
         let said = self.rule != InstanceRule::Unsaid || !self.named.is_empty();
         if said && seen.caller.is_some() {

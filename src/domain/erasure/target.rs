@@ -54,7 +54,7 @@ pub struct Target {
     pub next: Option<Moment>,
     /// Whether the fence of the acceptance is given up, because an attempt has ended, or none could be begun at once.
     pub unfenced: bool,
-    /// Was the erasure asked for again while a delete was under way? Then that one does not count.
+    /// Whether the erasure was asked for again while a delete was under way: then that one does not count.
     pub reopened: bool,
     /// Until when a delete that was not answered may still be carried out.
     pub unanswered: Option<Moment>,
@@ -109,7 +109,7 @@ impl Target {
         }
     }
 
-    /// Is an attempt to be made now? A state in which an attempt was under way means that it was interrupted.
+    /// Whether an attempt is to be made now. A state in which an attempt was under way means that it was interrupted.
     #[must_use]
     pub fn is_due(&self, now: Moment) -> bool {
         self.attempt_at().is_some_and(|at| at <= now)
@@ -129,7 +129,7 @@ impl Target {
         }
     }
 
-    /// Is it due, and its customer not kept out for it? Then it waits for its turn at the upstream.
+    /// Whether it is due, and its customer not kept out for it: then it waits for its turn at the upstream.
     #[must_use]
     pub fn is_in_line(&self) -> bool {
         self.unfenced && self.attempt_at() == Some(Moment(0)) && self.state != TargetState::Sent
@@ -147,7 +147,8 @@ impl Target {
         matches!(self.state, TargetState::Settled | TargetState::Closed)
     }
 
-    /// Is its next delete the repetition of one in vain? Where one was accepted and the erasure is asked for again, it is not.
+    /// Whether its next delete is the repetition of one in vain. Where one was accepted and the erasure is asked for
+    /// again, it is not.
     #[must_use]
     pub const fn is_repeat(&self) -> bool {
         self.attempts > 0 && (self.last_error.is_some() || self.unanswered.is_some())

@@ -82,7 +82,7 @@ pub struct When {
 }
 
 impl When {
-    /// Is it met? In doubt it is: if any reader of queries could find one of the parameters.
+    /// Whether it is met. In doubt it is: if any reader of queries could find one of the parameters.
     #[must_use]
     pub fn holds(&self, query: Option<&str>) -> bool {
         query.is_some_and(|query| self.query.iter().any(|wanted| query::may_spell(query, wanted)))

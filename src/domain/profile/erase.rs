@@ -46,8 +46,8 @@ impl Success {
         is_one && !is_partial(status)
     }
 
-    /// Is this answer an acceptance? Where the profile names a place for failures, nothing may stand there: no value, or
-    /// one without content. A body that cannot be looked into is no acceptance then, unless it is empty.
+    /// Whether this answer is an acceptance. Where the profile names a place for failures, nothing may stand there: no
+    /// value, or one without content. A body that cannot be looked into is no acceptance then, unless it is empty.
     #[must_use]
     pub fn accepts_answer(&self, status: u16, body: &[u8]) -> bool {
         let says_failed = |pointer: &str| match serde_json::from_slice::<Value>(body) {

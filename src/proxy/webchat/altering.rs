@@ -44,7 +44,7 @@ enum Content {
 struct Gzip {
     decoder: MultiGzDecoder<Vec<u8>>,
     encoder: GzEncoder<Vec<u8>>,
-    /// Has anything come? A body of nothing is sound, too.
+    /// Whether anything has come. A body of nothing is sound, too.
     has_come: bool,
     /// Whether something in it could go out.
     is_behind: bool,

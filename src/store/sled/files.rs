@@ -52,7 +52,7 @@ impl Files {
         self.directory.with_file_name(name)
     }
 
-    /// Is there a store that was once completed, or what is left of one? It is never taken for an empty place.
+    /// Whether there is a store that was once completed, or what is left of one. It is never taken for an empty place.
     pub(super) fn store_exists(&self) -> io::Result<bool> {
         let something = self.data().try_exists()? || self.conf().try_exists()?;
         Ok(something && !self.is_begun()?)

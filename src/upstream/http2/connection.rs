@@ -119,7 +119,7 @@ impl Connection {
         }))
     }
 
-    /// May it still be used? Not once the service has said goodbye.
+    /// Whether it may still be used: not once the service has said goodbye.
     pub(super) fn is_alive(&self) -> bool {
         !self.ended.get() && !matches!(self.poll_ready(), Poll::Ready(Err(_)))
     }

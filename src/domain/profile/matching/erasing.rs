@@ -51,7 +51,7 @@ impl Erasing {
         !tail.is_empty() && tail.iter().zip(&self.rest).all(|(named, own)| own.fixed().is_none_or(|_| named == own))
     }
 
-    /// How close does a path come whose segments everyone sees alike? `exact`: decoded or not, they are the same.
+    /// How close a path comes whose segments everyone sees alike. `exact`: decoded or not, they are the same.
     pub(super) fn near(&self, segments: &[&str], exact: bool) -> Near {
         let Some(at) = segments.len().checked_sub(self.rest.len()) else { return Near::No };
         let (before, tail) = segments.split_at_checked(at).unwrap_or_default();

@@ -38,9 +38,9 @@ pub(super) fn may_end_with(segments: &[&str], template: &PathTemplate) -> bool {
         && pairs.all(|(back, (sent, segment))| segment.fixed().is_none_or(|fixed| reads_as(sent, fixed, back == 0)))
 }
 
-/// Where a path matches `one` to the letter, is it plainly not `other`? So it is if `one` is fixed wherever `other` is,
-/// and says more: a fixed segment where the other has a variable, or further ones before it. The two ways to call one
-/// path, with and without a handshake, never stand against each other.
+/// Whether a path that matches `one` to the letter is plainly not `other`. So it is if `one` is fixed wherever `other`
+/// is, and says more: a fixed segment where the other has a variable, or further ones before it. The two ways to call
+/// one path, with and without a handshake, never stand against each other.
 pub(super) fn beats(one: &Endpoint, other: &Endpoint) -> bool {
     let (longer, shorter) = (one.template.segments(), other.template.segments());
     let Some(extra) = longer.len().checked_sub(shorter.len()) else { return false };

@@ -61,7 +61,7 @@ pub fn edited(text: &[u8]) -> Edited {
     Edited { text, findings }
 }
 
-/// Does it name what Web Chat is configured by? Nearly no script does, and the others need not be read.
+/// Whether it names what Web Chat is configured by. Nearly no script does, and the others need not be read.
 pub(super) fn is_named(text: &[u8]) -> bool {
     [OPTIONS, LOADER].iter().any(|name| memchr::memmem::find(text, name.as_bytes()).is_some())
 }

@@ -112,7 +112,8 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Is this `=`, and no part of another operator? Gives what stands behind it. `||=`, `&&=` and `??=` assign as well.
+    /// Whether this is `=`, and no part of another operator. Gives what stands behind it. `||=`, `&&=` and `??=` assign
+    /// as well.
     pub(super) fn assigned(&self, at: usize) -> Option<usize> {
         let mut at = at;
         while self.is(at, b'|') || self.is(at, b'&') || self.is(at, b'?') {

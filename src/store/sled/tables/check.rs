@@ -1,5 +1,5 @@
-//! Is everything there? At opening every entry is read and added up, and the sum must be the one that the latest write says.
-//! See docs/decisions/041-completeness-check.md.
+//! Whether everything is there. At opening every entry is read and added up, and the sum must be the one that the
+//! latest write says. See docs/decisions/041-completeness-check.md.
 
 use std::io;
 use std::iter;

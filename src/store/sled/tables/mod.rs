@@ -146,7 +146,7 @@ pub(super) struct Tables {
     written_tip: Tip,
     /// There from the moment at which the store is complete.
     tip_file: Option<TipFile>,
-    /// Did the run before this one end in good order? A new store has had none that did not.
+    /// Whether the run before this one ended in good order. A new store has had none that did not.
     ended_well: bool,
     known_upstreams: BTreeMap<UpstreamNumber, KnownUpstream>,
     count: BTreeMap<UpstreamNumber, Count>,

@@ -14,9 +14,14 @@ pub(crate) fn config(directory: &Path) -> Store {
         key_file: directory.join("store.key"),
         lease: Duration::from_secs(600),
         cache_entries: 0,
-        cache_bytes: 64 << 20,
+        cache_bytes: cache_bytes(),
         snapshot: None,
     }
+}
+
+/// The default, unless `FORGETGATE_CACHE_BYTES` says otherwise.
+fn cache_bytes() -> u64 {
+    std::env::var("FORGETGATE_CACHE_BYTES").map_or(64 << 20, |bytes| bytes.parse().expect("a number of bytes"))
 }
 
 /// The files of a store that is open are what a kill leaves.

@@ -7,6 +7,7 @@ use super::job::Job;
 use super::made::JobState;
 use super::moment::{Moment, Run, Stamp};
 use super::step::{Step, next_step};
+use super::target_state::TargetState;
 use crate::domain::{UnixSeconds, UpstreamNumber};
 
 const LAYOUT: u8 = 2;
@@ -82,7 +83,9 @@ impl Summary {
         for target in job.targets.iter().filter(|target| !target.is_accepted() && !target.is_over()) {
             let tried = target.attempt_at() == Some(Moment(0));
             let (fenced, in_line) = (active && tried && !target.unfenced, active && tried && target.unfenced);
-            let (upstream, repeat, asked) = (target.key.upstream, target.is_repeat(), job.asked_at(target));
+            // What a start finds under way is sent again.
+            let repeat = target.is_repeat() || target.state == TargetState::Sent;
+            let (upstream, asked) = (target.key.upstream, job.asked_at(target));
             match places.iter_mut().find(|place| place.upstream == upstream) {
                 None => places.push(Place { upstream, fenced, in_line, repeat, asked }),
                 Some(place) => {

@@ -126,3 +126,17 @@ fn p5_a_time_in_the_list_is_taken_over_like_the_erasure_s_own() {
     assert_eq!(listed.next_in(&run(2)), Some(Moment(5001)));
     assert_eq!(summary(&self::job(), NOW).next_in(&run(2)), Some(Moment(0)), "at once, in any run");
 }
+
+#[test]
+fn p12_a_delete_that_was_under_way_when_the_run_ended_stands_in_the_line_of_repetitions() {
+    let mut job = planned_to(1);
+    job.unfence(&[key(1)], Later::Rate);
+    let place = |job: &Job| summary(job, NOW).places[0];
+    assert_eq!((place(&job).in_line, place(&job).repeat), (true, false));
+    assert!(job.sending(key(1), &FREE));
+    assert_eq!((place(&job).in_line, place(&job).repeat), (true, true));
+
+    job.stamp = Stamp { run: 1, at: NOW.moment };
+    job.take_over(&Run { name: 2, begun: moment(7), straggle: 0 });
+    assert!(job.targets[0].is_repeat(), "and the erasure itself says the same");
+}

@@ -69,6 +69,9 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// As the file that it is: the form of a profile of one's own
+        #[arg(long, requires = "name", conflicts_with = "json")]
+        toml: bool,
     },
     /// Run a demonstration: stand-in services, the gate, and nine steps from the first label to an erasure
     Demo {
@@ -117,7 +120,7 @@ fn main() -> ExitCode {
         Command::Index(args) => cli::index(&args).print(),
         Command::Key(args) => cli::key(&args).print(),
         Command::Ca(args) => cli::ca(&args).print(),
-        Command::Profiles { name, json } => match cli::profiles::print(name.as_deref(), json) {
+        Command::Profiles { name, json, toml } => match profiles(name.as_deref(), json, toml) {
             Ok(text) => {
                 print(&text);
                 ExitCode::SUCCESS
@@ -131,6 +134,13 @@ fn main() -> ExitCode {
         Command::Demo { serve, config, free_ports, services_only: None } => {
             demo::run(&demo::Options { config, serve, free_ports }, demo::start_gate)
         }
+    }
+}
+
+fn profiles(name: Option<&str>, json: bool, toml: bool) -> Result<String, cli::profiles::UnknownProfile> {
+    match name.filter(|_| toml) {
+        Some(name) => cli::profiles::file(name).map(ToOwned::to_owned),
+        None => cli::profiles::print(name, json),
     }
 }
 

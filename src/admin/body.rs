@@ -138,11 +138,16 @@ pub(super) struct DecisionBody {
     pub(super) reason: Option<String>,
     pub(super) note: Option<String>,
     pub(super) upstream: Option<String>,
+    pub(super) instance: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) form: Option<String>,
+    pub(super) api: Option<u8>,
 }
 
 impl DecisionBody {
     pub(super) const FORM: &'static str = "{\"by\": name, \"reason\": text} for approve, hold and unhold (of one target with \"upstream\": name), \
-         {\"by\": name, \"note\"?: text} for cancel, retry and confirm";
+         {\"by\": name, \"note\"?: text} for cancel, retry and confirm, the same with a note for close (of some of the targets \
+         with \"instance\", \"path\", \"form\" or \"api\" as the erasure shows them)";
 }
 
 /// A person's name: there, and short enough.

@@ -15,7 +15,7 @@ use super::routes::{Call, LIST_QUERY, Parameters};
 use crate::domain::CustomerId;
 use crate::domain::erasure::{JobState, Verdict};
 use crate::domain::query;
-use crate::erasure::{Decided, Submission, Submitted};
+use crate::erasure::{Decided, Submission, Submitted, TargetsThere};
 use crate::telemetry::unix_now;
 
 /// Erasures in an answer to a list, unless the caller says otherwise, and at most.
@@ -87,6 +87,7 @@ pub(super) async fn decide(state: &State, call: Call, at: &Parameters, body: &By
     let id = id(at)?;
     let body = decision(body)?;
     let of_one = body.upstream.is_some();
+    let there = TargetsThere { instance: body.instance, path: body.path, form: body.form, api: body.api };
     let why = reason_if_any(body.reason.or(body.note))?;
     let (verdict, by, note) = match call {
         Call::Hold => (Verdict::Hold, name(body.by)?, reason(why)?),
@@ -98,9 +99,11 @@ pub(super) async fn decide(state: &State, call: Call, at: &Parameters, body: &By
         _ => (Verdict::Retry, name_if_any(body.by)?.unwrap_or_default(), why.unwrap_or_default()),
     };
     if verdict == Verdict::Close {
-        let upstream = at.upstream.clone();
-        let decided = Decided { verdict, by, note, upstream };
-        return Ok(json_answer(StatusCode::OK, &state.eraser.decide(id, decided).await?));
+        let decided = Decided { verdict, by, note, upstream: at.upstream.clone() };
+        return Ok(json_answer(StatusCode::OK, &state.eraser.decide_of(id, decided, &there).await?));
+    }
+    if there != TargetsThere::default() {
+        return Err(Problem::bad("target_refused", "only closing can be of some of the targets at an upstream"));
     }
     if of_one && !matches!(verdict, Verdict::Hold | Verdict::Unhold) {
         return Err(Problem::bad("upstream_refused", "only a hold and its end can be of one upstream"));

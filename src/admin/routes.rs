@@ -151,7 +151,7 @@ pub(super) static ROUTES: [Route; 24] = [
         "/api/v1/erasures/{id}/targets/{upstream}/close",
         Call::Close,
         "A named person gives up a target that waits for a person: closed, never accepted",
-        Some("Note"),
+        Some("Closing"),
         ERASURE,
         DECIDING,
     ),

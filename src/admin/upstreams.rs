@@ -32,6 +32,7 @@ fn upstream(figures: &UpstreamFigures, instances: &[InstanceView]) -> Value {
         "overridden": figures.overridden,
         "opted_out": figures.opted_out,
         "unlabelled": figures.unlabelled,
+        "unlabellable": figures.unlabellable,
         "unknown": figures.unknown,
         "beta": figures.beta,
         "webchat": counts(&Finding::ALL.map(Finding::as_str), &figures.webchat),

@@ -5,6 +5,7 @@
 
 mod access;
 mod changes;
+mod named;
 mod parts;
 mod reload;
 mod renewal;
@@ -78,16 +79,7 @@ impl StartError {
     #[must_use]
     pub fn is_config(&self) -> bool {
         match self {
-            Self::Sites(error) => {
-                matches!(
-                    error,
-                    SitesError::Dropped { .. }
-                        | SitesError::Repointed { .. }
-                        | SitesError::Awaited { .. }
-                        | SitesError::Roots { .. }
-                        | SitesError::Keys { .. }
-                )
-            }
+            Self::Sites(error) => !matches!(error, SitesError::Store(_)),
             // What the file names beside the address.
             Self::Listen { source, .. } => source.get_ref().is_some_and(|inner| inner.is::<DoorError>()),
             Self::Tls { .. } | Self::Unclaimed { .. } => true,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::StartError;
 use super::access::Access;
 use super::renewal::Renewal;
-use super::sites::{self, Made};
+use super::sites::{self, Made, SitesError};
 use super::snapshots;
 use super::supervisor;
 use crate::admin::{self, InForce, Readiness, State};
@@ -146,6 +146,7 @@ impl Parts {
         let admin_tls = tls(config.admin.tls.as_ref(), "admin")?;
         let admin = admin_listener.local_address().clone();
         let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
+        sites::tell_names(&opened, &made).await.map_err(SitesError::from)?;
         // From here on something may be on its way when this run ends; before, the next has as much to reckon with as this.
         opened.ending.set_orderly(false);
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;

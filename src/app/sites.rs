@@ -7,9 +7,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
+use super::named;
 use crate::config::{self, BaseUrl, Config, Limits, Upstream};
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
+use crate::domain::erasure::NamedInstance;
 use crate::domain::instance::InstanceRule;
 use crate::store::seal::Keys;
 use crate::store::{KnownUpstream, Opened, StoreError};
@@ -41,6 +43,16 @@ pub enum SitesError {
         was: String,
         /// Where it is.
         now: String,
+    },
+    /// The index says that the upstream holds data, and one of its instances has no name any more.
+    #[error(
+        "{instance} of upstream \"{name}\" is not in the configuration any more, but the index says that the upstream holds customers' data, and what is there would not be asked for: put it back, or name its key among those of the instance that it opens"
+    )]
+    Unnamed {
+        /// The upstream's name.
+        name: String,
+        /// Which instance.
+        instance: String,
     },
     /// The same name stands for another address now, and something is still to be deleted at the first.
     #[error(
@@ -81,6 +93,7 @@ impl SitesError {
         match self {
             Self::Dropped { name }
             | Self::Repointed { name, .. }
+            | Self::Unnamed { name, .. }
             | Self::Awaited { name, .. }
             | Self::Roots { name, .. }
             | Self::Keys { name, .. } => Some(name),
@@ -93,6 +106,7 @@ impl SitesError {
         match self {
             Self::Dropped { .. } | Self::Store(_) => None,
             Self::Repointed { .. } | Self::Awaited { .. } => Some("url"),
+            Self::Unnamed { .. } => Some("instance"),
             Self::Roots { .. } => Some("tls.ca"),
             Self::Keys { .. } => Some("policy.derive"),
         }
@@ -105,12 +119,23 @@ pub(super) struct Made {
     pub(super) site: Arc<Site>,
     connect_timeout: Duration,
     response_timeout: Duration,
+    /// Its instances with a name, as the store has them.
+    named: Vec<NamedInstance>,
 }
 
 impl Made {
     /// Whether it is the same instance as one at this URL.
     pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
         identity(&self.site.upstream.url) == identity(url)
+    }
+
+    /// Whether it is where it was, and everything that is sent to it may still be sent there.
+    pub(super) fn stays(&self, upstream: &Upstream) -> bool {
+        let before = &self.site.upstream;
+        let has = |name| upstream.instances.named.iter().any(|entry| entry.name == name);
+        let names_stay = before.instances.named.iter().all(|entry| has(Arc::clone(&entry.name)));
+        let own_stays = upstream.credentials.is_some() || before.credentials.is_none();
+        self.is_at(&upstream.url) && names_stay && own_stays
     }
 }
 
@@ -155,13 +180,15 @@ pub(super) async fn keys_tried(sources: impl Iterator<Item = &KeySources>) {
 
 /// Makes all sites, retired ones included.
 pub(super) async fn build(config: &Config, opened: &Opened, registry: &Arc<Registry>) -> Result<Vec<Made>, SitesError> {
-    let misfit = misfits(config, &opened.index.upstreams().await?).into_iter().next();
+    let known = opened.index.upstreams().await?;
+    let misfit = misfits(config, &known).into_iter().next();
     misfit.map_or(Ok(()), Err)?;
     let mut sites = Vec::with_capacity(config.upstreams.len());
     let mut making = Making::after(&[], &config.limits, &opened.keys, registry);
     for upstream in &config.upstreams {
         let draft = draft(upstream, &mut making, None)?;
-        sites.push(draft.finish(opened, None).await?);
+        let named = draft.names(config, &known)?;
+        sites.push(draft.finish(opened, None, named).await?);
     }
     Ok(sites)
 }
@@ -218,8 +245,33 @@ impl Draft {
         &self.token_keys
     }
 
+    /// Its instances with a name, as the store is to have them.
+    ///
+    /// # Errors
+    /// Where one has none any more, and there is data.
+    pub(super) fn names(&self, config: &Config, known: &[KnownUpstream]) -> Result<Vec<NamedInstance>, SitesError> {
+        let now = self.instances.known();
+        let before = known.iter().find(|known| *known.name == *self.upstream.name);
+        let before = before.map_or(&[][..], |known| &known.named);
+        if let Some(dropped) =
+            named::dropped(before, &now).filter(|_| holding(config, known).contains(&&*self.upstream.name))
+        {
+            let instance = match &*dropped.name {
+                "" => "the instance that the own credentials open".to_owned(),
+                name => format!("instance \"{name}\""),
+            };
+            return Err(SitesError::Unnamed { name: self.upstream.name.to_string(), instance });
+        }
+        Ok(named::remembered(before, &now))
+    }
+
     /// Asks the store for the number, and tells it the address, unless both are known.
-    pub(super) async fn finish(self, opened: &Opened, before: Option<&Made>) -> Result<Made, StoreError> {
+    pub(super) async fn finish(
+        self,
+        opened: &Opened,
+        before: Option<&Made>,
+        named: Vec<NamedInstance>,
+    ) -> Result<Made, StoreError> {
         let Self { upstream, connector, authenticator, instances, token_keys: keys, connect_timeout, response_timeout } =
             self;
         let known = before.filter(|made| made.is_at(&upstream.url));
@@ -228,20 +280,31 @@ impl Draft {
             None => opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await?,
         };
         let aliases = AliasKey::new(&opened.keys.alias_key(&upstream.name), EPOCH);
-        let recordings = known.map_or_else(Arc::default, |made| Arc::clone(&made.site.recordings));
+        let stays = known.filter(|made| made.stays(&upstream));
+        let recordings = stays.map_or_else(Arc::default, |made| Arc::clone(&made.site.recordings));
         let site = Arc::new(Site { number, upstream, aliases, connector, authenticator, instances, keys, recordings });
-        Ok(Made { site, connect_timeout, response_timeout })
+        Ok(Made { site, connect_timeout, response_timeout, named })
     }
+}
+
+/// Tells the store which instances have a name: when nothing else is in the way of this configuration, since whatever had a
+/// name once is not dropped any more while there is data.
+pub(super) async fn tell_names(opened: &Opened, made: &[Made]) -> Result<(), StoreError> {
+    for made in made {
+        opened.index.name_instances(made.site.number, made.named.clone()).await?;
+    }
+    Ok(())
 }
 
 /// Tells the store where an upstream is after all. Where it cannot be told, a later start says what it believes.
 pub(super) async fn take_back(opened: &Opened, made: &Made) {
     let upstream = &made.site.upstream;
     opened.index.upstream_number(&upstream.name, &identity(&upstream.url)).await.ok();
+    opened.index.name_instances(made.site.number, made.named.clone()).await.ok();
 }
 
-/// What does not fit what the index holds. What an upstream with rows passes on is in the rows of no other.
-pub(super) fn misfits(config: &Config, known: &[KnownUpstream]) -> Vec<SitesError> {
+/// The upstreams that hold data. What an upstream with rows passes on is in the rows of no other.
+fn holding<'a>(config: &'a Config, known: &'a [KnownUpstream]) -> Vec<&'a str> {
     let mut holding: Vec<&str> = known.iter().filter(|known| known.has_rows).map(|known| &*known.name).collect();
     let mut at = 0;
     while let Some(from) = holding.get(at).copied() {
@@ -251,6 +314,12 @@ pub(super) fn misfits(config: &Config, known: &[KnownUpstream]) -> Vec<SitesErro
         holding.extend(to);
         at += 1;
     }
+    holding
+}
+
+/// What does not fit what the index holds.
+pub(super) fn misfits(config: &Config, known: &[KnownUpstream]) -> Vec<SitesError> {
+    let holding = holding(config, known);
     let held = known.iter().filter(|known| holding.contains(&&*known.name));
     held.filter_map(|known| check(config, known).err()).collect()
 }

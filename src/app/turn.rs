@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::changes;
 use super::parts::{Parts, WAITING_SHARE, names};
 use super::sites::{self, Draft, Made, Making, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
+use crate::domain::erasure::NamedInstance;
 use crate::listen::{DoorError, Prepared};
 use crate::proxy::Shared;
 use crate::store::StoreError;
@@ -20,7 +21,9 @@ use crate::upstream::Closed;
 
 /// So long a reload waits for deletes to be accepted at an upstream that it moves, before it is refused.
 const ACCEPTED_SOON: Duration = Duration::from_secs(2);
-const LOOKS_AGAIN: Duration = Duration::from_millis(20);
+
+/// After a change it looks again so soon, and then half as often each time: every unfinished erasure is read for it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Parts {
     /// Turns to another configuration, and gives what has changed.
@@ -48,6 +51,8 @@ impl Parts {
         let mut left = self.leave(&loaded.config).await;
         // Looked at once more: now nothing can come to those that are left.
         let mut faults = self.misfits(loaded).await;
+        let (named, unnamed) = parted(self.names(&drafts, &loaded.config).await);
+        faults.extend(unnamed.iter().map(|error| fault_of(error, loaded)));
         let awaited = self.awaited(loaded).await.unwrap_or_else(|error| vec![error.into()]);
         faults.extend(awaited.iter().map(|error| fault_of(error, loaded)));
         if !faults.is_empty() {
@@ -56,7 +61,7 @@ impl Parts {
         // The store is told where they are now. A stop may come before it has been told all: what is still on its way then
         // must not be recorded as if it were there.
         left.iter_mut().for_each(Closed::keep);
-        let made = match self.finish(drafts, loaded).await {
+        let made = match self.finish(drafts.into_iter().zip(named), loaded).await {
             Ok(made) => made,
             Err(faults) => {
                 left.into_iter().for_each(Closed::open);
@@ -68,11 +73,11 @@ impl Parts {
         Ok(changed)
     }
 
-    /// From upstreams that move, or that go, nothing more is recorded where they were.
+    /// From upstreams that move, go or lose an instance nothing more is recorded where they were.
     async fn leave(&self, config: &Config) -> Vec<Closed> {
         let stays = |made: &Made| {
             let of_its_name = config.upstreams.iter().find(|upstream| upstream.name == made.site.upstream.name);
-            of_its_name.is_some_and(|upstream| made.is_at(&upstream.url))
+            of_its_name.is_some_and(|upstream| made.stays(upstream))
         };
         let mut left = Vec::new();
         for made in self.made.iter().filter(|made| !stays(made)) {
@@ -88,6 +93,14 @@ impl Parts {
         }
     }
 
+    /// The named instances of each upstream, unless one has lost its name that may not.
+    async fn names(&self, drafts: &[Draft], config: &Config) -> Vec<Result<Vec<NamedInstance>, SitesError>> {
+        match self.opened.index.upstreams().await {
+            Ok(known) => drafts.iter().map(|draft| draft.names(config, &known)).collect(),
+            Err(error) => vec![Err(error.into())],
+        }
+    }
+
     /// Upstreams that move away from a delete that they still have to take. What one held before the gate was there is in
     /// no index. Most deletes are accepted within moments, and where a request for erasure has to go is known as soon: a
     /// gate that erases all day long can be reloaded.
@@ -96,14 +109,20 @@ impl Parts {
         if moved.is_empty() {
             return Ok(Vec::new());
         }
-        let until = Instant::now() + ACCEPTED_SOON;
+        let (until, mut pause) = (Instant::now() + ACCEPTED_SOON, PAUSE);
         loop {
+            let changed = self.eraser.changed();
             let awaited = self.eraser.awaits().await?;
             if Instant::now() >= until || !moved.iter().any(|(number, _)| awaited.contains(number)) {
                 let refused = moved.into_iter().filter(|(number, _)| awaited.contains(number));
                 return Ok(refused.map(|(_, error)| error).collect());
             }
-            sleep(LOOKS_AGAIN).await;
+            let again = async {
+                changed.await;
+                sleep(pause).await;
+            };
+            timeout_at(until, again).await.ok();
+            pause *= 2;
         }
     }
 
@@ -120,19 +139,24 @@ impl Parts {
 
     /// The store learns new upstreams, and new addresses of those without data. What fails half-way is taken back: a start
     /// from the old file would find another address otherwise.
-    async fn finish(&self, drafts: Vec<Draft>, loaded: &Loaded) -> Result<Vec<Made>, Vec<Fault>> {
-        let mut made = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let before = self.made.iter().find(|made| made.site.upstream.name == *draft.name());
-            match draft.finish(&self.opened, before).await {
-                Ok(one) => made.push(one),
-                Err(error) => {
-                    for before in &self.made {
-                        sites::take_back(&self.opened, before).await;
-                    }
-                    return Err(vec![fault_of(&error.into(), loaded)]);
-                }
+    async fn finish(
+        &self,
+        drafts: impl Iterator<Item = (Draft, Vec<NamedInstance>)>,
+        loaded: &Loaded,
+    ) -> Result<Vec<Made>, Vec<Fault>> {
+        let mut made = Vec::new();
+        let finished = async {
+            for (draft, named) in drafts {
+                let before = self.made.iter().find(|made| made.site.upstream.name == *draft.name());
+                made.push(draft.finish(&self.opened, before, named).await?);
             }
+            sites::tell_names(&self.opened, &made).await
+        };
+        if let Err(error) = finished.await {
+            for before in &self.made {
+                sites::take_back(&self.opened, before).await;
+            }
+            return Err(vec![fault_of(&error.into(), loaded)]);
         }
         Ok(made)
     }
@@ -210,6 +234,9 @@ fn fault_of(error: &SitesError, loaded: &Loaded) -> Fault {
     let right = match error {
         SitesError::Dropped { .. } => "all upstreams that hold data, retired ones included",
         SitesError::Repointed { .. } => "the URL as it was; a new name for what is at the new one",
+        SitesError::Unnamed { .. } => {
+            "each instance that has had a name, or its key in `also` of another; instances = \"one\" if all keys open one"
+        }
         SitesError::Awaited { .. } => {
             "the URL as it was, until the erasure is over; a new name for what is at the new one"
         }

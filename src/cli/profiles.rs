@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::{Value, json};
 
-use crate::domain::profile::{Classes, Endpoint, EraseRule, Known, Profile, built_in, built_in_names};
+use crate::domain::profile::{Classes, Endpoint, EraseRule, Known, Profile, built_in, built_in_names, built_in_text};
 
 /// How wide a table gets.
 const WIDTH: u16 = 100;
@@ -31,6 +31,14 @@ pub fn print(name: Option<&str>, json: bool) -> Result<String, UnknownProfile> {
     let profile =
         built_in(name).ok_or_else(|| UnknownProfile { name: name.to_owned(), known: built_in_names().collect() })?;
     Ok(if json { pretty(&everything(&profile)) } else { page(&profile) })
+}
+
+/// The file of a built-in profile: what one's own is written like.
+///
+/// # Errors
+/// There is no such profile.
+pub fn file(name: &str) -> Result<&'static str, UnknownProfile> {
+    built_in_text(name).ok_or_else(|| UnknownProfile { name: name.to_owned(), known: built_in_names().collect() })
 }
 
 fn count(profile: &Profile, class: Classes) -> usize {
@@ -258,5 +266,19 @@ mod tests {
     fn an_unknown_name_is_told_with_what_there_is() {
         let told = print(Some("watson-teapot"), false).unwrap_err().to_string();
         assert!(told.contains("\"watson-teapot\"") && told.contains("\"watson-assistant\""), "{told}");
+        assert_eq!(file("watson-teapot").unwrap_err().to_string(), told);
+    }
+
+    /// Whoever writes one of their own begins with such a file: under another name each is one.
+    #[test]
+    fn the_file_of_every_built_in_profile_is_a_profile_of_ones_own() {
+        for name in built_in_names() {
+            let own = file(name).unwrap().replacen(name, "our-own", 1);
+            let read = Profile::from_toml(&own).unwrap();
+            assert_eq!(
+                (read.name.as_str(), read.endpoints().len()),
+                ("our-own", built_in(name).unwrap().endpoints().len())
+            );
+        }
     }
 }

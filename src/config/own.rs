@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Authorize, Config, Erasure, Limits, OpenWebsockets, Upstream};
+use super::{Authorize, Config, Erasure, Limits, OpenWebsockets};
 
 /// `limits` of an upstream; `None` is as `[limits]` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,11 +43,11 @@ pub struct OwnErasure {
     pub open_websockets: Option<OpenWebsockets>,
 }
 
-impl Upstream {
-    /// Who may erase by a delete at this upstream.
+impl OwnErasure {
+    /// Who may erase by a delete at the upstream whose own this is.
     #[must_use]
-    pub fn authorize<'e>(&'e self, common: &'e Erasure) -> &'e Authorize {
-        self.erasure.authorize.as_ref().unwrap_or(&common.authorize)
+    pub fn authorize_over<'e>(&'e self, common: &'e Erasure) -> &'e Authorize {
+        self.authorize.as_ref().unwrap_or(&common.authorize)
     }
 }
 

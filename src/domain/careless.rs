@@ -4,6 +4,8 @@
 //! Used only to refuse, never to say what a request is: if something governed can be found in a text that is read like
 //! this, the request is ambiguous (P9). See docs/decisions/018-careless-reader.md.
 
+use super::steps;
+
 /// Rounds of decoding after which a text that is still changing is taken for anything.
 const ROUNDS_MAX: usize = 8;
 
@@ -62,7 +64,6 @@ fn unescaped_to_the_end(bytes: &[u8], drop: bool) -> Option<Vec<u8>> {
 }
 
 fn unescaped(mut rest: &[u8]) -> Vec<u8> {
-    #[cfg(test)]
     steps::add(rest.len());
     let mut bytes = Vec::with_capacity(rest.len());
     while let Some((&byte, after)) = rest.split_first() {
@@ -113,25 +114,4 @@ fn characters(mut rest: &[u8]) -> impl Iterator<Item = char> {
         let number = sequence.iter().fold(u32::from(bits), |number, byte| number << 6 | u32::from(byte & 0x3f));
         Some(char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER))
     })
-}
-
-/// How many bytes were decoded on this thread: a test's measure of the work that a text makes.
-#[cfg(test)]
-pub(in crate::domain) mod steps {
-    use std::cell::Cell;
-
-    thread_local! {
-        static STEPS: Cell<usize> = const { Cell::new(0) };
-    }
-
-    pub(super) fn add(steps: usize) {
-        STEPS.set(STEPS.get() + steps);
-    }
-
-    /// What this work costs.
-    pub(in crate::domain) fn of<T>(work: impl FnOnce() -> T) -> usize {
-        let before = STEPS.get();
-        std::hint::black_box(work());
-        STEPS.get() - before
-    }
 }

@@ -4,6 +4,8 @@
 //! phrase, `\` escapes, `,` and, `|` or, groups in `()` and `[]`. What is written is always a quoted phrase, so that no ID
 //! can be read as part of the filter.
 
+use super::steps;
+
 /// The filter with every customer ID replaced for which `substitute` gives another text. `None` when nothing changes:
 /// then the caller's bytes go on as they are.
 #[must_use]
@@ -43,14 +45,17 @@ fn next_value<'a>(filter: &'a str, field: &str) -> Option<(&'a str, &'a str, &'a
     loop {
         let at = from + next_outside_quotes(filter.get(from..)?, field)?;
         let behind_name = filter.get(at + field.len()..)?;
-        let operator = ["::!", "::", ":!", ":"].into_iter().find(|op| behind_name.trim_start().starts_with(op));
-        let begins =
-            filter.get(..at)?.trim_end().chars().next_back().is_none_or(|c| matches!(c, ',' | '|' | '(' | '['));
+        let behind = behind_name.trim_start();
+        let before = filter.get(..at)?;
+        let before_name = before.trim_end();
+        steps::add(behind_name.len() - behind.len() + before.len() - before_name.len());
+        let operator = ["::!", "::", ":!", ":"].into_iter().find(|op| behind.starts_with(op));
+        let begins = before_name.chars().next_back().is_none_or(|c| matches!(c, ',' | '|' | '(' | '['));
         let (true, Some(operator)) = (begins, operator) else {
             from = at + field.len();
             continue;
         };
-        let blanks = behind_name.len() - behind_name.trim_start().len();
+        let blanks = behind_name.len() - behind.len();
         let value_at = at + field.len() + blanks + operator.len();
         let tail = filter.get(value_at..)?;
         let (value, behind) = tail.split_at_checked(value_len(tail))?;
@@ -62,6 +67,7 @@ fn next_value<'a>(filter: &'a str, field: &str) -> Option<(&'a str, &'a str, &'a
 fn next_outside_quotes(text: &str, field: &str) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, c) in text.char_indices() {
+        steps::add(1);
         match c {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
@@ -79,6 +85,7 @@ fn value_len(tail: &str) -> usize {
     let is_quoted = tail.get(start..).is_some_and(|value| value.starts_with('"'));
     let mut escaped = false;
     for (at, c) in tail.char_indices().skip_while(|(at, _)| *at < start + usize::from(is_quoted)) {
+        steps::add(1);
         match c {
             _ if escaped => escaped = false,
             '\\' => escaped = true,

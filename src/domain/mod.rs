@@ -20,6 +20,7 @@ pub mod profile;
 pub mod proxy_header;
 pub mod query;
 pub mod refusal;
+pub mod steps;
 pub mod token;
 pub mod webchat;
 pub mod websocket;

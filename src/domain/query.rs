@@ -127,7 +127,8 @@ pub fn rewritten<'a>(raw: &'a str, rewrite: impl Fn(Pair<'a>) -> Option<String>)
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{careless, decoded, encoded, rewritten, spellings};
+    use super::super::steps;
+    use super::{decoded, encoded, rewritten, spellings};
 
     #[test]
     fn p8_pairs_that_are_not_ours_keep_their_bytes() {
@@ -196,16 +197,16 @@ mod tests {
         let whole = ["%", "%41", "%2541", "%252541", "%26", "%3B", "customer_id%3D", "%u0041", "%25\u{ff12}5", "%00"];
         for piece in whole.iter().flat_map(|piece| [format!("{piece}&"), format!("{piece};"), (*piece).to_owned()]) {
             let query = piece.repeat(BYTES / piece.len());
-            let steps = careless::steps::of(|| spellings(&query, "customer_id"));
+            let steps = steps::of(|| spellings(&query, "customer_id"));
             assert!((1..=64 * query.len()).contains(&steps), "{piece}: {steps} for {}", query.len());
         }
         let mut deep = String::from("%41");
         while deep.len() < BYTES {
             deep = deep.replace('%', "%25");
         }
-        assert!(careless::steps::of(|| spellings(&deep, "customer_id")) <= 64 * deep.len());
+        assert!(steps::of(|| spellings(&deep, "customer_id")) <= 64 * deep.len());
         for divider in ["&", ";"] {
-            assert_eq!(careless::steps::of(|| spellings(&divider.repeat(BYTES), "customer_id")), 0);
+            assert_eq!(steps::of(|| spellings(&divider.repeat(BYTES), "customer_id")), 0);
         }
     }
 

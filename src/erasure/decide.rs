@@ -9,10 +9,10 @@ use super::accept::Problem;
 use super::doubt::Doubt;
 use super::holds::{Hold, Tags};
 use super::ledger::{Entry, Marks};
-use super::views::{HoldList, HoldView, View};
+use super::views::{HoldList, HoldView, View, form_name};
 use super::{Eraser, report};
 use crate::barrier::Generation;
-use crate::domain::erasure::{Decision, Job, Mark, OnHold, Target, Undecidable, Verdict};
+use crate::domain::erasure::{Decision, Job, Mark, OnHold, Target, TargetKey, Undecidable, Verdict};
 use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
 use crate::store::StoreError;
 
@@ -29,20 +29,62 @@ pub struct Decided {
     pub upstream: Option<String>,
 }
 
+/// Some of the targets at one upstream: those of which all of this is shown, nothing said being all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetsThere {
+    /// The instance: its name, or the beginning of its key's fingerprint; empty: those that show none.
+    pub instance: Option<String>,
+    /// What stands between the upstream's URL and the delete's own path; empty: nothing.
+    pub path: Option<String>,
+    /// The label's form.
+    pub form: Option<String>,
+    /// The version of the API.
+    pub api: Option<u8>,
+}
+
+impl TargetsThere {
+    /// Their names within the erasure; none where nothing is said.
+    fn keys(&self, job: &Job, upstream: Option<UpstreamNumber>) -> Result<Vec<TargetKey>, Problem> {
+        if *self == Self::default() {
+            return Ok(Vec::new());
+        }
+        let there = job.targets.iter().filter(|target| upstream.is_none_or(|number| target.key.upstream == number));
+        let keys: Vec<_> = there.filter(|target| self.is(target)).map(|target| target.key).collect();
+        if keys.is_empty() { Err(Problem::Undecidable(Undecidable::NoSuchTarget)) } else { Ok(keys) }
+    }
+
+    fn is(&self, target: &Target) -> bool {
+        let Self { instance, path, form, api } = self;
+        instance.as_ref().is_none_or(|instance| target.place.shown().unwrap_or_default() == *instance)
+            && path.as_ref().is_none_or(|path| *target.place.prefix == **path)
+            && form.as_ref().is_none_or(|form| form_name(target.key.form) == *form)
+            && api.is_none_or(|api| target.key.api == Some(api))
+    }
+}
+
 impl Eraser {
     /// Carries out a decision. A hold of an erasure is a hold of its customer.
     ///
     /// # Errors
     /// `NotFound`, `UnknownUpstream`, `Undecidable`, `TooManyHolds`, `Unconfirmed` or `Store`.
     pub async fn decide(&self, id: Uuid, decided: Decided) -> Result<View, Problem> {
+        self.decide_of(id, decided, &TargetsThere::default()).await
+    }
+
+    /// The same, about some of the targets at the upstream: to give up an instance and not the others.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub async fn decide_of(&self, id: Uuid, decided: Decided, which: &TargetsThere) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
         let upstream = match decided.upstream.as_deref() {
             Some(name) => Some(self.upstream_of(&entry.job, name).await?),
             None => None,
         };
-        let decision =
-            Decision { at: self.now().wall, verdict: decided.verdict, by: decided.by, note: decided.note, upstream };
-        match decided.verdict {
+        let targets = which.keys(&entry.job, upstream)?;
+        let (at, verdict) = (self.now().wall, decided.verdict);
+        let decision = Decision { at, verdict, by: decided.by, note: decided.note, upstream, targets };
+        match verdict {
             Verdict::Hold if entry.job.is_over() => Err(Problem::Undecidable(Undecidable::Over)),
             Verdict::Hold => {
                 let customer = self.shared.ledger.customer(&entry)?;
@@ -93,7 +135,9 @@ impl Eraser {
         let generation = fence.as_ref().map(|fence| fence.generation());
         let mark = generation.map(|generation| Mark { run: self.shared.run.name, generation: generation.0 });
         let gone = match (&fence, verdict, decision.upstream) {
-            (Some(fence), Verdict::Close, Some(upstream)) => self.given_up(&entry, fence, upstream).await?,
+            (Some(fence), Verdict::Close, Some(upstream)) => {
+                self.given_up(&entry, fence, (upstream, &decision)).await?
+            }
             _ => Vec::new(),
         };
         let frozen = fence.as_ref().and_then(|fence| fence.freeze(UpstreamNumber(0)));
@@ -127,10 +171,10 @@ impl Eraser {
         &self,
         entry: &Entry,
         fence: &Arc<crate::barrier::Fence>,
-        upstream: UpstreamNumber,
+        (upstream, decision): (UpstreamNumber, &Decision),
     ) -> Result<Vec<PairKey>, StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(Vec::new()) };
-        let closable = |target: &&Target| target.key.upstream == upstream && target.is_for_a_person();
+        let closable = |target: &&Target| decision.is_about(&target.key) && target.is_for_a_person();
         let keys: Vec<_> = entry.job.targets.iter().filter(closable).map(|target| target.key).collect();
         let reaches = self.reaches(&self.settings(), &customer).await?;
         let rows = self.fenced_rows(&customer, std::slice::from_ref(fence)).await?;
@@ -212,7 +256,8 @@ impl Eraser {
         let upstream = name.as_ref().map(|name| number(name).ok_or(Problem::UnknownUpstream)).transpose()?;
         let at = self.now().wall;
         let (by, reason) = (decided.by.clone(), decided.note.clone());
-        let decision = Decision { at, verdict: Verdict::Hold, by: decided.by, note: decided.note, upstream };
+        let decision =
+            Decision { at, verdict: Verdict::Hold, by: decided.by, note: decided.note, upstream, targets: Vec::new() };
         let tags = self.shared.holds.tags(customer);
         let id = self.set_hold(self.shared.holds.tag(customer), tags, decision).await?;
         Ok(HoldView { id, upstream: name, since: at, by, reason })
@@ -225,7 +270,8 @@ impl Eraser {
     pub async fn unhold(&self, id: Uuid, by: String) -> Result<(), Problem> {
         let (tag, upstream) = self.shared.holds.one(id).ok_or(Problem::NotFound)?;
         let tags = Tags::from_slice(&[tag]);
-        let decision = Decision { at: self.now().wall, verdict: Verdict::Unhold, by, note: String::new(), upstream };
+        let (at, verdict, note, targets) = (self.now().wall, Verdict::Unhold, String::new(), Vec::new());
+        let decision = Decision { at, verdict, by, note, upstream, targets };
         self.lift_hold(id, &tags, &decision).await?;
         self.told_of_holds(&tags, &decision).await;
         Ok(())

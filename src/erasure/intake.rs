@@ -97,7 +97,7 @@ impl Eraser {
         let today = todays_label(call.site.rules(), &customer)?;
         let settings = self.settings();
         let site = Arc::clone(&call.site);
-        match site.upstream.authorize(&settings.erasure) {
+        match site.upstream.erasure.authorize_over(&settings.erasure) {
             Authorize::Home => self.home(call, customer, &today).await,
             Authorize::Token(token) => {
                 self.check_token(&call, token)?;
@@ -186,7 +186,7 @@ impl Eraser {
         carried: Option<Carried>,
     ) -> Result<Given, Refused> {
         let own = &call.site.upstream.erasure.authorize;
-        let home = matches!(call.site.upstream.authorize(&self.settings().erasure), Authorize::Home);
+        let home = matches!(call.site.upstream.erasure.authorize_over(&self.settings().erasure), Authorize::Home);
         // Only credentials that a service is asked about say whose instance it is.
         let caller = call.instance.caller.filter(|_| home);
         let instance = Instance { caller, ..call.instance.clone() };

@@ -78,12 +78,14 @@ pub(super) struct Ledger {
     locks: Locks<Uuid>,
     listeners: Mutex<HashMap<Uuid, Weak<Notify>>>,
     gauges: Mutex<Gauges>,
+    /// Rung whenever an erasure was written.
+    pub(super) changed: Notify,
 }
 
 impl Ledger {
     pub(super) fn new(store: Arc<dyn Jobs>, keys: Arc<Keys>, run: Run) -> Self {
         let (locks, listeners, gauges) = (Locks::new(), Mutex::default(), Mutex::default());
-        Self { store, keys, run, locks, listeners, gauges }
+        Self { store, keys, run, locks, listeners, gauges, changed: Notify::new() }
     }
 
     /// Keeps others from changing this job.
@@ -138,6 +140,7 @@ impl Ledger {
         let made = self.store.create(stored).await?;
         if made {
             self.gauges.lock().set(id, true, standing);
+            self.changed.notify_waiters();
         }
         Ok(made)
     }
@@ -195,6 +198,7 @@ impl Ledger {
         let written = self.store.commit(JobWrite { job, erased: marks.0, at: UnixSeconds(now.moment.0), also }).await?;
         if written {
             self.gauges.lock().set(id, !finished, standing);
+            self.changed.notify_waiters();
             if let Some(listener) = self.listeners.lock().get(&id).and_then(Weak::upgrade) {
                 listener.notify_waiters();
             }
@@ -246,6 +250,11 @@ impl Ledger {
         let stored = self.store.jobs(cursor, limit).await?;
         let next = stored.last().map(|job| job.id).filter(|_| stored.len() == limit);
         Ok((self.entries(stored), next))
+    }
+
+    /// Notes a time, and gives the latest that is known.
+    pub(super) async fn keep_time(&self, at: Option<UnixSeconds>) -> Result<Option<UnixSeconds>, StoreError> {
+        self.store.keep_time(at).await
     }
 
     /// Removes what has been over since before this moment.

@@ -23,6 +23,7 @@ mod pace;
 mod planning;
 mod report;
 mod restore;
+mod retention;
 mod schedule;
 mod seen;
 mod send;
@@ -44,7 +45,7 @@ use uuid::Uuid;
 
 pub use self::accept::Problem;
 pub use self::answer::Refused;
-pub use self::decide::Decided;
+pub use self::decide::{Decided, TargetsThere};
 pub use self::intake::DeleteCall;
 pub(crate) use self::intake::{bearer, same};
 pub use self::office::{Submission, Submitted};
@@ -60,6 +61,7 @@ use self::lanes::Lanes;
 use self::ledger::Ledger;
 use self::locks::Locks;
 use self::pace::Rate;
+use self::retention::Counted;
 use self::schedule::Schedule;
 use self::send::Carried;
 use self::settings::Settings;
@@ -192,6 +194,8 @@ struct Shared {
     /// When the unfinished ones were last looked at, for the alarm about late ones; and how many were late.
     looked: Mutex<Option<UnixSeconds>>,
     late: AtomicU64,
+    /// For retention; `None` until it was read.
+    counted: Mutex<Option<Counted>>,
     steps: Arc<Semaphore>,
 }
 
@@ -232,6 +236,7 @@ impl Eraser {
             accepting: AtomicUsize::new(0),
             looked: Mutex::default(),
             late: AtomicU64::new(0),
+            counted: Mutex::default(),
             steps: Arc::new(Semaphore::new(worker::STEPS_MAX)),
         };
         Self { shared: Arc::new(shared) }
@@ -271,5 +276,6 @@ struct Accepting(Arc<Shared>);
 impl Drop for Accepting {
     fn drop(&mut self) {
         self.0.accepting.fetch_sub(1, SeqCst);
+        self.0.ledger.changed.notify_waiters();
     }
 }

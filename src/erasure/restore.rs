@@ -82,6 +82,11 @@ impl Eraser {
         }
     }
 
+    /// Done when an erasure has changed since this was called, or the acceptance of one has ended.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.shared.ledger.changed.notified()
+    }
+
     /// The upstreams at which an erasure that is not over has not been accepted yet, or may still have to be sent.
     ///
     /// # Errors
@@ -130,8 +135,7 @@ impl Eraser {
         if let Err(error) = self.sweep().await {
             report::warn("rows of erased customers cannot be swept", &error);
         }
-        let kept = self.settings().erasure.retention.as_secs();
-        if let Err(error) = self.shared.ledger.purge(UnixSeconds(now.moment.0.saturating_sub(kept))).await {
+        if let Err(error) = self.forget_finished().await {
             report::warn("finished erasures cannot be removed", &error);
         }
     }

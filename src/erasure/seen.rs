@@ -28,6 +28,7 @@ impl Eraser {
                     instance: Some(shown.join(", ")).filter(|shown| !shown.is_empty()),
                     path: entry.instance.as_ref().and_then(path),
                     has_credentials: !unnamed && !places.is_empty(),
+                    answered: entry.answered,
                     first_seen: entry.first_seen,
                     last_seen: entry.last_seen,
                 });

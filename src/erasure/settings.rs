@@ -179,8 +179,10 @@ fn not_configured(upstream: &KnownUpstream) -> Reach {
 /// With what traffic has shown.
 pub(super) fn with_seen(instances: Instances, seen: &[SeenInstance], upstream: UpstreamNumber) -> Instances {
     let there: Vec<&SeenInstance> = seen.iter().filter(|seen| seen.upstream == upstream).collect();
-    let more = there.len() >= INSTANCES_MAX || there.iter().any(|seen| seen.instance.is_none());
-    Instances { seen: there.into_iter().filter_map(|seen| seen.instance.clone()).collect(), more, ..instances }
+    let (answered, refused): (Vec<_>, Vec<_>) = there.into_iter().partition(|seen| seen.answered);
+    let more = answered.len() >= INSTANCES_MAX || answered.iter().any(|seen| seen.instance.is_none());
+    let read = |all: Vec<&SeenInstance>| all.into_iter().filter_map(|seen| seen.instance.clone()).collect();
+    Instances { seen: read(answered), refused: read(refused), more, ..instances }
 }
 
 /// What the index says, in the words of planning: which row it is, and what it stands for. A row that does not say its
@@ -195,13 +197,13 @@ pub(super) fn held(keys: &Keys, rows: &[Row], reaches: &[Reach]) -> Vec<(PairKey
             continue;
         }
         let reach = reaches.iter().find(|reach| reach.number == upstream);
-        let seen = reach.map_or(&[][..], |reach| &reach.instances.seen);
+        let seen: Vec<&Instance> = reach.map(|reach| reach.instances.shown().collect()).unwrap_or_default();
         if hash == InstanceHash::DEFAULT {
             // Before there were instances every row had this one, wherever it was sent.
             hold(HeldAt::Seen(Instance::default()));
-            seen.iter().cloned().map(HeldAt::Seen).for_each(hold);
+            seen.into_iter().cloned().map(HeldAt::Seen).for_each(hold);
         } else {
-            let fits = seen.iter().find(|seen| keys.instance_hash(tag, seen) == hash);
+            let fits = seen.into_iter().find(|seen| keys.instance_hash(tag, seen) == hash);
             hold(fits.cloned().map_or(HeldAt::Lost(hash), HeldAt::Seen));
         }
     }

@@ -23,7 +23,7 @@ fn rfc3339_or_null<S: Serializer>(time: &Option<UnixSeconds>, to: S) -> Result<S
 }
 
 /// `raw`, or `alias-` and the key epoch.
-fn form_name(form: LabelForm) -> String {
+pub(super) fn form_name(form: LabelForm) -> String {
     if form.is_alias() { format!("alias-{}", form.0) } else { "raw".into() }
 }
 
@@ -220,7 +220,7 @@ pub struct DecisionView {
 
 impl DecisionView {
     fn of(decision: &Decision) -> Self {
-        let Decision { at, verdict, by, note, upstream: _ } = decision.clone();
+        let Decision { at, verdict, by, note, upstream: _, targets: _ } = decision.clone();
         Self { at, decision: verdict, by, note }
     }
 }
@@ -284,6 +284,9 @@ pub struct InstanceView {
     pub path: Option<String>,
     /// `false`: it is not known whose credentials open it, and erasures wait for them.
     pub has_credentials: bool,
+    /// `false`: the service has only ever refused what was sent there, or it is not known what became of it. Others do not
+    /// wait for it.
+    pub answered: bool,
     /// When it was seen for the first time.
     #[serde(serialize_with = "rfc3339")]
     pub first_seen: UnixSeconds,

@@ -5,6 +5,10 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::connection::{Serving, requests, serve, watched};
 use super::http2;
@@ -12,6 +16,7 @@ use super::intercept::{CaError, Interceptor};
 use super::tls::handshake;
 use super::{proxy_header, redirected};
 use crate::config::{Address, Files, Listen, ListenMode, ListenTls, PemFault};
+use crate::telemetry::events;
 use crate::wire::{Link, ServerTls, Stream, Watch};
 
 /// What is spoken at one listener.
@@ -27,7 +32,12 @@ pub(super) struct Door {
     pub(super) interceptor: Option<Interceptor>,
     /// A digest of the files that were read.
     files: [u8; 32],
+    /// When it was last said that a connection came straight to it.
+    said: Mutex<Option<Instant>>,
 }
+
+/// What anyone can cause is said no more often than this.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a listener cannot be had, though its address can.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +70,18 @@ impl Door {
             (None, None) => None,
         };
         let address = Arc::new(listen.address.clone());
-        Ok(Self { listen: listen.clone(), address, tls, interceptor, files })
+        Ok(Self { listen: listen.clone(), address, tls, interceptor, files, said: Mutex::default() })
+    }
+
+    /// A connection that should have been redirected to it was not.
+    pub(super) fn came_straight(&self) {
+        let now = Instant::now();
+        let mut said = self.said.lock();
+        if said.is_none_or(|at| now >= at + SAID_EVERY) {
+            *said = Some(now);
+            drop(said);
+            events::NotRedirected { listener: &self.address.to_string() }.emit();
+        }
     }
 
     fn http2(&self) -> bool {

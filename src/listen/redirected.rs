@@ -28,9 +28,13 @@ const CIRCLE: Refusal =
 
 /// Serves a connection from its first byte to its last.
 pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
-    match original::meant(&socket) {
-        Ok(meant) => serving.peer.meant = meant,
-        Err(_) => return serving.gate().counters().turned_away(TurnedAway::Undirected),
+    // Without a place that it meant, every request of the connection is refused in words.
+    serving.peer.meant = original::meant(&socket).unwrap_or_else(|_| {
+        serving.gate().counters().turned_away(TurnedAway::Undirected);
+        None
+    });
+    if serving.peer.meant.is_none() {
+        serving.door.came_straight();
     }
     serving.peer.end = socket.peer_addr().ok();
     let mut link = Link::new(Stream::Tcp(socket));

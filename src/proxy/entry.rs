@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::trace::RequestId;
 use crate::domain::decide::{OptOutLine, Permit};
-use crate::domain::profile::Endpoint;
+use crate::domain::profile::{Classes, Endpoint};
 use crate::domain::refusal::Code;
 use crate::domain::webchat::Findings;
 use crate::telemetry::{AccessLog, AccessRecord, EndReason, FailureKind, UpstreamCounters, WorkerCounters};
@@ -86,10 +86,10 @@ impl Entry {
     }
 
     /// It was judged, and passes.
-    pub(super) fn judged(&self, permit: &Permit) {
+    pub(super) fn judged(&self, permit: &Permit, classes: Classes) {
         let Some(upstream) = self.upstream() else { return };
         let marks = permit.marks();
-        let counted: [(bool, Count); 9] = [
+        let counted: [(bool, Count); 10] = [
             (!permit.labels().is_empty(), UpstreamCounters::labelled),
             (permit.opt_out() == OptOutLine::Out, UpstreamCounters::opted_out),
             (marks.rewritten, UpstreamCounters::rewritten),
@@ -97,6 +97,7 @@ impl Entry {
             (marks.cut, UpstreamCounters::cut),
             (marks.overridden, UpstreamCounters::overridden),
             (marks.unlabelled, UpstreamCounters::unlabelled),
+            (classes.carries_data(), UpstreamCounters::unlabellable),
             (marks.unknown, UpstreamCounters::unknown),
             (marks.beta, UpstreamCounters::beta),
         ];

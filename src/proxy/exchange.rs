@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use http::Method;
 use tokio::time::Instant;
 
+use super::answered::Unanswered;
 use super::apply;
 use super::caller::{Caller, Inbound, Lost};
 use super::entry::Entry;
-use super::forward::Passages;
+use super::forward::{Beginning, Passages};
 use super::remains::Remains;
 use super::route::Destination;
 use super::service::{Broken, Service};
@@ -64,6 +65,7 @@ pub(super) struct Exchange {
     /// What accepts the WebSocket that the request asks for.
     accept: Option<String>,
     pub(super) passages: Passages,
+    unanswered: Option<Unanswered>,
     /// Set where the answer may be a page that is changed.
     pub(super) webchat: Option<Asked>,
     /// The request's line in the log. `None` only at the end.
@@ -88,22 +90,10 @@ pub(super) struct Exchange {
     is_decided: bool,
 }
 
-/// What an exchange begins with.
-pub(super) struct Beginning {
-    pub(super) destination: std::sync::Arc<Destination>,
-    pub(super) method: Method,
-    pub(super) inbound: Inbound,
-    pub(super) chunked: bool,
-    pub(super) accept: Option<String>,
-    pub(super) passages: Passages,
-    pub(super) webchat: Option<Asked>,
-    pub(super) entry: Entry,
-    pub(super) head: Vec<u8>,
-}
-
 impl Exchange {
     pub(super) fn new(gate: &Rc<Gate>, beginning: Beginning) -> Self {
-        let Beginning { destination, method, inbound, chunked, accept, passages, webchat, entry, head } = beginning;
+        let Beginning { destination, method, inbound, chunked, accept, recorded, webchat, entry, head } = beginning;
+        let (passages, unanswered) = recorded.into_parts();
         Self {
             gate: Rc::clone(gate),
             destination,
@@ -112,6 +102,7 @@ impl Exchange {
             chunked,
             accept,
             passages,
+            unanswered,
             webchat,
             entry: Some(entry),
             service: None,
@@ -149,6 +140,7 @@ impl Exchange {
             self.head.truncate(self.head_length);
         }
         (self.sent, self.framing) = (Sent::Part, Outgoing::new(self.chunked));
+        self.unanswered.iter_mut().for_each(|request| request.sent(false));
         self.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
     }
 
@@ -179,7 +171,10 @@ impl Exchange {
         let stale = self.has_sent_nothing();
         let Some(service) = &mut self.service else { return Poll::Pending };
         match service.poll_head(cx, &self.method, self.gate.answer_head_bytes_max()) {
-            Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+            Poll::Ready(Ok(())) => {
+                self.unanswered.take().into_iter().for_each(|request| request.answered(service.head.status));
+                return Poll::Ready(Ok(()));
+            }
             Poll::Ready(Err(Broken::Off)) if stale => return Poll::Ready(Err(NoAnswer::Stale)),
             Poll::Ready(Err(broken)) => return Poll::Ready(Err(NoAnswer::Service(broken))),
             Poll::Pending => {}
@@ -222,6 +217,7 @@ impl Exchange {
             match ready!(polled) {
                 Ok(true) => {
                     self.sent = Sent::Whole;
+                    self.unanswered.iter_mut().for_each(|request| request.sent(true));
                     caller.watch.body_waits(false);
                     if self.waited {
                         caller.watch.due_at(Instant::now() + self.response_timeout());
@@ -358,8 +354,10 @@ impl Exchange {
         Remains {
             gate: Rc::clone(&self.gate),
             slot: self.destination.slot,
+            limit: self.response_timeout(),
             method: std::mem::take(&mut self.method),
             passages: std::mem::take(&mut self.passages),
+            unanswered: self.unanswered.take(),
             service,
             place: self.place.take(),
             entry,

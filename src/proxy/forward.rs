@@ -3,24 +3,41 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use http::{Method, Version};
 use smallvec::SmallVec;
 
 use super::apply::{self, AnswerFraming};
-use super::caller::{Caller, Lost};
+use super::caller::{Caller, Inbound, Lost};
 use super::entry::Entry;
-use super::exchange::{Beginning, Exchange, NoAnswer};
+use super::exchange::{Exchange, NoAnswer};
+use super::record::Recorded;
 use super::respond::Hop;
+use super::route::Destination;
 use super::service::{Broken, Service};
 use super::trace::RequestId;
 use super::tunnel::Tunnel;
+use super::webchat::Asked;
 use super::{Gate, Onward, webchat};
 use crate::domain::refusal::{Code, Refusal};
 use crate::telemetry::{EndReason, FailureKind, chain};
 use crate::upstream::{ConnectError, Wanted};
 use crate::wire::{Body, Outgoing};
+
+/// What an exchange begins with.
+pub(super) struct Beginning {
+    pub(super) destination: Arc<Destination>,
+    pub(super) method: Method,
+    pub(super) inbound: Inbound,
+    pub(super) chunked: bool,
+    pub(super) accept: Option<String>,
+    pub(super) recorded: Recorded,
+    pub(super) webchat: Option<Asked>,
+    pub(super) entry: Entry,
+    pub(super) head: Vec<u8>,
+}
 
 /// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
 #[derive(Debug)]

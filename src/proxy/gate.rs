@@ -184,6 +184,10 @@ impl Gate {
         &*self.shared.index
     }
 
+    pub(super) fn shared_index(&self) -> Arc<dyn Index> {
+        Arc::clone(&self.shared.index)
+    }
+
     pub(super) fn keys(&self) -> &Keys {
         &self.shared.keys
     }

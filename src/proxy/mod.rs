@@ -3,6 +3,7 @@
 //! The order matters. Nothing is judged before everything that could change the judgement is gone; nothing is sent
 //! before it is durable; only what was judged and recorded can be forwarded, because `forward` takes nothing else.
 
+mod answered;
 mod apply;
 mod blind;
 mod caller;
@@ -41,7 +42,7 @@ pub use self::caller::Caller;
 use self::caller::Inbound;
 use self::entry::Entry;
 pub use self::erase::EraseCall;
-use self::exchange::Beginning;
+use self::forward::Beginning;
 use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
 use self::gather::Gathered;
@@ -104,9 +105,8 @@ pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, h
     let page = page.as_deref();
     match told {
         Ok(Told::Forward { head: lines, chunked, accept, destination, webchat, recorded }) => {
-            let passages = recorded.into_passages();
             let beginning =
-                Beginning { destination, method, inbound, chunked, accept, passages, webchat, entry, head: lines };
+                Beginning { destination, method, inbound, chunked, accept, recorded, webchat, entry, head: lines };
             match forward::forward(gate, caller, beginning, hop, &request_id).await {
                 Ok(onward) => Handled::Passed(onward),
                 Err(failed) => {
@@ -197,7 +197,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
         target::check_filter(head, judged_by)?;
     }
     let permit = judge(gate, (&destination, policy), &target, (&gathered, &asked), head, caller, inbound).await?;
-    entry.judged(&permit);
+    entry.judged(&permit, classes);
     let rebuild = Rebuild {
         destination: &destination,
         policy,

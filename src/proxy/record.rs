@@ -1,9 +1,12 @@
 //! Between judging and forwarding: the fact that this customer's data goes to this upstream becomes durable (P3).
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Gate;
+use super::answered::Unanswered;
 use super::forward::Passages;
 use super::route::Destination;
 use crate::barrier::{Entered, KeptOut};
@@ -17,6 +20,7 @@ use crate::store::Placement;
 pub(super) struct Recorded {
     permit: Permit,
     passages: Passages,
+    unanswered: Option<Unanswered>,
 }
 
 impl Recorded {
@@ -24,15 +28,15 @@ impl Recorded {
         &self.permit
     }
 
-    pub(super) fn into_passages(self) -> Passages {
-        self.passages
+    pub(super) fn into_parts(self) -> (Passages, Option<Unanswered>) {
+        (self.passages, self.unanswered)
     }
 }
 
 /// Where a request's data goes, as the index names it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
-    pub(super) destination: &'a Destination,
+    pub(super) destination: &'a Arc<Destination>,
     pub(super) resource: &'a str,
     pub(super) instance: &'a domain::Instance,
     pub(super) api: Option<u8>,
@@ -61,7 +65,8 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
             passages.push(passage);
         }
     }
-    Ok(Recorded { permit, passages })
+    let unanswered = Unanswered::of(gate, place.destination, place.instance);
+    Ok(Recorded { permit, passages, unanswered })
 }
 
 fn pair_key(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {

@@ -3,12 +3,14 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::Method;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
 use super::Gate;
+use super::answered::Unanswered;
 use super::entry::Entry;
 use super::forward::Passages;
 use super::service::Service;
@@ -21,8 +23,11 @@ pub(super) struct Remains {
     pub(super) slot: usize,
     pub(super) method: Method,
     pub(super) passages: Passages,
+    pub(super) unanswered: Option<Unanswered>,
     pub(super) service: Option<Service>,
     pub(super) place: Option<Place>,
+    /// How long its service is waited for.
+    pub(super) limit: Duration,
     /// It is in flight as long as this is held.
     pub(super) entry: Option<Entry>,
 }
@@ -42,11 +47,10 @@ impl Remains {
         drop(self.entry);
     }
 
-    /// Reads the answer to its end, at most for `response_timeout`.
+    /// Reads the answer to its end, at most for the upstream's `response_timeout`.
     pub(super) fn outlive(mut self) {
         spawn_local(async move {
-            let limit = self.gate.limits().response_timeout;
-            if timeout(limit, self.read_to_end()).await == Ok(true) {
+            if timeout(self.limit, self.read_to_end()).await == Ok(true) {
                 self.complete();
             }
         });
@@ -59,6 +63,7 @@ impl Remains {
             if poll_fn(|cx| service.poll_head(cx, &self.method, bytes_max)).await.is_err() {
                 return false;
             }
+            self.unanswered.take().into_iter().for_each(|request| request.answered(service.head.status));
         }
         poll_fn(|cx| service.poll_rest(cx)).await
     }

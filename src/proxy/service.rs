@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::apply;
 use super::caller::{Caller, READ_AHEAD};
 use super::gather::has_token;
-use super::webchat::Altering;
+use super::webchat::{self, Altering};
 use crate::domain::http1::{AnswerHead, Lines};
 use crate::domain::webchat::Findings;
 use crate::telemetry::EndReason;
@@ -201,8 +201,11 @@ impl Service {
                     if !self.ahead.is_empty() {
                         continue;
                     }
-                    let body = &self.body;
-                    self.framing.end(caller.link.output(), |out| apply::answer_trailers(out, &body.trailers()));
+                    let (body, may_differ) = (&self.body, self.lines.is_some());
+                    self.framing.end(caller.link.output(), |out| {
+                        let sent = body.trailers();
+                        apply::answer_trailers(out, &if may_differ { webchat::trailers(&sent) } else { sent });
+                    });
                     let flushed = ready!(caller.poll_flush(cx));
                     return Poll::Ready(if flushed.is_ok() { EndReason::Done } else { EndReason::ClientGone });
                 }

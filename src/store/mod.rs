@@ -26,6 +26,7 @@ pub use self::open::{compact_with, open_with, restore_with};
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};
 pub use self::sled::{Compacted, RestoreError, Restored};
+use crate::domain::erasure::NamedInstance;
 use crate::domain::{Apis, CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// What the store traits return: they are used as trait objects, and a store call is never on the known path.
@@ -134,11 +135,17 @@ pub trait Index: Send + Sync + std::fmt::Debug {
     /// The number of the upstream of this name, given now if it is new. `identity` is its address, kept beside the name.
     fn upstream_number<'a>(&'a self, name: &'a str, identity: &'a str) -> StoreFuture<'a, UpstreamNumber>;
 
+    /// From now on these are the instances of an upstream that have a name, besides whatever rows say.
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()>;
+
     /// All upstreams that ever had a number: number, name, identity, and whether any row points to it.
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>>;
 
     /// The instances of all upstreams that were ever recorded with a row.
     fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>>;
+
+    /// The service has answered a request there as one that it takes. The write is on its way when this returns.
+    fn answered(&self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds) -> StoreFuture<'static, ()>;
 
     /// Figures for people and metrics.
     fn figures(&self) -> StoreFuture<'_, Figures>;
@@ -170,10 +177,12 @@ pub struct KnownUpstream {
     pub identity: String,
     /// Whether a row points to it.
     pub has_rows: bool,
+    /// Its instances that had a name when it was last in use, with fingerprints of their keys.
+    pub named: Vec<NamedInstance>,
 }
 
-/// Instances of one upstream that are remembered beside its rows. What comes after them is not, and whoever looks for them
-/// sees that the list is full.
+/// Instances of one upstream that are remembered beside its rows: so many where the service has taken something, and so many
+/// others, which anybody can make up. What comes after them is not, and whoever looks for them sees that a list is full.
 pub const INSTANCES_MAX: usize = 1024;
 
 /// An instance of an upstream that was seen in traffic.
@@ -183,6 +192,8 @@ pub struct SeenInstance {
     pub upstream: UpstreamNumber,
     /// What it is; `None` where the entry does not read.
     pub instance: Option<Instance>,
+    /// Whether the service has ever taken something there. Also where that was not noted, or does not read.
+    pub answered: bool,
     /// When it was seen for the first time.
     pub first_seen: UnixSeconds,
     /// And lately; to the day.
@@ -277,6 +288,10 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
 
     /// Removes finished jobs whose last commit was before `before`, with all that belongs to them; gives how many went.
     fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64>;
+
+    /// Notes that it is this time, unless a later one is noted; durable when done. Gives what was noted before; where nothing
+    /// was, when the last of the finished jobs that are there was committed.
+    fn keep_time(&self, at: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>>;
 
     /// Writes a legal hold, or writes it anew; durable when done.
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()>;

@@ -29,6 +29,7 @@ pub struct UpstreamCounters {
     overridden: Counter,
     opted_out: Counter,
     unlabelled: Counter,
+    unlabellable: Counter,
     unknown: Counter,
     beta: Counter,
     known_pairs: Counter,
@@ -89,6 +90,11 @@ impl UpstreamCounters {
     /// Policy let it go on without a label although its data can be labelled.
     pub fn unlabelled(&self) {
         self.unlabelled.bump();
+    }
+
+    /// It carries customers' data that the service knows no label for: no delete by label finds it.
+    pub fn unlabellable(&self) {
+        self.unlabellable.bump();
     }
 
     /// The profile does not name this call.
@@ -171,7 +177,7 @@ impl UpstreamCounters {
 
     /// Adds these counters to `sums`.
     pub(super) fn add_to(&self, sums: &mut UpstreamFigures) {
-        let pairs: [(&mut u64, &Counter); 14] = [
+        let pairs: [(&mut u64, &Counter); 15] = [
             (&mut sums.requests, &self.requests),
             (&mut sums.labelled, &self.labelled),
             (&mut sums.rewritten, &self.rewritten),
@@ -180,6 +186,7 @@ impl UpstreamCounters {
             (&mut sums.overridden, &self.overridden),
             (&mut sums.opted_out, &self.opted_out),
             (&mut sums.unlabelled, &self.unlabelled),
+            (&mut sums.unlabellable, &self.unlabellable),
             (&mut sums.unknown, &self.unknown),
             (&mut sums.beta, &self.beta),
             (&mut sums.known_pairs, &self.known_pairs),

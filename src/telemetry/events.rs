@@ -48,6 +48,11 @@ events! {
         /// What the client said of it, or the system.
         reason: &'a str,
     }
+    /// A transparent listener was called itself. Said once a minute and listener; the metric counts those of which nothing is known.
+    NotRedirected<'a> warn "a connection came straight to a transparent listener: are the rules that redirect in force?" {
+        /// Where, as the configuration writes it.
+        listener: &'a str,
+    }
     /// A listener is open.
     Listening<'a> info "listening" {
         /// `gate` or `admin`.

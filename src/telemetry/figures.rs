@@ -52,6 +52,8 @@ pub struct UpstreamFigures {
     pub opted_out: u64,
     /// Let through without a label.
     pub unlabelled: u64,
+    /// Forwarded with data that the service knows no label for.
+    pub unlabellable: u64,
     /// Calls that the profile does not name.
     pub unknown: u64,
     /// Beta calls.
@@ -96,6 +98,7 @@ impl UpstreamFigures {
             overridden: 0,
             opted_out: 0,
             unlabelled: 0,
+            unlabellable: 0,
             unknown: 0,
             beta: 0,
             known_pairs: 0,

@@ -36,12 +36,15 @@ pub struct Gauge {
 /// A column of an upstream's figures: its metric, what it means, and where it is.
 type Column = (&'static str, &'static str, fn(&UpstreamFigures) -> u64);
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 15] = [
     ("forgetgate_requests", "Requests routed to an upstream", |f| f.requests),
     ("forgetgate_requests_labelled", "Requests forwarded with a label", |f| f.labelled),
     ("forgetgate_requests_opted_out", "Requests forwarded with the opt-out", |f| f.opted_out),
     ("forgetgate_requests_unlabelled", "Requests whose data can be labelled, let through without a label", |f| {
         f.unlabelled
+    }),
+    ("forgetgate_requests_unlabellable", "Requests with customers' data that the service knows no label for", |f| {
+        f.unlabellable
     }),
     ("forgetgate_requests_unknown", "Requests for calls that the profile does not name", |f| f.unknown),
     ("forgetgate_requests_beta", "Requests for beta calls", |f| f.beta),

@@ -1,8 +1,9 @@
 //! The instances of one upstream at run time: whose key a caller shows, and what opens each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::{Duration, Instant as Clock};
 
 use super::credentials::Authenticator;
@@ -15,6 +16,9 @@ use crate::domain::{Fingerprint, Instance};
 /// How long what the secrets' files say is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 
+/// Instances that are known to be answered: as many as the store's list holds.
+const ANSWERED_MAX: usize = 1024;
+
 /// One upstream's.
 #[derive(Debug)]
 pub struct Instances {
@@ -26,6 +30,8 @@ pub struct Instances {
     /// Whether callers' keys are the gate's own, or no sign of an instance.
     keys_say_nothing: bool,
     last: Mutex<Option<(Clock, Arc<erasure::Instances>)>>,
+    /// Those of which the store knows, or is being told, that the service has taken something there.
+    answered: RwLock<BTreeSet<Instance>>,
 }
 
 impl Instances {
@@ -45,7 +51,28 @@ impl Instances {
             own: upstream.credentials.clone(),
             keys_say_nothing: upstream.inject || upstream.instance_rule() == InstanceRule::One,
             last: Mutex::default(),
+            answered: RwLock::default(),
         })
+    }
+
+    /// Whether the store is told already that the service has taken something there. The upstream itself needs no
+    /// telling.
+    #[must_use]
+    pub fn is_answered(&self, instance: &Instance) -> bool {
+        instance.is_default() || self.answered.read().contains(instance)
+    }
+
+    /// The store is being told. Those beyond the bound are told of again with each request.
+    pub fn answered(&self, instance: &Instance) {
+        let mut answered = self.answered.write();
+        if answered.len() < ANSWERED_MAX {
+            answered.insert(instance.clone());
+        }
+    }
+
+    /// The store could not be told.
+    pub fn unanswered(&self, instance: &Instance) {
+        self.answered.write().remove(instance);
     }
 
     /// Whether a caller's key says which instance a request below this prefix is for.
@@ -97,6 +124,7 @@ impl Instances {
             own: self.own.as_ref().and_then(|own| self.of_credentials(own)),
             url_names_one: self.url_names_one,
             seen: Vec::new(),
+            refused: Vec::new(),
             more: false,
         });
         *self.last.lock() = Some((Clock::now(), Arc::clone(&known)));
@@ -130,5 +158,25 @@ impl Instances {
     /// What has to follow its files.
     pub fn renewed(&self) -> impl Iterator<Item = &dyn Renew> {
         self.named.iter().filter_map(|(_, authenticator)| authenticator.renewed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_told_of_once_and_again_only_if_that_failed_or_beyond_the_bound() {
+        let text = "[[listen]]\naddress = \"127.0.0.1:0\"\n[[upstream]]\nname = \"one\"\nprofile = \"watson-assistant\"\n\
+                    url = \"http://127.0.0.1:1\"\nroute = { path = \"/one\" }\n";
+        let config = crate::config::parse(text, std::path::Path::new("")).unwrap().config;
+        let all = Instances::new(&config.upstreams[0], FingerprintKey::new(&[7; 32]), &config.limits).unwrap();
+        let at = |number: usize| Instance { prefix: format!("/instances/{number}").into(), caller: None };
+        assert!(all.is_answered(&Instance::default()), "the upstream itself");
+        assert!(!all.is_answered(&at(0)));
+        (0..=ANSWERED_MAX).for_each(|number| all.answered(&at(number)));
+        assert!(all.is_answered(&at(0)) && !all.is_answered(&at(ANSWERED_MAX)));
+        all.unanswered(&at(0));
+        assert!(!all.is_answered(&at(0)));
     }
 }

@@ -116,6 +116,30 @@ async fn a_label_is_no_ticket_receipts_are_said_not_to_be_there_and_nobody_reloa
     assert_eq!((reload.status, reload.problem().as_str()), (503, "draining"), "nobody reloads in this world");
 }
 
+/// One of several targets at an upstream is named by what the erasure shows of it.
+#[tokio::test]
+async fn p13_a_target_is_closed_by_what_is_shown_of_it_and_no_other_decision_takes_that() {
+    let world = World::new(Wish::default()).await;
+    world.labelled("someone").await;
+    let path = world.erasure("someone").await;
+    world.until(&path, "settling").await;
+    for (which, why) in [
+        ("", "no target there waits"),
+        (", \"instance\": \"\", \"path\": \"\", \"form\": \"raw\"", "no target there waits"),
+        (", \"instance\": \"team-a\"", "no such target"),
+        (", \"path\": \"/instances/G1\"", "no such target"),
+        (", \"form\": \"alias-1\"", "no such target"),
+        (", \"api\": 9", "no such target"),
+    ] {
+        let body = format!("{{\"by\": \"Ada\", \"note\": \"gone\"{which}}}");
+        let reply = world.post(&format!("{path}/targets/one/close"), &body).await;
+        assert_eq!((reply.status, reply.problem().as_str()), (409, "state_conflict"), "{which}");
+        assert!(reply.body.contains(why), "{which}: {}", reply.body);
+    }
+    let retry = world.post(&format!("{path}/retry"), "{\"instance\": \"team-a\"}").await;
+    assert_eq!((retry.status, retry.problem().as_str()), (400, "target_refused"));
+}
+
 #[tokio::test]
 async fn the_list_goes_page_by_page_and_by_state() {
     let world = World::new(Wish { approve: true, ..Wish::default() }).await;

@@ -9,6 +9,7 @@ use forgetgate::admin::{InForce, Listener, Readiness, Standing, State, serve};
 use forgetgate::barrier::Barrier;
 use forgetgate::config::{self, Address, Config};
 use forgetgate::domain::alias::AliasKey;
+use forgetgate::domain::erasure::NamedInstance;
 use forgetgate::domain::{
     CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber,
 };
@@ -283,12 +284,20 @@ impl Index for Switched {
         self.index.upstream_number(name, identity)
     }
 
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        self.index.name_instances(upstream, named)
+    }
+
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {
         self.index.upstreams()
     }
 
     fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
         self.index.instances()
+    }
+
+    fn answered(&self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds) -> StoreFuture<'static, ()> {
+        self.index.answered(upstream, instance, seen)
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {

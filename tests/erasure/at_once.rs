@@ -45,6 +45,10 @@ impl Jobs for Slow {
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         after(self.0.unfinished_of(tags))
     }
+    fn keep_time(&self, at: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>> {
+        after(self.0.keep_time(at))
+    }
+
     fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
         after(self.0.purge(before))
     }

@@ -82,6 +82,10 @@ impl Jobs for Failing {
     fn unfinished_of<'a>(&'a self, tags: &'a [Tag]) -> StoreFuture<'a, Vec<StoredJob>> {
         self.read(self.jobs.unfinished_of(tags))
     }
+    fn keep_time(&self, at: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>> {
+        self.jobs.keep_time(at)
+    }
+
     fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
         self.jobs.purge(before)
     }

@@ -10,6 +10,7 @@ mod failing;
 mod holds;
 mod instances;
 mod intake;
+mod made_up;
 mod office;
 mod overlaps;
 mod passing;

@@ -8,7 +8,8 @@ use crate::service::{Service, status};
 use crate::world::{BEGIN, Plan, World, open_store, pair, shared, upstream};
 
 const HOUR: u64 = 3600;
-const YEAR: u64 = 365 * 86_400;
+const DAY: u64 = 86_400;
+const YEAR: u64 = 365 * DAY;
 
 fn wrong_clocks() -> [u64; 4] {
     [BEGIN - HOUR, BEGIN + HOUR, BEGIN - YEAR, BEGIN + YEAR]
@@ -94,4 +95,37 @@ async fn p4_a_straggler_is_waited_for_by_the_clock_that_only_runs() {
     }
     assert_eq!(one.calls().len(), 1);
     drop(answer.send(status(200)));
+}
+
+/// Retention is counted in time that the gate has run.
+#[tokio::test]
+async fn p13_no_clock_that_is_years_ahead_at_a_start_removes_finished_erasures_and_their_evidence() {
+    let one = Service::start().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let life = async |now: u64| {
+        let plan = Plan { store: Some(shared(&store)), now, ..Plan::default() };
+        World::new(plan, vec![upstream("one", &one.url)]).await
+    };
+    let first = life(BEGIN).await;
+    let id = first.erase("ann", "one").await;
+    first.until_state(id, JobState::Settling).await;
+    first.pass(HOUR);
+    first.until_state(id, JobState::Done).await;
+    assert_eq!(first.eraser.forget_finished().await.unwrap(), 0);
+    drop(first);
+    for wrong in [BEGIN + 5 * YEAR, BEGIN - YEAR, BEGIN + 9 * YEAR] {
+        let ahead = life(wrong).await;
+        assert_eq!(ahead.eraser.forget_finished().await.unwrap(), 0, "{wrong}");
+        ahead.pass(300 * DAY);
+        assert_eq!(ahead.eraser.forget_finished().await.unwrap(), 0, "{wrong}");
+        ahead.show(id).await;
+    }
+    // Two of these runs counted: 600 days. The other's clock was before all that.
+    let last = life(BEGIN + 600 * DAY).await;
+    last.pass(398 * DAY);
+    assert_eq!(last.eraser.forget_finished().await.unwrap(), 0);
+    last.pass(3 * DAY);
+    let gone = last.eraser.forget_finished().await.unwrap();
+    assert!(gone <= 1);
+    assert!(last.eraser.show(id).await.is_err());
 }

@@ -185,6 +185,12 @@ impl World {
 
     /// Data of this customer is at this instance of the upstream, under this version of the API.
     pub(crate) async fn labelled_at(&self, customer: &str, name: &str, instance: Instance, api: u8) {
+        self.refused_at(customer, name, instance.clone(), api).await;
+        self.store.index.answered(self.site(name).number, &instance, self.now()).await.unwrap();
+    }
+
+    /// The same, of which the service has taken nothing.
+    pub(crate) async fn refused_at(&self, customer: &str, name: &str, instance: Instance, api: u8) {
         let tag = self.store.keys.tag(&id(customer));
         let key = self.key(customer, name, LabelForm::RAW);
         let key = PairKey { instance: self.store.keys.instance_hash(tag, &instance), ..key };

@@ -1,6 +1,7 @@
 //! The store's two traits, each call as a step of the run's writer.
 
-use forgetgate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
+use forgetgate::domain::erasure::NamedInstance;
+use forgetgate::domain::{CustomerId, Instance, Tag, UnixSeconds, UpstreamNumber};
 use forgetgate::store::{
     Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreFuture, StoredHold,
     StoredJob,
@@ -40,6 +41,10 @@ impl Index for Store {
         self.call(format!("number of {name}"), Kind::Any, move |image| image.upstream_number(&name, &identity))
     }
 
+    fn name_instances(&self, _: UpstreamNumber, _: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {
         self.read("upstreams".into(), |image| image.upstreams())
     }
@@ -47,6 +52,10 @@ impl Index for Store {
     /// Every request is for the upstream itself here.
     fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
         self.read("instances".into(), |_| Vec::new())
+    }
+
+    fn answered(&self, _: UpstreamNumber, _: &Instance, _: UnixSeconds) -> StoreFuture<'static, ()> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {
@@ -95,6 +104,11 @@ impl Jobs for Store {
 
     fn purge(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
         self.call("purge".into(), Kind::Any, move |image| image.purge(before))
+    }
+
+    /// Every run reckons from its own clock here.
+    fn keep_time(&self, _: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {

@@ -50,7 +50,7 @@ impl Image {
         }
         let number = UpstreamNumber(u16::try_from(self.upstreams.len() + 1).unwrap());
         let (name, identity) = (name.to_owned(), identity.to_owned());
-        self.upstreams.push(KnownUpstream { number, name, identity, has_rows: false });
+        self.upstreams.push(KnownUpstream { number, name, identity, has_rows: false, named: Vec::new() });
         number
     }
 

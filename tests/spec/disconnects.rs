@@ -13,7 +13,7 @@ fn message() -> String {
 }
 
 /// Leaves at once, as a program does that is killed with something unread.
-fn reset(client: Client) {
+pub(crate) fn reset(client: Client) {
     socket2::SockRef::from(&client.socket).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
 }

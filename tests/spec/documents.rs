@@ -2,6 +2,7 @@
 //! Recognition (2020-01-20), of Speech to Text (2018-09-16) and of Assistant (2020-06-19). The calls are those of their examples.
 
 use crate::client::request;
+use crate::websocket;
 use crate::world::{Plan, World};
 
 const VISION: &str = "/api/instances/87ff6c52-1c87-46d7-ad18-4ba7ce033760";
@@ -102,6 +103,19 @@ fn p5_visual_recognition_forgets_what_either_api_was_given() {
     assert_eq!((unknown.status, unknown.text()), (known.status, known.text()));
 }
 
+/// Visual Recognition, Labelling data: what the label is not documented for is let through, and counted: no delete finds it.
+#[test]
+fn p11_visual_recognition_is_sent_data_that_cannot_be_labelled_and_it_is_counted() {
+    let world = vision();
+    let calls = ["v3/classify?version=2018-03-19", "v4/analyze?version=2019-02-11", "v3/classify?version=2018-03-19"];
+    for call in calls {
+        world.forwarded(request(&format!("POST {VISION}/{call}"), &["Content-Length: 2"], "{}"));
+    }
+    world.forwarded(request(&format!("GET {VISION}/v3/classifiers?version=2018-03-19"), &[], ""));
+    assert_eq!(world.metric("forgetgate_requests_unlabellable_total{upstream=\"service\"}"), 3);
+    assert_eq!(world.metric("forgetgate_requests_unlabelled_total{upstream=\"service\"}"), 0);
+}
+
 /// Speech to Text, Specifying a customer ID: the methods of its list that are no WebSocket.
 #[test]
 fn p1_speech_to_text_labels_what_its_document_says_to_label() {
@@ -117,6 +131,16 @@ fn p1_speech_to_text_labels_what_its_document_says_to_label() {
     ] {
         governed(&world, call);
     }
+}
+
+/// Speech to Text, Specifying a customer ID: the WebSocket's label is a query parameter, URL-encoded.
+#[test]
+fn p1_speech_to_text_labels_a_websocket_in_its_query() {
+    let label = "x-watson-metadata=customer_id%3Dmy_ID";
+    let head = websocket::seen(&format!("{}?{label}", websocket::RECOGNIZE), &[], "");
+    let target = head.split(' ').nth(1).unwrap();
+    assert!(target.contains(label) && target.contains("x-watson-learning-opt-out=true"), "{head}");
+    speech().ask(websocket::handshake(websocket::RECOGNIZE, &[])).assert_refused(400, "label_missing");
 }
 
 /// Speech to Text, Specifying a customer ID: any characters except `;` and `=`.

@@ -1,10 +1,14 @@
 //! Several instances behind one upstream: what stands before the service's path, whose key it is, and which versions of the
 //! API were used all decide where a delete goes (P3, P4, P10).
 
-use crate::client::request;
+use std::sync::mpsc::channel;
+
+use crate::client::{eventually, request};
+use crate::disconnects::reset;
 use crate::forward;
-use crate::upstream::Seen;
-use crate::world::{LABEL, Plan, World};
+use crate::upstream::{OK, Reply, Seen, Upstream};
+use crate::websocket::{RECOGNIZE, accepting, handshake, speech};
+use crate::world::{LABEL, MESSAGE, Plan, World};
 
 const BODY: &str = "Content-Length: 2";
 
@@ -12,7 +16,7 @@ const BODY: &str = "Content-Length: 2";
 #[track_caller]
 fn deletes(world: &World, count: usize) -> Vec<Seen> {
     let is_delete = |seen: &Seen| seen.line().starts_with("DELETE ");
-    crate::client::eventually("every delete was sent", || {
+    eventually("every delete was sent", || {
         world.upstream.seen().iter().filter(|seen| is_delete(seen)).count() >= count
     });
     let mut all: Vec<Seen> = world.upstream.seen().into_iter().filter(is_delete).collect();
@@ -137,5 +141,74 @@ fn p11_keys_of_which_nobody_said_anything_are_counted() {
     for (key, without) in [("YXBpa2V5OmE=", 0), ("YXBpa2V5OmI=", 2)] {
         world.forwarded(request(message, &[LABEL, BODY, &format!("Authorization: Basic {key}")], "{}"));
         assert_eq!(world.metric("forgetgate_instances_without_credentials"), without);
+    }
+}
+
+const KNOWN: &str = "Authorization: Basic YXBpa2V5OmE=";
+const MADE_UP: &str = "Authorization: Basic YXBpa2V5OmI=";
+
+/// Keys whose erasures wait for credentials, once another key has been answered as well.
+#[track_caller]
+fn doubtful(world: &World, call: &str) -> u64 {
+    assert_eq!(world.ask(request(call, &[LABEL, BODY, KNOWN], "{}")).status, 200);
+    assert_eq!(world.metric("forgetgate_instances"), 2);
+    world.metric("forgetgate_instances_without_credentials")
+}
+
+/// A key is made up until the service has taken something that it was shown with. The other one is doubtful from then on.
+#[test]
+fn p5_a_key_says_something_of_others_once_data_may_be_there_and_not_before() {
+    let said = |status: u16| Reply::Bytes(format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n").into());
+    let refused = [302, 400, 401, 403, 404, 413, 429].map(|status| (said(status), 1));
+    let taken = [200, 201, 500, 503].map(|status| (said(status), 2));
+    let cut = [Reply::ThenClose(Vec::new()), Reply::ThenReset(Vec::new())].map(|reply| (reply, 2));
+    for (at, (answer, expected)) in refused.into_iter().chain(taken).chain(cut).enumerate() {
+        let world = World::start();
+        world.upstream.will(answer);
+        world.ask(request(MESSAGE, &[LABEL, BODY, MADE_UP], "{}"));
+        assert_eq!(doubtful(&world, MESSAGE), expected, "answer {at}");
+    }
+}
+
+/// Whatever a service makes of it, a stranger can do this with any key.
+#[test]
+fn p5_what_its_caller_broke_off_says_nothing_of_others() {
+    let world = World::start();
+    let mut client = world.client();
+    client.send(request(MESSAGE, &[LABEL, "Content-Length: 20", MADE_UP], "{"));
+    eventually("the service has some of it", || world.upstream.bytes(0).ends_with(b"{"));
+    drop(client);
+    eventually("the exchange is over", || world.in_flight() == 0);
+    assert_eq!(doubtful(&world, MESSAGE), 1);
+}
+
+/// It is read to its end without its caller.
+#[test]
+fn p5_the_answer_that_its_caller_did_not_wait_for_counts_as_any_other() {
+    for (answer, expected) in [(OK, 2), ("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", 1)] {
+        let world = World::start();
+        let (tell, told) = channel();
+        world.upstream.will(Reply::When(told, answer.into()));
+        let mut client = world.client();
+        client.send(request(MESSAGE, &[LABEL, BODY, MADE_UP], "{}"));
+        world.upstream.saw(1);
+        reset(client);
+        tell.send(()).unwrap();
+        eventually("the exchange is over", || world.in_flight() == 0);
+        assert_eq!(doubtful(&world, MESSAGE), expected);
+    }
+}
+
+#[test]
+fn p5_a_websocket_that_was_accepted_counts_and_one_that_was_not_does_not() {
+    for (answer, expected) in [(accepting(), 2), ("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n".into(), 1)] {
+        let world = speech(Upstream::scripted(), "");
+        world.upstream.will_say(answer);
+        let mut client = world.client();
+        client.send(handshake(RECOGNIZE, &[LABEL, MADE_UP]));
+        client.head();
+        drop(client);
+        eventually("the exchange is over", || world.in_flight() == 0);
+        assert_eq!(doubtful(&world, "POST /api/v1/recognize"), expected);
     }
 }

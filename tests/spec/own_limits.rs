@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::client::{eventually, request};
+use crate::disconnects::reset;
 use crate::upstream::{OK, Reply, Upstream};
 use crate::world::{LABEL, MESSAGE, PLAIN, Plan, World};
 
@@ -46,6 +47,64 @@ fn p12_a_body_may_stand_still_for_as_long_as_its_upstream_says() {
     client.send(request(MESSAGE, &[LABEL, "Content-Length: 2"], "{"));
     eventually("the gate gives up", || short.in_flight() == 0 && short.upstream.open() == 0);
     assert!(short.upstream.seen().is_empty());
+}
+
+/// A part of an answer, and then nothing for a while, or nothing any more.
+fn falls_silent(kind: &'static str, for_ever: bool) -> Upstream {
+    Upstream::serving(move |connection| {
+        if connection.request().is_none() {
+            return;
+        }
+        connection.write(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 2\r\n\r\n{{"));
+        if for_ever {
+            return connection.until_closed();
+        }
+        a_while();
+        connection.write("}");
+    })
+}
+
+#[test]
+fn p12_an_answer_and_a_stream_of_events_may_be_silent_for_as_long_as_their_upstream_says() {
+    for (kind, common, short, long) in [
+        (
+            "application/json",
+            ["answer_stall_timeout = \"1h\"", "answer_stall_timeout = \"400ms\""],
+            "limits = { answer_stall_timeout = \"400ms\" }",
+            "limits = { answer_stall_timeout = \"1h\" }",
+        ),
+        (
+            "text/event-stream",
+            ["event_stream_timeout = \"1h\"", "event_stream_timeout = \"400ms\""],
+            "limits = { event_stream_timeout = \"400ms\" }",
+            "limits = { event_stream_timeout = \"1h\" }",
+        ),
+    ] {
+        let world = World::before(falls_silent(kind, true), own(common[0], short));
+        assert!(!world.ask(request(PLAIN, &[], "")).whole, "{kind}: it is given up");
+        let world = World::before(falls_silent(kind, false), own(common[1], long));
+        let answer = world.ask(request(PLAIN, &[], ""));
+        assert!(answer.whole && answer.text() == "{}", "{kind}: it is waited for");
+    }
+}
+
+/// Its answer is read to the end without its caller, so that erasures need not reckon with it, and the connection is used again.
+#[test]
+fn p4_what_its_caller_has_left_is_waited_for_as_long_as_its_upstream_says() {
+    let slow = Upstream::serving(|connection| {
+        while connection.request().is_some() {
+            a_while();
+            connection.write(OK);
+        }
+    });
+    let world = World::before(slow, own("response_timeout = \"400ms\"", "limits = { response_timeout = \"1h\" }"));
+    let mut client = world.client();
+    client.send(request(MESSAGE, &[LABEL, "Content-Length: 2"], "{}"));
+    world.upstream.saw(1);
+    reset(client);
+    eventually("it has been answered", || world.in_flight() == 0);
+    assert_eq!(world.ask(request(PLAIN, &[], "")).status, 200);
+    assert_eq!(world.upstream.connections(), 1);
 }
 
 /// The common rule asks the service; this upstream asks for a token of its own.

@@ -1,8 +1,8 @@
 //! What every engine must do, in one suite.
 
 use forgetgate::config::Engine;
-use forgetgate::domain::{Apis, Fingerprint, Instance, LabelForm, PairKey, Tag, UnixSeconds};
-use forgetgate::store::{INSTANCES_MAX, ListedJob, Opened, Placement, StoreError, StoredJob};
+use forgetgate::domain::{Apis, LabelForm, PairKey, Tag, UnixSeconds};
+use forgetgate::store::{ListedJob, Opened, Placement, StoreError, StoredJob};
 use futures_util::future::join_all;
 
 use crate::world::{NOW, World, fact, id, job, later, rows_of, step, wait};
@@ -12,9 +12,6 @@ on_every_engine! {
     a_customer_who_was_never_seen_has_no_rows
     a_customer_who_comes_again_keeps_the_first_time_and_moves_the_last
     each_upstream_form_and_resource_is_a_row_of_its_own
-    each_instance_is_a_row_of_its_own_and_keeps_the_versions_that_were_used_p4
-    the_instances_of_an_upstream_are_known_without_a_customer_p5
-    instances_that_are_remembered_are_bounded_p12
     rows_are_found_under_any_of_the_tags
     rows_open_only_with_their_own_customers_id_p7
     an_erasure_marks_its_rows_and_no_others
@@ -58,7 +55,7 @@ async fn unfinished(store: &Opened) -> Vec<StoredJob> {
     found
 }
 
-async fn record(store: &Opened, fact: Placement) -> PairKey {
+pub(crate) async fn record(store: &Opened, fact: Placement) -> PairKey {
     let key = fact.key;
     store.index.record(fact).await.unwrap();
     key
@@ -97,61 +94,6 @@ async fn each_upstream_form_and_resource_is_a_row_of_its_own(store: &Opened) {
         record(store, fact).await;
     }
     assert_eq!(rows_of(store, "anna").await.len(), 4);
-}
-
-/// The same fact at another instance of its upstream.
-fn at(store: &Opened, fact: Placement, prefix: &str, caller: Option<u8>) -> Placement {
-    let instance = Instance { prefix: prefix.into(), caller: caller.map(|byte| Fingerprint([byte; 16])) };
-    let hash = store.keys.instance_hash(fact.key.tag, &instance);
-    Placement { key: PairKey { instance: hash, ..fact.key }, instance, ..fact }
-}
-
-async fn each_instance_is_a_row_of_its_own_and_keeps_the_versions_that_were_used_p4(store: &Opened) {
-    let plain = fact(&store.keys, "anna", 1, "r");
-    let places = [("", None), ("/instances/g1", None), ("/instances/g2", None), ("", Some(1)), ("", Some(2))];
-    for api in [3, 4] {
-        for (prefix, caller) in places {
-            record(store, at(store, Placement { api: Some(api), ..plain.clone() }, prefix, caller)).await;
-        }
-    }
-    let rows = rows_of(store, "anna").await;
-    assert_eq!(rows.len(), 5);
-    for (prefix, caller) in places {
-        let there = at(store, plain.clone(), prefix, caller).instance;
-        let row = rows.iter().find(|row| row.instance.as_ref() == Some(&there)).unwrap();
-        assert!(row.readable && row.apis.iter().eq([3, 4]), "{prefix}");
-    }
-    store.jobs.commit(step(job(&store.keys, 1, "anna", b""), &[rows[1].key], later(5))).await.unwrap();
-    let marked: Vec<_> = rows_of(store, "anna").await.into_iter().filter(|row| row.erased_at.is_some()).collect();
-    assert_eq!(marked.iter().map(|row| row.key).collect::<Vec<_>>(), [rows[1].key]);
-}
-
-async fn the_instances_of_an_upstream_are_known_without_a_customer_p5(store: &Opened) {
-    record(store, fact(&store.keys, "anna", 1, "r")).await;
-    assert_eq!(store.index.instances().await.unwrap(), [], "the upstream itself is no instance");
-    for (customer, prefix, caller) in [("anna", "/g1", None), ("bert", "/g1", None), ("anna", "", Some(7))] {
-        record(store, at(store, fact(&store.keys, customer, 1, "r"), prefix, caller)).await;
-    }
-    let other = at(store, fact(&store.keys, "anna", 2, "r"), "/g1", None);
-    record(store, other).await;
-    let seen = store.index.instances().await.unwrap();
-    let mut seen: Vec<_> = seen
-        .into_iter()
-        .map(|seen| (seen.upstream, seen.instance.unwrap(), seen.first_seen))
-        .map(|(upstream, instance, first)| (upstream.0, instance.prefix.to_string(), instance.caller, first))
-        .collect();
-    seen.sort();
-    let key = Some(Fingerprint([7; 16]));
-    let expected = [(1, "", key), (1, "/g1", None), (2, "/g1", None)];
-    assert_eq!(seen, expected.map(|(upstream, prefix, caller)| (upstream, prefix.to_owned(), caller, NOW)));
-}
-
-async fn instances_that_are_remembered_are_bounded_p12(store: &Opened) {
-    let fact = |number| at(store, fact(&store.keys, "anna", 1, ""), &format!("/g{number}"), None);
-    join_all((0..=INSTANCES_MAX).map(|number| record(store, fact(number)))).await;
-    let seen = store.index.instances().await.unwrap();
-    assert_eq!(seen.len(), INSTANCES_MAX);
-    assert_eq!(rows_of(store, "anna").await.len(), INSTANCES_MAX + 1, "its row is there all the same");
 }
 
 async fn rows_are_found_under_any_of_the_tags(store: &Opened) {

@@ -19,6 +19,7 @@ on_every_engine! {
     a_purge_takes_a_name_whose_job_is_gone
     a_purged_id_is_free_again_and_nothing_of_the_old_job_is_in_the_new_one
     a_purge_takes_any_number_of_jobs_and_names
+    the_latest_time_is_kept_p13
     holds_are_kept_in_pages_and_written_anew_and_removed
     a_hold_that_is_too_large_is_refused
 }
@@ -120,6 +121,21 @@ async fn a_summary_that_is_too_long_is_refused_and_nothing_is_written(store: &Op
     assert!(refused(store.jobs.commit(step(long.clone(), &[], NOW)).await));
     assert!(refused(store.jobs.commit(JobWrite { also: Some(long), ..step(fits.clone(), &[], NOW) }).await));
     assert_eq!(store.jobs.jobs(None, 10).await.unwrap(), [fits]);
+}
+
+async fn the_latest_time_is_kept_p13(store: &Opened) {
+    let keep = async |at: Option<u64>| store.jobs.keep_time(at.map(later)).await.unwrap();
+    assert_eq!(keep(None).await, None);
+    let done = |number| StoredJob { finished: true, ..job(&store.keys, number, "anna", b"") };
+    for (number, at) in [(1, 7), (2, 5)] {
+        store.jobs.commit(step(done(number), &[], later(at))).await.unwrap();
+    }
+    store.jobs.commit(step(job(&store.keys, 3, "bert", b""), &[], later(60))).await.unwrap();
+    assert_eq!(keep(None).await, Some(later(7)), "of an older store its last erasure says it");
+    assert_eq!(keep(Some(3)).await, Some(later(7)));
+    assert_eq!(keep(Some(9)).await, Some(later(3)));
+    assert_eq!(keep(Some(4)).await, Some(later(9)));
+    assert_eq!(keep(None).await, Some(later(9)));
 }
 
 async fn p5_a_purge_takes_finished_jobs_of_long_ago_and_no_others(store: &Opened) {

@@ -6,7 +6,7 @@ use forgetgate::domain::CustomerId;
 use forgetgate::store::{OpenError, Placement, open};
 
 use crate::child;
-use crate::world::{World, fact, files_under, id, job, later, rows_of, step, wait};
+use crate::world::{World, fact, files_under, id, in_its_files, job, later, rows_of, step, wait};
 
 #[test]
 fn everything_is_there_after_opening_again_and_so_are_the_figures() {
@@ -115,9 +115,7 @@ fn p11_a_store_of_another_format_is_refused_with_words() {
     for other in [1, 2, 4] {
         let world = World::sled();
         drop(world.open());
-        let db = sled::open(&world.config.path).unwrap();
-        db.open_tree("meta").unwrap().insert("format", &u32::to_be_bytes(other)).unwrap();
-        drop(db);
+        in_its_files(&world, |table| table("meta").insert("format", u32::to_be_bytes(other)));
         let refused = open(&world.config).unwrap_err();
         assert!(matches!(refused, OpenError::Format { found, .. } if found == other), "{refused}");
         let said = refused.to_string();

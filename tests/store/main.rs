@@ -15,6 +15,7 @@ mod durable;
 mod export;
 mod faults;
 mod half_done;
+mod instances;
 mod journal;
 mod keys;
 mod kill;

@@ -130,15 +130,23 @@ fn p12_a_client_that_waits_for_its_service_to_speak_first_does_not_wait_for_ever
     });
 }
 
-/// Without rules nobody knows where a connection was going, and it is not guessed.
+/// Without rules nobody knows where a connection was going. It is not guessed, and both ends are told what is wrong.
 #[test]
-fn p9_a_connection_of_which_the_system_knows_nothing_is_closed_and_counted() {
-    in_its_own("plain::p9_a_connection_of_which_the_system_knows_nothing_is_closed_and_counted", |network| {
+fn p9_a_connection_of_which_the_system_knows_nothing_is_refused_in_words_and_counted() {
+    in_its_own("plain::p9_a_connection_of_which_the_system_knows_nothing_is_refused_in_words_and_counted", |network| {
         let gate = Gate::start(&network, Plan::default());
-        for address in ["127.0.0.1:15001", "[::1]:15001"] {
-            let answer = ask(address, &format!("GET /v1/workspaces HTTP/1.1\r\nHost: {HOST}\r\n\r\n"));
-            assert_eq!(answer.as_deref(), Some(""));
+        for _ in 0..2 {
+            for address in ["127.0.0.1:15001", "[::1]:15001"] {
+                let asked = format!("GET /v1/workspaces HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+                let answer = ask(address, &asked).unwrap();
+                assert!(answer.starts_with("HTTP/1.1 404 This port takes connections"), "{answer}");
+            }
         }
-        assert_eq!(gate.metric("forgetgate_connections_turned_away_total{code=\"undirected\"}"), 2);
+        assert_eq!(gate.metric("forgetgate_requests_total{upstream=\"service\"}"), 0);
+        assert_eq!(gate.metric("forgetgate_connections_turned_away_total{code=\"undirected\"}"), 4);
+        let log = gate.log();
+        let said: Vec<&str> =
+            log.lines().filter(|line| line.contains("came straight to a transparent listener")).collect();
+        assert_eq!(said.len(), 2, "once by each of the two listeners: {log}");
     });
 }

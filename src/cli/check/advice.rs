@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::{Loaded, Upstream};
+use crate::domain::instance::names_an_instance;
 use crate::domain::policy::{DeriveFrom, Missing, Policy};
 use crate::domain::token::Trust;
 
@@ -11,7 +12,8 @@ pub(super) fn warnings(loaded: &Loaded) -> Vec<String> {
     let upstreams = loaded.config.upstreams.iter().zip(1_usize..);
     let live = upstreams.filter(|(upstream, _)| !upstream.retired);
     let said = |(upstream, number): (&Arc<Upstream>, usize)| {
-        [search_skill(loaded, upstream, number), claims(upstream), audience(upstream), user_name(upstream)]
+        let known = [one_key(loaded, upstream, number), claims(upstream), audience(upstream), user_name(upstream)];
+        [search_skill(loaded, upstream, number)].into_iter().chain(known).collect::<Vec<_>>()
     };
     live.flat_map(said).flatten().collect()
 }
@@ -23,6 +25,18 @@ fn search_skill(loaded: &Loaded, upstream: &Upstream, number: usize) -> Option<S
     let what = "has no passes_to: data that a search skill sends to Discovery must be deleted there separately; name that \
         upstream, or write passes_to = [] where no assistant has a search skill";
     (is_assistant && !said).then(|| format!("{}: {what}", upstream.name))
+}
+
+/// A single key that callers show is taken for one of the instance that the upstream's own credentials open.
+fn one_key(loaded: &Loaded, upstream: &Upstream, number: usize) -> Option<String> {
+    let said = loaded.is_written(&format!("upstream[{number}].instances")) || !upstream.instances.named.is_empty();
+    let keys_say_nothing = upstream.inject || upstream.has_customers_as_users();
+    let by_url = names_an_instance(&upstream.url.path);
+    let what = "has credentials, its url names no instance, and nothing is said of instances: if they open another instance \
+        than the key of its callers, an erasure is accepted there, and the data stays; write instances = \"one\" if all keys \
+        open one instance, else name each in an [[upstream.instance]], or let the url end in /instances/GUID";
+    let is_unsaid = upstream.credentials.is_some() && !(said || keys_say_nothing || by_url);
+    is_unsaid.then(|| format!("{}: {what}", upstream.name))
 }
 
 /// The places from which an upstream's policies take customers.
@@ -64,6 +78,32 @@ fn user_name(upstream: &Upstream) -> Option<String> {
 mod tests {
     use super::warnings;
     use crate::config::parse;
+
+    #[test]
+    fn p11_that_a_single_key_is_taken_for_the_upstreams_own_is_said_aloud() {
+        let said = |path: &str, more: &str| {
+            let text = format!(
+                "[[listen]]\naddress = \"127.0.0.1:0\"\n[[upstream]]\nname = \"one\"\nprofile = \"watson-assistant\"\n\
+                 url = \"https://localhost{path}\"\nroute = {{ path = \"/one\" }}\npasses_to = []\n{more}\n"
+            );
+            warnings(&parse(&text, std::path::Path::new("")).unwrap()).join("\n")
+        };
+        let key = "credentials = { apikey = { env = \"PATH\" } }\n";
+        let warned = said("", key);
+        assert!(warned.starts_with("one: has credentials, its url names no instance"), "{warned}");
+        for way_out in ["instances = \"one\"", "[[upstream.instance]]", "/instances/GUID"] {
+            assert!(warned.contains(way_out), "{warned}");
+        }
+        assert_eq!(said("", ""), "", "the callers' own are used then");
+        assert_eq!(said("/instances/G1", key), "");
+        let policy = "policy = { missing = \"derive\", derive = [{ basic = \"username\" }] }";
+        assert!(!said("", &format!("{key}{policy}")).contains("names no instance"));
+        let entry = "instance = [{ name = \"a\", credentials = { apikey = { env = \"PATH\" } } }]";
+        for more in ["instances = \"one\"", "instances = \"open\"", "retired = true", "inject = true", entry] {
+            let authorize = if more.starts_with("inject") { "erasure = { authorize = \"open\" }\n" } else { "" };
+            assert_eq!(said("", &format!("{key}{authorize}{more}")), "", "{more}");
+        }
+    }
 
     #[test]
     fn p11_what_no_delete_reaches_and_what_nobody_verifies_is_said() {

@@ -36,7 +36,7 @@ fn keys(upstream: &Upstream) -> &'static str {
         }
         InstanceRule::Unsaid if upstream.has_customers_as_users() => "user names are customers and not keys",
         InstanceRule::Unsaid => {
-            "nothing is said of keys: a single one is the upstream's own; from the second on erasures wait until \
+            "nothing is said of keys: a single one is the upstream's own; from the second that the service takes erasures wait until \
              [[upstream.instance]] names them"
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{GOOD, REFUSED, check};
+use super::{GOOD, REFUSED, check, without_secrets};
 
 const TWO_GROUPS: &str = r#"
 [[listen]]
@@ -94,6 +94,41 @@ fn who_can_erase_what_is_said_group_by_group() {
     assert!(words.contains("idle_timeout 10m (default 5m)"), "{text}");
     assert_eq!(words.matches("watson-discovery, Web Chat in its pages opts out").count(), 1, "{text}");
     assert!(text.contains("assistant derives from header x-user-id, then jwt sub (unverified)\n"), "{text}");
+}
+
+/// P11: a machine that builds has no secrets, and sees every fault that needs none.
+#[test]
+fn p11_without_secrets_everything_is_checked_that_needs_none() {
+    let text = "[[listen]]\naddress = \"192.0.2.1:8080\"\ntls = { cert = \"none.pem\", key = \"none.key\" }\n\
+        [store]\nkey = { file = \"none\" }\n[[upstream]]\nname = \"one\"\nprofile = \"watson-discovery\"\nurl = \"https://a.example\"\n\
+        route = { path = \"/one\" }\ncredentials = { apikey = { file = \"none\" } }\n";
+    let (_folder, path) = written(text);
+    assert_eq!(check(&path, false).1, REFUSED);
+    let (said, code) = without_secrets(&path, false);
+    assert_eq!(code, GOOD, "{said}");
+    std::fs::write(&path, text.replace("watson-discovery", "watson-discovry")).unwrap();
+    let (said, code) = without_secrets(&path, false);
+    assert!(code == REFUSED && said.contains("did you mean \"watson-discovery\"?"), "{said}");
+}
+
+/// P5: a customer's ID belongs to an instance, and what is not told apart waits.
+#[test]
+fn p5_how_many_instances_an_upstream_can_have_is_said() {
+    let (_folder, path) = written(&format!(
+        "{TWO_GROUPS}[[upstream]]\nname = \"closed\"\nprofile = \"watson-discovery\"\nurl = \"http://127.0.0.1:9102\"\n\
+         route = {{ path = \"/closed\" }}\ninstances = \"closed\"\n\
+         instance = [{{ name = \"team-a\", credentials = {{ apikey = {{ file = \"token\" }} }} }}, {{ name = \"team-b\", path = \"/instances/B\" }}]\n"
+    ));
+    let (text, code) = check(&path, false);
+    assert_eq!(code, GOOD, "{text}");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for sentence in [
+        "one instance: its URL names it",
+        "nothing is said of keys: a single one is the upstream's own; from the second on erasures wait until [[upstream.instance]] names them",
+        "instances: team-a by its key, team-b at /instances/B; one for each path before the service's own, such as /instances/GUID; a key that no instance names is refused",
+    ] {
+        assert!(words.contains(sentence), "{sentence:?} is not in {text}");
+    }
 }
 
 /// P11: what is verified, by whom, and what then counts.

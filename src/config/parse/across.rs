@@ -147,7 +147,7 @@ pub(super) fn authority(drafts: &[Draft<'_>], erasure: &Erasure) {
         if inject && !table.has("credentials") {
             report.fault(&table.place_of("inject"), "there are no credentials to inject", "credentials = { … }");
         }
-        let is_home = matches!(draft.authorize(erasure), Authorize::Home);
+        let is_home = matches!(draft.erasure.authorize_over(erasure), Authorize::Home);
         if inject && is_home && !draft.flags().retired {
             let what =
                 "makes authorize = \"home\" worthless: every caller would be let in by the gate's own credentials";

@@ -10,7 +10,7 @@ use super::super::source::is_profile;
 use super::outside::Outside;
 use crate::domain::profile::{Profile, ProfileFault, built_in, built_in_names};
 
-const RIGHT: &str = "the form of the built-in ones: forgetgate profiles watson-assistant";
+const RIGHT: &str = "the form of the built-in ones: forgetgate profiles watson-assistant --toml";
 /// A probe that is never made would be a promise.
 const NO_PROBE: &str = "leave it out: the service's answer to the delete is what counts";
 

@@ -8,7 +8,7 @@ use super::outside::Outside;
 use super::policy::over;
 use super::sockets;
 use super::upstream::Draft;
-use crate::domain::policy::{Missing, Mode, OptOut, Policy};
+use crate::domain::policy::{AliasUse, Beta, Missing, Mode, OptOut, Personal, Policy, Unknown};
 use crate::domain::profile::Profile;
 
 const FORM: &str = "[[upstream.policy.rule]] with when = { … } and the keys of [policy] that differ then";
@@ -199,13 +199,23 @@ impl<'a> RuleDraft<'a> {
     /// A header is the caller's own word.
     fn is_not_for_everybody(&self, base: &Policy) {
         let When { header, clients, listeners, .. } = &self.rule.when;
-        let policy = &self.rule.policy;
-        let loosens = (base.mode == Mode::Enforce && policy.mode == Mode::Observe)
-            || (base.opt_out != OptOut::Off && policy.opt_out == OptOut::Off);
-        if header.is_some() && clients.is_empty() && listeners.is_empty() && loosens {
+        if header.is_some() && clients.is_empty() && listeners.is_empty() && loosens(base, &self.rule.policy) {
             let what = "lets every caller who sends this header out of the policy";
             let right = "a condition on `client` or `listener` beside it, unless all callers are trusted with that";
             self.table.report.warning(&self.table.place_of("when"), what, right);
         }
     }
+}
+
+/// Whether one policy lets through what another refuses or changes, or believes what the other does not.
+fn loosens(base: &Policy, policy: &Policy) -> bool {
+    (base.mode == Mode::Enforce && policy.mode == Mode::Observe)
+        || (base.opt_out != policy.opt_out && policy.opt_out != OptOut::Force)
+        || (base.personal != Personal::Allow && policy.personal == Personal::Allow)
+        || (base.alias == AliasUse::Always && policy.alias != AliasUse::Always)
+        || (base.beta == Beta::Refuse && policy.beta == Beta::Allow)
+        || (base.unknown == Unknown::Refuse && policy.unknown == Unknown::Forward)
+        || (base.overrides && (!policy.overrides || base.derive != policy.derive))
+        || base.placeholders != policy.placeholders
+        || base.personal_patterns != policy.personal_patterns
 }

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 
 use super::super::file::{Table, Value};
 use super::super::{
-    Authorize, BaseUrl, Credentials, EraseBy, Erasure, Http2, HttpProxy, Instances, OwnErasure, OwnLimits, Route,
-    Upstream, UpstreamTls,
+    Authorize, BaseUrl, Credentials, EraseBy, Http2, HttpProxy, Instances, OwnErasure, OwnLimits, Route, Upstream,
+    UpstreamTls,
 };
 use super::amount::{count, duration};
 use super::credentials::{credentials, url};
@@ -52,7 +52,7 @@ pub(super) struct Draft<'a> {
     http2: Http2,
     proxy: HttpProxy,
     limits: OwnLimits,
-    erasure: OwnErasure,
+    pub(super) erasure: OwnErasure,
     pub(super) instance: Instance,
 }
 
@@ -134,11 +134,6 @@ fn upstream<'a>(table: Table<'a>, common: &Common<'a>, profiles: &Profiles, outs
 impl Draft<'_> {
     pub(super) const fn flags(&self) -> Flags {
         self.flags
-    }
-
-    /// Who may erase by a delete at it.
-    pub(super) fn authorize<'e>(&'e self, common: &'e Erasure) -> &'e Authorize {
-        self.erasure.authorize.as_ref().unwrap_or(&common.authorize)
     }
 
     /// Whether it is open to all by its own word.

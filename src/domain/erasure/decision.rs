@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::target::TargetKey;
 use crate::domain::{UnixSeconds, UpstreamNumber};
 
 /// What was decided.
@@ -52,17 +53,27 @@ pub struct Decision {
     /// At which upstream, where the decision is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<UpstreamNumber>,
+    /// Which of the targets there, where it is not about all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetKey>,
 }
 
 const WITHDRAWN_BY: &str = "forgetgate";
 const WITHDRAWN: &str = "the store did not confirm it, and the requester was told that it was not accepted";
 
 impl Decision {
+    /// Whether it is about this target.
+    #[must_use]
+    pub fn is_about(&self, key: &TargetKey) -> bool {
+        self.upstream.is_none_or(|upstream| key.upstream == upstream)
+            && (self.targets.is_empty() || self.targets.contains(key))
+    }
+
     /// The gate's own: what was not accepted is called off.
     #[must_use]
     pub fn withdrawal(at: UnixSeconds) -> Self {
         let (by, note) = (WITHDRAWN_BY.to_owned(), WITHDRAWN.to_owned());
-        Self { at, verdict: Verdict::Cancel, by, note, upstream: None }
+        Self { at, verdict: Verdict::Cancel, by, note, upstream: None, targets: Vec::new() }
     }
 
     pub(super) fn is_withdrawal(&self) -> bool {

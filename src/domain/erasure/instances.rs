@@ -38,6 +38,11 @@ pub struct Where {
 pub struct WhereId(pub [u8; 8]);
 
 impl Where {
+    /// Of more than can be remembered: nobody can be asked.
+    fn nobodys() -> Self {
+        Self { prefix: "".into(), which: Which::Unnamed(None) }
+    }
+
     /// Zeros for the upstream itself.
     #[must_use]
     pub fn id(&self) -> WhereId {
@@ -67,10 +72,10 @@ impl Where {
     }
 }
 
-/// One `[[upstream.instance]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One `[[upstream.instance]]`; as stores keep it, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedInstance {
-    /// Its name.
+    /// Its name; empty: what the upstream's own credentials open.
     pub name: Box<str>,
     /// The prefix that stands for it, if it has one of its own.
     pub path: Option<Box<str>>,
@@ -91,9 +96,12 @@ pub struct Instances {
     pub own: Option<Fingerprint>,
     /// Whether the upstream's URL names an instance already.
     pub url_names_one: bool,
-    /// Those that traffic has shown, as far as they are remembered.
+    /// Those that traffic has shown and where the service has taken something, as far as they are remembered.
     pub seen: Vec<Instance>,
-    /// Whether there were more than are remembered.
+    /// Those that traffic has shown and where nothing is known to have been taken: anybody can make one up. They say nothing of
+    /// others.
+    pub refused: Vec<Instance>,
+    /// Whether there were more of the first than are remembered.
     pub more: bool,
 }
 
@@ -116,8 +124,8 @@ impl Instances {
         }
     }
 
-    /// Where data may be of which nothing was seen: at each instance that has a name, or at the upstream itself. Where several
-    /// keys were seen that nobody names, it may be in any of theirs as well.
+    /// Where data may be of which nothing was seen: at each instance that has a name, or at the upstream itself, and wherever
+    /// traffic has shown that there is one. Where several keys were seen that nobody names, it may be in any of theirs as well.
     #[must_use]
     pub fn anywhere(&self) -> Vec<Where> {
         let is_decided = self.rule == InstanceRule::One || self.url_names_one || self.with_keys().next().is_some();
@@ -128,7 +136,22 @@ impl Instances {
             prefix: named.path.clone().unwrap_or_default(),
             which: Which::Named(named.name.clone()),
         });
-        own.into_iter().chain(named).collect()
+        let mut all: Vec<Where> = own.into_iter().chain(named).collect();
+        for place in self.paths_seen().chain(self.more.then(Where::nobodys)) {
+            if !all.contains(&place) {
+                all.push(place);
+            }
+        }
+        all
+    }
+
+    /// Where the paths lead that traffic has shown. What stands behind an instance's own URL is none of its own.
+    fn paths_seen(&self) -> impl Iterator<Item = Where> {
+        let paths = self.seen.iter().filter(|seen| !seen.prefix.is_empty() && !self.url_names_one);
+        let mut known: Vec<&str> = paths.map(|seen| &*seen.prefix).collect();
+        known.sort_unstable();
+        known.dedup();
+        known.into_iter().flat_map(|path| self.resolve(&Instance { prefix: path.into(), caller: None }))
     }
 
     /// Where a delete goes that was sent here without showing whose it is.
@@ -190,15 +213,26 @@ impl Instances {
         own.into_iter().chain(named).collect()
     }
 
+    /// All that traffic has shown.
+    pub fn shown(&self) -> impl Iterator<Item = &Instance> {
+        self.seen.iter().chain(&self.refused)
+    }
+
     /// Whether an unnamed key under this prefix is not simply the upstream's own. Where nothing was said about keys,
-    /// one key is; of two the gate cannot know which.
+    /// one key is; of two the gate cannot know which. A key that was only ever refused makes no other doubtful, and is
+    /// itself, beside any.
     fn is_doubtful(&self, seen: &Instance) -> bool {
         let said = self.rule != InstanceRule::Unsaid || !self.named.is_empty();
         if said && seen.caller.is_some() {
             return true;
         }
-        let there = self.seen.iter().filter(|other| other.is_under(&seen.prefix));
-        let mut keys: Vec<Fingerprint> = there.filter_map(|other| other.caller).chain(seen.caller).collect();
+        let keys_there = |all: &[Instance]| -> Vec<Fingerprint> {
+            all.iter().filter(|other| other.is_under(&seen.prefix)).filter_map(|other| other.caller).collect()
+        };
+        let mut keys = keys_there(&self.seen);
+        if let Some(key) = seen.caller.filter(|key| !keys.contains(key)) {
+            keys.extend(keys_there(&self.refused).into_iter().chain([key]));
+        }
         keys.sort_unstable();
         keys.dedup();
         self.more || keys.len() > 1

@@ -329,7 +329,7 @@ impl Job {
     }
 
     fn close(&mut self, decision: &Decision) -> Result<(), Undecidable> {
-        let at = |target: &&mut Target| decision.upstream.is_none_or(|upstream| target.key.upstream == upstream);
+        let at = |target: &&mut Target| decision.is_about(&target.key);
         if !self.targets.iter_mut().any(|target| at(&target)) {
             return Err(Undecidable::NoSuchTarget);
         }

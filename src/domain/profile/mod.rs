@@ -16,7 +16,7 @@ mod template;
 
 use std::time::Duration;
 
-pub use self::built_in::{built_in, built_in_names};
+pub use self::built_in::{built_in, built_in_names, built_in_text};
 pub use self::classes::Classes;
 pub use self::endpoint::{Endpoint, When};
 pub use self::erase::{EraseRule, Success, VerifyRule};

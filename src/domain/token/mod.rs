@@ -70,6 +70,7 @@ pub struct Token<'a> {
     signed: &'a [u8],
     signature: Vec<u8>,
     payload: Vec<u8>,
+    registered: Registered,
 }
 
 /// The claims of a token that was verified. They are never shown.
@@ -156,13 +157,11 @@ impl<'a> Token<'a> {
         if crit {
             return Err(Unverified::Critical);
         }
-        Ok(Self {
-            algorithm: Algorithm::named(&alg).ok_or(Unverified::Algorithm)?,
-            key: kid,
-            signed: text.get(..header.len() + 1 + payload.len()).unwrap_or_default(),
-            signature: decoded(signature)?,
-            payload: decoded(payload)?,
-        })
+        let algorithm = Algorithm::named(&alg).ok_or(Unverified::Algorithm)?;
+        let signed = text.get(..header.len() + 1 + payload.len()).unwrap_or_default();
+        let (signature, payload) = (decoded(signature)?, decoded(payload)?);
+        let registered = serde_json::from_slice(&payload).map_err(|_| Unverified::Unreadable)?;
+        Ok(Self { algorithm, key: kid, signed, signature, payload, registered })
     }
 
     /// Its claims, if it is signed with one of these keys and counts now.
@@ -170,8 +169,18 @@ impl<'a> Token<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn verified(&self, keys: &KeySet, trust: &Trust, now: UnixSeconds) -> Result<Claims, Unverified> {
+        self.may_count(trust, now)?;
         self.is_signed_by(keys)?;
-        let claims: Registered = serde_json::from_slice(&self.payload).map_err(|_| Unverified::Unreadable)?;
+        Ok(Claims(self.payload.clone()))
+    }
+
+    /// Whether it would count now, if its signature is good. That is told without any key: where several issuers are
+    /// trusted, the keys of one are neither needed nor looked for because of another's token.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn may_count(&self, trust: &Trust, now: UnixSeconds) -> Result<(), Unverified> {
+        let claims = &self.registered;
         // Seconds of this era are exact in a float.
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 have 53 bits for a long time")]
         let now = now.0 as f64;
@@ -185,10 +194,7 @@ impl<'a> Token<'a> {
             return Err(Unverified::Issuer);
         }
         let is_meant = |wanted: &str| claims.aud.as_ref().is_some_and(|audience| audience.has(wanted));
-        if !trust.audience.as_deref().is_none_or(is_meant) {
-            return Err(Unverified::Audience);
-        }
-        Ok(Claims(self.payload.clone()))
+        if trust.audience.as_deref().is_none_or(is_meant) { Ok(()) } else { Err(Unverified::Audience) }
     }
 
     fn is_signed_by(&self, keys: &KeySet) -> Result<(), Unverified> {

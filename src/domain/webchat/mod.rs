@@ -4,14 +4,16 @@
 //! Content-Security-Policy to allow it, and would depend on which of the two runs first.
 //! See docs/decisions/024-web-chat.md.
 
+mod charset;
 mod finding;
 mod page;
 mod pin;
 mod script;
 
+pub use self::charset::type_hides_ascii;
 pub use self::finding::{Finding, Findings};
 pub use self::page::{Page, is_javascript};
-pub use self::pin::is_pinned;
+pub use self::pin::{hashes, hashes_of};
 pub use self::script::{Edited, Script, edited};
 
 /// The global variable that Web Chat reads its configuration from.

@@ -115,6 +115,9 @@ async fn from_verified(
 
 /// Waits only for a key that is not known, and only as long as [`Fresher`] says.
 async fn verified(token: &Token<'_>, trust: &Trust, search: Search<'_>) -> Result<Result<Claims, Unverified>, Refusal> {
+    if let Err(reason) = token.may_count(trust, search.now) {
+        return Ok(Err(reason));
+    }
     let unavailable = || Refusal::from(Code::KeysUnavailable);
     let now = Instant::now();
     let source = search.keys.at(&trust.keys).ok_or_else(unavailable)?;

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use flate2::Compression;
-use flate2::write::{GzEncoder, MultiGzDecoder};
+use flate2::write::GzEncoder;
 use tokio::time::{Sleep, sleep};
 
 use super::answer::Holds;
+use super::gunzip::Gunzip;
 use super::{HELD_FOR, Pins};
 use crate::domain::http1::Lines;
 use crate::domain::webchat::{Finding, Findings, Page, Script};
@@ -30,6 +31,10 @@ pub(in super::super) struct Altering {
     /// How much of it was read, and its first bytes.
     length: u64,
     first: [u8; 2],
+    /// What a browser would take it for by its first bytes.
+    looks: Looks,
+    /// Whether its beginning has gone out, so that it cannot pass as it came any more.
+    pub(super) streams: bool,
     /// How long it may be held back.
     pub(super) held_max: usize,
     pub(super) held_for: Pin<Box<Sleep>>,
@@ -40,12 +45,21 @@ enum Content {
     Script(Box<Script>),
 }
 
+/// What the first bytes of an answer say that does not say what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// It is a page or a script.
+    Right,
+    /// It could be a page, and only blanks have come.
+    Open,
+    /// It is no page.
+    Other,
+}
+
 /// Made at its first use: most answers never change.
 struct Gzip {
-    decoder: MultiGzDecoder<Vec<u8>>,
+    decoder: Gunzip,
     encoder: GzEncoder<Vec<u8>>,
-    /// Whether anything has come. A body of nothing is sound, too.
-    has_come: bool,
     /// Whether something in it could go out.
     is_behind: bool,
 }
@@ -61,14 +75,14 @@ impl Altering {
     pub(super) fn new(holds: Holds, is_gzip: bool, lines: &Lines, pins: &Arc<Pins>, held_max: usize) -> Self {
         let policies = || lines.all("content-security-policy").collect::<Vec<_>>().join(&b'\n');
         let gzip = || Gzip {
-            decoder: MultiGzDecoder::new(Vec::new()),
+            decoder: Gunzip::new(),
             encoder: GzEncoder::new(Vec::new(), Compression::default()),
-            has_come: false,
             is_behind: false,
         };
         Self {
             content: match holds {
-                Holds::Page { is_xhtml } => Content::Page(Box::new(Page::new(is_xhtml, held_max, policies()))),
+                Holds::Page { is_xhtml } => Content::Page(Box::new(Page::new(is_xhtml, held_max, &policies()))),
+                Holds::PerhapsPage => Content::Page(Box::new(Page::new(false, held_max, &policies()))),
                 Holds::Script => Content::Script(Box::new(Script::new(held_max))),
             },
             gzip: is_gzip.then(gzip),
@@ -77,9 +91,15 @@ impl Altering {
             text: Vec::new(),
             length: 0,
             first: [0; 2],
+            looks: if holds == Holds::PerhapsPage { Looks::Open } else { Looks::Right },
+            streams: false,
             held_max,
             held_for: Box::pin(sleep(HELD_FOR)),
         }
+    }
+
+    pub(super) const fn looks(&self) -> Looks {
+        self.looks
     }
 
     /// How much of the answer is held back.
@@ -98,24 +118,20 @@ impl Altering {
             self.read(came);
             return Ok(());
         };
-        gzip.has_come |= !came.is_empty();
-        gzip.decoder.write_all(came)?;
-        gzip.decoder.flush()?;
-        let decoded = std::mem::take(gzip.decoder.get_mut());
+        let decoded = gzip.decoder.take(came, self.streams)?;
         self.read(&decoded);
         Ok(())
     }
 
     /// It has ended.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        if let Some(gzip) = self.gzip.as_mut().filter(|gzip| gzip.has_come) {
-            gzip.decoder.try_finish()?;
-            let decoded = std::mem::take(gzip.decoder.get_mut());
+        if let Some(gzip) = &mut self.gzip {
+            let decoded = gzip.decoder.end(self.streams)?;
             self.read(&decoded);
         }
         match &mut self.content {
             Content::Page(page) => page.end(&mut self.text),
-            Content::Script(script) => script.end(|| self.pins.said(), &mut self.text),
+            Content::Script(script) => script.end(|text| self.pins.have(text), &mut self.text),
         }
         Ok(())
     }
@@ -125,6 +141,10 @@ impl Altering {
             *place = *byte;
         }
         self.length += came.len() as u64;
+        let first = came.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|_| self.looks == Looks::Open);
+        if let Some(first) = first {
+            self.looks = if *first == b'<' { Looks::Right } else { Looks::Other };
+        }
         match &mut self.content {
             Content::Page(page) => {
                 page.push(came, &mut self.text);

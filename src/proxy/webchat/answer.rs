@@ -3,12 +3,16 @@
 use super::request::Asked;
 use super::tag;
 use crate::domain::http1::{AnswerHead, Lines};
-use crate::domain::webchat::{Finding, is_javascript};
+use crate::domain::webchat::{Finding, is_javascript, type_hides_ascii};
 
 /// What an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
-    Page { is_xhtml: bool },
+    Page {
+        is_xhtml: bool,
+    },
+    /// It says nothing of what it is: a browser looks at its first bytes.
+    PerhapsPage,
     Script,
 }
 
@@ -36,13 +40,14 @@ impl Answer {
             return Self::Passes;
         }
         let kinds: Vec<&[u8]> = head.lines.all("content-type").collect();
-        let found = kinds.iter().find_map(|kind| Some((kind, holds(kind)?)));
-        let Some((kind, holds)) = found else { return Self::Passes };
-        if kinds.len() > 1 || head.status == 206 || !is_ascii_and_more(kind) {
-            return Self::Counted(Finding::Unseen);
+        let found = kinds.iter().find_map(|kind| Some((*kind, holds(kind)?)));
+        let Some((kind, holds)) = found.or_else(|| taken_for(head, &kinds, asked)) else { return Self::Passes };
+        // Of a part it cannot be told whether it is one of a page, where nothing says so.
+        if kinds.len() > 1 || head.status == 206 || type_hides_ascii(kind) {
+            return if holds == Holds::PerhapsPage { Self::Passes } else { Self::Counted(Finding::Unseen) };
         }
         if asked.head_only {
-            return Self::Head;
+            return if holds == Holds::PerhapsPage { Self::Passes } else { Self::Head };
         }
         let lines = head.lines.all("content-encoding");
         let mut codings = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
@@ -68,19 +73,23 @@ fn holds(kind: &[u8]) -> Option<Holds> {
     }
 }
 
-/// Whether every byte below 0x80 is the ASCII character, wherever it stands.
-fn is_ascii_and_more(kind: &[u8]) -> bool {
-    const OTHERS: [&str; 10] = ["utf-16", "utf-32", "utf-7", "ucs-", "iso-2022", "shift", "sjis", "gb", "big5", "hz-"];
-    let lower = kind.to_ascii_lowercase();
-    let Some(at) = memchr::memmem::find(&lower, b"charset=") else { return true };
-    let charset = lower.get(at + "charset=".len()..).unwrap_or_default();
-    let charset = charset.strip_prefix(b"\"").unwrap_or(charset);
-    !OTHERS.iter().any(|other| charset.starts_with(other.as_bytes()))
+/// What a browser takes an answer for that does not say that it is a page or a script, unless it is told not to (`nosniff`).
+fn taken_for<'k>(head: &AnswerHead, kinds: &[&'k [u8]], asked: Asked) -> Option<(&'k [u8], Holds)> {
+    if head.lines.all("x-content-type-options").any(|line| is_any(line.trim_ascii(), &["nosniff"])) {
+        return None;
+    }
+    let kind = kinds.first().copied().unwrap_or_default();
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_unsaid = is_any(essence, &["", "*/*", "unknown/unknown", "application/unknown"]);
+    if asked.for_script && (is_unsaid || is_any(essence, &["text/plain", "application/octet-stream"])) {
+        return Some((kind, Holds::Script));
+    }
+    is_unsaid.then_some((kind, Holds::PerhapsPage))
 }
 
 /// Lines that are about the bytes of a body, and so not about what is made of it.
-const OF_BYTES: [&str; 6] =
-    ["content-length", "content-md5", "digest", "repr-digest", "content-digest", "accept-ranges"];
+const OF_BYTES: [&str; 7] =
+    ["content-length", "content-md5", "digest", "repr-digest", "content-digest", "accept-ranges", "etag"];
 
 /// The lines of an answer that changes, or may.
 pub(super) fn changed(lines: &Lines) -> Lines {
@@ -99,9 +108,15 @@ pub(super) fn confirming(lines: &Lines) -> Lines {
     Lines::of(each.map(|line| (line.name, tag.as_deref().filter(|_| line.is("etag")).unwrap_or(line.value))))
 }
 
+/// The trailers of an answer that changes, or may.
+pub(in super::super) fn trailers(lines: &Lines) -> Lines {
+    let kept = lines.iter().filter(|line| !OF_BYTES.iter().any(|name| line.is(name)));
+    Lines::of(kept.map(|line| (line.name, line.value)))
+}
+
 fn of(lines: &Lines, marked: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Lines {
     let tag = lines.first("etag").and_then(marked);
-    let kept = lines.iter().filter(|line| !OF_BYTES.iter().any(|name| line.is(name)) && !line.is("etag"));
+    let kept = lines.iter().filter(|line| !OF_BYTES.iter().any(|name| line.is(name)));
     let ours = [("Accept-Ranges", Some(&b"none"[..])), ("ETag", tag.as_deref())];
     let ours = ours.into_iter().filter_map(|(name, value)| Some((name.as_bytes(), value?)));
     Lines::of(kept.map(|line| (line.name, line.value)).chain(ours))

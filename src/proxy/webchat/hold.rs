@@ -10,6 +10,7 @@ use super::super::caller::{Caller, READ_AHEAD};
 use super::super::exchange::Exchange;
 use super::super::service::Service;
 use super::Altering;
+use super::altering::Looks;
 use super::answer::{self, Answer};
 use super::request::Asked;
 use crate::domain::webchat::{Finding, Findings};
@@ -89,7 +90,11 @@ impl Service {
         // What breaks off does so once more when it is passed on.
         let broken = |altering: &Altering| if altering.has_changed() { Decided::Streams } else { Decided::Same };
         loop {
-            let is_long = matches!(self.body, Body::Length(left) if left > altering.held_max as u64);
+            if altering.looks() == Looks::Other {
+                return Poll::Ready(Decided::Same);
+            }
+            let is_open = altering.looks() == Looks::Open;
+            let is_long = !is_open && matches!(self.body, Body::Length(left) if left > altering.held_max as u64);
             if is_long || altering.held() > altering.held_max {
                 return Poll::Ready(Decided::Streams);
             }
@@ -116,7 +121,7 @@ impl Service {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(broken(altering)),
                     Poll::Pending => {
                         ready!(altering.held_for.as_mut().poll(cx));
-                        return Poll::Ready(Decided::Streams);
+                        return Poll::Ready(if is_open { Decided::Same } else { Decided::Streams });
                     }
                 },
             };
@@ -138,6 +143,7 @@ impl Service {
         } else {
             self.lines = Some(answer::changed(&self.head.lines));
             altering.raw = Vec::new();
+            altering.streams = decided == Decided::Streams;
             // Writing to memory does not fail.
             drop(if decided == Decided::Changed {
                 altering.last(&mut self.ahead)

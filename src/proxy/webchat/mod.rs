@@ -5,12 +5,14 @@
 
 mod altering;
 mod answer;
+mod gunzip;
 mod hold;
 mod pins;
 mod request;
 mod tag;
 
 pub(super) use self::altering::Altering;
+pub(super) use self::answer::trailers;
 pub(super) use self::hold::decided;
 pub(super) use self::pins::Pins;
 pub(super) use self::request::Asked;

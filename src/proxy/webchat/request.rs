@@ -15,10 +15,13 @@ pub(in super::super) struct Asked {
     /// Whether the caller keeps a changed copy.
     pub(super) has_marked: bool,
     pub(super) head_only: bool,
+    /// Whether its answer is run as a script, nearly whatever its type is.
+    pub(super) for_script: bool,
 }
 
-/// What pages and scripts end in, where their names say so.
-const ENDINGS: [&str; 7] = ["/", ".html", ".htm", ".xhtml", ".js", ".mjs", ".cjs"];
+/// What pages end in, and scripts, where their names say so.
+const PAGE_ENDINGS: [&str; 4] = ["/", ".html", ".htm", ".xhtml"];
+const SCRIPT_ENDINGS: [&str; 3] = [".js", ".mjs", ".cjs"];
 
 /// What browsers say that they want a page or a script for (Fetch Metadata).
 const PAGES: [&[u8]; 12] = [
@@ -42,12 +45,16 @@ impl Asked {
         let path = head.uri.path();
         // What a condition keeps another method from doing is the service's to judge.
         let is_read = head.method == Method::GET || head.method == Method::HEAD;
+        let destination = head.lines.first("sec-fetch-dest");
+        let ends = |endings: &[&str]| endings.iter().any(|ending| path.ends_with(ending));
         let wants_page = accepts(b"text/html")
             || accepts(b"application/xhtml+xml")
-            || head.lines.first("sec-fetch-dest").is_some_and(|to| PAGES.contains(&to))
-            || ENDINGS.iter().any(|ending| path.ends_with(ending));
+            || destination.is_some_and(|to| PAGES.contains(&to))
+            || ends(&PAGE_ENDINGS)
+            || ends(&SCRIPT_ENDINGS);
+        let for_script = destination.map_or_else(|| ends(&SCRIPT_ENDINGS), |to| to == b"script");
         let has_marked = head.lines.all("if-none-match").any(tag::has_marked);
-        Self { is_for_page: is_read && wants_page, has_marked, head_only: head.method == Method::HEAD }
+        Self { is_for_page: is_read && wants_page, has_marked, head_only: head.method == Method::HEAD, for_script }
     }
 
     /// Writes what becomes of a line on the way to the service. `false` where it stays as it is.

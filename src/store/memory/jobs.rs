@@ -99,6 +99,15 @@ impl Jobs for MemoryStore {
         })
     }
 
+    fn keep_time(&self, at: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>> {
+        self.answer(move |state| {
+            let last = || state.jobs.values().filter(|kept| kept.job.finished).map(|kept| kept.at).max();
+            let known = state.time.or_else(last);
+            state.time = state.time.max(at);
+            Ok(known)
+        })
+    }
+
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {
         self.answer(move |state| {
             if hold.body.len() > HOLD_BODY_MAX {

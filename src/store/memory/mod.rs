@@ -5,6 +5,7 @@ mod jobs;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use super::{
     Figures, INSTANCES_MAX, Index, KnownUpstream, Placement, Row, SeenInstance, StoreError, StoreFuture, StoredHold,
     StoredJob,
 };
+use crate::domain::erasure::NamedInstance;
 use crate::domain::{CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 
 /// A job and when its last step was committed.
@@ -31,24 +33,30 @@ struct State {
     holds: BTreeMap<Uuid, StoredHold>,
     upstreams: Vec<KnownUpstream>,
     instances: Vec<SeenInstance>,
+    /// What [`super::Jobs::keep_time`] was told.
+    time: Option<UnixSeconds>,
     syncs: u64,
 }
 
 impl State {
-    fn note_instance(&mut self, placement: &Placement) {
-        let Placement { key, instance, seen, .. } = placement;
-        let there = |known: &&mut SeenInstance| known.upstream == key.upstream;
+    fn note_instance(&mut self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds, answered: bool) {
         let same = |known: &Instance| known.canonical() == instance.canonical();
         if instance.is_default() {
             return;
         }
-        if let Some(known) =
-            self.instances.iter_mut().filter(there).find(|known| known.instance.as_ref().is_some_and(same))
-        {
-            known.last_seen = *seen;
-        } else if self.instances.iter_mut().filter(there).count() < INSTANCES_MAX {
-            let (upstream, instance) = (key.upstream, Some(instance.clone()));
-            self.instances.push(SeenInstance { upstream, instance, first_seen: *seen, last_seen: *seen });
+        let there = |known: &SeenInstance| known.upstream == upstream;
+        let is_full = self.instances.iter().filter(|known| there(known) && known.answered == answered).count();
+        let is_full = is_full >= INSTANCES_MAX;
+        let known = self.instances.iter_mut().filter(|known| there(known));
+        match known.into_iter().find(|known| known.instance.as_ref().is_some_and(same)) {
+            Some(known) if answered && !known.answered && !is_full => (known.answered, known.last_seen) = (true, seen),
+            Some(_) if answered => {}
+            Some(known) => known.last_seen = seen,
+            None if is_full => {}
+            None => {
+                let instance = Some(instance.clone());
+                self.instances.push(SeenInstance { upstream, instance, answered, first_seen: seen, last_seen: seen });
+            }
         }
     }
 }
@@ -87,7 +95,7 @@ impl Index for MemoryStore {
                 None => row,
             };
             state.rows.insert(placement.key, row);
-            state.note_instance(&placement);
+            state.note_instance(placement.key.upstream, &placement.instance, placement.seen, false);
             state.syncs += 1;
             Ok(())
         })
@@ -116,9 +124,17 @@ impl Index for MemoryStore {
             }
             let number = u16::try_from(state.upstreams.len() + 1).map(UpstreamNumber);
             let number = number.map_err(|_| StoreError::TooLarge { what: "the list of upstreams" })?;
-            let known = KnownUpstream { number, name: name.to_owned(), identity: identity.to_owned(), has_rows: false };
-            state.upstreams.push(known);
+            let (name, identity) = (name.to_owned(), identity.to_owned());
+            state.upstreams.push(KnownUpstream { number, name, identity, has_rows: false, named: Vec::new() });
             Ok(number)
+        })
+    }
+
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        self.answer(move |state| {
+            let known = state.upstreams.iter_mut().find(|known| known.number == upstream);
+            known.into_iter().for_each(|known| known.named.clone_from(&named));
+            Ok(())
         })
     }
 
@@ -132,6 +148,11 @@ impl Index for MemoryStore {
 
     fn instances(&self) -> StoreFuture<'_, Vec<SeenInstance>> {
         self.answer(|state| Ok(state.instances.clone()))
+    }
+
+    fn answered(&self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds) -> StoreFuture<'static, ()> {
+        self.state.lock().note_instance(upstream, instance, seen, true);
+        Box::pin(ready(Ok(())))
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {

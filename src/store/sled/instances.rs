@@ -1,7 +1,7 @@
 //! Entries of the list of instances, sealed and opened: the writer knows nothing of keys.
 
 use super::tables::{StoredInstance, instance_key};
-use crate::domain::{Instance, UnixSeconds};
+use crate::domain::{Instance, UnixSeconds, UpstreamNumber};
 use crate::store::seal::Keys;
 use crate::store::seen::Entry;
 use crate::store::{SeenInstance, StoreError};
@@ -16,10 +16,23 @@ pub(super) fn noted(keys: &Keys, due: Option<&Entry>) -> Result<Option<Noted>, S
     Ok(Some((key, entry.sealed(keys, &key)?, entry.seen)))
 }
 
+/// Key and entry of an instance that was answered.
+pub(super) fn answered(
+    keys: &Keys,
+    upstream: UpstreamNumber,
+    instance: &Instance,
+) -> Result<([u8; 10], Vec<u8>), StoreError> {
+    let key = instance_key(upstream, keys.instance_entry(upstream, instance));
+    let sealed = keys.seal_instance(&key, &instance.to_bytes()).map_err(|_| StoreError::Broken)?;
+    Ok((key, sealed))
+}
+
 /// An entry, opened as far as it can be.
 pub(super) fn opened(keys: &Keys, entry: StoredInstance) -> SeenInstance {
-    let StoredInstance { key, upstream, first_seen, last_seen, sealed } = entry;
+    let StoredInstance { key, upstream, first_seen, last_seen, answered, sealed } = entry;
     let plain = sealed.and_then(|sealed| keys.open_instance(&key, &sealed).ok());
     let instance = plain.and_then(|plain| Instance::from_bytes(&plain));
-    SeenInstance { upstream, instance, first_seen, last_seen }
+    // What does not read may be any.
+    let answered = answered || instance.is_none();
+    SeenInstance { upstream, instance, answered, first_seen, last_seen }
 }

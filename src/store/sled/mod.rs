@@ -15,6 +15,7 @@ mod rewrite;
 mod tables;
 mod tip;
 mod trouble;
+mod tuning;
 mod writer;
 
 use std::fmt;
@@ -23,7 +24,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -37,6 +37,7 @@ pub use self::restore::{RestoreError, Restored};
 pub(super) use self::restore::{Restoring, restore};
 pub use self::rewrite::Step as RewriteStep;
 use self::tables::{TableError, Tables};
+pub use self::tuning::{Check, Tuning};
 use self::writer::{Opener, Shared};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
@@ -47,51 +48,9 @@ use super::{
     StoreFuture, StoredHold, StoredJob,
 };
 use crate::config;
-use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::erasure::NamedInstance;
+use crate::domain::{CustomerId, Instance, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::telemetry::chain;
-
-/// What only tests set otherwise; no configuration reaches it.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub struct Tuning {
-    /// Sync the data file after each flush. Without it a power cut loses what was acknowledged: a test shows that.
-    pub sync_data: bool,
-    /// How long a batch may take before the store counts as broken.
-    pub stall: Duration,
-    /// How many works may wait for the writer.
-    pub queue_bound: usize,
-    /// How long the store may be in trouble before it counts as dead.
-    pub dead_after: Duration,
-    /// What an old store has to show. With less, damage is silent: a test shows that.
-    pub check: Check,
-    /// Whether to make a new store beside a key that was there before.
-    pub new_store: bool,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            sync_data: true,
-            stall: Duration::from_secs(30),
-            queue_bound: 16_384,
-            dead_after: Duration::from_secs(180),
-            check: Check::Whole,
-            new_store: false,
-        }
-    }
-}
-
-/// What an old store has to show before it is used.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// All its entries, and its tip.
-    Whole,
-    /// All its entries; a tip that is missing or behind which it is does not matter.
-    Entries,
-    /// Nothing.
-    Nothing,
-}
 
 /// What is at a store's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,7 +194,7 @@ impl Index for SledStore {
         let written = self.ask(PairKey::LEN_MAX + row.sealed.len(), move |tables| {
             // Before the row: a crash in between leaves no row of an instance that nobody knows.
             if let Some((key, sealed, seen)) = &noted {
-                tables.note_instance(*key, sealed, *seen)?;
+                tables.note_instance(*key, sealed, *seen, false)?;
             }
             tables.record(key, row)
         });
@@ -285,6 +244,10 @@ impl Index for SledStore {
         self.ask(name.len() + identity.len(), move |tables| tables.upstream_number(&name, &identity))
     }
 
+    fn name_instances(&self, upstream: UpstreamNumber, named: Vec<NamedInstance>) -> StoreFuture<'_, ()> {
+        self.ask(0, move |tables| tables.name_instances(upstream, named))
+    }
+
     fn upstreams(&self) -> StoreFuture<'_, Vec<KnownUpstream>> {
         self.ask(0, |tables| Ok(tables.upstreams()))
     }
@@ -294,6 +257,16 @@ impl Index for SledStore {
         Box::pin(
             async move { Ok(found.await?.into_iter().map(|entry| instances::opened(&self.keys, entry)).collect()) },
         )
+    }
+
+    fn answered(&self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds) -> StoreFuture<'static, ()> {
+        if instance.is_default() {
+            return Box::pin(ready(Ok(())));
+        }
+        match instances::answered(&self.keys, upstream, instance) {
+            Ok((key, sealed)) => self.ask(sealed.len(), move |tables| tables.note_instance(key, &sealed, seen, true)),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
     fn figures(&self) -> StoreFuture<'_, Figures> {
@@ -370,6 +343,10 @@ impl Jobs for SledStore {
                 from = next;
             }
         })
+    }
+
+    fn keep_time(&self, at: Option<UnixSeconds>) -> StoreFuture<'_, Option<UnixSeconds>> {
+        self.ask(0, move |tables| tables.keep_time(at))
     }
 
     fn hold(&self, hold: StoredHold) -> StoreFuture<'_, ()> {

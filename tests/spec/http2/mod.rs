@@ -4,6 +4,7 @@ mod authority;
 pub(crate) mod caller;
 mod combinations;
 mod frames;
+mod instances;
 mod limits;
 mod matrix;
 mod negotiated;

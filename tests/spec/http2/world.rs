@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use forgetgate::app::{self, Running};
-use forgetgate::config;
+use forgetgate::config::{self, Address};
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -37,6 +37,12 @@ impl Gate {
 
     pub(crate) fn client(&self) -> Client {
         Client::to(self.address)
+    }
+
+    /// The page of metrics.
+    pub(crate) fn metrics(&self) -> String {
+        let Address::Tcp(admin) = self.running.as_ref().unwrap().admin else { panic!("the admin API is not on TCP") };
+        Client::to(admin).ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").text()
     }
 
     pub(crate) fn in_flight(&self) -> u64 {

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod erasures;
+mod instances;
 mod let_in;
 mod load;
 mod refused;

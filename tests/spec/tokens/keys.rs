@@ -84,6 +84,34 @@ fn p11_until_the_first_keys_have_come_a_token_is_a_503_whatever_else_names_a_cus
     assert_eq!(label(&world, &[&line, "X-User-Id: u-2"]), "customer_id=u-1");
 }
 
+/// Where several issuers are trusted, one whose server is away takes nothing from the customers of another.
+#[test]
+fn p11_a_token_of_one_issuer_needs_no_keys_of_another() {
+    let (one, two) = (Key::new("one"), Key::new("two"));
+    let (first, second) = (Server::showing(&[&one]), Server::showing(&[&two]));
+    let places = [("https://one.test", &first), ("https://two.test", &second)].map(|(issuer, server)| {
+        format!("{{ jwt = \"sub\", jwks = {{ url = \"{}\" }}, issuer = \"{issuer}\" }}", server.url())
+    });
+    let line = |key: &Key, issuer: &str| bearer(&key.token(&json!({ "iss": issuer, "sub": "u-2" })));
+    let never = Server::showing(&[&one]);
+    never.away();
+    let nowhere = places[0].replace(&first.url(), &never.url());
+    for first_place in [&places[0], &nowhere] {
+        let world = World::with_policy(policy(&format!("{first_place}, {}", places[1]), true));
+        first.away();
+        let asked = first.asked();
+        assert_eq!(label(&world, &[&line(&two, "https://two.test")]), "customer_id=u-2");
+        // Neither does one that has expired, or is of nobody that is trusted.
+        let over = bearer(&one.token(&json!({ "iss": "https://one.test", "exp": 1_700_000_000 })));
+        for bad in [over, line(&Key::new("other"), "https://other.test")] {
+            world.ask(message(&[&bad])).assert_refused(400, "token_invalid");
+        }
+        assert_eq!(first.asked(), asked);
+        world.ask(message(&[&line(&Key::new("new"), "https://one.test")])).assert_refused(503, "keys_unavailable");
+        first.show(&[&one]);
+    }
+}
+
 #[test]
 fn p12_what_is_no_set_of_keys_is_not_believed_and_a_redirect_is_not_followed() {
     let key = Key::new("k");

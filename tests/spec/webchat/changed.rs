@@ -107,6 +107,67 @@ fn p2_a_page_in_chunks_opts_out_and_keeps_its_trailers() {
     assert_eq!(client.ask(get()).text(), "{}");
 }
 
+/// What a trailer says of the service's bytes is as wrong there as in the head.
+#[test]
+fn p8_a_changed_page_has_no_trailers_about_the_services_bytes() {
+    let world = world();
+    let trailers = "Digest: sha-256=AAAA\r\nContent-MD5: AAAA\r\nRepr-Digest: a\r\ncontent-digest: a\r\nETag: \"abc\"\r\nX-Other: kept\r\n";
+    let said = |page: &str| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\nTrailer: Digest";
+        format!("{head}\r\n\r\n{:x}\r\n{page}\r\n0\r\n{trailers}\r\n", page.len())
+    };
+    world.upstream.will_say(said(PAGE));
+    let got = world.ask(get());
+    assert_eq!((got.text(), got.trailers), (opted_out(PAGE), vec!["X-Other: kept".to_owned()]));
+    world.upstream.will_say(said("<p>"));
+    let got = world.ask(get());
+    assert_eq!(got.trailers, trailers.trim_end().split("\r\n").collect::<Vec<_>>(), "of a page that is as it was");
+}
+
+/// Browsers look at the first bytes where no type is said, and run scripts of nearly any type (MIME Sniffing §7.1, HTML §4.12.1).
+#[test]
+fn p2_what_a_browser_takes_for_a_page_or_a_script_opts_out_too() {
+    let world = world();
+    let untyped = |lines: &str, body: &str| {
+        format!("HTTP/1.1 200 OK\r\nETag: \"abc\"\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let blanks = format!("\r\n \t{PAGE}");
+    for lines in ["", "Content-Type: \r\n", "Content-Type: */*\r\n", "Content-Type: unknown/unknown\r\n"] {
+        for page in [PAGE, &blanks] {
+            world.upstream.will_say(untyped(lines, page));
+            assert_eq!(world.ask(get()).text(), opted_out(page), "{lines:?}");
+        }
+    }
+    let script = |line: &str| request("GET /api/a", &[line], "");
+    for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: application/octet-stream\r\n"] {
+        world.upstream.will_say(untyped(kind, SCRIPT));
+        let got = world.ask(script("Sec-Fetch-Dest: script"));
+        assert_eq!(got.text(), SCRIPT.replace("false", "true"), "{kind:?}");
+        world.upstream.will_say(untyped(kind, SCRIPT));
+        assert_eq!(world.ask(request("GET /api/a.js", &[], "")).text(), SCRIPT.replace("false", "true"), "{kind:?}");
+    }
+    // What is none of them keeps its bytes, its length and its tag, also where it is long.
+    let long = format!("PK\x03\x04{}{PAGE}", "x".repeat(2 << 20));
+    let nosniff = "X-Content-Type-Options: nosniff\r\n";
+    for (lines, body) in [("", "PK\x03\x04<script>"), ("", ""), ("", " \n"), ("", &long), (nosniff, PAGE)] {
+        world.upstream.will_say(untyped(lines, body));
+        let got = world.ask(get());
+        assert!(got.text() == body, "{:.20}", got.text());
+        assert_eq!((got.value("content-length"), got.value("etag")), (body.len().to_string(), "\"abc\"".to_owned()));
+    }
+    let mut client = world.client();
+    world.upstream.will_say("HTTP/1.1 200 OK\r\nETag: \"abc\"\r\nContent-Length: 700\r\n\r\n");
+    client.send(request(&GET.replace("GET", "HEAD"), &[], ""));
+    let head = client.answer_to("HEAD");
+    assert_eq!((head.value("etag"), head.value("content-length")), ("\"abc\"".to_owned(), "700".to_owned()));
+    for line in ["Sec-Fetch-Dest: image", "Sec-Fetch-Dest: empty"] {
+        world.upstream.will_say(answer("text/plain", &[], SCRIPT));
+        assert_eq!(world.ask(script(line)).text(), SCRIPT, "{line}");
+    }
+    world.upstream.will_say(answer("text/plain", &["X-Content-Type-Options: nosniff"], SCRIPT));
+    assert_eq!(world.ask(script("Sec-Fetch-Dest: script")).text(), SCRIPT);
+}
+
 /// Nobody knows then whether the body would change, so nothing is said that depends on it.
 #[test]
 fn p8_a_head_says_nothing_of_bytes_that_may_change() {

@@ -61,6 +61,22 @@ fn p11_a_rule_that_a_caller_can_choose_for_itself_is_warned_of() {
     };
     assert!(warned("header = \"X-App\"", "mode = \"observe\""));
     assert!(warned("header = \"X-App\", method = \"POST\"", "opt_out = \"off\""));
+    for keys in ["opt_out = \"default\"", "personal = \"allow\"", "placeholders = []", "personal_patterns = []"] {
+        assert!(warned("header = \"X-App\"", keys), "{keys}");
+    }
+    let strict = "[policy]\nbeta = \"refuse\"\nunknown = \"refuse\"\nalias = \"always\"\nmissing = \"derive\"\noverride = true\n\
+                  derive = [{ jwt = \"sub\", jwks = { url = \"https://a.test/k\" }, issuer = \"i\" }]\n";
+    for keys in [
+        "beta = \"allow\"",
+        "unknown = \"forward\"",
+        "alias = \"invalid\"",
+        "override = false",
+        "derive = [{ jwt = \"sub\", jwks = { url = \"https://b.test/k\" }, issuer = \"j\" }]",
+    ] {
+        let below = format!("policy.rule = [{{ when = {{ header = \"X-App\" }}, {keys} }}]\n");
+        let loaded = read(&around(strict, &below)).unwrap();
+        assert!(loaded.warnings.iter().any(|warning| warning.what.contains("sends this header")), "{keys}");
+    }
     assert!(!warned("header = \"X-App\", client = \"10.0.0.0/8\"", "mode = \"observe\""));
     assert!(!warned("header = \"X-App\"", "beta = \"refuse\""));
 }

@@ -132,6 +132,9 @@ fn p11_a_pair_that_no_handshake_could_use_is_refused_with_its_place() {
         let place = format!("listen[1].tls.{}", if of_key { "key" } else { "cert" });
         refused(at, &format!("tls = {{ cert = \"{cert}\", key = \"{key}\" }}"), &place, phrase);
     }
+    let both = loaded(at, &listening("tls = { cert = \"none.pem\", key = \"none.key\" }")).unwrap_err();
+    let keys: Vec<&str> = both.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["listen[1].tls.cert", "listen[1].tls.key"], "of two missing files both are said");
     let pair = "cert = \"gate.pem\", key = \"gate.key\"";
     refused(
         at,

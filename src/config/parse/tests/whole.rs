@@ -226,6 +226,16 @@ fn a_file_that_cannot_be_read_is_a_fault() {
     assert_eq!((fault.line, fault.what.as_str()), (2, "is not UTF-8"));
 }
 
+/// The form of a profile that the documentation shows is one.
+#[test]
+fn the_profile_in_the_documentation_is_read() {
+    let document = include_str!("../../../../docs/profiles.md");
+    let shown = document.split_once("```toml").unwrap().1.split_once("```").unwrap().0;
+    let loaded = read(&around(shown, "").replace("watson-assistant", "transcribe")).unwrap();
+    let profile = &loaded.config.upstreams[0].profile;
+    assert_eq!((profile.name.as_str(), profile.endpoints().len(), profile.erase.is_some()), ("transcribe", 2, true));
+}
+
 #[test]
 fn a_profile_of_ones_own_is_used_and_its_faults_are_placed() {
     let profile = |grammar: &str| {

@@ -80,6 +80,21 @@ fn p5_one_key_is_the_upstreams_own_and_from_the_second_on_nobody_is_taken_for_an
     }
 }
 
+/// Anybody can show a key that opens nothing.
+#[test]
+fn p5_a_key_that_was_only_ever_refused_makes_no_other_doubtful_and_is_taken_for_no_other_itself() {
+    let refused = vec![seen("", Some(B)), seen("", Some(C))];
+    let one = Instances { seen: vec![seen("", Some(A))], refused: refused.clone(), ..Instances::default() };
+    assert_eq!(shown(&one, &seen("", Some(A))), ["|"]);
+    assert_eq!(shown(&one, &seen("", None)), ["|"]);
+    assert_eq!(shown(&one, &seen("", Some(B))), ["|key 0b0b0b0b…"]);
+    // Which of them is made up is not known while none has been answered.
+    let none = Instances { refused, ..Instances::default() };
+    assert_eq!(shown(&none, &seen("", Some(B))), ["|key 0b0b0b0b…"]);
+    let before = Reach { held_labels_before: true, ..leading_to(one) };
+    assert_eq!(places(&before, &[intent()], &[row(1, "", Some(A))]), ["|"]);
+}
+
 #[test]
 fn a_path_names_an_instance_whatever_its_key_unless_several_share_it() {
     let by_path = Instances { named: vec![named("g1", Some("/instances/G1"), &[])], ..Instances::default() };
@@ -160,6 +175,35 @@ fn p5_what_may_be_at_any_instance_is_asked_for_at_all_that_have_a_name() {
     let chosen = Intent { scope: Scope::Only(vec![UpstreamNumber(1)]), ..intent() };
     let reach = Reach { held_labels_before: false, ..leading_to(own) };
     assert_eq!(places(&reach, &[chosen], &[]), ["/instances/G1|g1", "|", "|a"]);
+}
+
+#[test]
+fn p5_what_may_be_at_any_instance_is_asked_for_at_each_that_a_path_has_shown_and_at_none_that_is_made_up() {
+    let paths = ["/instances/G1", "/instances/G2"].map(|path| seen(path, None)).to_vec();
+    let named = vec![named("g2", Some("/instances/G2"), &[])];
+    let refused = vec![seen("/instances/G3", None)];
+    let instances = Instances { has_own: true, named, seen: paths, refused, ..Instances::default() };
+    let before = |instances: &Instances| Reach { held_labels_before: true, ..leading_to(instances.clone()) };
+    let everywhere = ["/instances/G1|", "/instances/G2|g2", "|"];
+    assert_eq!(places(&before(&instances), &[intent()], &[]), everywhere);
+    let one = Instances { rule: InstanceRule::One, ..instances.clone() };
+    assert_eq!(places(&before(&one), &[intent()], &[]), everywhere, "keys are one, and paths are not");
+    let mut spelt = instances.clone();
+    spelt.seen.push(seen("/instances/G%31", None));
+    assert_eq!(places(&before(&spelt), &[intent()], &[]).len(), everywhere.len(), "one instance, spelt twice");
+    // Chosen by a person, and passed on.
+    let chosen = Intent { scope: Scope::Only(vec![UpstreamNumber(1)]), ..intent() };
+    assert_eq!(places(&leading_to(instances.clone()), &[chosen], &[]), everywhere);
+    let reaches = [passing(1, 2), Reach { instances: instances.clone(), ..reach(2) }];
+    assert_eq!(plan(&[intent()], &reaches, &[row(1, "", None)]).len(), 1 + everywhere.len());
+    let by_url = Instances { url_names_one: true, named: Vec::new(), ..instances.clone() };
+    assert_eq!(places(&before(&by_url), &[intent()], &[]), ["|"]);
+    // Of a path with several keys nobody knows which they are; and of those that are not remembered nothing.
+    let keys = vec![seen("/icp", Some(A)), seen("/icp", Some(B))];
+    let keys = Instances { named: Vec::new(), seen: keys, ..instances.clone() };
+    assert_eq!(places(&before(&keys), &[intent()], &[]), ["/icp|without a key", "|"]);
+    let more = Instances { more: true, rule: InstanceRule::One, ..instances };
+    assert!(places(&before(&more), &[intent()], &[]).contains(&"|without a key".to_owned()));
 }
 
 /// What the upstream's own credentials delete would be called all there is.

@@ -121,7 +121,14 @@ fn attempt(job: &mut Job, upstream: u16, outcome: Outcome, now: Now) {
 }
 
 fn decision(verdict: Verdict) -> Decision {
-    Decision { at: NOW.wall, verdict, by: "A. Person".into(), note: "as agreed".into(), upstream: None }
+    Decision {
+        at: NOW.wall,
+        verdict,
+        by: "A. Person".into(),
+        note: "as agreed".into(),
+        upstream: None,
+        targets: vec![],
+    }
 }
 
 fn decision_at(verdict: Verdict, upstream: u16) -> Decision {

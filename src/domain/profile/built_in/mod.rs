@@ -29,8 +29,9 @@ pub fn built_in(name: &str) -> Option<Arc<Profile>> {
     PROFILES.iter().find(|profile| profile.name == name).cloned()
 }
 
-/// The file of the built-in profile of this name.
-pub(super) fn built_in_text(name: &str) -> Option<&'static str> {
+/// The file of the built-in profile of this name: the form of every other.
+#[must_use]
+pub fn built_in_text(name: &str) -> Option<&'static str> {
     FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 

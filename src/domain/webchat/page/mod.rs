@@ -14,7 +14,10 @@ use self::ends::{CommentEnd, ElementEnd};
 pub(super) use self::named::Named;
 pub use self::tags::is_javascript;
 use self::tags::{Holds, Step, Tags};
-use super::{Finding, Findings, edited, is_pinned};
+use super::super::steps;
+use super::pin::Pins;
+use super::script::is_named;
+use super::{Edited, Finding, Findings, edited};
 
 /// A page, of which any part may have come.
 pub struct Page {
@@ -23,13 +26,16 @@ pub struct Page {
     /// What has come of a script.
     held: Vec<u8>,
     held_max: usize,
-    /// What the page's policies say, which may allow scripts by their hashes.
-    policies: Vec<u8>,
+    /// Hashes by which the page's policies allow scripts, and how much more of its own policies is read.
+    allowed: Pins,
+    policies_left: usize,
     integrity: Vec<u8>,
     /// The configuration's names outside the scripts that are looked into.
     named: Named,
     findings: Findings,
     changed: bool,
+    /// Whether it is in a charset in which its scripts cannot be read.
+    hides_ascii: bool,
 }
 
 // What it holds is a customer's: it is never shown.
@@ -53,23 +59,25 @@ enum At {
     LongScript(ElementEnd, Named),
 }
 
-/// Bytes of policies that are kept of a page's own.
+/// Bytes that are read of a page's own policies.
 const POLICIES_MAX: usize = 64 * 1024;
 
 impl Page {
     /// A page of which nothing has come. `policies` are the `Content-Security-Policy` lines of its answer.
     #[must_use]
-    pub fn new(is_xhtml: bool, held_max: usize, policies: Vec<u8>) -> Self {
+    pub fn new(is_xhtml: bool, held_max: usize, policies: &[u8]) -> Self {
         Self {
             at: At::Tags,
             tags: Tags::new(is_xhtml),
             held: Vec::new(),
             held_max,
-            policies,
+            allowed: Pins::of(policies),
+            policies_left: POLICIES_MAX,
             integrity: Vec::new(),
             named: Named::default(),
             findings: Findings::default(),
             changed: false,
+            hides_ascii: false,
         }
     }
 
@@ -105,6 +113,7 @@ impl Page {
     }
 
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
+        steps::add(1);
         let ended = match &mut self.at {
             At::Script(end) => {
                 self.held.push(byte);
@@ -157,9 +166,11 @@ impl Page {
             Step::On => {}
             Step::Comment => self.at = At::Comment(CommentEnd::default()),
             Step::Began => {
+                self.hides_ascii |= self.tags.hides_ascii();
                 if let Some(policy) = self.tags.policy() {
-                    let kept = POLICIES_MAX.saturating_sub(self.policies.len()).min(policy.len());
-                    self.policies.extend_from_slice(policy.get(..kept).unwrap_or_default());
+                    let policy = policy.get(..self.policies_left.min(policy.len())).unwrap_or_default();
+                    self.policies_left -= policy.len();
+                    self.allowed.learn(policy);
                 }
                 if let Some(integrity) = self.tags.integrity() {
                     self.integrity.extend_from_slice(integrity);
@@ -179,8 +190,12 @@ impl Page {
     fn script(&mut self, out: &mut Vec<u8>) {
         let end = self.held.len().saturating_sub(ends::SCRIPT.len() + 1);
         let (text, tag) = self.held.split_at(end);
+        steps::add(text.len());
         let mut found = edited(text);
-        if found.text.is_some() && is_pinned(&without_returns(text), &self.policies) {
+        if self.hides_ascii && is_named(text) {
+            found = Edited { text: None, findings: Findings::from_iter([Finding::Unseen]) };
+        }
+        if found.text.is_some() && self.allowed.has(&without_returns(text)) {
             found.text = None;
             found.findings = Findings::from_iter([Finding::Pinned]);
         }

@@ -1,5 +1,6 @@
 //! Tags: where they begin and end, and what the few say that matter here.
 
+use super::super::charset::{hides_ascii, type_hides_ascii};
 use super::recent::Recent;
 
 /// What one more byte makes of it.
@@ -53,8 +54,8 @@ enum At {
 
 /// Longest name that matters.
 const NAME_MAX: usize = 16;
-/// Longest value that is kept.
-const VALUE_MAX: usize = 8 * 1024;
+/// Longest value that is kept: a policy may name hundreds of hashes.
+const VALUE_MAX: usize = 64 * 1024;
 
 const CDATA: &[u8] = b"[CDATA[";
 
@@ -117,6 +118,8 @@ struct Said {
     kind: Option<Vec<u8>>,
     has_source: bool,
     is_policy: bool,
+    is_type: bool,
+    charset: Option<Vec<u8>>,
     content: Option<Vec<u8>>,
     integrity: Option<Vec<u8>>,
 }
@@ -154,6 +157,13 @@ impl Tags {
     /// The policy that the tag states.
     pub(super) fn policy(&self) -> Option<&[u8]> {
         self.said.content.as_deref().filter(|_| self.said.is_policy)
+    }
+
+    /// Whether the tag says that the page is in a charset in which bytes are not what they seem.
+    pub(super) fn hides_ascii(&self) -> bool {
+        let Said { is_type, charset, content, .. } = &self.said;
+        let by_type = || *is_type && content.as_deref().is_some_and(type_hides_ascii);
+        self.name == b"meta" && (charset.as_deref().is_some_and(hides_ascii) || by_type())
     }
 
     /// The hashes of what the tag asks for.
@@ -287,7 +297,11 @@ impl Tags {
             b"src" | b"href" | b"xlink:href" => said.has_source = true,
             b"content" => said.content = said.content.take().or_else(|| Some(std::mem::take(value))),
             b"integrity" => said.integrity = said.integrity.take().or_else(|| Some(std::mem::take(value))),
-            b"http-equiv" => said.is_policy |= value.eq_ignore_ascii_case(b"content-security-policy"),
+            b"charset" => said.charset = said.charset.take().or_else(|| Some(std::mem::take(value))),
+            b"http-equiv" => {
+                said.is_policy |= value.eq_ignore_ascii_case(b"content-security-policy");
+                said.is_type |= value.eq_ignore_ascii_case(b"content-type");
+            }
             _ => {}
         }
         self.attribute.clear();

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::super::steps;
 use super::super::Finding::{self, Already, Pinned, Set, TooLong, Unseen};
 use super::Page;
 
@@ -17,7 +18,7 @@ fn passed(mut page: Page, text: &[u8]) -> (Vec<u8>, Vec<Finding>) {
 }
 
 fn page() -> Page {
-    Page::new(false, 1 << 20, Vec::new())
+    Page::new(false, 1 << 20, &[])
 }
 
 #[track_caller]
@@ -53,7 +54,7 @@ fn p2_a_script_is_found_wherever_it_stands() {
         becomes(page(), &around.replace("{}", CHAT), &around.replace("{}", OUT), &[Set]);
     }
     becomes(
-        Page::new(true, 1 << 20, Vec::new()),
+        Page::new(true, 1 << 20, &[]),
         &format!("<html><script src='a'/><title/><script>//<![CDATA[\n{CHAT}\n//]]></script></html>"),
         &format!("<html><script src='a'/><title/><script>//<![CDATA[\n{OUT}\n//]]></script></html>"),
         &[Set],
@@ -111,10 +112,10 @@ fn p12_a_script_that_is_too_long_passes_and_is_counted_if_it_names_the_configura
         let whole = |second| format!("<script>{script}</script><script>{second}</script>");
         let mut findings = findings.to_vec();
         findings.sort_by_key(|finding| *finding as usize);
-        becomes(Page::new(false, 80, Vec::new()), &whole(CHAT), &whole(OUT), &findings);
+        becomes(Page::new(false, 80, &[]), &whole(CHAT), &whole(OUT), &findings);
     }
     becomes(
-        Page::new(false, CHAT.len() + "</script>".len(), Vec::new()),
+        Page::new(false, CHAT.len() + "</script>".len(), &[]),
         &format!("<script>{CHAT}</script>"),
         &format!("<script>{OUT}</script>"),
         &[Set],
@@ -127,11 +128,49 @@ fn p8_a_script_that_a_policy_allows_by_its_hash_stays_as_it_is() {
     let hash = "sha256-3PJ+P4EzEVnK1yTfs6LfMd/WJZ6hIV97xKdLfRtK84U=";
     let text = format!("<script>{CHAT}\r\n</script>");
     let policy = format!("script-src 'self' '{hash}'");
-    becomes(Page::new(false, 1 << 20, policy.clone().into_bytes()), &text, &text, &[Pinned]);
+    becomes(Page::new(false, 1 << 20, policy.as_bytes()), &text, &text, &[Pinned]);
     let meta = format!("<META content=\"{policy}\" HTTP-EQUIV='Content-Security-Policy'>{text}");
     becomes(page(), &meta, &meta, &[Pinned]);
+    // A browser compares them in either alphabet of Base64, whatever the case of the algorithm's name (CSP 3 §6.7.3.3).
+    for spelt in [hash.replace('+', "-").replace('/', "_"), hash.replace('=', ""), hash.replace("sha", "SHA")] {
+        let policy = format!("script-src '{spelt}'");
+        becomes(Page::new(false, 1 << 20, policy.as_bytes()), &text, &text, &[Pinned]);
+    }
+    let long = meta.replacen("'self'", &"https://a.example ".repeat(1_000), 1);
+    becomes(page(), &long, &long, &[Pinned]);
     let other = "<meta http-equiv=content-security-policy content=\"script-src 'sha256-AAAA' 'nonce-a'\">";
     becomes(page(), &format!("{other}{text}"), &format!("{other}{}", text.replace(CHAT, OUT)), &[Set]);
+}
+
+/// A page may have as many scripts as policies allow hashes, and each is looked for among all of them.
+#[test]
+fn p12_a_page_of_many_scripts_and_many_hashes_is_read_in_one_go() {
+    let scripts = format!("<script>{CHAT}</script>").repeat(2_000);
+    let hashes: String = (0..1_400).map(|number| format!("'sha256-{number:043}=' ")).collect();
+    let html = format!("<meta http-equiv=content-security-policy content=\"script-src {hashes}\">{scripts}");
+    let steps = steps::of(|| passed(page(), html.as_bytes()));
+    assert!((html.len()..=16 * html.len()).contains(&steps), "{steps} for {}", html.len());
+}
+
+/// In these charsets a byte below 0x80 may be the second half of a character: `ソ` ends in a backslash in Shift_JIS.
+#[test]
+fn p11_a_page_in_a_charset_that_cannot_be_read_is_counted() {
+    let text = b"<script>window.watsonAssistantChatOptions = {a: '\x83\\', b: '}'};</script>";
+    for meta in [
+        "<meta charset=Shift_JIS>",
+        "<META CHARSET=' gb18030 '>",
+        "<meta http-equiv=\"Content-Type\" content=\"text/html; charset=x-sjis\">",
+        "<meta content='text/html;charset=big5' http-equiv=content-type>",
+    ] {
+        let html = [meta.as_bytes(), text].concat();
+        assert_eq!(passed(page(), &html), (html.clone(), vec![Unseen]), "{meta}");
+        let without = format!("{meta}<script>1</script>");
+        becomes(page(), &without, &without, &[]);
+    }
+    for meta in ["<meta charset=windows-1252>", "<meta name=charset content=big5>", "<p charset=big5>"] {
+        let html = format!("{meta}<script>{CHAT}</script>");
+        becomes(page(), &html, &html.replace(CHAT, OUT), &[Set]);
+    }
 }
 
 #[test]
@@ -189,7 +228,7 @@ proptest! {
     fn p8_however_a_page_is_divided_the_same_goes_on(
         html in html(), cuts in prop::collection::vec(0..1000_usize, 0..8), is_xhtml: bool, held_max in prop::sample::select(vec![10, 60, 1 << 20]),
     ) {
-        let new = || Page::new(is_xhtml, held_max, Vec::new());
+        let new = || Page::new(is_xhtml, held_max, &[]);
         let whole = passed(new(), &html);
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(html.len())).collect();
         cuts.extend([0, html.len()]);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::page::Named;
-use super::super::{Finding, Findings, edited, is_pinned};
+use super::super::{Finding, Findings, edited};
 
 /// A script, of which any part may have come.
 pub struct Script {
@@ -53,11 +53,11 @@ impl Script {
         out.extend_from_slice(came);
     }
 
-    /// The script has ended. `pins` are the hashes by which pages have asked for scripts.
-    pub fn end(&mut self, pins: impl FnOnce() -> Vec<u8>, out: &mut Vec<u8>) {
+    /// The script has ended. `is_pinned` says whether pages have asked for it by its hash.
+    pub fn end(&mut self, is_pinned: impl FnOnce(&[u8]) -> bool, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         let mut found = edited(&held);
-        if found.text.is_some() && is_pinned(&held, &pins()) {
+        if found.text.is_some() && is_pinned(&held) {
             found.text = None;
             found.findings = Findings::from_iter([Finding::Pinned]);
         }

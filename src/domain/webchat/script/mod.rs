@@ -6,6 +6,7 @@
 mod file;
 mod literal;
 mod space;
+mod token;
 mod tokens;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::fmt;
 pub use self::file::Script;
 use self::literal::{Change, Literal};
 use self::tokens::{Kind, Tokens};
+use super::super::steps;
 use super::{Finding, Findings, LOADER, OPTIONS};
 
 /// More configurations than this are no page's; each costs a look at all that is in it.
@@ -99,9 +101,14 @@ struct Sites<'a> {
 impl Sites<'_> {
     /// Looks at one token.
     fn look(&mut self, at: usize) {
+        steps::add(1);
         match self.tokens.kind(at) {
             Some(Kind::Word) if self.tokens.text(at) == OPTIONS.as_bytes() => self.options(at + 1),
             Some(Kind::Word) if self.tokens.text(at) == LOADER.as_bytes() => self.loader(at),
+            // window["loadWatsonAssistantChat"]
+            Some(Kind::Quoted) if self.tokens.inside(at) == LOADER.as_bytes() => {
+                self.elsewhere |= self.tokens.is(at + 1, b']') && self.tokens.is(at + 2, b'(');
+            }
             Some(Kind::Quoted) if self.tokens.inside(at) == OPTIONS.as_bytes() => {
                 // window["watsonAssistantChatOptions"]
                 if self.tokens.is(at + 1, b']') {
@@ -131,6 +138,7 @@ impl Sites<'_> {
         }
         let Some(mut value) = tokens.assigned(behind) else { return };
         while tokens.is(value, b'(') {
+            steps::add(1);
             value += 1;
         }
         if tokens.is(value, b'{') {
@@ -143,10 +151,16 @@ impl Sites<'_> {
     /// The function was named here.
     fn loader(&mut self, at: usize) {
         let tokens = self.tokens;
-        let open = at + 1;
+        // load?.(…)
+        let is_asked = tokens.is(at + 1, b'?') && tokens.is(at + 2, b'.') && tokens.is(at + 3, b'(');
+        let open = if is_asked { at + 3 } else { at + 1 };
+        if !tokens.is(open, b'(') {
+            self.elsewhere |= self.is_handed_on(at);
+            return;
+        }
         let declared = at.checked_sub(1).is_some_and(|before| tokens.text(before) == b"function")
             || tokens.close(open).is_some_and(|close| tokens.is(close + 1, b'{'));
-        if !tokens.is(open, b'(') || declared {
+        if declared {
             return;
         }
         if tokens.is(open + 1, b'{') {
@@ -156,8 +170,25 @@ impl Sites<'_> {
         }
     }
 
+    /// Whether the function that is named here is called by another name, or by a method of its own.
+    fn is_handed_on(&self, at: usize) -> bool {
+        let tokens = self.tokens;
+        let is_renamed = tokens.text(at + 1) == b"as" && !tokens.text(at + 2).is_empty();
+        let dot = if tokens.is(at + 1, b'?') { at + 2 } else { at + 1 };
+        let by_method = tokens.is(dot, b'.') && matches!(tokens.text(dot + 1), b"call" | b"apply" | b"bind");
+        // load = loadWatsonAssistantChat, load = window.loadWatsonAssistantChat
+        let object = at.checked_sub(2).filter(|object| tokens.is(object + 1, b'.'));
+        let first = object.unwrap_or(at);
+        let compares = |before: usize| [b'=', b'!', b'<', b'>'].iter().any(|mark| tokens.is(before, *mark));
+        let value =
+            |equals: usize| tokens.assigned(equals) == Some(first) && !equals.checked_sub(1).is_some_and(compares);
+        let is_value = first.checked_sub(1).is_some_and(value) && tokens.assigned(at + 1).is_none();
+        is_renamed || by_method || is_value
+    }
+
     /// A literal that has the configuration's keys. Only a text tells a literal from a pattern that takes one apart.
     fn look_at_keys(&mut self, at: usize) {
+        steps::add(1);
         let tokens = self.tokens;
         let is_key = tokens.key(at) == Some(b"integrationID") && tokens.is(at + 1, b':');
         if !is_key || !matches!(tokens.kind(at + 2), Some(Kind::Quoted | Kind::Template)) {
@@ -188,6 +219,7 @@ impl Sites<'_> {
 
 /// Whether a configuration is written in a text, which may be made a script of later.
 fn names_in_text(text: &[u8]) -> bool {
+    steps::add(text.len());
     let called = [LOADER, "("].concat();
     [OPTIONS, &called].iter().any(|name| memchr::memmem::find(text, name.as_bytes()).is_some())
 }

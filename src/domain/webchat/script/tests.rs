@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::super::steps;
 use super::super::Finding::{self, Already, Set, Unseen};
 use super::edited;
 
@@ -54,6 +55,7 @@ fn p2_every_form_of_the_configuration_is_made_to_opt_out() {
         "// it's\u{2028}window.watsonAssistantChatOptions\u{a0}=\u{feff}{ a: 'ü'· };",
         "!function(){window.watsonAssistantChatOptions={integrationID:\"a\",region:\"b\",onLoad:function(t){t.render()}·}}();",
         "loadWatsonAssistantChat({ a: 1· })",
+        "window.loadWatsonAssistantChat?.({ a: 1· })",
         "window.loadWatsonAssistantChat({\n integrationID: 'a', // The ID.\n region: 'us-south'· // The region.\n}).then(f);",
         "const o = { integrationID: 'a', region: r· };\nwindow.loadWatsonAssistantChat(o).then(f);",
         "const o = f({ integrationID: 'a', 'region': r· }); window.watsonAssistantChatOptions = o;",
@@ -115,6 +117,9 @@ fn p8_a_script_that_configures_nothing_stays_as_it_is() {
         "window.watsonAssistantChatOptions = null;",
         "t.src = 'https://a/loadWatsonAssistantChat.js'",
         "function loadWatsonAssistantChat({ integrationID, region }) { return 1 }",
+        "if (window.loadWatsonAssistantChat && typeof loadWatsonAssistantChat == 'function') {}",
+        "window.loadWatsonAssistantChat = function(a) {}; export { loadWatsonAssistantChat };",
+        "import { loadWatsonAssistantChat } from 'a';",
         "class A { loadWatsonAssistantChat({ integrationID, region: b }) { return 1 } }",
     ] {
         stays(script, &[]);
@@ -134,6 +139,12 @@ fn p11_a_configuration_that_cannot_be_read_is_counted() {
         "window.watsonAssistantChatOptions = { a: '1\n };",
         "x = 'it;\nwindow.watsonAssistantChatOptions = { a: 1 }",
         "window['watsonAssistantChatOptions' + x] = {};",
+        "const load = window.loadWatsonAssistantChat; load({ a: 1 });",
+        "import { loadWatsonAssistantChat as load } from 'a'; load({ a: 1 });",
+        "loadWatsonAssistantChat.call(window, { a: 1 });",
+        "window.loadWatsonAssistantChat?.apply(window, [{ a: 1 }]);",
+        "window.loadWatsonAssistantChat?.(options);",
+        "window['loadWatsonAssistantChat']({ a: 1 });",
     ] {
         stays(script, &[Unseen]);
     }
@@ -144,12 +155,32 @@ fn p11_a_configuration_that_cannot_be_read_is_counted() {
     stays(&format!("{set} = other;"), &[Already, Unseen]);
 }
 
-/// Each of these was quadratic in a first reading of the kind.
+/// Each of these was quadratic in a first reading of the kind, or looked at what stands in brackets once for each bracket.
 #[test]
 fn p12_a_long_script_is_read_in_one_go() {
     let name = "window.watsonAssistantChatOptions=0;";
-    for piece in [")/", "/[", "({", "`${", "{integrationID:'',", "}/", "watsonAssistantChatOptions={", "<!--", "/*"] {
-        drop(edited(format!("{name}{}", piece.repeat(200_000 / piece.len())).as_bytes()));
+    let deep = "watsonAssistantChatOptions={a:";
+    for piece in [
+        ")/",
+        "/[",
+        "({",
+        "`${",
+        "{integrationID:'',",
+        "}/",
+        "watsonAssistantChatOptions={",
+        "<!--",
+        "/*",
+        "loadWatsonAssistantChat.",
+        "watsonAssistantChatOptions=((",
+        "watsonAssistantChatOptions||",
+        "1,",
+    ] {
+        let text = format!("{name}{}", piece.repeat(200_000 / piece.len()));
+        let nested = format!("{}{}{}", deep.repeat(60), piece.repeat(2_000), "}".repeat(60));
+        for text in [text, nested] {
+            let steps = steps::of(|| edited(text.as_bytes()));
+            assert!((text.len() / 2..=16 * text.len()).contains(&steps), "{piece}: {steps} for {}", text.len());
+        }
     }
 }
 

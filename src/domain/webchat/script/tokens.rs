@@ -1,33 +1,10 @@
 //! A script as tokens: as much of JavaScript's grammar as tells code from texts, comments and regular expressions, and finds
 //! the bracket that closes another. It refuses nothing; what cannot be right makes the reading unsound.
 
+use super::super::super::steps;
 use super::space::{line_end, space};
-
-/// What a token is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A name, a keyword or a number.
-    Word,
-    /// A text in quotes.
-    Quoted,
-    /// A piece of a template, with the marks at its ends.
-    Template,
-    /// A regular expression.
-    Regex,
-    /// One character of an operator, or a bracket.
-    Mark(u8),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Token {
-    kind: Kind,
-    from: usize,
-    to: usize,
-    /// The bracket that it stands in.
-    parent: Option<usize>,
-    /// What closes it, or what it closes, if it is a bracket.
-    partner: Option<usize>,
-}
+pub(super) use super::token::Kind;
+use super::token::{Place, Token};
 
 /// The tokens of a script.
 pub(super) struct Tokens<'a> {
@@ -46,6 +23,11 @@ impl<'a> Tokens<'a> {
     /// Reads a script.
     pub(super) fn of(text: &'a [u8]) -> Self {
         let mut tokens = Self { text, tokens: Vec::new(), fault: None, open: Vec::new(), at: 0, no_regex_before: 0 };
+        if Place::of(text.len()) == Place::NONE {
+            // Four gibibytes are no script.
+            tokens.is_wrong();
+            return tokens;
+        }
         if text.starts_with(b"#!") {
             tokens.skip_line();
         }
@@ -68,7 +50,8 @@ impl<'a> Tokens<'a> {
 
     /// The token as it is written; empty where there is none.
     pub(super) fn text(&self, at: usize) -> &'a [u8] {
-        self.tokens.get(at).and_then(|token| self.text.get(token.from..token.to)).unwrap_or_default()
+        let (from, to) = self.place(at);
+        self.text.get(from..to).unwrap_or_default()
     }
 
     /// What stands in the quotes.
@@ -82,23 +65,30 @@ impl<'a> Tokens<'a> {
     }
 
     pub(super) fn parent(&self, at: usize) -> Option<usize> {
-        self.tokens.get(at)?.parent
+        self.tokens.get(at)?.parent.at()
     }
 
     /// What closes the bracket that opens here.
     pub(super) fn close(&self, at: usize) -> Option<usize> {
-        self.tokens.get(at)?.partner.filter(|partner| *partner > at)
+        self.tokens.get(at)?.partner.at().filter(|partner| *partner > at)
     }
 
     /// Where the token begins and ends.
     pub(super) fn place(&self, at: usize) -> (usize, usize) {
-        self.tokens.get(at).map_or((0, 0), |token| (token.from, token.to))
+        let found = self.tokens.get(at).and_then(|token| Some((token.from.at()?, token.to.at()?)));
+        found.unwrap_or_default()
     }
 
     /// The tokens that stand in a bracket, and in no other within it.
     pub(super) fn children(&self, open: usize) -> impl Iterator<Item = usize> {
         let close = self.close(open).unwrap_or(open);
-        (open + 1..close).filter(move |at| self.parent(*at) == Some(open))
+        let mut at = open;
+        // What stands in a bracket within it is passed over, so that brackets in brackets are not read again for each.
+        std::iter::from_fn(move || {
+            steps::add(1);
+            at = if at == open { open + 1 } else { self.close(at).unwrap_or(at + 1) };
+            (at < close).then_some(at)
+        })
     }
 
     /// The name of a property, where the token could be one: at the beginning, or behind a comma.
@@ -117,6 +107,7 @@ impl<'a> Tokens<'a> {
     pub(super) fn assigned(&self, at: usize) -> Option<usize> {
         let mut at = at;
         while self.is(at, b'|') || self.is(at, b'&') || self.is(at, b'?') {
+            steps::add(1);
             at += 1;
         }
         let glued = |mark| self.is(at + 1, mark) && self.place(at + 1).0 == self.place(at).1;
@@ -139,6 +130,7 @@ impl<'a> Tokens<'a> {
     fn skip_blank(&mut self) -> bool {
         let mut begins_line = self.tokens.is_empty() && self.at == 0;
         loop {
+            steps::add(1);
             let rest = self.rest();
             if rest.is_empty() {
                 return false;
@@ -155,6 +147,7 @@ impl<'a> Tokens<'a> {
                     self.is_wrong();
                 }
                 let comment = end.map_or(rest, |end| rest.get(..end + 4).unwrap_or(rest));
+                steps::add(comment.len());
                 begins_line |= comment.contains(&b'\n');
                 self.at += comment.len();
             } else {
@@ -165,6 +158,7 @@ impl<'a> Tokens<'a> {
 
     fn skip_line(&mut self) {
         while !self.rest().is_empty() && line_end(self.rest()).is_none() {
+            steps::add(1);
             self.at += 1;
         }
     }
@@ -177,6 +171,7 @@ impl<'a> Tokens<'a> {
             b'/' if self.may_begin_regex() && self.regex() => {}
             byte if is_of_word(byte) => {
                 while is_of_word(self.peek(0)) && space(self.rest()).is_none() {
+                    steps::add(1);
                     self.at += 1;
                 }
                 self.push(Kind::Word, from, None);
@@ -187,8 +182,9 @@ impl<'a> Tokens<'a> {
     }
 
     fn push(&mut self, kind: Kind, from: usize, partner: Option<usize>) {
-        let parent = self.open.last().copied();
-        self.tokens.push(Token { kind, from, to: self.at, parent, partner });
+        let parent = self.open.last().map_or(Place::NONE, |open| Place::of(*open));
+        let partner = partner.map_or(Place::NONE, Place::of);
+        self.tokens.push(Token { kind, from: Place::of(from), to: Place::of(self.at), parent, partner });
     }
 
     fn mark(&mut self, mark: u8) {
@@ -211,7 +207,7 @@ impl<'a> Tokens<'a> {
         let close = self.tokens.len();
         match self.open.last().and_then(|open| self.tokens.get_mut(*open)) {
             Some(open) if open.kind == Kind::Mark(opening) => {
-                open.partner = Some(close);
+                open.partner = Place::of(close);
                 self.open.pop()
             }
             _ => {
@@ -225,6 +221,7 @@ impl<'a> Tokens<'a> {
         let from = self.at;
         self.at += 1;
         loop {
+            steps::add(1);
             match self.peek(0) {
                 b'\\' if self.rest().starts_with(b"\\\r\n") => self.at += 3,
                 b'\\' => self.at += 2,
@@ -257,11 +254,12 @@ impl<'a> Tokens<'a> {
         if self.peek(0) == b'}' {
             let close = self.tokens.len();
             if let Some(open) = self.open.pop().and_then(|open| self.tokens.get_mut(open)) {
-                open.partner = Some(close);
+                open.partner = Place::of(close);
             }
         }
         self.at += 1;
         loop {
+            steps::add(1);
             match self.peek(0) {
                 b'\\' => self.at += 2,
                 b'`' => {
@@ -289,6 +287,7 @@ impl<'a> Tokens<'a> {
         let from = self.at;
         let (mut at, mut in_class) = (from + 1, false);
         loop {
+            steps::add(1);
             match self.text.get(at).copied() {
                 None | Some(b'\n' | b'\r') => {
                     self.no_regex_before = at;
@@ -333,7 +332,7 @@ impl<'a> Tokens<'a> {
 
     /// if (…) /…/.test(…)
     fn closes_condition(&self, close: usize) -> bool {
-        let open = self.tokens.get(close).and_then(|token| token.partner);
+        let open = self.tokens.get(close).and_then(|token| token.partner.at());
         let before = open.and_then(|open| open.checked_sub(1));
         before.is_some_and(|before| matches!(self.text(before), b"if" | b"while" | b"for" | b"with"))
     }

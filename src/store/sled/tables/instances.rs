@@ -1,11 +1,18 @@
 //! The instances that were ever recorded with a row: without a customer, so that it is known how many an upstream has.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
+
+use super::table::Table;
 use super::upstreams::number;
 use super::{TableError, Tables};
 use crate::domain::{InstanceHash, UnixSeconds, UpstreamNumber};
 use crate::store::INSTANCES_MAX;
 
-const LAYOUT: u8 = 1;
+/// An entry's first byte where the service has taken something there. Entries of before that was noted have it, too.
+const ANSWERED: u8 = 1;
+/// And where nothing is known to have been taken.
+const UNANSWERED: u8 = 2;
 
 /// An entry, not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +21,38 @@ pub(in super::super) struct StoredInstance {
     pub(in super::super) upstream: UpstreamNumber,
     pub(in super::super) first_seen: UnixSeconds,
     pub(in super::super) last_seen: UnixSeconds,
+    pub(in super::super) answered: bool,
     /// `None` where the entry does not read.
     pub(in super::super) sealed: Option<Vec<u8>>,
+}
+
+/// Every instance, and how many each upstream has.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) table: Table,
+    /// Of an upstream, once it was counted: those without an answer, those with one.
+    counts: BTreeMap<[u8; 2], [usize; 2]>,
+}
+
+impl List {
+    pub(super) const fn of(table: Table) -> Self {
+        Self { table, counts: BTreeMap::new() }
+    }
+
+    /// What is not known as unanswered counts as answered.
+    fn counted(&mut self, upstream: [u8; 2]) -> Result<&mut [usize; 2], TableError> {
+        match self.counts.entry(upstream) {
+            Occupied(counted) => Ok(counted.into_mut()),
+            Vacant(place) => {
+                let mut counts = [0; 2];
+                for entry in self.table.scan_prefix(upstream) {
+                    let [unanswered, answered] = &mut counts;
+                    *(if is_answered(&entry?.1) { answered } else { unanswered }) += 1;
+                }
+                Ok(place.insert(counts))
+            }
+        }
+    }
 }
 
 /// The key of an entry.
@@ -28,29 +65,41 @@ pub(in super::super) fn instance_key(upstream: UpstreamNumber, hash: InstanceHas
 }
 
 impl Tables {
-    /// Notes that this instance was seen. Beyond the bound nothing is noted: the list is full then, and says so.
+    /// Notes that this instance was seen, or that it was answered. Beyond the bound nothing is noted: the list is full then,
+    /// and says so. Those that were never answered take no place of the others.
     pub(in super::super) fn note_instance(
         &mut self,
         key: [u8; 10],
         sealed: &[u8],
         seen: UnixSeconds,
+        answered: bool,
     ) -> Result<(), TableError> {
-        let instances = self.instances.clone();
-        let known = instances.get(key)?;
-        let [high, low, ..] = key;
-        if known.is_none() && instances.scan_prefix([high, low]).take(INSTANCES_MAX).count() == INSTANCES_MAX {
+        let known = self.instances.table.get(key)?;
+        let was = known.as_deref().map(is_answered);
+        if answered && was == Some(true) {
             return Ok(());
         }
+        let (is, [high, low, ..]) = (answered || was == Some(true), key);
+        let [without, with] = self.instances.counted([high, low])?;
+        let count = if is { &mut *with } else { &mut *without };
+        if was != Some(is) {
+            if *count >= INSTANCES_MAX {
+                return Ok(());
+            }
+            *count += 1;
+            *without -= usize::from(was == Some(false));
+        }
         let first = known.as_deref().and_then(times).map_or(seen, |(first, ..)| first);
-        let value = [&[LAYOUT], first.0.to_be_bytes().as_slice(), &seen.0.to_be_bytes(), sealed].concat();
-        self.put(&instances, &key, &value)?;
+        let layout = if is { ANSWERED } else { UNANSWERED };
+        let value = [&[layout], first.0.to_be_bytes().as_slice(), &seen.0.to_be_bytes(), sealed].concat();
+        self.put(&self.instances.table.clone(), &key, &value)?;
         Ok(())
     }
 
     /// All of them.
     pub(in super::super) fn instances(&mut self) -> Result<Vec<StoredInstance>, TableError> {
         let mut found = Vec::new();
-        for entry in &self.instances.clone() {
+        for entry in &self.instances.table.clone() {
             let (raw, value) = entry?;
             let (Ok(key), Some(upstream)) = (raw.as_ref().try_into(), raw.get(..2).and_then(number)) else {
                 self.leave_unread("instances", &raw);
@@ -62,14 +111,19 @@ impl Tables {
             }
             let (first_seen, last_seen, sealed) = read.unwrap_or_default();
             let sealed = Some(sealed.to_vec()).filter(|sealed| !sealed.is_empty());
-            found.push(StoredInstance { key, upstream, first_seen, last_seen, sealed });
+            let answered = is_answered(&value);
+            found.push(StoredInstance { key, upstream, first_seen, last_seen, answered, sealed });
         }
         Ok(found)
     }
 }
 
+fn is_answered(value: &[u8]) -> bool {
+    value.first() != Some(&UNANSWERED)
+}
+
 fn times(value: &[u8]) -> Option<(UnixSeconds, UnixSeconds, &[u8])> {
-    let (&[LAYOUT], rest) = value.split_first_chunk::<1>()? else { return None };
+    let (&[ANSWERED | UNANSWERED], rest) = value.split_first_chunk::<1>()? else { return None };
     let (first, rest) = rest.split_first_chunk::<8>()?;
     let (last, sealed) = rest.split_first_chunk::<8>()?;
     Some((UnixSeconds(u64::from_be_bytes(*first)), UnixSeconds(u64::from_be_bytes(*last)), sealed))

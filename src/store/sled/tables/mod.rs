@@ -136,7 +136,7 @@ pub(super) struct Tables {
     /// ID → legal hold.
     holds: Table,
     /// Upstream ‖ keyed hash of an instance → when it was seen, and what it is, sealed.
-    instances: Table,
+    instances: instances::List,
     /// Number → name and identity.
     upstreams: Table,
     meta: Table,
@@ -224,7 +224,7 @@ impl Tables {
             ended: Table::open(&db, "ended")?,
             names: Table::open(&db, "names")?,
             holds: Table::open(&db, "holds")?,
-            instances: Table::open(&db, "instances")?,
+            instances: instances::List::of(Table::open(&db, "instances")?),
             db,
             tip: Tip::default(),
             written_tip: Tip::default(),
@@ -246,7 +246,7 @@ impl Tables {
     fn all(&self) -> Vec<Table> {
         let [meta, placements, marked, jobs] = [&self.meta, &self.placements, &self.marked, &self.jobs];
         let [parts, steps, unfinished, upstreams] = [&self.parts, &self.steps, &self.unfinished, &self.upstreams];
-        let others = [&self.ended, &self.names, &self.holds, &self.instances];
+        let others = [&self.ended, &self.names, &self.holds, &self.instances.table];
         let all = [meta, placements, marked, jobs, parts, steps, unfinished, upstreams];
         all.into_iter().chain(others).cloned().collect()
     }

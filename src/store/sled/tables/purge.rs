@@ -12,6 +12,9 @@ use crate::domain::UnixSeconds;
 /// Rows that one step removes, about.
 const PURGE_STEP: usize = 256;
 
+/// Where `meta` says to which time the gate has counted.
+const TIME: &[u8] = b"time";
+
 /// Where the next step goes on.
 pub(in super::super) struct PurgedUntil(IVec);
 
@@ -46,6 +49,20 @@ impl Tables {
             }
         }
         Ok((removed, None))
+    }
+
+    /// Notes a time that is later than the one that is noted, and gives that or the last in the list.
+    pub(in super::super) fn keep_time(&mut self, at: Option<UnixSeconds>) -> Result<Option<UnixSeconds>, TableError> {
+        let meta = self.meta.clone();
+        let noted = meta.get(TIME)?.and_then(|time| time.as_ref().try_into().ok());
+        let noted = noted.map(|time| UnixSeconds(u64::from_be_bytes(time)));
+        if let Some(at) = at.filter(|at| noted.is_none_or(|noted| noted < *at)) {
+            self.put(&meta, TIME, &at.0.to_be_bytes())?;
+        }
+        match (noted, self.ended.iter().keys().next_back()) {
+            (None, Some(last)) => Ok(Some(read_ended_key(&last?)?.0)),
+            (noted, _) => Ok(noted),
+        }
     }
 
     fn purge_entry(&mut self, entry: &[u8], room: &mut usize) -> Result<Purged, TableError> {

@@ -69,7 +69,7 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// As the file that it is: the form of a profile of one's own
+        /// Print the file of the profile, as a form for a profile of your own
         #[arg(long, requires = "name", conflicts_with = "json")]
         toml: bool,
     },

@@ -1,4 +1,4 @@
-//! A request's place among those on their way.
+//! A request that has entered: it counts as under way until its passage is dropped.
 
 use std::sync::Arc;
 

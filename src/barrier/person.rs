@@ -1,4 +1,4 @@
-//! What the barrier knows of one customer: requests on their way, fences, and those who watch.
+//! The barrier's state of one customer: requests under way, fences and watches.
 //!
 //! Everything that enters belongs to the generation of its customer at that moment. A fence begins a new one, so that it
 //! is known for ever which requests an erasure covers: those of the generations before its own.

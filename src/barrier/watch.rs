@@ -1,4 +1,4 @@
-//! Looking at one customer's requests at one upstream from beside, without keeping anybody out.
+//! Observes one customer's requests at one upstream, without keeping any out.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `DELETE …/user_data` on the data path: whose data, by what authority, and the answer.
+//! `DELETE …/user_data` on the data path: names the customer, checks the authority, and answers.
 //!
 //! Nothing in the answer depends on what is known of the customer. Each call runs on a task of its own, so that a caller
 //! who leaves in the middle does not end what has begun.

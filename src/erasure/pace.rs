@@ -1,4 +1,4 @@
-//! The rate at which erasures are accepted without a person's approval.
+//! Counts erasures against `erasures_per_minute`, above which a person must approve.
 
 use std::collections::VecDeque;
 use std::time::Duration;

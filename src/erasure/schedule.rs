@@ -1,4 +1,4 @@
-//! What is to be woken when. A hint only: the store knows.
+//! When each job is to be worked on next. It is a hint only: the store has the truth.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! From an accepted socket to the requests on it: what comes before HTTP, in the order in which it comes.
+//! From an accepted socket to the requests on it: PROXY header, TLS and protocol detection, in this order.
 
 use std::future::poll_fn;
 use std::pin::pin;

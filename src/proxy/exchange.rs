@@ -1,7 +1,7 @@
 //! One exchange with an upstream: both bodies move at once, each as fast as its slower end, and nothing is collected.
 //!
 //! An exchange that has sent a labelled request whole outlives its caller: it is read to its end, so that an erasure knows
-//! when it was over. That is seen to when it is dropped, whoever drops it.
+//! when it was over. `Drop` guarantees this: it starts a task for what is left.
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};

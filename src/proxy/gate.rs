@@ -1,4 +1,4 @@
-//! What a worker holds: a share of everything, and what is its own.
+//! A worker's state: its share of what all workers share, and its own pools and counters.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -1,4 +1,4 @@
-//! What the governed headers of a request say, read off all lines before anything is judged.
+//! Reads all lines of the governed headers of a request, before anything is judged.
 
 use http::Method;
 use http::header::HeaderName;

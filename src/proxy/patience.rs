@@ -1,4 +1,4 @@
-//! How long an exchange is waited for: by its caller, who may have left, and by the gate, while its service is silent.
+//! The timeouts of an exchange: for a caller that may have left, and for a service that is silent.
 
 use std::task::{Context, Poll};
 use std::time::Duration;

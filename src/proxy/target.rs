@@ -1,4 +1,4 @@
-//! Which call of the service a request is, and where it goes there.
+//! Classifies a request: which call of the service it is, and its path there.
 
 use std::borrow::Cow;
 

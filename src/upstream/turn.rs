@@ -1,4 +1,4 @@
-//! When this thread's runtime last looked for what has come over its sockets.
+//! When this thread's runtime last polled its sockets.
 //!
 //! What came since then is not known yet, and a connection on which it came looks idle. To ask the system each time would
 //! cost a tenth of a request; to know how long ago the runtime looked costs nothing that counts.

@@ -1,6 +1,6 @@
-//! The gate's own ends of connections that it has made and that must not come back to it: of its tunnels, and of its own
-//! calls. A forgotten rule redirects them to a listener of the gate's own, which knows them by their addresses.
-//! See docs/decisions/011-loops.md.
+//! Loop detection by address: the gate's own ends of its tunnels and of its own calls, which must not come back to it.
+//! A forgotten rule redirects them to a listener of the gate's own, which knows them by their addresses. See
+//! docs/decisions/011-loops.md.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

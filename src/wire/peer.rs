@@ -1,4 +1,4 @@
-//! Who is at the other end of a caller's connection, as far as the connection itself says.
+//! The peer of a caller's connection, as far as the connection itself says.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

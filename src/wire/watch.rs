@@ -274,7 +274,7 @@ impl Watch {
         self.closing.get() || (self.draining.get() && waits)
     }
 
-    /// From here on what is spoken sees to the connection's end itself: it has something to say before.
+    /// The protocol ends the connection itself from here on: HTTP/2 sends GOAWAY first.
     pub fn see_to_end(&self) {
         self.sees_to_end.set(true);
     }

@@ -1,5 +1,5 @@
-//! How long the store has been in trouble. One that is broken or stalled for very long, or that breaks again as often as it is
-//! opened, may need what only a new start gives: whoever supervises the gate is told that it is not alive.
+//! How long the store has been broken or stalled. After a long time, or when it breaks as often as it is opened, the
+//! gate reports that it is not alive, so that its supervisor restarts it.
 
 use std::time::Duration;
 

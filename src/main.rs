@@ -1,4 +1,4 @@
-//! The commands of `forgetgate`, as they are typed. What they do is in [`forgetgate::cli`].
+//! The command line of `forgetgate`: its commands and arguments. What the commands do is in [`forgetgate::cli`].
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use forgetgate::{cli, demo, telemetry};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A gate in front of Watson-like services: it labels each request with its customer, opts out of learning, remembers
-/// which service holds whose data, and erases a customer everywhere with one DELETE.
+/// A reverse proxy in front of Watson-like services. It labels each request with its customer, opts out of learning,
+/// records which service holds whose data, and erases a customer everywhere with one DELETE.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -22,80 +22,80 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the gate; it reads its configuration again when that changes, and on SIGHUP
+    /// Run the gate. The configuration is read again when its file changes, and on SIGHUP
     Run {
         #[command(flatten)]
         config: ConfigArgs,
-        /// Make a new, empty store where none is, though its key is there
+        /// Make a new, empty store if there is none, although its key exists
         #[arg(long)]
         new_store: bool,
     },
-    /// Check a configuration: faults, warnings, and the policy of every upstream
+    /// Check a configuration: show its faults, its warnings and the policy of every upstream
     Check {
         #[command(flatten)]
         config: ConfigArgs,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Open no secret, key or certificate and look at no address: for CI, where they are not
+        /// Open no secret, key or certificate and try no address: for CI, where these do not exist
         #[arg(long)]
         no_secrets: bool,
-        /// Also connect to each service, fetch tokens, and ask the gate that runs which instances it has seen
+        /// Also connect to each service, fetch tokens, and list the instances that the running gate has seen
         #[arg(long, conflicts_with = "no_secrets")]
         live: bool,
     },
     /// Erase a customer everywhere, through the admin API
     Erase(cli::EraseArgs),
-    /// Which upstreams and resources hold a customer's data
+    /// Show which upstreams and resources hold a customer's data
     Recipients(cli::RecipientsArgs),
-    /// The erasures, or one
+    /// List the erasures, or show one
     Erasures(cli::ErasuresArgs),
-    /// Put a customer on legal hold: nothing of that customer is erased until it is taken off
+    /// Put a customer on legal hold: nothing of that customer is erased until the hold is taken off
     Hold(cli::HoldArgs),
-    /// Take a legal hold off
+    /// Take off a legal hold
     Unhold(cli::UnholdArgs),
-    /// The legal holds
+    /// List the legal holds
     Holds(cli::HoldsArgs),
-    /// The index of who holds whose data
+    /// Show, export, restore or rewrite the index of which upstream holds whose data
     Index(cli::IndexArgs),
-    /// The store's key
+    /// Back up the store's key
     Key(cli::KeyArgs),
-    /// The gate's own certificate authority, for listeners in transparent and forward mode
+    /// Make the gate's own certificate authority, for listeners in transparent and forward mode
     Ca(cli::CaArgs),
-    /// The built-in profiles, or one as a table
+    /// List the built-in profiles, or show one as a table
     Profiles {
-        /// Which one
+        /// The name of the profile
         name: Option<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
-        /// As the file that it is: the form of a profile of one's own
+        /// Print the file of the profile, as a form for a profile of your own
         #[arg(long, requires = "name", conflicts_with = "json")]
         toml: bool,
     },
-    /// See it work: stand-in services, the gate and a story, from the first label to an erasure
+    /// Run a demonstration: stand-in services, the gate, and nine steps from the first label to an erasure
     Demo {
         /// Keep everything running afterwards, with commands to try
         #[arg(long)]
         serve: bool,
-        /// The configuration; without one config.toml here, or the built-in copy
+        /// The configuration file; if none is given, config.toml in this folder, or else the built-in copy
         #[arg(long)]
         config: Option<PathBuf>,
-        /// Take any free ports
+        /// Use any free ports
         #[arg(long, hide = true)]
         free_ports: bool,
-        /// Only the stand-in services, from this port on
+        /// Start only the stand-in services, from this port on
         #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "0")]
         services_only: Option<u16>,
     },
 }
 
-/// What was typed cannot be done.
+/// The exit code for arguments that name nothing.
 const USAGE: u8 = 2;
 
 #[derive(Args)]
 struct ConfigArgs {
-    /// The configuration
+    /// The configuration file
     #[arg(long, default_value = "config.toml")]
     config: PathBuf,
 }

@@ -186,3 +186,38 @@ fn the_container_is_built_from_what_is_there_and_does_not_run_as_root() {
     let user = containerfile.lines().filter_map(|line| line.strip_prefix("USER ")).next_back();
     assert!(user.is_some_and(|user| !user.starts_with('0') && !user.starts_with("root")), "{user:?}");
 }
+
+/// The folders and files of the project that the sources embed by a path that leads out of `src`, but for those of tests.
+fn embedded(folder: &std::path::Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).expect("src can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.ends_with("tests") || path.ends_with("tests.rs") {
+            continue;
+        }
+        if path.is_dir() {
+            embedded(&path, found);
+        } else {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let outside = text.split("include_str!(\"").skip(1).filter_map(|after| after.split('"').next());
+            let outside = outside.filter_map(|named| path.with_file_name(named).canonicalize().ok());
+            let outside = outside.filter(|named| !named.starts_with(root().join("src")));
+            found.extend(
+                outside.filter_map(|named| Some(named.strip_prefix(root()).ok()?.to_string_lossy().into_owned())),
+            );
+        }
+    }
+}
+
+#[test]
+fn the_container_is_built_with_every_file_that_the_program_embeds() {
+    let file = read("deploy/Containerfile");
+    let copied: Vec<&str> =
+        file.lines().filter(|line| line.starts_with("COPY ")).flat_map(str::split_whitespace).collect();
+    let mut named = Vec::new();
+    embedded(&root().join("src"), &mut named);
+
+    assert!(!named.is_empty(), "the program embeds its demonstration's config");
+    for named in named {
+        assert!(copied.contains(&named.split('/').next().unwrap_or_default()), "the build lacks {named}");
+    }
+}

@@ -3,6 +3,8 @@
 //! Every check is a function from text to faults, shown beside its rule to fail on a made-up text; here they all run over
 //! the project as it stands.
 
+#[path = "tidy/decisions.rs"]
+mod decisions;
 #[path = "tidy/layers.rs"]
 mod layers;
 #[path = "tidy/prose.rs"]
@@ -73,7 +75,19 @@ fn spelling_is_british() {
 }
 
 #[test]
+fn doc_comments_of_the_product_are_statements() {
+    every(|file| file.is_rust() && file.path.starts_with("src/"), prose::check_statements);
+}
+
+#[test]
 fn links_in_documents_lead_somewhere() {
     let files = tree::files();
     every(File::is_markdown, |file| prose::check_links(file, &files));
+}
+
+#[test]
+fn decisions_have_one_form_are_listed_and_name_tests_that_exist() {
+    let files = tree::files();
+    every(decisions::is_decision, |file| decisions::check_decision(file, &files));
+    every(File::is_rust, |file| decisions::check_references(file, &files));
 }

@@ -146,7 +146,7 @@ fn job_state(word: &str) -> Result<JobState, Problem> {
     })
 }
 
-/// Does the text hold the ID as a word of its own?
+/// Whether the text holds the ID as a word of its own.
 pub(super) fn names(text: &str, customer: &CustomerId) -> bool {
     let id = customer.expose();
     let is_part = |c: char| c.is_alphanumeric();

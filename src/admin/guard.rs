@@ -1,7 +1,7 @@
-//! Who may call: the token, and what a browser gives away about a page that calls without its user's knowledge.
+//! Who may call the admin API: whoever has the token, and no page of another origin in a browser.
 //!
-//! Without a token the listener is on loopback or a Unix socket, and a page in a browser on the same machine is the
-//! stranger: by a name that points to 127.0.0.1 (DNS rebinding), or by a plain cross-site POST.
+//! Without a token the listener is on loopback or a Unix socket. A page in a browser on the same machine could still
+//! call it: by a name that points to 127.0.0.1 (DNS rebinding), or by a plain cross-site POST.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,7 +1,8 @@
-//! Alive, and ready. Ready is when nobody holds an [`Awaited`] any more, the store can be written, and no drain began.
+//! Liveness and readiness. The gate is ready when no [`Awaited`] is held, the store can be written, and no drain has
+//! begun.
 //!
-//! Whoever must be there first takes a guard and drops it when it is there, so that nothing can be forgotten in a list
-//! that is kept elsewhere.
+//! A component that must be there first takes a guard and drops it when the component is there, so that no separate
+//! list can lack an entry.
 
 use std::sync::Arc;
 

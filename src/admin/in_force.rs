@@ -1,4 +1,5 @@
-//! The configuration in force, as the calls see it; what became of the files read since; and how to ask for a reload.
+//! The configuration in force for the calls of the admin API, the outcome of later reads of the file, and reloads on
+//! demand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub struct Standing {
     pub hash: Option<String>,
     /// Since when they are.
     pub since: UnixSeconds,
-    /// Is what stands in the files something else?
+    /// Whether the files differ from the configuration in force.
     pub file_differs: bool,
     /// Why, if it was refused.
     pub refused: Option<RefusedFile>,

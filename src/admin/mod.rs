@@ -1,7 +1,7 @@
-//! The admin listener: health, metrics and the API of people and programs that run erasures.
+//! The admin listener: health, metrics, and the API for people and programs that run erasures.
 //!
-//! Everything that can be called stands in one table (`routes`): the router, the OpenAPI description and the tests read
-//! the same rows. A customer's ID comes in bodies only, and goes nowhere but to [`crate::erasure`] (P7).
+//! One table of calls (`routes`) makes the router and the OpenAPI description, and the tests read it too. A customer's
+//! ID comes in bodies only, and is passed to nothing but [`crate::erasure`] (P7).
 
 mod body;
 mod calls;

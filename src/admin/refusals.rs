@@ -41,7 +41,7 @@ impl Refusals {
         refused.problem
     }
 
-    /// Is a line due? Then how many others it has to speak for.
+    /// If a line is due, how many others it has to speak for.
     fn line(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock();
         if state.last_line.is_some_and(|at| now < at + LINE_EVERY) {

@@ -43,7 +43,7 @@ pub(super) struct Route {
     /// Segments in braces are parameters: `{id}` and `{upstream}`.
     pub(super) path: &'static str,
     pub(super) call: Call,
-    /// Does it answer without the token?
+    /// Whether it answers without the token.
     pub(super) open: bool,
     pub(super) summary: &'static str,
     /// Name of the body's schema, for those that take one.

@@ -1,7 +1,7 @@
 //! HTTP/1.1 on the admin listener. Everything is bounded: connections, heads, bodies, and how long each may take.
 //!
 //! Whoever comes is let in: where all places are taken, the connection that has said nothing for the longest time ends. So
-//! health is told however many connections somebody holds open.
+//! health is told however many connections somebody holds open. See docs/decisions/015-admin-connections.md.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

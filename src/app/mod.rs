@@ -1,7 +1,7 @@
-//! Builds everything from a configuration, in the one order in which it is safe, and takes it down again.
+//! Builds the gate from a configuration in the one safe order, and takes it down again.
 //!
-//! Store and keys first; then the upstreams, whose numbers the store gives; then the barrier with the fences of
-//! unfinished erasures; and only then a listener.
+//! The order is: store and keys; the upstreams, whose numbers the store gives; the barrier with the fences of
+//! unfinished erasures; the listeners last.
 
 mod access;
 mod changes;
@@ -75,7 +75,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Is the configuration to blame?
+    /// Whether the configuration is to blame.
     #[must_use]
     pub fn is_config(&self) -> bool {
         match self {

@@ -23,7 +23,7 @@ pub(super) fn dropped<'a>(before: &'a [NamedInstance], now: &Instances) -> Optio
     before.iter().find(|old| !today.iter().any(|new| stands_for(new, old)) && !is_said_to_be_one(old, now))
 }
 
-/// Is everything that would go to the old one asked for at the new one, or blocked?
+/// Whether everything that would go to the old one is asked for at the new one, or blocked.
 fn stands_for(new: &NamedInstance, old: &NamedInstance) -> bool {
     let is_there = |path: &str| Instance { prefix: path.into(), caller: None };
     let same_path =
@@ -31,7 +31,8 @@ fn stands_for(new: &NamedInstance, old: &NamedInstance) -> bool {
     new.name == old.name || old.keys.iter().any(|key| new.keys.contains(key)) || same_path()
 }
 
-/// Has the operator said that there are no others? Where nothing has a name, callers' credentials open what they are for.
+/// Whether the operator has said that there are no others. Where nothing has a name, callers' credentials open what
+/// they are for.
 fn is_said_to_be_one(old: &NamedInstance, now: &Instances) -> bool {
     let by_key = old.path.is_none() && now.rule == InstanceRule::One;
     by_key || (old.name.is_empty() && now.named.is_empty())

@@ -1,5 +1,5 @@
-//! When the configuration is read again: when it is asked for, and when its files have changed. Whatever comes while a
-//! reload is under way is the next one, and all of it is one.
+//! When the configuration is read again: when it is asked for, and when its files have changed. What
+//! comes during a reload is merged into the next one.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Certificates are looked at every second: what has changed counts for the handshakes that come, and ends no connection.
+//! Looks at the files of certificates every second. A changed certificate is used for later handshakes; no connection
+//! ends.
 
 use std::sync::Arc;
 use std::time::Duration;

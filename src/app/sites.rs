@@ -124,12 +124,12 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Is it the same instance as one at this URL?
+    /// Whether it is the same instance as one at this URL.
     pub(super) fn is_at(&self, url: &BaseUrl) -> bool {
         identity(&self.site.upstream.url) == identity(url)
     }
 
-    /// Is it where it was, and may everything that is sent to it be sent there still?
+    /// Whether it is where it was, and everything that is sent to it may still be sent there.
     pub(super) fn stays(&self, upstream: &Upstream) -> bool {
         let before = &self.site.upstream;
         let has = |name| upstream.instances.named.iter().any(|entry| entry.name == name);

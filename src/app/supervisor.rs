@@ -1,6 +1,6 @@
 //! What a service manager is told (`NOTIFY_SOCKET`): ready, reloading, stopping, and that every worker and the store are alive.
 //!
-//! Without a manager nothing is said. One that cannot be told is not a reason to serve nobody: it will say so itself.
+//! Without a manager nothing is reported. A manager that cannot be reached does not stop the gate.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! From one configuration to the next while requests are on their way: everything is made ready first, and only when
-//! nothing can fail any more is anything changed.
+//! nothing can fail any more is anything changed. See docs/decisions/048-reload.md.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;

@@ -50,7 +50,7 @@ struct Standing {
 pub(super) struct FenceState {
     standing: Mutex<Standing>,
     moved: Arc<Notify>,
-    /// Has it kept anybody out?
+    /// Whether it has kept anybody out.
     felt: AtomicBool,
 }
 
@@ -64,7 +64,7 @@ impl FenceState {
         self.felt.store(true, Relaxed);
     }
 
-    /// Has it kept somebody out, and does it still do so at one of these, or did until just now?
+    /// Whether it has kept somebody out, and still does so at one of these or did until just now.
     fn was_felt_at(&self, upstreams: &[UpstreamNumber], now: Instant) -> bool {
         let standing = self.standing.lock();
         let late = standing.frozen > 0 || now < standing.ends + REST;
@@ -244,9 +244,9 @@ impl Fence {
         }
     }
 
-    /// Has it kept this customer's requests to `upstream` out without a gap until now? If so, it goes on doing so until
-    /// the answer is dropped, also beyond its life: nothing that is recorded meanwhile can meet a request that it should
-    /// have kept out.
+    /// Whether it has kept this customer's requests to `upstream` out without a gap until now. If so, it goes on doing
+    /// so until the answer is dropped, also beyond its life: nothing that is recorded meanwhile can meet a request that
+    /// it should have kept out.
     #[must_use]
     pub fn freeze(&self, upstream: UpstreamNumber) -> Option<Frozen<'_>> {
         let _entering = self.barrier.shard(self.tag).lock();

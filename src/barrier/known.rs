@@ -62,7 +62,7 @@ impl Known {
         Self { young: TagMap::default(), old: TagMap::default(), young_rows: 0, rows_max: rows_max.max(2) / 2 }
     }
 
-    /// Was this row written, with these versions of the API, less than `lease_s` seconds before `now`?
+    /// Whether this row was written, with these versions of the API, less than `lease_s` seconds before `now`.
     pub(super) fn is_fresh(&mut self, key: &PairKey, apis: Apis, now: Tick, lease_s: u32) -> bool {
         let fresh = |rows: &[KnownRow]| {
             let is_one = |row: &KnownRow| is_row(row, key) && row.apis.contains(apis);

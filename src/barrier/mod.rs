@@ -1,8 +1,8 @@
-//! Who is on the way for whom. Requests enter here before they are recorded and forwarded; erasures fence here.
+//! Counts who has requests under way for whom. Requests enter here before they are recorded; erasures fence here.
 //!
-//! It lies beneath proxy and erasure, which do not know each other. Entering is one step under one lock: the request is
-//! counted, the fence is read and the known-pair cache is asked, so that no erasure can slip in between. Shards are
-//! chosen by tag, so a customer's requests on all workers meet in one place and two customers hardly ever do.
+//! Proxy and erasure both use it and do not know each other. Entering is one step under one lock: the request is
+//! counted, the fence is read and the known-pair cache is asked, so that no erasure can come in between. A customer's
+//! requests on all workers meet in one shard, chosen by the customer's tag. See docs/decisions/025-sharded-barrier.md.
 
 mod fence;
 mod known;
@@ -73,7 +73,7 @@ impl fmt::Debug for Barrier {
 pub struct Entered {
     /// Its place among those on their way.
     pub passage: Passage,
-    /// Is its row durable and fresh already?
+    /// Whether its row is durable and fresh already.
     pub known: bool,
 }
 
@@ -206,7 +206,7 @@ impl Barrier {
         self.shards.iter().for_each(|shard| shard.lock().prune(now));
     }
 
-    /// May the data of an exchange that was cut still be stored somewhere?
+    /// Whether the data of an exchange that was cut may still be stored somewhere.
     #[must_use]
     pub fn is_straggling(&self) -> bool {
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! A request's place among those on their way.
+//! A request that has entered: it counts as under way until its passage is dropped.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl Passage {
         self.stage = Stage::Forwarded;
     }
 
-    /// Is its customer being erased where it goes to?
+    /// Whether its customer is being erased at its upstream.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         let shard = self.barrier.shard(self.key.tag).lock();

@@ -1,4 +1,4 @@
-//! What the barrier knows of one customer: requests on their way, fences, and those who watch.
+//! The barrier's state of one customer: requests under way, fences and watches.
 //!
 //! Everything that enters belongs to the generation of its customer at that moment. A fence begins a new one, so that it
 //! is known for ever which requests an erasure covers: those of the generations before its own.
@@ -121,7 +121,7 @@ impl Flight {
         self.cohorts.is_empty()
     }
 
-    /// Is something on its way that entered in a generation before this one?
+    /// Whether something is on its way that entered in a generation before this one.
     pub(super) fn has_before(&self, generation: Generation) -> bool {
         self.cohorts.iter().any(|cohort| cohort.generation < generation)
     }
@@ -178,7 +178,7 @@ impl Person {
         self.fences.iter().find(|fence| fence.blocks(upstream, now))
     }
 
-    /// Are requests being recorded that entered before this generation, at upstreams of which this holds?
+    /// Whether requests are being recorded that entered before this generation, at upstreams for which this holds.
     pub(super) fn records_before(&self, generation: Generation, at: impl Fn(UpstreamNumber) -> bool) -> bool {
         self.flights.iter().any(|flight| at(flight.upstream) && flight.records_before(generation))
     }
@@ -193,7 +193,7 @@ impl Person {
         }
     }
 
-    /// Nothing more to remember?
+    /// Whether there is nothing more to remember.
     pub(super) fn is_over(&self) -> bool {
         self.pins == 0
             && self.waiting == 0

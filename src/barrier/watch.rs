@@ -1,4 +1,4 @@
-//! Looking at one customer's requests at one upstream from beside, without keeping anybody out.
+//! Observes one customer's requests at one upstream, without keeping any out.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Watch {
         Self { barrier: Arc::clone(barrier), tag, upstream, entries }
     }
 
-    /// Has nothing been on its way there since the watch began?
+    /// Whether nothing has been on its way there since the watch began.
     #[must_use]
     pub fn quiet(&self) -> bool {
         let shard = self.barrier.shard(self.tag).lock();

@@ -38,27 +38,27 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Where the gate is and how its answers are shown.
 #[derive(Args, Clone, Debug)]
 pub struct GateArgs {
-    /// The configuration of the gate, which says where its admin API is
+    /// The configuration file of the gate; it names the address of the admin API
     #[arg(long, value_name = "FILE", default_value = "config.toml")]
     pub config: PathBuf,
-    /// The admin API itself: http://127.0.0.1:8081, https://10.0.0.1:8081 or unix:/run/forgetgate/admin.sock; needs
-    /// no configuration
+    /// The URL of the admin API: http://127.0.0.1:8081, https://10.0.0.1:8081 or unix:/run/forgetgate/admin.sock; no
+    /// configuration file is read then
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
-    /// Whom to believe over TLS, in PEM: signers of the gate's certificate. Without it: with --admin the system's roots,
-    /// else the very certificates that the configuration names in admin.tls, and no others
+    /// The authorities to trust over TLS, in PEM. The default with --admin is the system's roots; else only the
+    /// certificates that admin.tls of the configuration names
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// The certificate to show over TLS, in PEM, where admin.tls asks for one by client_ca
+    /// The client certificate to show over TLS, in PEM, if admin.tls has a client_ca
     #[arg(long, value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
-    /// Its key, in PEM
+    /// The key of the client certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
-    /// The file of its token, in place of the configuration's
+    /// The file with the admin token, instead of the one that the configuration names
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

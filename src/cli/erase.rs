@@ -20,21 +20,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What was typed.
 #[derive(Args, Clone, Debug)]
 pub struct EraseArgs {
-    /// Whose data; `-` reads one line of standard input, so that the ID stays out of shell history
+    /// The customer's ID; `-` reads one line of standard input, so that the ID stays out of the shell's history
     pub customer_id: String,
-    /// Only say where deletes would be sent, and what cannot be erased from here
+    /// Only show where deletes would be sent, and what cannot be erased through the gate
     #[arg(long)]
     pub dry_run: bool,
     /// Wait until every upstream has accepted
     #[arg(long, conflicts_with = "dry_run")]
     pub wait: bool,
-    /// Wait at most so long, such as 30s or 10m; the erasure goes on without the command, which ends with 1
+    /// Wait at most this long, such as 30s or 10m, then exit with 1; the erasure goes on
     #[arg(long, value_name = "DURATION", requires = "wait", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Only these upstreams, by name; each is asked, whatever the index knows
+    /// Erase only at this upstream, whatever the index knows; may be given several times
     #[arg(long = "upstream", value_name = "NAME")]
     pub upstreams: Vec<String>,
-    /// Why; kept with the erasure
+    /// The reason; kept with the erasure
     #[arg(long)]
     pub reason: Option<String>,
     /// Where the gate is.

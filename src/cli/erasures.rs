@@ -12,9 +12,9 @@ use super::client::{Client, GateArgs};
 /// What was typed.
 #[derive(Args, Clone, Debug)]
 pub struct ErasuresArgs {
-    /// Only this one, with everything that is known of it
+    /// The ID of one erasure, to show everything that is known of it
     pub id: Option<Uuid>,
-    /// Only those in this state: running, settling, done, held, awaiting_approval, action_required, cancelled
+    /// List only erasures in this state: running, settling, done, held, awaiting_approval, action_required, cancelled
     #[arg(long, conflicts_with = "id")]
     pub state: Option<String>,
     /// Where the gate is.

@@ -16,15 +16,15 @@ use super::customer::customer;
 /// What was typed to set one.
 #[derive(Args, Clone, Debug)]
 pub struct HoldArgs {
-    /// Whose data must not be erased; `-` reads it from standard input, out of histories and process lists
+    /// The ID of the customer whose data must be kept; `-` reads one line of standard input
     pub customer_id: String,
-    /// Who decides it; kept with the hold
+    /// Who decides; kept with the hold
     #[arg(long, value_name = "NAME")]
     pub by: String,
-    /// Why; kept with the hold, so it must not name the customer
+    /// The reason; kept with the hold, so it must not name the customer
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-    /// Only at this upstream
+    /// Hold only at this upstream
     #[arg(long, value_name = "NAME")]
     pub upstream: Option<String>,
     /// Where the gate is.
@@ -35,9 +35,9 @@ pub struct HoldArgs {
 /// What was typed to take one off.
 #[derive(Args, Clone, Debug)]
 pub struct UnholdArgs {
-    /// The hold's own ID, as `hold` printed it and `holds` lists it
+    /// The ID of the hold, as `hold` printed it and `holds` lists it
     pub hold: Uuid,
-    /// Who decides it
+    /// Who decides
     #[arg(long, value_name = "NAME")]
     pub by: String,
     /// Where the gate is.

@@ -39,7 +39,7 @@ pub struct IndexArgs {
 /// What can be done with the index.
 #[derive(Clone, Debug, Subcommand)]
 pub enum IndexAction {
-    /// What is in it, in figures
+    /// Show the index in figures
     Stats {
         /// Where the gate is.
         #[command(flatten)]
@@ -47,40 +47,40 @@ pub enum IndexAction {
     },
     /// Write the whole store to one file, sealed as it is
     Export {
-        /// Where to; a new file
+        /// The new file to write
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
         /// Where the gate is.
         #[command(flatten)]
         gate: GateArgs,
     },
-    /// Make the store again from such a file; no gate may be running
+    /// Make the store again from an export; no gate may be running
     Restore {
-        /// The export
+        /// The export to read
         #[arg(long, value_name = "FILE")]
         from: PathBuf,
-        /// The configuration of the gate, which says where the store is
+        /// The configuration file of the gate; it names the place of the store
         #[arg(long, value_name = "FILE", default_value = "config.toml")]
         config: PathBuf,
-        /// Rename the store that is there, and keep it
+        /// Rename an existing store and keep it
         #[arg(long)]
         replace: bool,
-        /// Restore even if the journal of what was done about erasures since lacks something; it is said when that was
+        /// Restore even if the journal of later erasures lacks something, and print the period that it lacks
         #[arg(long)]
         incomplete: bool,
     },
-    /// Take a store as it is whose tip is missing; no gate may be running
+    /// Accept a store whose tip file is missing; no gate may be running
     Accept {
-        /// The configuration of the gate, which says where the store is
+        /// The configuration file of the gate; it names the place of the store
         #[arg(long, value_name = "FILE", default_value = "config.toml")]
         config: PathBuf,
-        /// Take it even if it lacks something: customers whose rows are missing are not found by erasures any more
+        /// Accept the store even if rows are missing: erasures no longer find the customers of missing rows
         #[arg(long)]
         incomplete: bool,
     },
-    /// Rewrite the store so that it takes no more space than it needs; no gate may be running
+    /// Rewrite the store without unused space; no gate may be running
     Compact {
-        /// The configuration of the gate, which says where the store is
+        /// The configuration file of the gate; it names the place of the store
         #[arg(long, value_name = "FILE", default_value = "config.toml")]
         config: PathBuf,
     },

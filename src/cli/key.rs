@@ -22,11 +22,11 @@ pub struct KeyArgs {
 /// What can be done with the store's key.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeyAction {
-    /// Copy it to a new file
+    /// Copy the key to a new file
     Backup {
-        /// Where the copy goes
+        /// The new file to write
         to: PathBuf,
-        /// The configuration of the gate, which says where the key is
+        /// The configuration file of the gate; it names the place of the key
         #[arg(long, value_name = "FILE", default_value = "config.toml")]
         config: PathBuf,
     },

@@ -1,4 +1,4 @@
-//! The commands: each makes the text of its answer; printing it is up to `main`.
+//! The commands. Each makes the text of its answer; `main` prints it.
 
 mod answer;
 mod ca;

@@ -14,7 +14,7 @@ use super::customer::customer;
 /// What was typed.
 #[derive(Args, Clone, Debug)]
 pub struct RecipientsArgs {
-    /// Whose data; `-` reads one line of standard input, so that the ID stays out of shell history
+    /// The customer's ID; `-` reads one line of standard input, so that the ID stays out of the shell's history
     pub customer_id: String,
     /// Where the gate is.
     #[command(flatten)]

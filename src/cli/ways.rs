@@ -109,7 +109,7 @@ fn derived(found: derive::Derived) -> Outcome {
     outcome(found.and_then(|id| id.ok_or_else(|| Code::LabelMissing.into())))
 }
 
-/// Is a header's value as it is, with blanks at neither end, which a parser of HTTP takes off?
+/// Whether a header's value is as it is, with blanks at neither end, which a parser of HTTP takes off.
 fn fits_a_header(text: &str) -> bool {
     text.trim_matches([' ', '\t']) == text && !text.contains(|c: char| c.is_control() && c != '\t')
 }

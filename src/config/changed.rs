@@ -1,5 +1,5 @@
-//! Have files changed since they were last looked at? Asked again and again, not told by the kernel: a `ConfigMap` is
-//! swapped by a symlink two folders up, and network file systems tell nobody.
+//! Whether files have changed since they were last looked at. Asked again and again, not told by the kernel: a
+//! `ConfigMap` is swapped by a symlink two folders up, and network file systems tell nobody.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -51,7 +51,7 @@ impl Files {
         all.finalize().into()
     }
 
-    /// Has the content of any changed since the last time this was asked? Blocks for as long as the file system does.
+    /// Whether the content of any has changed since this was last asked. Blocks for as long as the file system does.
     pub fn have_changed(&mut self) -> bool {
         let mut changed = false;
         for (path, seen) in &mut self.files {

@@ -28,7 +28,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Can a caller be known by them? A bearer's token is another every hour.
+    /// Whether a caller can be known by them. A bearer's token is another every hour.
     #[must_use]
     pub const fn are_a_key(&self) -> bool {
         !matches!(self, Self::Bearer(_))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Address, Admin, Authorize, Engine, Erasure, Limits, Log, LogFormat, Metrics, OpenWebsockets, Store};
 
 impl Address {
-    /// Can only this machine reach it?
+    /// Whether only this machine can reach it.
     #[must_use]
     pub const fn is_loopback(&self) -> bool {
         match self {
@@ -17,7 +17,7 @@ impl Address {
         }
     }
 
-    /// Can only this machine or a private network reach it?
+    /// Whether only this machine or a private network can reach it.
     #[must_use]
     pub const fn is_private(&self) -> bool {
         match self {

@@ -67,7 +67,7 @@ pub(super) fn place_of(text: &str, key: &str) -> (usize, usize) {
     look_for(text, key).0
 }
 
-/// Is this dotted key written?
+/// Whether this dotted key is written.
 pub(super) fn is_written(text: &str, key: &str) -> bool {
     look_for(text, key).1
 }

@@ -82,7 +82,8 @@ fn named(text: &str) -> Result<NamedProxy, UrlFault> {
     Ok(NamedProxy { url, login: login.map(decoded) })
 }
 
-/// Does an entry of `NO_PROXY` mean the service: `*`, a name and all below it, an address, a range, each perhaps with a port?
+/// Whether an entry of `NO_PROXY` means the service: `*`, a name and all below it, an address, a range, each perhaps
+/// with a port.
 fn means(entry: &str, service: &BaseUrl) -> bool {
     let host = canonical_host(&service.host).map_or_else(|| service.host.clone(), std::borrow::Cow::into_owned);
     if let (Ok(range), Ok(ip)) = (entry.trim_matches(['[', ']']).parse::<IpRange>(), service.host.parse()) {

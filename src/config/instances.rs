@@ -36,7 +36,7 @@ impl InstanceEntry {
 }
 
 impl Upstream {
-    /// Are callers' user names customers, somewhere in its policy? Then they say nothing of an instance.
+    /// Whether callers' user names are customers somewhere in its policy: then they say nothing of an instance.
     #[must_use]
     pub fn has_customers_as_users(&self) -> bool {
         let policies = self.rules.iter().map(|rule| &rule.policy).chain([&self.policy]);

@@ -16,7 +16,7 @@ pub struct IpRange {
 pub struct NoRange;
 
 impl IpRange {
-    /// Is the address in it?
+    /// Whether the address is in it.
     #[must_use]
     pub fn has(&self, ip: IpAddr) -> bool {
         match (self.first, ip.to_canonical()) {
@@ -27,7 +27,7 @@ impl IpRange {
     }
 }
 
-/// Are two numbers the same but for so many of their last bits?
+/// Whether two numbers are the same but for so many of their last bits.
 fn same(one: u128, other: u128, but: u8) -> bool {
     (one ^ other).checked_shr(but.into()).unwrap_or(0) == 0
 }

@@ -96,7 +96,7 @@ pub struct ProxyProtocol {
 }
 
 impl ProxyProtocol {
-    /// Is a header believed that comes from there? Who comes over a Unix socket has no address: its file's mode decides.
+    /// Whether a header from there is believed. Who comes over a Unix socket has no address: its file's mode decides.
     #[must_use]
     pub fn believes(&self, ip: Option<IpAddr>) -> bool {
         let Some(ip) = ip else { return true };
@@ -113,11 +113,11 @@ pub struct Listen {
     pub mode: ListenMode,
     /// Who may connect, if it is a Unix socket: the mode of its file.
     pub socket_mode: u32,
-    /// Does every connection begin with a PROXY header (v1 or v2), and whose is believed?
+    /// Whether every connection begins with a PROXY header (v1 or v2), and from whom it is accepted.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// What is shown and asked for in the TLS handshake that every connection begins with; `None` is no TLS.
     pub tls: Option<ListenTls>,
-    /// Is HTTP/2 spoken: with TLS where it is negotiated, without by prior knowledge?
+    /// Whether HTTP/2 is spoken: with TLS where it is negotiated, without TLS by prior knowledge.
     pub http2: bool,
     /// How TLS is treated that is meant for another host than the gate.
     pub interception: Interception,
@@ -129,7 +129,7 @@ impl Listen {
         self.interception.ca.iter().flat_map(|CaFiles { cert, key }| [cert, key])
     }
 
-    /// Does it let nobody in who shows no certificate that was signed for it?
+    /// Whether a client certificate is required.
     #[must_use]
     pub fn asks_for_certificates(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())

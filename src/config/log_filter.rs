@@ -8,7 +8,8 @@ const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 pub const LOG_FILTER_FORM: &str =
     "error, warn, info, debug, trace or off, also per target: \"info,forgetgate::proxy=debug\"";
 
-/// Is it one? A bare word that is no level would be taken for a target's name and silence everything else: it is none.
+/// Whether it is a filter. A bare word that is no level would be taken for a target's name and silence everything else:
+/// it is none.
 #[must_use]
 pub fn is_log_filter(text: &str) -> bool {
     let mut directives = text.split(',').map(str::trim);

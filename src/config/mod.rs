@@ -1,7 +1,7 @@
-//! The configuration that cannot be wrong: what the rest of the program sees.
+//! The configuration as types that cannot be wrong.
 //!
-//! `file` is config.toml as it was written; [`parse()`] turns it into these types once, and reports every fault with its
-//! place. Nothing outside this module ever looks at the written form.
+//! `file` is config.toml as it was written. [`parse()`] turns it into these types once, and reports every fault with
+//! its place. Nothing outside this module reads the written form.
 
 mod changed;
 mod credentials;
@@ -96,7 +96,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Is this key written in the file, such as `upstream[2].url`?
+    /// Whether this key is written in the file, such as `upstream[2].url`.
     #[must_use]
     pub fn is_written(&self, key: &str) -> bool {
         file::is_written(&self.text, key)
@@ -128,7 +128,7 @@ pub struct Log {
     pub format: LogFormat,
     /// A filter as tracing writes them; `RUST_LOG` wins.
     pub level: String,
-    /// One line a request?
+    /// Whether each request has a line.
     pub access: bool,
 }
 
@@ -205,7 +205,7 @@ pub struct Erasure {
     pub open_websockets: OpenWebsockets,
 }
 
-/// `[limits]`. What happens at each is said by the table in README.md.
+/// `[limits]`. The table in `docs/limits.md` says what happens at each.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Client connections at once.
@@ -249,7 +249,7 @@ pub struct Limits {
 /// Where a service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
-    /// https?
+    /// Whether the scheme is https.
     pub tls: bool,
     /// Host name or address literal as it stands in the URL (IPv6 without brackets).
     pub host: String,
@@ -353,7 +353,7 @@ pub struct Upstream {
     pub erase: EraseBy,
     /// TLS towards it.
     pub tls: UpstreamTls,
-    /// Is HTTP/2 spoken to it?
+    /// Whether HTTP/2 is spoken to it.
     pub http2: Http2,
     /// The HTTP proxy on the way to it, and to IAM.
     pub proxy: HttpProxy,

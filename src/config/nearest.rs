@@ -1,4 +1,4 @@
-//! "Did you mean": the known word that a mistyped one was probably meant to be.
+//! Suggests the known word that a mistyped word probably means.
 
 /// The word of `known` nearest to `typed`, if it is near enough to be worth a guess: at most one slip in three letters.
 pub(super) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {

@@ -97,7 +97,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Is it about the key, rather than about certificates?
+    /// Whether it is about the key, rather than about certificates.
     #[must_use]
     pub fn is_of_key(&self, identity: &Identity) -> bool {
         match self {
@@ -129,7 +129,7 @@ impl Identity {
         }
     }
 
-    /// Is what was read valid at this moment?
+    /// Whether what was read is valid at this moment.
     ///
     /// # Errors
     /// It has expired, or is not valid yet.

@@ -1,4 +1,5 @@
-//! Something that is made of files, and made again when they change. What cannot be made again stays as it is.
+//! A value that is made from files and made again when they change. If it cannot be made again, the old one stays.
+//! See docs/decisions/047-certificates.md.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -83,7 +83,7 @@ impl Upstream {
 }
 
 impl When {
-    /// Are all conditions met?
+    /// Whether all conditions are met.
     #[must_use]
     pub fn holds(&self, asked: &CallFacts<'_>) -> bool {
         let one_of = |words: &[Box<str>], word: Option<&str>| {

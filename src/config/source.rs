@@ -18,7 +18,7 @@ pub struct Source {
     files: Files,
     /// As the last configuration that was read without a fault names them.
     named: Named,
-    /// Has a change been seen that has not been read?
+    /// Whether a change has been seen that has not been read.
     changing: bool,
 }
 
@@ -56,8 +56,8 @@ impl Source {
         }
     }
 
-    /// Has any of the files changed, or are there others, since this was last asked or they were last read? Blocks for as
-    /// long as the file system does.
+    /// Whether any of the files has changed, or there are others, since this was last asked or they were last read.
+    /// Blocks for as long as the file system does.
     pub fn has_changed(&mut self) -> bool {
         if self.are_those_wanted() {
             return self.files.have_changed();
@@ -66,8 +66,8 @@ impl Source {
         true
     }
 
-    /// Has any of the files changed, and was all as it is now when this was last asked? What is being written is half a
-    /// file, and half a file may well be one that could be read. Blocks for as long as the file system does.
+    /// Whether any of the files has changed, and all was as it is now when this was last asked. What is being written
+    /// is half a file, and half a file may well be one that could be read. Blocks for as long as the file system does.
     pub fn has_come_to_rest(&mut self) -> bool {
         let changed = self.has_changed();
         let rests = self.changing && !changed;
@@ -120,7 +120,7 @@ pub(super) fn profiles_in(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Is a file of this name in `profiles_dir` read?
+/// Whether a file of this name in `profiles_dir` is read.
 pub(super) fn is_profile(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "toml")
 }

@@ -63,7 +63,7 @@ impl BaseUrl {
         })
     }
 
-    /// Does it lead to this machine only?
+    /// Whether it leads to this machine only.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {

@@ -1,7 +1,8 @@
-//! The demonstration: stand-in services on loopback, the gate before them, and one story that is told with both.
+//! The demonstration: stand-in services on loopback, a gate in front of them, and nine steps that show what the gate
+//! does.
 //!
-//! Everything in it is real but the services: sockets, requests, store, erasure. The gate is given to it as a function,
-//! so that it runs whatever the program itself runs.
+//! Only the services are stand-ins; sockets, requests, store and erasures are real. The gate is passed in as a
+//! function, so that the demonstration runs the same gate as the program.
 
 mod client;
 mod forgetting;

@@ -54,7 +54,7 @@ pub(super) struct Actor {
     pub(super) name: String,
     /// The path under which the gate offers it; `""` or `/…`.
     pub(super) route: String,
-    /// Does the gate look for the customer ID itself if there is no label?
+    /// Whether the gate looks for the customer ID itself if there is no label.
     pub(super) derives: bool,
     pub(super) service: Running,
 }

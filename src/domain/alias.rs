@@ -65,9 +65,9 @@ impl AliasKey {
     }
 }
 
-/// Has this ID the form of an alias? Nobody may label data as another customer by having seen an alias, so a caller's
-/// ID of this form counts as invalid. Letters of either case count, as some service may fold them,
-/// and so does one between blanks or control characters, which some service may trim or end at.
+/// Whether this ID has the form of an alias. Nobody may label data as another customer by having seen an alias, so a
+/// caller's ID of this form counts as invalid. Letters of either case count, as some service may fold them, and so does
+/// one between blanks or control characters, which some service may trim or end at.
 #[must_use]
 pub fn has_alias_form(id: &str) -> bool {
     let trimmed = id.trim_matches(|c: char| c.is_whitespace() || c.is_control());

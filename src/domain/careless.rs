@@ -2,7 +2,7 @@
 //! case alike, look-alike characters taken for what they look like.
 //!
 //! Used only to refuse, never to say what a request is: if something governed can be found in a text that is read like
-//! this, the request is ambiguous (P9).
+//! this, the request is ambiguous (P9). See docs/decisions/018-careless-reader.md.
 
 use super::steps;
 

@@ -124,7 +124,7 @@ fn after_scheme<'a>(line: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     first.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
 }
 
-/// Does this content type say that the body is JSON?
+/// Whether this content type says that the body is JSON.
 ///
 /// # Errors
 /// `LabelInvalid` for JSON in another encoding than UTF-8.
@@ -145,7 +145,7 @@ pub fn from_json(body: &[u8], pointer: &str) -> Derived {
     one_of_json(json::find(body, &json::names_of(pointer)).transpose().into_iter())
 }
 
-/// Does this content type say that the body is multipart?
+/// Whether this content type says that the body is multipart.
 #[must_use]
 pub fn is_multipart(content_type: &str) -> bool {
     multer::parse_boundary(content_type).is_ok()

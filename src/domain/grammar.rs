@@ -39,7 +39,7 @@ impl GrammarName {
         }
     }
 
-    /// Does the service allow this ID as it is?
+    /// Whether the service allows this ID as it is.
     #[must_use]
     pub fn allows(self, canonical: &str) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl GrammarName {
         }
     }
 
-    /// May other fields stand beside the ID in a label?
+    /// Whether other fields may stand beside the ID in a label.
     #[must_use]
     pub const fn knows_fields(self) -> bool {
         match self {
@@ -91,7 +91,7 @@ const fn is_pictogram(c: char) -> bool {
     )
 }
 
-/// Is there a `%XX` in it?
+/// Whether there is a `%XX` in it.
 pub(super) fn has_percent_escape(text: &str) -> bool {
     let escape = |w: &[u8]| matches!(w, [b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     text.as_bytes().windows(3).any(escape)

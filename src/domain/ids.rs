@@ -34,7 +34,7 @@ impl LabelForm {
         Self(epoch)
     }
 
-    /// Is this an alias?
+    /// Whether this is an alias.
     #[must_use]
     pub const fn is_alias(self) -> bool {
         self.0 != 0
@@ -89,13 +89,13 @@ impl Apis {
         Self(self.0 | others.0)
     }
 
-    /// Are all of those among these?
+    /// Whether all of those are among these.
     #[must_use]
     pub const fn contains(self, others: Self) -> bool {
         others.0 & !self.0 == 0
     }
 
-    /// Is there none?
+    /// Whether there is none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -118,7 +118,7 @@ impl Instance {
         [normal(&self.prefix).as_bytes(), &[0], caller].concat()
     }
 
-    /// Is it under this prefix?
+    /// Whether it is under this prefix.
     #[must_use]
     pub fn is_under(&self, prefix: &str) -> bool {
         normal(&self.prefix) == normal(prefix)
@@ -146,7 +146,7 @@ impl Instance {
 }
 
 #[allow(clippy::module_name_repetitions, reason = "its module is private: elsewhere it stands alone")]
-/// Does this path name an instance, as IBM's cloud does: `/instances/{guid}`? Then no key says more.
+/// Whether this path names an instance, as IBM's cloud does (`/instances/{guid}`): then no key says more.
 #[must_use]
 pub fn names_an_instance(path: &str) -> bool {
     let path = normal(path);

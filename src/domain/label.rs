@@ -3,6 +3,7 @@
 //! A label is a list of `field=value` divided by semicolons, of which only the profile's field (`customer_id`) counts:
 //! `customer_id=abc;platform=iOS`. The other fields are the caller's own and pass on as they are. What is no field could be
 //! the rest of an ID that holds a semicolon, so nothing else may stand beside an ID.
+//! See docs/decisions/016-second-spellings.md.
 
 use smallvec::SmallVec;
 
@@ -19,7 +20,8 @@ const IDS_MAX: usize = 16;
 pub struct Reading<'a> {
     /// The IDs as they stand on the wire, in order, the same one only once, blank ones left out.
     pub ids: SmallVec<[&'a [u8]; 1]>,
-    /// Would writing the IDs back, as they were read, give other bytes than these? Then the label is written anew.
+    /// Whether writing the IDs back, as they were read, would give other bytes than these: then the label is written
+    /// anew.
     pub irregular: bool,
 }
 
@@ -61,7 +63,7 @@ pub fn read<'a>(value: &'a [u8], field: &str, grammar: GrammarName) -> Result<Re
 const STRAY: &str = "Beside the customer ID the label holds something that is no name=value: an ID holds no semicolon";
 const NO_SEMICOLON: &str = "The label holds a semicolon, which this service knows neither in an ID nor beside one";
 
-/// Is it a `name=value`?
+/// Whether it is a `name=value`.
 fn is_field(part: &[u8]) -> bool {
     memchr::memchr(b'=', part).and_then(|at| part.get(..at)).is_some_and(|name| !name.trim_ascii().is_empty())
 }
@@ -69,7 +71,7 @@ fn is_field(part: &[u8]) -> bool {
 pub(super) const SECOND_SPELLING: &str =
     "The label spells its field a second time in a way that a service could read as another customer";
 
-/// Does a part that is not the field spell it all the same, to a reader that decodes, folds or splits further?
+/// Whether a part that is not the field spells it all the same, to a reader that decodes, folds or splits further.
 fn spells(part: &[u8], field: &str) -> bool {
     let folded = |byte: u8| if matches!(byte, b'-' | b'.') { b'_' } else { byte.to_ascii_lowercase() };
     let decoded = percent_encoding::percent_decode(part).map(folded).filter(|byte| !byte.is_ascii_whitespace());
@@ -160,7 +162,7 @@ pub fn from_delete_query(raw_query: Option<&str>, rule: &LabelRule) -> Result<Cu
         .map_err(|why| if why == NotAnId::Blank { missing } else { why.into() })
 }
 
-/// Could a reader of labels or of queries take this ID for another customer's label, or for another parameter of a delete?
+/// Whether some reader could take this ID for another customer's label, or for another parameter of a delete.
 /// It is refused in every way in, since it could be labelled by one and not be erased by the other.
 #[must_use]
 pub fn reads_as_another(id: &CustomerId, rule: &LabelRule) -> bool {

@@ -1,4 +1,4 @@
-//! The pure core: what is decided, with no socket, file, clock or runtime in sight.
+//! The pure core: rules and state machines without sockets, files, clocks or a runtime.
 
 pub mod alias;
 mod careless;

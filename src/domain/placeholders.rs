@@ -48,7 +48,7 @@ impl Placeholders {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// Is the ID one of them, as it stands or percent-decoded?
+    /// Whether the ID is one of them, as it stands or percent-decoded.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
         if self.0.is_empty() {
@@ -61,8 +61,8 @@ impl Placeholders {
     }
 }
 
-/// Does the whole text match the pattern? Whatever stands between two stars is looked for once, from left to right, so the
-/// work grows with the text's length and not faster for each part (P12).
+/// Whether the whole text matches the pattern. Whatever stands between two stars is looked for once, from left to
+/// right, so the work grows with the text's length and not faster for each part (P12).
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(first) else { return false };

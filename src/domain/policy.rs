@@ -164,7 +164,7 @@ pub enum DeriveFrom {
 }
 
 impl DeriveFrom {
-    /// Must the body be peeked at for this?
+    /// Whether the body must be peeked at for this.
     #[must_use]
     pub const fn needs_body(&self) -> bool {
         matches!(self, Self::Json(_) | Self::Multipart { .. })
@@ -223,6 +223,6 @@ pub struct Policy {
     pub require: Vec<Require>,
     /// Where an unlabelled request's ID is looked for, in this order; the first hit wins.
     pub derive: Vec<DeriveFrom>,
-    /// `override`: does what is derived, and verified, stand in place of whatever label the caller wrote?
+    /// `override`: whether what is derived and verified replaces the label that the caller wrote.
     pub overrides: bool,
 }

@@ -47,15 +47,15 @@ pub fn encoded(value: impl AsRef<[u8]>) -> String {
     percent_encode(value.as_ref(), QUERY).to_string()
 }
 
-/// Would any reader of queries take this pair, or a part of it, for this name?
+/// Whether any reader of queries would take this pair, or a part of it, for this name.
 #[must_use]
 pub fn may_spell(pair: &str, name: &str) -> bool {
     spellings(pair, name) > 0
 }
 
-/// As how many parameters of this name could a reader take the parts of this query? Some divide pairs at semicolons too,
-/// decode more than once, end a name at a NUL, or make one name of `a-b`, `a_b` and `a-b[]`. Each part is decoded once, so
-/// the work grows with the query's length and not faster (P12).
+/// As how many parameters of this name a reader could take the parts of this query. Some divide pairs at semicolons
+/// too, decode more than once, end a name at a NUL, or make one name of `a-b`, `a_b` and `a-b[]`. Each part is decoded
+/// once, so the work grows with the query's length and not faster (P12).
 #[must_use]
 pub fn spellings(query: &str, name: &str) -> usize {
     let parts = query.split(DIVIDERS).filter(|part| !part.is_empty());
@@ -86,7 +86,7 @@ fn count(written: &str, found_in: impl Fn(&str) -> usize) -> usize {
     found_in(written).max(decoded(false)).max(decoded(true))
 }
 
-/// Is this decoded name the one that is asked for, as a whole or up to where a reader may cut it off?
+/// Whether this decoded name is the one that is asked for, as a whole or up to where a reader may cut it off.
 fn is_name(written: &str, name: &str) -> bool {
     // A second decoding may bring an equals sign with it.
     let written = written.split('=').next().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Every answer that the gate itself gives instead of the upstream's: its code, its status, its sentence.
 //!
 //! The codes and statuses are part of the published contract. A sentence never holds anything of the caller's.
+//! See docs/decisions/012-refusals.md.
 
 /// Why a request was not forwarded, as the caller sees it in `Forgetgate-Refusal`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

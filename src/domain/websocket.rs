@@ -15,7 +15,7 @@ pub fn accept_of(key: &[u8]) -> String {
     STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
 }
 
-/// Is it a `Sec-WebSocket-Key`, the base64 of 16 bytes (RFC 6455 §4.2.1)?
+/// Whether it is a `Sec-WebSocket-Key`, the base64 of 16 bytes (RFC 6455 §4.2.1).
 #[must_use]
 pub fn is_key(key: &[u8]) -> bool {
     STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
@@ -100,13 +100,13 @@ impl Frames {
         }
     }
 
-    /// Does the next byte begin a frame?
+    /// Whether the next byte begins a frame.
     #[must_use]
     pub const fn is_between(&self) -> bool {
         matches!(self.state, State::Between)
     }
 
-    /// Has a close frame begun? Nothing may follow it.
+    /// Whether a close frame has begun. Nothing may follow it.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
         self.closed

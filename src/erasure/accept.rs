@@ -67,7 +67,7 @@ pub(super) struct Asked {
     pub(super) carried: Option<Carried>,
     pub(super) submitted: Option<UnixSeconds>,
     pub(super) reason: Option<String>,
-    /// Must a person approve it? Where nothing is said, what begins a job above the rate must be.
+    /// Whether a person must approve it. Where nothing is said, what begins a job above the rate must be.
     pub(super) above: Option<bool>,
 }
 
@@ -135,7 +135,7 @@ impl Eraser {
         Ok(Accepted { request, job })
     }
 
-    /// Does what begins a new erasure, beside these, have to wait for approval?
+    /// Whether what begins a new erasure, beside these, has to wait for approval.
     fn is_above(&self, running: &[Entry]) -> bool {
         let per_minute = self.settings().erasure.erasures_per_minute;
         let begins = !running.iter().any(|entry| entry.job.is_active());

@@ -2,7 +2,7 @@
 //!
 //! Turn and credentials are there before anybody is kept out. What one upstream passes on to another is deleted at the
 //! other only after the first has drained, and the first opens again only after the other's delete was sent: else new
-//! data could be passed on and be swept away.
+//! data could be passed on and be swept away. See docs/decisions/027-failed-attempts.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! What is in the store all the same is withdrawn before anything of it runs. What cannot be withdrawn, since it belongs to
 //! an earlier request or a delete was sent for it, is carried out; the customer has been kept out since, so that nothing
 //! newer is swept away. A person's approval, hold or end of a hold counts if the store has it; until that is known nothing is
-//! sent. After a restart what the store has counts.
+//! sent. After a restart what the store has counts. See docs/decisions/034-writes-in-doubt.md.
 
 use std::sync::Arc;
 use std::time::Duration;

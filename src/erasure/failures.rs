@@ -2,7 +2,7 @@
 //!
 //! Failures count by upstream, address and credential: whoever presents a stale key is asked to wait, and not a neighbour
 //! at the same address. Credentials that were good lately have a lane of their own, so that strangers' attempts, however
-//! many, keep nobody's right delete from being asked about.
+//! many, keep nobody's right delete from being asked about. See docs/decisions/037-authority.md.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -93,7 +93,7 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Has this caller failed too often to be let try again?
+    /// Whether this caller has failed too often to try again now.
     pub(super) fn are_too_many(&self, caller: Caller, now: Instant) -> bool {
         let recent = self.failed.lock().get(&caller).copied();
         recent.is_some_and(|failed| failed.times >= FAILURES_MAX && now < failed.since + WINDOW)

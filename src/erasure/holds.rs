@@ -1,5 +1,5 @@
 //! Legal holds. A hold is the customer's, whenever an erasure is asked for and however often: it is asked about when a
-//! delete is about to be sent, and once more when it is.
+//! delete is about to be sent, and once more when it is. See docs/decisions/035-legal-holds.md.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -177,7 +177,7 @@ impl Holds {
         self.doubted.lock().insert(id)
     }
 
-    /// Does the store have it? What the store has is in force from now on.
+    /// Whether the store has it. What the store has is in force from now on.
     pub(super) async fn look(&self, id: Uuid) -> Result<bool, StoreError> {
         let before = id.as_u128().checked_sub(1).map(Uuid::from_u128);
         let there = self.store.holds(before, 1).await?.first().is_some_and(|hold| hold.id == id);

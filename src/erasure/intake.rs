@@ -1,4 +1,4 @@
-//! `DELETE …/user_data` on the data path: whose data, by what authority, and the answer.
+//! `DELETE …/user_data` on the data path: names the customer, checks the authority, and answers.
 //!
 //! Nothing in the answer depends on what is known of the customer. Each call runs on a task of its own, so that a caller
 //! who leaves in the middle does not end what has begun.
@@ -245,7 +245,7 @@ fn nobodys_label(site: &Site, id: Uuid) -> Box<str> {
     text_of(&site.aliases, &nobody, LabelForm::alias(site.aliases.epoch()))
 }
 
-/// May the caller's own credentials be the only ones that open its instance?
+/// Whether the caller's own credentials may be the only ones that open its instance.
 fn needs_the_callers(site: &Site, instance: &Instance) -> bool {
     site.upstream.credentials.is_none() || instance.caller.is_some_and(|key| site.instances.known().own != Some(key))
 }

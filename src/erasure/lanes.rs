@@ -2,7 +2,7 @@
 //!
 //! There is one line an upstream, in the order in which the requests came; repetitions of what was sent in vain go before
 //! first deletes, and every second turn is a first one's while both wait. Nothing is booked ahead: a turn is taken when a
-//! delete can go out now. Whoever waits keeps no customer out.
+//! delete can go out now. Whoever waits keeps no customer out. See docs/decisions/028-delete-lines.md.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// A place in line: the smallest is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
-    /// Is it the first delete for its request there?
+    /// Whether it is the first delete for its request there.
     first: bool,
     asked: UnixSeconds,
     id: Uuid,
@@ -40,7 +40,7 @@ struct Lane {
     firsts: BTreeSet<Turn>,
     /// Who stands where; each erasure once.
     places: HashMap<Uuid, Turn>,
-    /// Was the last turn a repetition's? Then the next is a first one's.
+    /// Whether the last turn was a repetition's: then the next is a first one's.
     owed: bool,
     running: usize,
     /// When the deletes of the last minute were sent, by time since the start.
@@ -194,7 +194,7 @@ impl Lanes {
         }
     }
 
-    /// Does it stand in a line?
+    /// Whether it stands in a line.
     pub(super) fn is_waiting(&self, id: Uuid) -> bool {
         self.0.lock().values().any(|lane| lane.places.contains_key(&id))
     }

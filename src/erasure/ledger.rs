@@ -1,5 +1,5 @@
-//! The jobs in the store: read, changed and written one at a time, sealed, and the customer's ID in them gone when they
-//! are over.
+//! The repository of jobs: reads, changes and writes them one at a time, sealed. The customer's ID in a job is destroyed
+//! when the job is over.
 //!
 //! The store is the only truth: nothing of a job is kept in memory between two steps, so a restart changes nothing.
 

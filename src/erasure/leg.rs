@@ -1,4 +1,5 @@
 //! One upstream of an attempt: credentials, fence, drain, deletes, and the record of what was seen.
+//! See docs/decisions/026-drain-and-delete.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

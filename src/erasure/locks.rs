@@ -1,4 +1,4 @@
-//! One lock for each name that is in use at the moment.
+//! One lock for each name in use.
 
 use std::collections::HashMap;
 use std::hash::Hash;

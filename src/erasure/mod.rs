@@ -1,8 +1,8 @@
-//! Erasures at work: they are accepted here (from the data path and from the admin API), and carried out here.
+//! Erasures at work: accepted from the data path and from the admin API, and carried out.
 //!
-//! An erasure of a customer is a point in time at each upstream (P4): accept, fence, drain, delete, lift. What is to be
-//! done next is decided by [`crate::domain::erasure::next_step`]; this module has the fences, the sockets and the store.
-//! Everything runs on the runtime that [`Parts::runtime`] names, so that a caller who leaves ends nothing.
+//! At each upstream an erasure is a point in time (P4): accept, fence, drain, delete, lift.
+//! [`crate::domain::erasure::next_step`] decides what is done next; this module has the fences, the sockets and the
+//! store. Everything runs on the runtime that [`Parts::runtime`] names, so that a caller who leaves ends nothing.
 
 mod accept;
 mod answer;
@@ -133,8 +133,8 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     /// Where erasures run.
     pub runtime: Handle,
-    /// Did the run before this one end with requests on their way, as a crash does? Then what they carried may still
-    /// arrive for a while. `false` if it ended by itself, or if there was none.
+    /// Whether the run before this one ended with requests on their way, as a crash does: then what they carried may
+    /// still arrive for a while. `false` if it ended by itself, or if there was none.
     pub cut_before: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::domain::refusal::Refusal;
 use crate::upstream::Site;
 
 impl Eraser {
-    /// Does this ID name one customer at any upstream? What no upstream takes as a label is refused here, too.
+    /// Whether this ID names one customer at any upstream. What no upstream takes as a label is refused here, too.
     ///
     /// # Errors
     /// The first upstream's refusal if it names nobody anywhere.
@@ -17,7 +17,8 @@ impl Eraser {
     }
 }
 
-/// Does it name one customer here, under the policy or a rule for some calls? Whatever can be labelled can be erased.
+/// Whether it names one customer here, under the policy or a rule for some calls. Whatever can be labelled can be
+/// erased.
 pub(super) fn names_one_at(site: &Site, id: &CustomerId) -> Result<(), Refusal> {
     let rules = site.upstream.rules.iter().map(|rule| &rule.policy);
     let policies = std::iter::once(&site.upstream.policy).chain(rules);

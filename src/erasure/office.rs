@@ -1,4 +1,4 @@
-//! What people do with erasures, through the admin API: ask for one, look at them. What they decide is in `decide`.
+//! The operator's calls through the admin API: ask for an erasure, list erasures. Decisions are in `decide`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The rate at which erasures are accepted without a person's approval.
+//! Counts erasures against `erasures_per_minute`, above which a person must approve.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Rate(Mutex<VecDeque<Instant>>);
 
 impl Rate {
-    /// Is one more within the rate? Counts nothing.
+    /// Whether one more is within the rate. Counts nothing.
     pub(super) fn has_room(&self, per_minute: u32, now: Instant) -> bool {
         let mut recent = self.0.lock();
         while recent.front().is_some_and(|oldest| *oldest + MINUTE <= now) {

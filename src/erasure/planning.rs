@@ -13,7 +13,7 @@ use crate::domain::erasure::{
 };
 use crate::store::{Row, StoreError};
 
-/// A probe that counts, as the outcome of an attempt at that target; and may its rows be marked?
+/// A probe that counts, as the outcome of an attempt at that target; and whether its rows may be marked.
 struct Probed {
     key: TargetKey,
     outcome: Outcome,
@@ -112,7 +112,7 @@ impl Eraser {
         (probes, frozen)
     }
 
-    /// Was this fence there when the request of this mark was accepted?
+    /// Whether this fence was there when the request of this mark was accepted.
     fn is_since(&self, fence: &Fence, mark: Option<Mark>) -> bool {
         let ours = mark.filter(|mark| mark.run == self.shared.run.name);
         ours.is_some_and(|mark| fence.generation().0 <= mark.generation)

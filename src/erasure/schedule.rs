@@ -1,4 +1,4 @@
-//! What is to be woken when. A hint only: the store knows.
+//! When each job is to be worked on next. It is a hint only: the store has the truth.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ pub(super) struct Schedule {
     /// Requests whose end is waited for: whose erasure, where its delete is sent again then, where they are, and what had
     /// entered before which generation.
     looked_after: Mutex<HashSet<LookedAfter>>,
-    /// Was there no room for one that is due? Then the end of a step rings the bell.
+    /// Whether there was no room for one that is due: then the end of a step rings the bell.
     full: AtomicBool,
     pub(super) bell: Notify,
 }

@@ -1,4 +1,4 @@
-//! The instances that traffic has shown, for people and metrics: which of them can be erased from, and which cannot.
+//! The instances that traffic has shown, for people and metrics, and for which of them the gate has credentials.
 
 use super::Eraser;
 use super::settings::with_seen;

@@ -58,7 +58,7 @@ impl Carried {
         }
     }
 
-    /// Was it sent with the credentials that open this instance?
+    /// Whether it was sent with the credentials that open this instance.
     fn is_for(&self, place: &Where, reach: &Reach) -> bool {
         let here = std::slice::from_ref(place);
         let unsigned = self.instance.caller.is_none() && reach.instances.addressed(&self.instance.prefix) == here;
@@ -302,7 +302,7 @@ impl Eraser {
     }
 }
 
-/// Does the profile take this answer for an accepted delete?
+/// Whether the profile takes this answer for an accepted delete.
 pub(super) fn is_success(site: &Site, answer: &Answer) -> bool {
     let rule = site.upstream.profile.erase.as_ref();
     rule.is_some_and(|rule| rule.success.accepts_answer(answer.response.status().as_u16(), answer.response.body()))

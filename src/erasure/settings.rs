@@ -49,8 +49,8 @@ impl Settings {
         self.sites.iter().find(|site| &*site.upstream.name == name)
     }
 
-    /// Does another upstream pass its customers' IDs on to this one? Then a delete there must come after that one has
-    /// drained, which a probe does not.
+    /// Whether another upstream passes its customers' IDs on to this one: then a delete there must come after that one
+    /// has drained, which a probe does not.
     pub(super) fn is_passed_to(&self, upstream: UpstreamNumber) -> bool {
         let name = self.site(upstream).map(|site| &site.upstream.name);
         let passes = |site: &Arc<Site>| name.is_some_and(|name| site.upstream.passes_to.contains(name));
@@ -92,9 +92,9 @@ impl Settings {
         all
     }
 
-    /// Has this erasure gone, since the request of this mark, wherever the upstream of this target passes the target's text on
-    /// to, or will it? If not, rows at the upstream are the only trace of what is there. Where it passes nothing on there is
-    /// nothing to ask.
+    /// Whether this erasure has gone, since the request of this mark, or will go, wherever the upstream of this target
+    /// passes the target's text on to. If not, rows at the upstream are the only trace of what is there. Where it
+    /// passes nothing on there is nothing to ask.
     pub(super) fn goes_on_from(&self, from: TargetKey, job: &Job, mark: Option<Mark>) -> bool {
         let since = |target: &Target| !target.is_accepted() || Mark::is_as_late(job.mark_of(target), mark);
         let goes_to = |to: &UpstreamNumber| {
@@ -107,7 +107,7 @@ impl Settings {
         self.passed_on_from(&[from.upstream]).iter().all(|to| *to == from.upstream || goes_to(to))
     }
 
-    /// Does what comes to this upstream go on to another?
+    /// Whether this upstream passes on to another what it gets.
     pub(super) fn passes_on(&self, upstream: UpstreamNumber) -> bool {
         self.passed_on_from(&[upstream]).len() > 1
     }

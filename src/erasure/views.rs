@@ -43,7 +43,7 @@ pub struct View {
     /// When it is late.
     #[serde(serialize_with = "rfc3339")]
     pub due: UnixSeconds,
-    /// Is it?
+    /// Whether it is.
     pub late: bool,
     /// Why, in the requester's words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,7 +108,7 @@ pub struct TargetView {
     /// Why that lies after the answer to the request, or will: what the customer sent in between is erased, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instant_after_answer: Option<Later>,
-    /// Does a person have to do something, also while it is tried again or waits for its turn?
+    /// Whether a person has to do something, also while it is tried again or waits for its turn.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub needs_person: bool,
     /// Who gave it up, and why.
@@ -191,7 +191,7 @@ pub struct EvidenceView {
     pub status: u16,
     /// SHA-256 of its body.
     pub digest: String,
-    /// Had everything drained?
+    /// Whether everything had drained.
     pub drained: bool,
     /// The upstream's address to which it was sent.
     pub address: String,

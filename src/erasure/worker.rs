@@ -1,4 +1,4 @@
-//! Carries erasures out: takes one that is due, does its next step, and again.
+//! The worker of erasures: takes a job that is due, does its next step, and repeats.
 //!
 //! It is woken by a signal, to be quick, and by a clock, to repair. Steps of one erasure never overlap; its attempts at
 //! different upstreams do, each on a task of its own.

@@ -104,8 +104,8 @@ struct Accepting {
     dealer: Arc<Dealer>,
 }
 
-/// Accepts until it is told to stop. While there is no room the kernel's queue holds the callers, but for one that has been
-/// taken out of it: room that a listener kept for whoever comes would be missing at another, at which somebody waits.
+/// Accepts until it is told to stop. It accepts first and then waits for room, so that an idle listener holds no room
+/// that a busy one needs; further callers wait in the kernel's queue.
 async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiver<()>) {
     let Accepting { number, door, room, dealer } = accepting;
     let address = opened.address.to_string();

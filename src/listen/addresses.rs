@@ -18,7 +18,7 @@ const METADATA_V4: [Ipv4Addr; 3] =
 /// The system knows no addresses of this family (EAFNOSUPPORT), so that none of them is its own.
 const NO_SUCH_FAMILY: i32 = 97;
 
-/// Is this an address that is never reached for a caller: this machine, its link, a group, a machine's metadata?
+/// Whether this address is never reached for a caller: this machine, its link, a group, a machine's metadata.
 pub(super) fn is_forbidden(address: IpAddr) -> bool {
     let address = address.to_canonical();
     let special = match address {

@@ -1,4 +1,4 @@
-//! From an accepted socket to the requests on it: what comes before HTTP, in the order in which it comes.
+//! From an accepted socket to the requests on it: PROXY header, TLS and protocol detection, in this order.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -95,7 +95,7 @@ impl Door {
         news.try_for_each(|identity| identity.is_timely(&identity.load()?))
     }
 
-    /// Would [`Self::of`] make the same?
+    /// Whether [`Self::of`] would make the same.
     pub(super) fn is_of(&self, listen: &Listen) -> bool {
         self.listen == *listen && self.files == digest(listen)
     }
@@ -107,7 +107,7 @@ impl Door {
     }
 }
 
-/// Is HTTP/2 offered in the handshake? A proxy is spoken to in HTTP/1.1.
+/// Whether HTTP/2 is offered in the handshake. A proxy is spoken to in HTTP/1.1.
 fn http2(listen: &Listen) -> bool {
     listen.http2 && listen.mode == ListenMode::Reverse
 }

@@ -1,4 +1,4 @@
-//! A worker's books: every connection, and every stream of one that carries many, with what is known of it.
+//! A worker's registry of its connections and of the streams on them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! The gate in force on a worker. A connection asks for it with each request, which keeps what it was given to its end.
+//! The gate in force on a worker. A connection asks for it with each request; a request keeps it to its end.
 
 use std::cell::RefCell;
 use std::rc::Rc;

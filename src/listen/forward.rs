@@ -30,7 +30,7 @@ const OTHER_NAME: Refusal =
 const NOT_TLS: Refusal =
     Refusal::new(Code::UpstreamUnknown, "What passes unseen has to be TLS that names the host of its CONNECT");
 
-/// Is this a CONNECT for the listener itself, and not one inside a tunnel?
+/// Whether this is a CONNECT for the listener itself, and not one inside a tunnel.
 pub(super) fn is_asked(head: &Head, serving: &Serving) -> bool {
     let peer = &serving.peer;
     head.method == Method::CONNECT && peer.mode == ListenMode::Forward && peer.tunnel.is_none()

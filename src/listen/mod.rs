@@ -1,5 +1,4 @@
-//! Where callers come in: sockets are accepted in one place and dealt out to workers, each request is answered by proxy
-//! or erasure, and the end is in order.
+//! Callers' connections: accepted in one place, dispatched to workers, answered by proxy or erasure, ended in order.
 
 mod accept;
 mod addresses;

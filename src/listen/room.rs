@@ -61,7 +61,7 @@ impl Size {
         self.shrinking = Some((surplus, tokio::spawn(shrink)));
     }
 
-    /// What it has gathered goes back if it has not gathered all.
+    /// Cancelling the shrink gives back the room that it has gathered so far.
     async fn stop_shrinking(&mut self) {
         let Some((surplus, shrinking)) = self.shrinking.take() else { return };
         shrinking.abort();

@@ -1,5 +1,5 @@
 //! What goes on behind a CONNECT or a redirected TLS handshake: it is opened for a host that an upstream names, passed on
-//! unseen for others where the operator lets it, or turned away.
+//! unseen for others where the operator lets it, or turned away. See docs/decisions/046-tunnels.md.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -51,12 +51,13 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
     Box::pin(requests(Link::new(stream), serving)).await;
 }
 
-/// Does an upstream name this address?
+/// Whether an upstream names this address.
 fn is_named(address: SocketAddr, routes: &Routes) -> bool {
     canonical_host(&address.ip().to_string()).is_none_or(|host| routes.governs(&host))
 }
 
-/// May a tunnel lead to these addresses? All of them have to be harmless: which one is connected to is not known yet.
+/// Whether a tunnel may lead to these addresses. All of them have to be harmless: which one is connected to is not
+/// known yet.
 pub(super) async fn permits(addresses: &[SocketAddr], serving: &Serving) -> Result<(), Refusal> {
     let gate = serving.gate();
     let governed = |address: &SocketAddr| is_named(*address, gate.routes());

@@ -21,7 +21,7 @@ pub(super) struct Unanswered {
     destination: Arc<Destination>,
     instance: Instance,
     now: UnixSeconds,
-    /// May data be there, as far as is known now?
+    /// Whether data may be there, as far as is known now.
     counts: bool,
 }
 
@@ -38,7 +38,7 @@ impl Unanswered {
         })
     }
 
-    /// Is the request sent whole? While its answer is not known it counts then.
+    /// Whether the request is sent whole. While its answer is not known it counts then.
     pub(super) const fn sent(&mut self, whole: bool) {
         self.counts = whole;
     }

@@ -39,7 +39,7 @@ pub(super) struct NewHead<'a> {
     pub(super) gathered: &'a Gathered<'a>,
     /// Set where the answer may be a page that is changed.
     pub(super) webchat: Option<Asked>,
-    /// Is it a WebSocket's handshake?
+    /// Whether it is a WebSocket's handshake.
     pub(super) websocket: bool,
     /// What the query says in place of the headers.
     pub(super) moved: Moved,
@@ -216,7 +216,8 @@ fn is_nominated(nominated: &[HeaderName], name: &[u8]) -> bool {
     nominated.iter().any(|each| each.as_str().as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// May this name not stand in a trailer? The governed ones, and those that frame or address a message (RFC 9110 §6.5.1).
+/// Whether this name may not stand in a trailer. The governed ones, and those that frame or address a message (RFC 9110
+/// §6.5.1).
 fn is_kept_from_trailers(governed: &Governed, name: &[u8]) -> bool {
     let framing = matches!(
         kind(name),
@@ -313,7 +314,7 @@ pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFrami
     }
 }
 
-/// Is a line of this kind for one hop only?
+/// Whether a line of this kind is for one hop only.
 const fn is_for_one_hop(kind: Kind) -> bool {
     matches!(kind, Kind::Connection | Kind::KeepAlive | Kind::TransferEncoding | Kind::Upgrade | Kind::Te)
 }

@@ -1,4 +1,4 @@
-//! TLS to a host that no upstream names, which the operator lets pass: bytes go both ways, and nothing in them is seen.
+//! A tunnel to a host that no upstream names, where the operator allows it: bytes pass both ways unread.
 //!
 //! It has its line in the access log and its place in the counters, as a request has, with the host in place of the call.
 

@@ -58,7 +58,7 @@ impl Caller<'_> {
         if self.watch.half_closed_for().is_some() && !self.may_still_read() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Is there a socket that was not reset? In a stream of HTTP/2 an end is the end.
+    /// Whether there is a socket that was not reset. In a stream of HTTP/2 an end is the end.
     fn may_still_read(&self) -> bool {
         self.link.stream().socket().is_some_and(|socket| matches!(socket.take_error(), Ok(None)))
     }
@@ -92,7 +92,7 @@ pub(super) struct Inbound {
     /// What was read of it to find its customer: it is sent on first.
     pub(super) ahead: Vec<u8>,
     pub(super) ahead_sent: usize,
-    /// Does the caller wait to be told to send it?
+    /// Whether the caller waits to be told to send it.
     pub(super) continue_due: bool,
 }
 
@@ -101,7 +101,7 @@ impl Inbound {
         Self { body, ahead: Vec::new(), ahead_sent: 0, continue_due }
     }
 
-    /// Is there nothing more of it to be read?
+    /// Whether there is nothing more of it to be read.
     pub(super) fn has_come(&self) -> bool {
         self.body.has_ended()
     }

@@ -1,4 +1,4 @@
-//! A request's line in the access log and its place in the counters: written when it is dropped, whatever happened.
+//! A guard for a request's access log line and counters: it writes them when it is dropped, whatever happened.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -62,7 +62,7 @@ pub struct EraseCall {
     entry: Entry,
     /// The page that asks, if it is one.
     page: Option<Vec<u8>>,
-    /// Does the connection end behind the answer, because a body was left behind?
+    /// Whether the connection ends behind the answer, because a body was left behind.
     close: bool,
 }
 

@@ -1,7 +1,7 @@
 //! One exchange with an upstream: both bodies move at once, each as fast as its slower end, and nothing is collected.
 //!
 //! An exchange that has sent a labelled request whole outlives its caller: it is read to its end, so that an erasure knows
-//! when it was over. That is seen to when it is dropped, whoever drops it.
+//! when it was over. `Drop` guarantees this: it starts a task for what is left.
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -60,7 +60,7 @@ pub(super) struct Exchange {
     pub(super) destination: std::sync::Arc<Destination>,
     pub(super) method: Method,
     pub(super) inbound: Inbound,
-    /// Is the request sent in chunks?
+    /// Whether the request is sent in chunks.
     chunked: bool,
     /// What accepts the WebSocket that the request asks for.
     accept: Option<String>,
@@ -78,7 +78,7 @@ pub(super) struct Exchange {
     head_length: usize,
     reused: bool,
     sent: Sent,
-    /// Did the request not come, or go, all at once?
+    /// Whether the request did not come, or go, all at once.
     waited: bool,
     framing: Outgoing,
     bytes_in: u64,
@@ -86,7 +86,7 @@ pub(super) struct Exchange {
     bytes_in_before: u64,
     /// What is known of the caller's connection, which says who ended it. `None` before anything was sent.
     watch: Option<Rc<Watch>>,
-    /// Is it known how it ended?
+    /// Whether it is known how it ended.
     is_decided: bool,
 }
 
@@ -154,7 +154,8 @@ impl Exchange {
         self.sent == Sent::Whole
     }
 
-    /// Has the service accepted the WebSocket that was asked for? It would have been no answer otherwise.
+    /// Whether the service has accepted the WebSocket that was asked for. An unrequested or invalid 101 was already
+    /// rejected.
     pub(super) fn is_accepted_websocket(&self) -> bool {
         self.service.as_ref().is_some_and(|service| service.head.status == 101)
     }

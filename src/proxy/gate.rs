@@ -1,4 +1,4 @@
-//! What a worker holds: a share of everything, and what is its own.
+//! A worker's state: its share of what all workers share, and its own pools and counters.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -50,7 +50,7 @@ pub struct Shared {
     pub limits: Limits,
     /// How long a request waits for an erasure, or for the store.
     pub barrier_timeout: Duration,
-    /// Are a customer's open WebSockets closed when the customer is being erased?
+    /// Whether a customer's open WebSockets are closed when the customer is being erased.
     pub closes_websockets: bool,
     /// How many workers share the bounds.
     pub workers: usize,
@@ -115,7 +115,7 @@ impl Gate {
         }
     }
 
-    /// How many requests are in flight on this worker?
+    /// How many requests are in flight on this worker.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.worker.in_flight.get()
@@ -139,7 +139,7 @@ impl Gate {
         Entry::begin(&self.counters, self.shared.access_log.as_ref(), method, now, &self.worker.in_flight)
     }
 
-    /// Is there room for one more?
+    /// Whether there is room for one more.
     ///
     /// # Errors
     /// The refusal `overloaded`, when there is not.

@@ -1,4 +1,4 @@
-//! What the governed headers of a request say, read off all lines before anything is judged.
+//! Reads all lines of the governed headers of a request, before anything is judged.
 
 use http::Method;
 use http::header::HeaderName;
@@ -22,11 +22,11 @@ pub(super) struct Gathered<'h> {
     pub(super) wish: Option<Wish>,
     /// Names that `Connection` takes with it, lower case.
     pub(super) nominated: SmallVec<[HeaderName; 2]>,
-    /// Did `TE` say `trailers`?
+    /// Whether `TE` said `trailers`.
     pub(super) te_trailers: bool,
     /// The values of all lines of a method override: which of them a server believes is not known.
     pub(super) method_overrides: Vec<&'h [u8]>,
-    /// Is it a WebSocket handshake? Any other upgrade is left out, and the request goes on without it.
+    /// Whether it is a WebSocket handshake. Any other upgrade is left out, and the request goes on without it.
     pub(super) websocket: bool,
 }
 
@@ -109,7 +109,7 @@ pub(super) fn legacy_wish(value: &[u8]) -> Wish {
     if value.trim_ascii() == b"1" { Wish::OptOut } else { Wish::OptIn }
 }
 
-/// Is this token in the comma-separated list?
+/// Whether this token is in the comma-separated list.
 pub(super) fn has_token(value: &[u8], token: &str) -> bool {
     value.split(|byte| *byte == b',').any(|each| each.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }

@@ -1,5 +1,6 @@
 //! Governed names in a query: on a WebSocket a label and an opt-out travel there, since a browser can set no headers on
 //! one. On every other call the headers say it, and a query may not say something else beside them.
+//! See docs/decisions/019-websocket-query.md.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,7 @@ pub(super) struct InQuery<'q> {
     pub(super) wish: Option<Wish>,
 }
 
-/// Which governed parameter is this, if it is one? Names are compared decoded and in any case.
+/// Which governed parameter this is, if it is one. Names are compared decoded and in any case.
 fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
     let name = query::decoded(pair.name);
     let is = |governed: &str| name.eq_ignore_ascii_case(governed.as_bytes());
@@ -33,7 +34,7 @@ fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
     (profile.opt_out.is_some() && is(LEGACY_OPT_OUT)).then_some(Role::LegacyOptOut)
 }
 
-/// As how many governed parameters could a pair be taken by a reader that divides, decodes or folds further?
+/// As how many governed parameters a reader that divides, decodes or folds further could take a pair.
 fn governed_in(profile: &Profile, pair: Pair<'_>) -> usize {
     let opt_out = profile.opt_out.as_ref();
     let legacy = opt_out.map(|_| LEGACY_OPT_OUT);

@@ -1,4 +1,4 @@
-//! The host that a request means: what routes it at a listener whose callers do not address the gate itself.
+//! The effective host of a request, by which it is routed at transparent and forward listeners.
 //!
 //! There a request may name its host in several places, and all have to agree: the target, `Host`, the name of the TLS
 //! handshake, the CONNECT that it came through. One that has been through this gate before is refused: it runs in a circle.

@@ -1,7 +1,7 @@
-//! The whole story of a request: check its framing, route it, class it, judge it, record it, rebuild it, forward it.
+//! The pipeline of a request: framing, route, class, judgement, record, rebuild, forward.
 //!
-//! The order is the point. Nothing is judged before what could change it later is gone; nothing is sent before it is
-//! durable; and only what was judged and recorded can be forwarded, because `forward` takes nothing else.
+//! The order matters. Nothing is judged before everything that could change the judgement is gone; nothing is sent
+//! before it is durable; only what was judged and recorded can be forwarded, because `forward` takes nothing else.
 
 mod answered;
 mod apply;
@@ -232,7 +232,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, accept, destination, webchat, recorded })
 }
 
-/// Does the caller wait to be told to send its body?
+/// Whether the caller waits to be told to send its body.
 fn expects(head: &Head, kinds: &Kinds) -> bool {
     // HTTP/1.0 knows no interim answers, and would take one for the answer (RFC 9110 §10.1.1).
     head.version == Version::HTTP_11

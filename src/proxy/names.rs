@@ -1,4 +1,5 @@
 //! Header names, sorted by what the gate does about them. One look at a name, no map look-ups.
+//! See docs/decisions/013-dropped-headers.md.
 
 use crate::domain::profile::Profile;
 
@@ -153,7 +154,7 @@ impl Governed {
         Self { label: label.header.clone(), label_as_written: label.header_written.clone().into_bytes(), opt_out }
     }
 
-    /// Which governed header is this, if it is one?
+    /// Which governed header this is, if it is one.
     pub(super) fn role(&self, name: &[u8]) -> Option<Role> {
         let labels = !self.label.is_empty();
         if labels && name.eq_ignore_ascii_case(self.label.as_bytes()) {

@@ -1,4 +1,4 @@
-//! How long an exchange is waited for: by its caller, who may have left, and by the gate, while its service is silent.
+//! The timeouts of an exchange: for a caller that may have left, and for a service that is silent.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Exchange {
         self.own_limits().body_stall.unwrap_or(self.gate.limits().body_stall_timeout)
     }
 
-    /// Is a customer of it being erased, and does the operator want its WebSockets closed then?
+    /// Whether a customer of it is being erased, and the operator wants its WebSockets closed then.
     pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
         let own = self.destination.site.upstream.erasure.open_websockets;
         let closes = own.map_or(self.gate.closes_websockets(), |own| own == OpenWebsockets::Close);

@@ -1,4 +1,4 @@
-//! Between judging and forwarding: the fact that this customer's data goes to this upstream becomes durable (P3).
+//! Records before forwarding: makes it durable that this customer's data goes to this upstream (P3).
 
 use std::sync::Arc;
 

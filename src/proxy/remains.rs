@@ -1,4 +1,5 @@
-//! What is left of an exchange whose caller has left: it is read to its end by a task of its own.
+//! An exchange that goes on without its caller: a task of its own reads it to its end.
+//! See docs/decisions/006-exchange-outlives-caller.md.
 
 use std::future::poll_fn;
 use std::rc::Rc;

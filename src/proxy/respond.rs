@@ -40,7 +40,7 @@ pub struct OwnAnswer {
     /// The header lines, without those that say how the connection goes on.
     lines: Vec<u8>,
     body: Bytes,
-    /// Does the connection end behind it, because the rest of the request is not wanted?
+    /// Whether the connection ends behind it, because the rest of the request is not wanted.
     pub close: bool,
 }
 
@@ -49,9 +49,9 @@ pub struct OwnAnswer {
 pub struct Hop {
     /// What the caller speaks.
     pub version: Version,
-    /// Does it go on?
+    /// Whether it goes on.
     pub keep: bool,
-    /// Did the request ask for a head without a body?
+    /// Whether the request asked for a head without a body.
     pub head_only: bool,
 }
 
@@ -141,7 +141,7 @@ pub(super) struct Refusing<'a> {
     pub(super) retry_after_s: Option<u32>,
     pub(super) shape: ErrorShape,
     pub(super) request_id: &'a RequestId,
-    /// Does the connection end behind it, because the rest of the request is not wanted?
+    /// Whether the connection ends behind it, because the rest of the request is not wanted.
     pub(super) close: bool,
 }
 

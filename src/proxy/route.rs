@@ -25,7 +25,7 @@ pub struct Destination {
 #[derive(Debug)]
 pub struct Routes {
     destinations: Vec<Arc<Destination>>,
-    /// Does any route look at the host?
+    /// Whether any route looks at the host.
     by_host: bool,
     /// The hosts of all upstreams and where these are, retired ones included: what goes there is never passed on unseen.
     governed: Vec<Box<str>>,
@@ -80,13 +80,13 @@ impl Routes {
         Self { destinations, by_host, governed, governed_hosts, instance, pins }
     }
 
-    /// Is there an upstream for this host, in its one spelling?
+    /// Whether there is an upstream for this host, in its one spelling.
     #[must_use]
     pub fn leads_to(&self, host: &str) -> bool {
         self.destinations.iter().any(|each| is_host(&each.site.upstream.route.hosts, host))
     }
 
-    /// May what goes to this host not be passed on unseen (P9)? Also where the upstreams themselves are.
+    /// Whether what goes to this host may not be passed on unseen (P9). Also where the upstreams themselves are.
     #[must_use]
     pub fn governs(&self, host: &str) -> bool {
         self.governed.iter().any(|each| **each == *host)

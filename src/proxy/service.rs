@@ -50,7 +50,7 @@ pub(super) struct Service {
     pub(super) findings: Findings,
     /// What accepts the WebSocket that was asked for.
     accept: Option<String>,
-    /// May the connection carry another request, once this one has been answered?
+    /// Whether the connection may carry another request, once this one has been answered.
     pub(super) reusable: bool,
     pub(super) bytes_out: u64,
     /// How much of what has come of the head was looked at before.
@@ -130,19 +130,19 @@ impl Service {
         seconds.trim().parse().ok().map(Duration::from_secs)
     }
 
-    /// Is the answer a stream of events, which come when there are any?
+    /// Whether the answer is a stream of events, which come when there are any.
     pub(super) fn is_event_stream(&self) -> bool {
         let kind = self.head.lines.first("content-type").unwrap_or_default();
         let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         kind.eq_ignore_ascii_case(b"text/event-stream")
     }
 
-    /// Does the answer offer a WebSocket?
+    /// Whether the answer offers a WebSocket.
     pub(super) fn offers_websocket(&self) -> bool {
         self.head.lines.all("upgrade").any(|value| has_token(value, "websocket"))
     }
 
-    /// Is this the answer to the handshake that was sent (RFC 6455 §4.1)?
+    /// Whether this is the answer to the handshake that was sent (RFC 6455 §4.1).
     fn is_accepted(&self) -> bool {
         let lines = &self.head.lines;
         let says = |name, token| lines.all(name).any(|value| has_token(value, token));

@@ -1,4 +1,4 @@
-//! Which call of the service a request is, and where it goes there.
+//! Classifies a request: which call of the service it is, and its path there.
 
 use std::borrow::Cow;
 
@@ -28,12 +28,12 @@ pub(super) struct Target<'p> {
     pub(super) found: Match<'p>,
     /// What the index remembers of the path.
     pub(super) resource: String,
-    /// Is it passed on as a WebSocket's handshake? A governed call that is none goes on without its upgrade: it would be
-    /// another call than the one that was judged.
+    /// Whether it is passed on as a WebSocket's handshake. A governed call that is none goes on without its upgrade: it
+    /// would be another call than the one that was judged.
     pub(super) upgrades: bool,
-    /// Does the call read label and opt-out in its query, as handshakes do?
+    /// Whether the call reads label and opt-out in its query, as handshakes do.
     pub(super) says_in_query: bool,
-    /// Does it read them in headers?
+    /// Whether it reads them in headers.
     pub(super) says_in_headers: bool,
     prefix_len: usize,
 }

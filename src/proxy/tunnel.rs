@@ -25,7 +25,8 @@ struct Way {
     frames: Frames,
     bytes: u64,
     state: WayState,
-    /// Can nothing be written to its reader any more? What the reader has said before still has to reach the other end.
+    /// Whether nothing can be written to its reader any more. What the reader has said before still has to reach the
+    /// other end.
     is_deaf: bool,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct Tunnel {
     up: Way,
     down: Way,
     going_away: bool,
-    /// Has nothing moved in it for too long? Then it is going away, too.
+    /// Whether nothing has moved in it for too long: then it is going away, too.
     is_quiet: bool,
 }
 
@@ -179,7 +180,7 @@ impl Tunnel {
         }
     }
 
-    /// Has the caller said all that it will?
+    /// Whether the caller has said all that it will.
     pub(super) fn is_heard_out(&self) -> bool {
         self.up.state == WayState::Ended
     }

@@ -174,7 +174,7 @@ pub enum ExportFault {
     Damaged,
 }
 
-/// Reads an export to its end: is it whole? Gives the number of the latest write in it.
+/// Reads an export to its end, to see that it is whole. Gives the number of the latest write in it.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
-//! What must survive: which upstream holds whose data, and the erasures that were accepted.
+//! Durable state: which upstream holds whose data, and the erasures that were accepted.
 //!
-//! Two traits, [`Index`] and [`Jobs`], one contract, several engines. Every write is durable when its future is
-//! done, or has failed; there is nothing in between. A write that failed may be there after all (its sync, not its
-//! bytes, may have failed): whoever asked must take it for not done and may repeat it.
+//! Two traits, [`Index`] and [`Jobs`], are one contract for several engines. A write is durable when its future is
+//! done, or it has failed. A failed write may be in the store all the same (its sync may have failed, not its bytes):
+//! the caller must treat it as not done and may repeat it.
 
 pub mod seal;
 
@@ -156,10 +156,11 @@ pub trait Index: Send + Sync + std::fmt::Debug {
         Box::pin(ready(Err(StoreError::Corrupt { what: "nothing that could be exported" })))
     }
 
-    /// Can it be written at this moment? For readiness; costs no I/O.
+    /// Whether it can be written at this moment. For readiness; costs no I/O.
     fn is_writable(&self) -> bool;
 
-    /// Is there hope that it will be? `false` once it has been in trouble for so long that only a new start may help.
+    /// Whether there is hope that it will be. `false` once it has been in trouble for so long that only a new start may
+    /// help.
     fn is_alive(&self) -> bool {
         true
     }
@@ -174,7 +175,7 @@ pub struct KnownUpstream {
     pub name: String,
     /// Its address when it was last registered.
     pub identity: String,
-    /// Is there a row that points to it?
+    /// Whether a row points to it.
     pub has_rows: bool,
     /// Its instances that had a name when it was last in use, with fingerprints of their keys.
     pub named: Vec<NamedInstance>,
@@ -191,7 +192,7 @@ pub struct SeenInstance {
     pub upstream: UpstreamNumber,
     /// What it is; `None` where the entry does not read.
     pub instance: Option<Instance>,
-    /// Has the service ever taken something there? Also where that was not noted, or does not read.
+    /// Whether the service has ever taken something there. Also where that was not noted, or does not read.
     pub answered: bool,
     /// When it was seen for the first time.
     pub first_seen: UnixSeconds,
@@ -212,7 +213,7 @@ pub struct StoredJob {
     pub id: Uuid,
     /// Whose data; finds a running job of the same customer.
     pub tag: Tag,
-    /// Is there something left to do? Finished jobs are found by their IDs, never listed as unfinished.
+    /// Whether something is left to do. Finished jobs are found by their IDs, never listed as unfinished.
     pub finished: bool,
     /// When it was received.
     pub received: UnixSeconds,

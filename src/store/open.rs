@@ -41,7 +41,7 @@ impl Ending {
         Self { before, now: Arc::new(AtomicBool::new(before)) }
     }
 
-    /// Did the run before this one end in good order?
+    /// Whether the run before this one ended in good order.
     #[must_use]
     pub const fn was_orderly(&self) -> bool {
         self.before

@@ -131,7 +131,7 @@ events! {
     ErasureAccepted info "erasure accepted" {
         /// Its ID.
         erasure: Uuid,
-        /// Does it wait for approval?
+        /// Whether it waits for approval.
         awaiting_approval: bool,
     }
     /// An attempt at a target has ended.
@@ -262,7 +262,7 @@ events! {
     }
     /// The end.
     Drained info "drained" {
-        /// Did everything end by itself, before the hard end?
+        /// Whether everything ended by itself, before the hard end.
         graceful: bool,
     }
 }

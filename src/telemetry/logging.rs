@@ -100,7 +100,7 @@ pub(super) struct Look {
 struct SetUp {
     look: Look,
     handle: reload::Handle<EnvFilter, tracing_subscriber::Registry>,
-    /// Does the filter let access lines pass?
+    /// Whether the filter lets access lines pass.
     shows_access: AtomicBool,
     spool: Spool,
 }
@@ -108,7 +108,7 @@ struct SetUp {
 /// There from when logging is set up.
 static SET_UP: OnceLock<SetUp> = OnceLock::new();
 
-/// Is there a log?
+/// Whether there is a log.
 pub(super) fn is_set_up() -> bool {
     SET_UP.get().is_some()
 }
@@ -128,9 +128,9 @@ pub(super) fn access_look() -> Option<Look> {
     SET_UP.get().filter(|set_up| set_up.shows_access.load(Relaxed)).map(|set_up| set_up.look)
 }
 
-/// Does the filter let access lines pass? It seldom changes, so it is asked once: by an event with the line's target,
-/// level and fields, which goes nowhere. (`tracing::enabled!` is no help: where a filter is put on one layer it may say
-/// yes to what that filter stops.)
+/// Whether the filter lets access lines pass. It seldom changes, so it is asked once: by an event with the line's
+/// target, level and fields, which goes nowhere. (`tracing::enabled!` is no help: where a filter is put on one layer it
+/// may say yes to what that filter stops.)
 fn lets_access_pass(filter: EnvFilter) -> bool {
     let passed = Arc::new(AtomicBool::new(false));
     let probe = tracing_subscriber::registry().with(Probe(Arc::clone(&passed)).with_filter(filter));

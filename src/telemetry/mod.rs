@@ -1,7 +1,7 @@
-//! What the outside is told about the gate: counters, metrics, log lines, and the only clock on the wall.
+//! What the gate reports about itself: counters, metrics and log lines; and the only wall clock.
 //!
-//! Nothing in here takes a customer ID, a tag, a secret, a raw path or a query (P7): there is no argument through which
-//! one could come in. Other layers say what happened; only this module writes log lines.
+//! Nothing here takes a customer ID, a tag, a secret, a raw path or a query (P7): no argument could carry one. Other
+//! layers say what happened; only this module writes log lines.
 
 mod access_log;
 mod batch;

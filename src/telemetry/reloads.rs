@@ -31,7 +31,7 @@ impl ReloadCounters {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// Is what stands in the file something else than what is in force?
+    /// Whether the file differs from the configuration in force.
     pub fn file_differs(&self, differs: bool) {
         self.differs.store(differs, Relaxed);
     }

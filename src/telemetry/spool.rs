@@ -1,7 +1,8 @@
 //! Log lines on their way to standard error: a bounded queue, and a thread of its own that writes.
 //!
-//! Whoever reads the log may stop to read it, and a write would then stand still for as long as that lasts. So nobody but
-//! that thread ever writes: whoever has a line puts it down and goes on, and where there is no room it is lost and counted.
+//! The reader of the log may stop reading, and a write would then block. So only that thread writes; everybody else puts
+//! lines into the queue and goes on. A line for which there is no room is dropped and counted.
+//! See docs/decisions/014-logs.md.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -42,9 +43,9 @@ struct Shared {
 struct Waiting {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Is something being written?
+    /// Whether something is being written.
     writing: bool,
-    /// Is nobody to wait for room any more?
+    /// Whether nobody waits for room any more.
     ending: bool,
 }
 

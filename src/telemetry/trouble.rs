@@ -19,7 +19,7 @@ const CALM: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Trouble {
     name: Arc<str>,
-    /// Is anything? Looked at with every answer.
+    /// Whether anything is wrong. Looked at with every answer.
     is_any: AtomicBool,
     now: Mutex<Now>,
 }

@@ -98,15 +98,15 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// May the service have seen the request?
+    /// Whether the service may have seen the request.
     #[must_use]
     pub fn maybe_sent(&self) -> bool {
         matches!(self, Self::MaybeSent(_))
     }
 }
 
-/// May the request be sent? Asked once, when the connection stands and the first byte would go out next: whatever was
-/// decided by then counts, however long connecting took.
+/// Whether the request may be sent. Asked once, when the connection stands and the first byte would go out next:
+/// whatever was decided by then counts, however long connecting took.
 pub type Leave = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// What [`Transport::exchange`] returns.

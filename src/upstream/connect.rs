@@ -192,7 +192,7 @@ impl Connector {
         })
     }
 
-    /// Is it a clone of the other?
+    /// Whether it is a clone of the other.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.to, &other.to)
@@ -216,13 +216,13 @@ impl Connector {
         self.to.first().resting()
     }
 
-    /// Is HTTP/2 spoken to the service?
+    /// Whether HTTP/2 is spoken to the service.
     #[must_use]
     pub fn http2(&self) -> Http2 {
         self.to.http2
     }
 
-    /// Does it speak TLS?
+    /// Whether it speaks TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.to.tls.is_some()

@@ -35,7 +35,8 @@ pub enum CredentialsError {
 }
 
 impl CredentialsError {
-    /// Is it the credentials themselves (a target is then *blocked* until a person mends them), or will it pass?
+    /// Whether the credentials themselves are at fault (a target is then *blocked* until a person mends them), or it
+    /// will pass.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         match self {

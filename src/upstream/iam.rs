@@ -80,7 +80,7 @@ pub enum IamError {
 }
 
 impl IamError {
-    /// Must a person mend the credentials?
+    /// Whether a person must mend the credentials.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         matches!(self, Self::Secret(_) | Self::WrongKey { .. })

@@ -27,7 +27,7 @@ pub struct Instances {
     url_names_one: bool,
     named: Vec<(InstanceEntry, Authenticator)>,
     own: Option<Credentials>,
-    /// Are callers' keys the gate's own, or no sign of an instance?
+    /// Whether callers' keys are the gate's own, or no sign of an instance.
     keys_say_nothing: bool,
     last: Mutex<Option<(Clock, Arc<erasure::Instances>)>>,
     /// Those of which the store knows, or is being told, that the service has taken something there.
@@ -55,7 +55,8 @@ impl Instances {
         })
     }
 
-    /// Is the store told already that the service has taken something there? The upstream itself needs no telling.
+    /// Whether the store is told already that the service has taken something there. The upstream itself needs no
+    /// telling.
     #[must_use]
     pub fn is_answered(&self, instance: &Instance) -> bool {
         instance.is_default() || self.answered.read().contains(instance)
@@ -74,7 +75,7 @@ impl Instances {
         self.answered.write().remove(instance);
     }
 
-    /// Does a caller's key say which instance a request is for that is sent below this prefix?
+    /// Whether a caller's key says which instance a request below this prefix is for.
     #[must_use]
     pub fn key_matters(&self, prefix: &str) -> bool {
         !self.keys_say_nothing && !self.url_names_one && !names_an_instance(prefix)
@@ -92,7 +93,7 @@ impl Instances {
         self.key.of(API_KEY_USER, key)
     }
 
-    /// May data be sent there? Not where only instances with a name are known, and this is none.
+    /// Whether data may be sent there: not where only instances with a name are known, and this is none.
     #[must_use]
     pub fn admit(&self, instance: &Instance) -> bool {
         // A key may have been changed a moment ago.
@@ -147,7 +148,7 @@ impl Instances {
         found.filter(|(entry, _)| entry.credentials.is_some()).map(|(_, authenticator)| authenticator)
     }
 
-    /// Is the instance of this name told by its path, and opened by whatever opens the upstream?
+    /// Whether the instance of this name is told by its path, and opened by the credentials of the upstream.
     #[must_use]
     pub fn is_by_path(&self, name: &str) -> bool {
         let found = self.named.iter().find(|(entry, _)| *entry.name == *name);

@@ -1,8 +1,8 @@
-//! Towards the services: connections, TLS, the gate's own calls and what they authenticate with.
+//! The side of the services: connections, TLS, the gate's own calls and their credentials.
 //!
-//! A [`Connector`] makes connections and knows nothing of HTTP; [`call()`] makes one request on one connection, for the
-//! gate's own deletes and for IAM; an [`Authenticator`] makes the `Authorization` of such calls. Callers' requests go
-//! through connections that a worker keeps, made by the same [`Connector`].
+//! A [`Connector`] makes connections and knows nothing of HTTP. [`call()`] makes one request on one connection, for the
+//! gate's own deletes and for IAM. An [`Authenticator`] makes the `Authorization` of such calls. Callers' requests use
+//! connections that a worker keeps, made by the same [`Connector`].
 
 mod addresses;
 mod call;

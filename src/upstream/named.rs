@@ -28,7 +28,7 @@ impl Named {
     }
 }
 
-/// Is all that is wrong with it that it is an authority? Its time was looked at before that.
+/// Whether the only thing wrong with it is that it is an authority. Its time was looked at before that.
 fn is_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
     matches!(other.0.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))

@@ -1,4 +1,4 @@
-//! Hosts under another name: does an address belong to one of some hosts, whatever name was used for it?
+//! Hosts under another name: whether an address belongs to one of some hosts, whatever name was used for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -19,8 +19,8 @@ impl Hosts {
         Self(names.map(|name| Addresses::new(name, 0)).collect())
     }
 
-    /// Does one of their names lead to one of these addresses now? A name that leads nowhere within that time is no host of
-    /// anybody's; the others are still judged.
+    /// Whether one of their names leads to one of these addresses now. A name that leads nowhere within that time is no
+    /// host of anybody's; the others are still judged.
     pub async fn have(&self, addresses: &[SocketAddr], within: Duration) -> bool {
         let deadline = Instant::now() + within;
         let found = join_all(self.0.iter().map(|host| timeout_at(deadline, host.found()))).await;

@@ -2,6 +2,7 @@
 //! line, for a bounded time. An upstream that hangs then holds its places, and not those of all the others.
 //!
 //! They are one thread's, as the connections are: a request takes its place and gives it back without a lock.
+//! See docs/decisions/008-pool-limit.md.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

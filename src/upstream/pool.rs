@@ -71,7 +71,7 @@ impl Bounds {
 pub struct Taken {
     /// The connection.
     pub link: Link<Stream>,
-    /// Was it used before? Then it may have died in the meantime.
+    /// Whether it was used before: then it may have died in the meantime.
     pub reused: bool,
     /// When it was opened.
     pub opened: Instant,
@@ -184,8 +184,8 @@ impl Pool {
     }
 }
 
-/// Is the same true of what the runtime has not looked for yet? While a worker is busy that may be a while, and whatever
-/// came in it would be taken for the next answer. Costs a system call, so it is asked only then.
+/// Peeks at the socket for bytes that the runtime has not reported. While a worker is busy that may be a while, and
+/// whatever came in it would be taken for the next answer. Costs a system call, so it is asked only then.
 fn is_silent(link: &Link<Stream>) -> bool {
     link.stream().socket().is_none_or(|socket| {
         let peeked = socket.peek(&mut [MaybeUninit::uninit()]);
@@ -193,7 +193,7 @@ fn is_silent(link: &Link<Stream>) -> bool {
     })
 }
 
-/// Has the service neither closed it nor said anything unasked? Costs no system call while nothing has come.
+/// Whether the service has neither closed it nor said anything unasked. Costs no system call while nothing has come.
 fn is_quiet(link: &mut Link<Stream>) -> bool {
     // A task that has done much is told to wait even where something has come; that would be taken for quiet here.
     let look = unconstrained(poll_fn(|cx| link.poll_fill(cx, usize::MAX)));

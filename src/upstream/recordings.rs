@@ -68,7 +68,7 @@ impl Drop for Recording<'_> {
 }
 
 impl Closed {
-    /// The upstream is left for good, whatever becomes of this.
+    /// Makes the closure permanent.
     pub const fn keep(&mut self) {
         self.kept = true;
     }

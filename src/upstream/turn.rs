@@ -1,7 +1,8 @@
-//! When this thread's runtime last looked for what has come over its sockets.
+//! When this thread's runtime last polled its sockets.
 //!
 //! What came since then is not known yet, and a connection on which it came looks idle. To ask the system each time would
 //! cost a tenth of a request; to know how long ago the runtime looked costs nothing that counts.
+//! See docs/decisions/010-reused-connections.md.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub(super) fn last() -> Look {
     Look(LOOKED.get().map(|(turns, _)| turns))
 }
 
-/// Has the runtime looked since `before`, and not too long ago?
+/// Whether the runtime has looked since `before`, and not too long ago.
 pub(super) fn has_looked_since(before: Look, now: Instant) -> bool {
     LOOKED.get().is_some_and(|(turns, at)| before.0 != Some(turns) && now.saturating_duration_since(at) <= GOOD_FOR)
 }

@@ -104,7 +104,7 @@ impl Body {
         self.has_ended()
     }
 
-    /// Has it ended?
+    /// Whether it has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         match self {

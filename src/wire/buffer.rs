@@ -39,7 +39,7 @@ pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// Did the last read fill all the room there was? Then more is likely to come.
+    /// Whether the last read filled all the room there was: then more is likely to come.
     filled: bool,
 }
 
@@ -63,7 +63,7 @@ impl Buffer {
         self.end - self.start
     }
 
-    /// Is nothing there?
+    /// Whether it is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.start == self.end

@@ -1,5 +1,6 @@
 //! Sockets that were open before the gate was started, as systemd hands them on (`LISTEN_FDS`): the gate needs no right
 //! to open them, and callers who come while it starts anew wait in their queues.
+//! See docs/decisions/044-systemd-sockets.md.
 
 use std::{env, io};
 

@@ -21,9 +21,9 @@ pub struct Link<S> {
     output: Vec<u8>,
     /// How much of `output` has been written.
     written: usize,
-    /// May the stream hold something back that was written to it, as TLS does while its socket takes nothing?
+    /// Whether the stream may hold back what was written to it, as TLS does while its socket takes nothing.
     held_back: bool,
-    /// Has anything been written since this was last asked?
+    /// Whether anything has been written since this was last asked.
     pub moved: bool,
 }
 
@@ -56,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         &mut self.output
     }
 
-    /// Has all left that was to be written?
+    /// Whether everything that was to be written has left.
     #[must_use]
     pub const fn is_flushed(&self) -> bool {
         self.is_written() && !self.held_back
@@ -138,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         Poll::Ready(Ok(data.len()))
     }
 
-    /// Is nobody there any more who would read what is written? Known of a pipe only.
+    /// Whether nobody is there any more to read what is written. Known of a pipe only.
     pub fn is_unheard(&mut self) -> bool {
         let written = Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(Waker::noop()), &[]);
         matches!(written, Poll::Ready(Err(_)))

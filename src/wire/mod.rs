@@ -1,7 +1,7 @@
 //! HTTP/1.1 on sockets: what the side of the callers and the side of the services have in common.
 //!
-//! A [`Link`] is a socket with what was read from it and what is to be written to it; a [`Body`] says where in that a
-//! body is; [`Opened`] is a place to listen at. Nobody here decides anything. A connection on which nothing is going on holds no memory for bytes.
+//! A [`Link`] is a socket with its read and write buffers; a [`Body`] says where a body is in the bytes read;
+//! [`Opened`] is a bound socket. Nothing is decided here. An idle connection holds no buffer.
 
 mod body;
 mod buffer;

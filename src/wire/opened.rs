@@ -1,4 +1,4 @@
-//! A place to listen at, opened: bound here, or open before the gate was started.
+//! A listening socket: bound here, or inherited from the process that started the gate.
 
 use std::io;
 use std::net::{IpAddr, TcpListener as StdTcpListener};

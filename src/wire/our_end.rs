@@ -1,5 +1,6 @@
-//! The gate's own ends of connections that it has made and that must not come back to it: of its tunnels, and of its own
-//! calls. A forgotten rule redirects them to a listener of the gate's own, which knows them by their addresses.
+//! Loop detection by address: the gate's own ends of its tunnels and of its own calls, which must not come back to it.
+//! A forgotten rule redirects them to a listener of the gate's own, which knows them by their addresses. See
+//! docs/decisions/011-loops.md.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -37,7 +38,7 @@ impl Drop for OurEnd {
     }
 }
 
-/// Did the gate itself make the connection that comes from there and was going to `meant`?
+/// Whether the gate itself made the connection that comes from there and was going to `meant`.
 pub(super) fn is_our_own(from: SocketAddr, meant: SocketAddr) -> bool {
     OUR_ENDS.lock().contains(&(plain(from), plain(meant)))
 }

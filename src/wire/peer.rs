@@ -1,4 +1,4 @@
-//! Who is at the other end of a caller's connection, as far as the connection itself says.
+//! The peer of a caller's connection, as far as the connection itself says.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::config::{Address, ListenMode};
 pub struct Peer {
     /// Its address; a Unix socket has none.
     pub ip: Option<IpAddr>,
-    /// Did it speak TLS?
+    /// Whether it spoke TLS.
     pub secure: bool,
     /// The name that it asked for in the TLS handshake, in lower case. Where it asked for none and the gate showed a
     /// certificate for the host that it meant, that host.
@@ -36,7 +36,7 @@ impl Peer {
         Self { ip: Some(ip.to_canonical()), ..Self::default() }
     }
 
-    /// Is it the gate, on one of its own connections that was redirected back to it?
+    /// Whether it is the gate, on one of its own connections that was redirected back to it.
     #[must_use]
     pub fn is_ourselves(&self) -> bool {
         self.end.zip(self.meant).is_some_and(|(from, meant)| is_our_own(from, meant))

@@ -1,6 +1,7 @@
 //! What a worker knows of one client connection: with every tick it ends those that stand still, without a timer each.
 //!
 //! Times are those of the worker's last tick: what is measured here is measured in tenths of seconds and more.
+//! See docs/decisions/005-timeouts.md.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -48,7 +49,7 @@ pub struct Watch {
     moved: Cell<Instant>,
     /// Bytes that the caller has sent or taken since then.
     carried: Cell<u64>,
-    /// Is a body waited for, or the peer's reading of one?
+    /// Whether a body is waited for, or the peer's reading of one.
     body_waits: Cell<bool>,
     /// How long the body of this request may stand still, where its upstream says so itself.
     stall: Cell<Option<Duration>>,
@@ -58,10 +59,10 @@ pub struct Watch {
     draining: Cell<bool>,
     closing: Cell<bool>,
     stalled: Cell<bool>,
-    /// Does what is spoken see to the connection's end itself?
+    /// Whether the protocol ends the connection itself.
     sees_to_end: Cell<bool>,
     left: Cell<bool>,
-    /// Has nothing moved in a WebSocket for too long?
+    /// Whether nothing has moved in a WebSocket for too long.
     quiet: Cell<bool>,
     /// Since when it is known that the caller says nothing more.
     half_closed: Cell<Option<Instant>>,
@@ -138,7 +139,7 @@ impl Watch {
         self.enter(Phase::WebSocket);
     }
 
-    /// Has nothing moved in the WebSocket for too long?
+    /// Whether nothing has moved in the WebSocket for too long.
     #[must_use]
     pub const fn is_quiet(&self) -> bool {
         self.quiet.get()
@@ -173,7 +174,7 @@ impl Watch {
         self.carried.set(self.carried.get().saturating_add(bytes as u64));
     }
 
-    /// Does a body wait for its sender or its reader?
+    /// Whether a body waits for its sender or its reader.
     pub fn body_waits(&self, waits: bool) {
         self.body_waits.set(waits);
     }
@@ -183,7 +184,7 @@ impl Watch {
         self.stall.set(time);
     }
 
-    /// Is it the caller who is waited for?
+    /// Whether the caller is waited for.
     #[must_use]
     pub const fn is_body_waiting(&self) -> bool {
         self.body_waits.get()
@@ -208,7 +209,7 @@ impl Watch {
         self.due.set(None);
     }
 
-    /// Has the service not answered in time?
+    /// Whether the service has not answered in time.
     #[must_use]
     pub const fn is_late(&self) -> bool {
         self.late.get()
@@ -266,31 +267,31 @@ impl Watch {
         self.wake();
     }
 
-    /// Is this the connection's end?
+    /// Whether this is the connection's end.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         let waits = matches!(self.phase.get(), Phase::Arriving | Phase::Fresh | Phase::Idle);
         self.closing.get() || (self.draining.get() && waits)
     }
 
-    /// From here on what is spoken sees to the connection's end itself: it has something to say before.
+    /// The protocol ends the connection itself from here on: HTTP/2 sends GOAWAY first.
     pub fn see_to_end(&self) {
         self.sees_to_end.set(true);
     }
 
-    /// Is this the end, and is there nothing more to be said?
+    /// Whether this is the end, with nothing more to be said.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.is_ending() && !self.sees_to_end.get()
     }
 
-    /// Was it ended, and not only told to finish?
+    /// Whether it was ended, and not only told to finish.
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         self.closing.get()
     }
 
-    /// Did it end because a body stood still? What the caller has not read of an answer is not kept for it then.
+    /// Whether it ended because a body stood still. What the caller has not read of an answer is not kept for it then.
     #[must_use]
     pub const fn has_stalled(&self) -> bool {
         self.stalled.get()
@@ -302,13 +303,13 @@ impl Watch {
         self.wake();
     }
 
-    /// Has the peer taken its request back?
+    /// Whether the peer has taken its request back.
     #[must_use]
     pub const fn has_left(&self) -> bool {
         self.left.get()
     }
 
-    /// Is there to be no further request?
+    /// Whether there is to be no further request.
     #[must_use]
     pub const fn is_draining(&self) -> bool {
         self.draining.get()

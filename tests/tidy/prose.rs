@@ -1,4 +1,4 @@
-//! Spelling is British, in comments and in documents; links in documents lead somewhere.
+//! Spelling is British, in comments and in documents; doc comments are statements; links in documents lead somewhere.
 //!
 //! Contracts keep their own spelling (`authorize`, `/v1/recognize`): what stands in backquotes is not looked at.
 
@@ -64,6 +64,16 @@ pub(crate) fn check_spelling(file: &File) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Questions in doc comments: a reader of the code looks for what is so, not for what is asked.
+pub(crate) fn check_statements(file: &File) -> Vec<String> {
+    let lines = file.text.lines().map(str::trim_start).enumerate();
+    let doc = lines.filter(|(_, line)| line.starts_with("///") || line.starts_with("//!"));
+    let asking = doc.filter(|(_, line)| without_code(line).contains('?'));
+    asking
+        .map(|(number, line)| format!("{}:{}: asks, where a statement is meant: {line}", file.path, number + 1))
+        .collect()
 }
 
 fn american(word: &str) -> Option<&'static str> {
@@ -158,7 +168,7 @@ fn headings(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_links, check_spelling};
+    use super::{check_links, check_spelling, check_statements};
     use crate::tree::File;
 
     #[test]
@@ -170,6 +180,13 @@ mod tests {
 
         assert_eq!(faults("src/a.rs", "// Its behaviour: `normalize`\nfn behavior() { \"color\"; }"), 0);
         assert_eq!(faults("README.md", "```toml\ncolor = 1\n```\nSet `authorize` and `color`."), 0);
+    }
+
+    #[test]
+    fn a_question_in_a_doc_comment_is_found() {
+        let faults = |text: &str| check_statements(&File::made_up("src/a.rs", text)).len();
+        assert_eq!(faults("//! Is it open?\n    /// Is it? It may be.\nfn f() {}"), 2);
+        assert_eq!(faults("/// Whether it is open: `GET /?x=1`.\n// Why not?\nfn f() { g()?; }"), 0);
     }
 
     #[test]

@@ -29,15 +29,15 @@ pub struct CaArgs {
 /// What can be done with the gate's own authority.
 #[derive(Clone, Debug, Subcommand)]
 pub enum CaAction {
-    /// Make one, good for ten years: forgetgate-ca.pem for its clients, forgetgate-ca.key for the gate alone
+    /// Make an authority, valid for ten years: forgetgate-ca.pem for the clients, forgetgate-ca.key for the gate only
     Init {
-        /// The folder of both files; without it `var` beside the configuration
+        /// The folder for both files; the default is `var` beside the configuration
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
-        /// The configuration, whose upstreams name the hosts that it is to be good for
+        /// The configuration file; its upstreams name the hosts that the authority is limited to
         #[arg(long, value_name = "FILE", default_value = "config.toml")]
         config: PathBuf,
-        /// Good for every host, also for those that no upstream names yet
+        /// Do not limit the authority to the hosts that upstreams name
         #[arg(long)]
         any_host: bool,
     },

@@ -1,6 +1,6 @@
-//! `forgetgate check --live`: is everything there that the file names? Each upstream is connected to, the gate's own
-//! credentials are read or fetched, so are the keys of tokens' issuers, and the gate that runs says which instances its
-//! traffic has shown.
+//! `forgetgate check --live`: whether everything that the file names is there. Each upstream is connected to, the
+//! gate's own credentials are read or fetched, so are the keys of tokens' issuers, and the gate that runs says which
+//! instances its traffic has shown.
 
 use std::path::Path;
 
@@ -90,7 +90,7 @@ async fn seen(path: &Path) -> Result<Vec<Value>, String> {
     Ok(list(&answer, "upstreams").iter().flat_map(|upstream| list(upstream, "instances")).cloned().collect())
 }
 
-/// Do erasures wait for the credentials of this instance?
+/// Whether erasures wait for the credentials of this instance.
 fn waits(instance: &Value) -> bool {
     instance.get("has_credentials").and_then(Value::as_bool) != Some(true)
 }

@@ -124,7 +124,7 @@ fn p5_how_many_instances_an_upstream_can_have_is_said() {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for sentence in [
         "one instance: its URL names it",
-        "nothing is said of keys: a single one is the upstream's own; from the second on erasures wait until [[upstream.instance]] names them",
+        "nothing is said of keys: a single one is the upstream's own; from the second that the service takes erasures wait until [[upstream.instance]] names them",
         "instances: team-a by its key, team-b at /instances/B; one for each path before the service's own, such as /instances/GUID; a key that no instance names is refused",
     ] {
         assert!(words.contains(sentence), "{sentence:?} is not in {text}");
@@ -269,9 +269,9 @@ fn the_same_is_said_to_programs() {
 /// P12: every limit that an operator can set stands in the document, with its default.
 #[test]
 fn the_table_of_limits_is_whole_and_right() {
-    let readme = include_str!("../../../README.md");
+    let document = include_str!("../../../docs/limits.md");
     for (key, default) in crate::config::Limits::default().rows() {
         let row = format!("| `{key}` | {default} |");
-        assert!(readme.contains(&row), "README.md has no row that begins {row:?}");
+        assert!(document.contains(&row), "docs/limits.md has no row that begins {row:?}");
     }
 }

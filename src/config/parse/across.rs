@@ -49,7 +49,7 @@ pub(super) fn open_upstreams(drafts: &[Draft<'_>], listen: &[Listen]) {
     }
 }
 
-/// Does who listens at one of these keep the other from being listened at?
+/// Whether a listener at one of these keeps the other from being listened at.
 fn takes(one: &Address, other: &Address) -> bool {
     match (one, other) {
         (Address::Tcp(one), Address::Tcp(other)) => {

@@ -54,7 +54,7 @@ impl<'a> Outside<'a> {
         self.base.join(path)
     }
 
-    /// Are the files that are named opened?
+    /// Whether the files that are named are opened.
     pub(super) const fn opens(&self) -> bool {
         self.open
     }
@@ -79,8 +79,8 @@ impl<'a> Outside<'a> {
         Some(path)
     }
 
-    /// Are the first certificate of a file and the key of another each other's? Said at `value`. What cannot be read was
-    /// reported before.
+    /// Whether the first certificate of a file and the key of another fit each other. Said at `value`. What cannot be
+    /// read was reported before.
     pub(super) fn fits(&self, value: &Value<'_>, certificate: &Path, key: &Path) {
         let read = |path: &Path| std::fs::read_to_string(path).ok().filter(|_| self.open).map(Zeroizing::new);
         let (Some(certificate), Some(key)) = (read(certificate), read(key)) else { return };

@@ -57,8 +57,8 @@ fn names(value: &Value<'_>) -> Vec<String> {
     names
 }
 
-/// Could one request mean both? A longer prefix and a named host win over a shorter and an unnamed one, so only equals
-/// are in doubt.
+/// Whether one request could mean both. A longer prefix and a named host win over a shorter and an unnamed one, so only
+/// equals are in doubt.
 pub(super) fn same(a: &Route, b: &Route) -> bool {
     let hosts = (a.hosts.is_empty() && b.hosts.is_empty()) || a.hosts.iter().any(|host| b.hosts.contains(host));
     hosts && a.path.as_deref().unwrap_or_default() == b.path.as_deref().unwrap_or_default()

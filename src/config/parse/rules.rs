@@ -207,7 +207,7 @@ impl<'a> RuleDraft<'a> {
     }
 }
 
-/// Does one policy let through what another refuses or changes, or believe what the other does not?
+/// Whether one policy lets through what another refuses or changes, or believes what the other does not.
 fn loosens(base: &Policy, policy: &Policy) -> bool {
     (base.mode == Mode::Enforce && policy.mode == Mode::Observe)
         || (base.opt_out != policy.opt_out && policy.opt_out != OptOut::Force)

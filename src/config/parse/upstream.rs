@@ -136,7 +136,7 @@ impl Draft<'_> {
         self.flags
     }
 
-    /// Is it open to all by its own word?
+    /// Whether it is open to all by its own word.
     pub(super) const fn is_open_itself(&self) -> bool {
         matches!(self.erasure.authorize, Some(Authorize::Open))
     }
@@ -160,13 +160,13 @@ impl Draft<'_> {
         }
     }
 
-    /// Does it derive, on all calls or on some?
+    /// Whether it derives, on all calls or on some.
     pub(super) fn derives(&self) -> bool {
         let on = |policy: &Policy| policy.missing == Missing::Derive;
         on(&self.policy) || self.rules.iter().any(|draft| on(&draft.rule.policy))
     }
 
-    /// Does the file list places to derive from, for this upstream?
+    /// Whether the file lists places to derive from, for this upstream.
     pub(super) fn policy_lists_places(&self, common: Option<&Table<'_>>) -> bool {
         [self.policy_table.as_ref(), common].into_iter().flatten().any(|table| table.has("derive"))
     }

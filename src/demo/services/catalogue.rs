@@ -182,7 +182,7 @@ pub(super) fn find(kind: Kind, method: &str, path: &[String]) -> Option<&'static
     CALLS.iter().find(|call| call.kind == kind && call.method == method && matches_end(call.path, path))
 }
 
-/// Does the path end as the pattern says?
+/// Whether the path ends as the pattern says.
 fn matches_end(pattern: &str, path: &[String]) -> bool {
     let mut rest = path.iter().rev();
     pattern.split('/').skip(1).collect::<Vec<_>>().into_iter().rev().all(|wanted| match rest.next() {

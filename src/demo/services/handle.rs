@@ -216,7 +216,7 @@ impl Exchange {
     }
 }
 
-/// Does a Discovery v1 query ask in natural language, or for passages?
+/// Whether a Discovery v1 query asks in natural language, or for passages.
 fn is_question(query: &[(String, String)], request: &Value) -> bool {
     ["natural_language_query", "passages"]
         .into_iter()

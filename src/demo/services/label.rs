@@ -53,7 +53,7 @@ fn metadata_part(body: &[u8]) -> Option<String> {
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-/// Does the request opt out of learning? Only `true` counts; on a WebSocket's query also `1`.
+/// Whether the request opts out of learning. Only `true` counts; on a WebSocket's query also `1`.
 pub(super) fn opted_out(lines: &[(String, String)], query: &[(String, String)]) -> bool {
     let header = lines.iter().find(|(name, _)| is_named(name, "x-watson-learning-opt-out"));
     let parameter = query.iter().find(|(name, _)| is_named(name, "x-watson-learning-opt-out"));

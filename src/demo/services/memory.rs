@@ -17,7 +17,7 @@ pub struct Row {
     pub path: String,
     /// How long the body was.
     pub bytes: u64,
-    /// Did the call opt out of learning?
+    /// Whether the call opted out of learning.
     pub opted_out: bool,
     /// When it was stored.
     pub stored: Timestamp,
@@ -27,7 +27,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Does the row belong to this customer?
+    /// Whether the row belongs to this customer.
     #[must_use]
     pub fn is_of(&self, customer: &str) -> bool {
         self.customers.iter().any(|id| id == customer)

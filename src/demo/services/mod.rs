@@ -77,7 +77,7 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Does a delete without `?version=` fail there?
+    /// Whether a delete without `?version=` fails there.
     const fn wants_version(self) -> bool {
         matches!(self, Self::Assistant | Self::VisualRecognition | Self::Discovery)
     }

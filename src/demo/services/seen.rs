@@ -18,7 +18,7 @@ pub struct Seen {
     pub body_start: Vec<u8>,
     /// The trailer's fields.
     pub trailers: Vec<(String, String)>,
-    /// Did the body come to its proper end?
+    /// Whether the body came to its proper end.
     pub complete: bool,
     /// The status of the answer, once there is one.
     pub answered: Option<u16>,

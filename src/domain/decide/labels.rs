@@ -1,4 +1,4 @@
-//! The part of the judgement that concerns customer IDs: may it leave as it is, under an alias, or not at all?
+//! The part of the judgement that concerns customer IDs: whether one may leave as it is, under an alias, or not at all.
 
 use smallvec::SmallVec;
 
@@ -47,8 +47,9 @@ impl Default for Judged {
     }
 }
 
-/// Does it name one customer? What a program writes for want of an ID, and what can be read as another label, is refused in
-/// labels and in deletes alike: such a delete would be called done, and the customer who was meant would stay.
+/// Whether it names one customer. What a program writes for want of an ID, and what can be read as another label, is
+/// refused in labels and in deletes alike: such a delete would be called done, and the customer who was meant would
+/// stay.
 ///
 /// # Errors
 /// `LabelPlaceholder`, unless the policy only observes; `LabelInvalid`.
@@ -66,13 +67,13 @@ fn is_one(rules: Rules<'_>, id: &CustomerId) -> Result<(), Refusal> {
     if rules.policy.placeholders.has(id.expose()) { Err(Code::LabelPlaceholder.into()) } else { Ok(()) }
 }
 
-/// May this ID leave, and in which form?
+/// Whether this ID may leave, and in which form.
 fn judged_form(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
     is_one(rules, id)?;
     form_of(rules, id)
 }
 
-/// In which form may this ID leave? The order is part of the contract: personal is judged before invalid.
+/// In which form this ID may leave. The order is part of the contract: personal is judged before invalid.
 fn form_of(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
     let alias = LabelForm::alias(rules.aliases.epoch());
     let text = id.expose();

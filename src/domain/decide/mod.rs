@@ -30,13 +30,13 @@ pub struct Rules<'a> {
 /// How the service's profile classes the call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Class {
-    /// Does the profile name it at all?
+    /// Whether the profile names it at all.
     pub named: bool,
-    /// Must it carry a label?
+    /// Whether it must carry a label.
     pub labelled: bool,
-    /// Does it honour opting out?
+    /// Whether it honours opting out.
     pub opt_out: bool,
-    /// Is it beta?
+    /// Whether it is beta.
     pub beta: bool,
 }
 

@@ -62,7 +62,7 @@ const WITHDRAWN_BY: &str = "forgetgate";
 const WITHDRAWN: &str = "the store did not confirm it, and the requester was told that it was not accepted";
 
 impl Decision {
-    /// Is it about this target?
+    /// Whether it is about this target.
     #[must_use]
     pub fn is_about(&self, key: &TargetKey) -> bool {
         self.upstream.is_none_or(|upstream| key.upstream == upstream)
@@ -114,7 +114,7 @@ pub struct OnHold {
 }
 
 impl OnHold {
-    /// Does it forbid deletes at this upstream?
+    /// Whether it forbids deletes at this upstream.
     #[must_use]
     pub fn is_at(&self, upstream: UpstreamNumber) -> bool {
         self.everywhere || self.upstreams.contains(&upstream)

@@ -1,5 +1,6 @@
 //! From what traffic showed to the instances that deletes are sent to: the configuration's names are looked up when an
 //! erasure is planned, never before, so that a key that is named later is known from then on.
+//! See docs/decisions/030-instances.md.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -89,18 +90,18 @@ pub struct Instances {
     pub rule: InstanceRule,
     /// Those with a name.
     pub named: Vec<NamedInstance>,
-    /// Has the upstream credentials of its own?
+    /// Whether the upstream has credentials of its own.
     pub has_own: bool,
     /// Their fingerprint.
     pub own: Option<Fingerprint>,
-    /// Does the upstream's URL name an instance already?
+    /// Whether the upstream's URL names an instance already.
     pub url_names_one: bool,
     /// Those that traffic has shown and where the service has taken something, as far as they are remembered.
     pub seen: Vec<Instance>,
     /// Those that traffic has shown and where nothing is known to have been taken: anybody can make one up. They say nothing of
     /// others.
     pub refused: Vec<Instance>,
-    /// Were there more of the first than are remembered?
+    /// Whether there were more of the first than are remembered.
     pub more: bool,
 }
 
@@ -161,7 +162,7 @@ impl Instances {
         if names.is_empty() { self.without_key(prefix, false) } else { self.resolve(&instance) }
     }
 
-    /// Is this an instance that the configuration names? The upstream's own counts.
+    /// Whether this is an instance that the configuration names. The upstream's own counts.
     #[must_use]
     pub fn names(&self, seen: &Instance) -> bool {
         let own = match seen.caller {
@@ -194,7 +195,7 @@ impl Instances {
         self.named.iter().filter(|named| named.path.is_none())
     }
 
-    /// Does the path say it all?
+    /// Whether the path alone says which instance it is.
     fn is_decided(&self, prefix: &str) -> bool {
         self.url_names_one || names_an_instance(prefix)
     }
@@ -217,8 +218,9 @@ impl Instances {
         self.seen.iter().chain(&self.refused)
     }
 
-    /// Is an unnamed key under this prefix not simply the upstream's own? Where nothing was said about keys, one key is;
-    /// of two the gate cannot know which. A key that was only ever refused makes no other doubtful, and is itself, beside any.
+    /// Whether an unnamed key under this prefix is not simply the upstream's own. Where nothing was said about keys,
+    /// one key is; of two the gate cannot know which. A key that was only ever refused makes no other doubtful, and is
+    /// itself, beside any.
     fn is_doubtful(&self, seen: &Instance) -> bool {
         let said = self.rule != InstanceRule::Unsaid || !self.named.is_empty();
         if said && seen.caller.is_some() {

@@ -20,7 +20,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Does this authority reach that upstream?
+    /// Whether this authority reaches that upstream.
     #[must_use]
     pub fn reaches(&self, upstream: UpstreamNumber) -> bool {
         match self {
@@ -54,7 +54,7 @@ pub struct Addressed {
     pub api: Option<u8>,
     /// `version` of the call.
     pub version: Option<String>,
-    /// Was a probe sent there and accepted, whether it counts or not?
+    /// Whether a probe was sent there and accepted, whether it counts or not.
     pub probed: bool,
     /// The probe, if it counts.
     pub probe: Option<Probe>,

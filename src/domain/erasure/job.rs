@@ -42,13 +42,13 @@ pub struct Job {
     pub later: Option<Later>,
     /// Which requests it covers.
     pub mark: Option<Mark>,
-    /// Does it wait for a person's approval?
+    /// Whether it waits for a person's approval.
     pub awaiting_approval: bool,
-    /// Called off?
+    /// Whether it was called off.
     pub cancelled: Option<Decision>,
     /// Everything that people decided, oldest first.
     pub decisions: Vec<Decision>,
-    /// Has a delete been sent anywhere, a probe included? Then it cannot be cancelled.
+    /// Whether a delete has been sent anywhere, a probe included: then it cannot be cancelled.
     pub deleted: bool,
     /// When it was over.
     pub done: Option<UnixSeconds>,
@@ -115,7 +115,7 @@ impl Job {
         }
     }
 
-    /// Was it called off by the gate itself, because its requester was told that it had not been accepted?
+    /// Whether the gate itself called it off, because its requester was told that it had not been accepted.
     #[must_use]
     pub fn is_withdrawn(&self) -> bool {
         self.cancelled.as_ref().is_some_and(Decision::is_withdrawal)
@@ -127,19 +127,19 @@ impl Job {
         self.done.is_some() || self.cancelled.is_some()
     }
 
-    /// May work go on? Not when it is over or waits for approval.
+    /// Whether work may go on: not when it is over or waits for approval.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         !self.is_over() && !self.awaiting_approval
     }
 
-    /// Have all upstreams accepted? Not before the targets are known.
+    /// Whether all upstreams have accepted: not before the targets are known.
     #[must_use]
     pub fn is_accepted_everywhere(&self) -> bool {
         self.intents.is_empty() && self.cancelled.is_none() && self.targets.iter().all(Target::is_accepted)
     }
 
-    /// Is it unfinished past its deadline?
+    /// Whether it is unfinished past its deadline.
     #[must_use]
     pub fn is_late(&self, now: UnixSeconds) -> bool {
         !self.is_over() && now > self.due
@@ -252,8 +252,8 @@ impl Job {
         }
     }
 
-    /// Was it asked for again, in this run, since an attempt there began that covers what had entered before `covered`?
-    /// Then that attempt does not count for the later request, and is done once more.
+    /// Whether it was asked for again, in this run, since an attempt began there that covers what entered before
+    /// `covered`. Then that attempt does not count for the later request, and is done once more.
     pub fn joined_since(&mut self, key: TargetKey, covered: Mark) {
         let mark = self.target(key).and_then(|target| self.mark_of(target));
         let later = mark.is_some_and(|mark| mark.run == covered.run && mark.generation > covered.generation);

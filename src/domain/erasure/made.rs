@@ -46,7 +46,7 @@ impl Mark {
         earlier.filter(is_behind).or(later)
     }
 
-    /// Does what is covered by the first begin no earlier than what is covered by the second? Of two runs nobody knows.
+    /// Whether what the first covers begins no earlier than what the second covers. Of two runs nobody knows.
     #[must_use]
     pub fn is_as_late(one: Option<Self>, other: Option<Self>) -> bool {
         one == other || one.zip(other).is_some_and(|(one, other)| one.run == other.run && one >= other)
@@ -68,6 +68,6 @@ pub struct NewJob {
     pub intent: Intent,
     /// Which requests it covers.
     pub mark: Option<Mark>,
-    /// Must a person approve it first?
+    /// Whether a person must approve it first.
     pub awaiting_approval: bool,
 }

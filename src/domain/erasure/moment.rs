@@ -3,6 +3,7 @@
 //!
 //! A moment is good within one run. What an earlier run stored is taken over as if no time had passed between its last
 //! record and the start of this run: no window becomes shorter, and no wait becomes longer than it was.
+//! See docs/decisions/033-moments.md.
 
 use serde::{Deserialize, Serialize};
 

@@ -75,7 +75,7 @@ pub struct Evidence {
     pub status: u16,
     /// SHA-256 of its body, in hexadecimal.
     pub digest: String,
-    /// Had everything drained before it was sent?
+    /// Whether everything had drained before it was sent.
     pub drained: bool,
     /// The upstream's address to which it was sent.
     pub address: String,

@@ -1,5 +1,5 @@
 //! Where an erasure must go: the addressed upstream, those with rows, those that held labels before the gate, and those
-//! to which any of these passes its customers' IDs on.
+//! to which any of these passes its customers' IDs on. See docs/decisions/031-passed-on.md.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,7 +24,7 @@ pub struct Reach {
     pub passes_to: Vec<UpstreamNumber>,
     /// The form in which this customer's ID would be sent there today.
     pub today: LabelForm,
-    /// May the ID have been sent there as it is, by others than the gate?
+    /// Whether others than the gate may have sent the ID there as it is.
     pub raw_possible: bool,
     /// Seconds from *accepted* to *settled*.
     pub settle: u64,

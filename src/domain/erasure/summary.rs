@@ -1,5 +1,6 @@
 //! What must be known of an unfinished erasure without reading it: where its customer is to be kept out after a restart,
 //! where it waits in which line, when there is something to do. It stands in the store's list in the clear: numbers only.
+//! See docs/decisions/038-job-summaries.md.
 
 use super::decision::OnHold;
 use super::job::Job;

@@ -52,13 +52,13 @@ pub struct Target {
     pub failures: u32,
     /// Not before: of a retry, or of the repetition after a straggler.
     pub next: Option<Moment>,
-    /// Is the fence of the acceptance given up, because an attempt has ended, or none could be begun at once?
+    /// Whether the fence of the acceptance is given up, because an attempt has ended, or none could be begun at once.
     pub unfenced: bool,
-    /// Was the erasure asked for again while a delete was under way? Then that one does not count.
+    /// Whether the erasure was asked for again while a delete was under way: then that one does not count.
     pub reopened: bool,
     /// Until when a delete that was not answered may still be carried out.
     pub unanswered: Option<Moment>,
-    /// Does it need a person, and has since had no answer that says otherwise?
+    /// Whether it needs a person, and has since had no answer that says otherwise.
     pub needs_person: bool,
     /// When the delete that counts was sent; when it was answered, where the customer was let in before.
     pub instant: Option<UnixSeconds>,
@@ -109,7 +109,7 @@ impl Target {
         }
     }
 
-    /// Is an attempt to be made now? A state in which an attempt was under way means that it was interrupted.
+    /// Whether an attempt is to be made now. A state in which an attempt was under way means that it was interrupted.
     #[must_use]
     pub fn is_due(&self, now: Moment) -> bool {
         self.attempt_at().is_some_and(|at| at <= now)
@@ -129,25 +129,26 @@ impl Target {
         }
     }
 
-    /// Is it due, and its customer not kept out for it? Then it waits for its turn at the upstream.
+    /// Whether it is due, and its customer not kept out for it: then it waits for its turn at the upstream.
     #[must_use]
     pub fn is_in_line(&self) -> bool {
         self.unfenced && self.attempt_at() == Some(Moment(0)) && self.state != TargetState::Sent
     }
 
-    /// Has the upstream accepted a delete that counts?
+    /// Whether the upstream has accepted a delete that counts.
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
         matches!(self.state, TargetState::Accepted | TargetState::Settled)
     }
 
-    /// Will nothing more happen to it?
+    /// Whether nothing more will happen to it.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         matches!(self.state, TargetState::Settled | TargetState::Closed)
     }
 
-    /// Is its next delete the repetition of one in vain? Where one was accepted and the erasure is asked for again, it is not.
+    /// Whether its next delete is the repetition of one in vain. Where one was accepted and the erasure is asked for
+    /// again, it is not.
     #[must_use]
     pub const fn is_repeat(&self) -> bool {
         self.attempts > 0 && (self.last_error.is_some() || self.unanswered.is_some())
@@ -339,7 +340,7 @@ impl Target {
         }
     }
 
-    /// Can it be given up?
+    /// Whether it can be given up.
     #[must_use]
     pub const fn is_for_a_person(&self) -> bool {
         matches!(self.state, TargetState::Blocked | TargetState::Refused | TargetState::NotSupported)

@@ -110,7 +110,7 @@ impl Chunks {
         }
     }
 
-    /// Has the body ended?
+    /// Whether the body has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.state == State::End

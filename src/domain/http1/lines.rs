@@ -36,7 +36,7 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Is this the line's name, in any case?
+    /// Whether this is the line's name, in any case.
     #[must_use]
     pub const fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
@@ -112,7 +112,7 @@ impl Lines {
         self.places.len()
     }
 
-    /// Is there none?
+    /// Whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.places.is_empty()

@@ -2,7 +2,7 @@
 //!
 //! A gate may not let a library mend what the next hop would read otherwise: lines keep their order, their case and
 //! their number, and whatever could be framed in two ways is a fault. Heads are read by `httparse`; nothing in here
-//! knows a socket.
+//! knows a socket. See docs/decisions/001-own-http1.md.
 
 mod chunks;
 mod head;

@@ -1,4 +1,5 @@
-//! Does an ID look like personal data? IBM asks for random or generic IDs: never an e-mail address or a Twitter name.
+//! Whether an ID looks like personal data. IBM asks for random or generic IDs: never an e-mail address or a Twitter
+//! name.
 //!
 //! What is looked for can stand anywhere in the ID: behind a scheme (`tel:`), behind the name of a connection
 //! (`auth0|`), between separators, percent-encoded or in wide characters.
@@ -141,8 +142,8 @@ impl PersonalPatterns {
         })
     }
 
-    /// Is one of them in the ID? Looked at as it is and as a careless reader would see it, since an encoded address is one
-    /// all the same.
+    /// Whether one of them is in the ID. Looked at as it is and as a careless reader would see it, since an encoded
+    /// address is one all the same.
     #[must_use]
     pub fn are_in(&self, id: &str) -> bool {
         let folded = if id.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
@@ -168,7 +169,7 @@ impl PersonalPatterns {
     }
 }
 
-/// Is there an `@` in front of a name? With a name before it, it makes an address.
+/// Whether there is an `@` in front of a name. With a name before it, it makes an address.
 fn has_at(text: &str, address: bool) -> bool {
     text.match_indices('@').any(|(at, sign)| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());

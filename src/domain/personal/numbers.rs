@@ -58,7 +58,8 @@ pub(super) fn has_phone(text: &str) -> bool {
     })
 }
 
-/// Is it divided as numbers are written within a country, or with its country's code behind the digits that lead abroad?
+/// Whether it is divided as numbers are written within a country, or with its country's code behind the digits that
+/// lead abroad.
 fn is_national(number: &Number<'_>) -> bool {
     let digit = |at: usize| number.digits.as_bytes().get(at).copied().unwrap_or(b'0');
     let abroad = digit(0) == b'0' && digit(1) == b'0' && digit(2) != b'0' && (10..=17).contains(&number.digits.len());
@@ -130,7 +131,7 @@ pub(super) fn has_iban(text: &str) -> bool {
     starts.any(|(at, _)| text.get(at..).is_some_and(is_iban))
 }
 
-/// Does the text begin with one, in one piece or in groups of four?
+/// Whether the text begins with one, in one piece or in groups of four.
 fn is_iban(text: &str) -> bool {
     let mut compact = String::with_capacity(IBAN_LENGTH_MAX);
     for group in text.split([' ', '-']) {

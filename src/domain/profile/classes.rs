@@ -66,61 +66,61 @@ impl Classes {
         Self(self.0 & !other.0)
     }
 
-    /// Are all of `other` in this set?
+    /// Whether all of `other` are in this set.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Is no class in it?
+    /// Whether no class is in it.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Must its data carry a label?
+    /// Whether its data must carry a label.
     #[must_use]
     pub const fn labelled(self) -> bool {
         self.has(Self::LABELLED)
     }
 
-    /// Is it to be opted out?
+    /// Whether it is to be opted out.
     #[must_use]
     pub const fn opt_out(self) -> bool {
         self.has(Self::OPT_OUT)
     }
 
-    /// Is it a WebSocket handshake?
+    /// Whether it is a WebSocket handshake.
     #[must_use]
     pub const fn websocket(self) -> bool {
         self.has(Self::WEBSOCKET)
     }
 
-    /// Does it take training data?
+    /// Whether it takes training data.
     #[must_use]
     pub const fn training(self) -> bool {
         self.has(Self::TRAINING)
     }
 
-    /// Does it return logged data?
+    /// Whether it returns logged data.
     #[must_use]
     pub const fn log_query(self) -> bool {
         self.has(Self::LOG_QUERY)
     }
 
-    /// Does it erase by label?
+    /// Whether it erases by label.
     #[must_use]
     pub const fn erase(self) -> bool {
         self.has(Self::ERASE)
     }
 
-    /// Is it a beta feature?
+    /// Whether it is a beta feature.
     #[must_use]
     pub const fn beta(self) -> bool {
         self.has(Self::BETA)
     }
 
-    /// Does it carry data that cannot be labelled?
+    /// Whether it carries data that cannot be labelled.
     #[must_use]
     pub const fn carries_data(self) -> bool {
         self.has(Self::CARRIES_DATA)
@@ -132,7 +132,7 @@ impl Classes {
         Self(self.0 & Self::GOVERNED.0)
     }
 
-    /// Is a doubtful spelling near it always refused?
+    /// Whether a doubtful spelling near it is always refused.
     pub(super) const fn is_strict(self) -> bool {
         self.0 & Self::STRICT.0 != 0
     }

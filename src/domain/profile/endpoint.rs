@@ -22,7 +22,7 @@ pub struct Endpoint {
     pub(super) written: Arc<str>,
     pub(super) resource: Option<Resource>,
     pub(super) api: Option<u8>,
-    /// Could a path that matches this endpoint also be read as one with classes that this one lacks?
+    /// Whether a path that matches this endpoint could also be read as one with classes that this one lacks.
     pub(super) contested: bool,
 }
 
@@ -82,7 +82,7 @@ pub struct When {
 }
 
 impl When {
-    /// Is it met? In doubt it is: if any reader of queries could find one of the parameters.
+    /// Whether it is met. In doubt it is: if any reader of queries could find one of the parameters.
     #[must_use]
     pub fn holds(&self, query: Option<&str>) -> bool {
         query.is_some_and(|query| self.query.iter().any(|wanted| query::may_spell(query, wanted)))

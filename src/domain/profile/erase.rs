@@ -29,13 +29,14 @@ pub(super) enum Statuses {
     Listed(Box<[u16]>),
 }
 
-/// Does this 2xx say that its answer is only a part, a mixture of outcomes, or another's word: 203, 206, 207 and their kin?
+/// Whether this 2xx says that its answer is only a part, a mixture of outcomes, or another's word: 203, 206, 207 and
+/// their kin.
 pub(super) const fn is_partial(status: u16) -> bool {
     matches!(status, 203 | 206 | 207 | 208 | 226)
 }
 
 impl Success {
-    /// Is this status an acceptance?
+    /// Whether this status is an acceptance.
     #[must_use]
     pub fn accepts(&self, status: u16) -> bool {
         let is_one = match &self.statuses {
@@ -45,8 +46,8 @@ impl Success {
         is_one && !is_partial(status)
     }
 
-    /// Is this answer an acceptance? Where the profile names a place for failures, nothing may stand there: no value, or
-    /// one without content. A body that cannot be looked into is no acceptance then, unless it is empty.
+    /// Whether this answer is an acceptance. Where the profile names a place for failures, nothing may stand there: no
+    /// value, or one without content. A body that cannot be looked into is no acceptance then, unless it is empty.
     #[must_use]
     pub fn accepts_answer(&self, status: u16, body: &[u8]) -> bool {
         let says_failed = |pointer: &str| match serde_json::from_slice::<Value>(body) {
@@ -104,7 +105,7 @@ impl EraseRule {
         self.query.write(id, version.or(self.default_version.as_deref()))
     }
 
-    /// Does the service want a `version`?
+    /// Whether the service wants a `version`.
     #[must_use]
     pub fn wants_version(&self) -> bool {
         self.query.wants_version()

@@ -130,7 +130,7 @@ pub struct VerifyFile {
 pub struct OneOrMany(Option<toml::Value>);
 
 impl OneOrMany {
-    /// Is nothing written?
+    /// Whether nothing is written.
     pub(super) const fn is_absent(&self) -> bool {
         self.0.is_none()
     }

@@ -95,7 +95,7 @@ pub struct LabelRule {
     pub query: Option<String>,
     /// Grammar of the ID.
     pub grammar: GrammarName,
-    /// Does the grammar know several IDs in one label? Where it does not, several are always refused.
+    /// Whether the grammar knows several IDs in one label. Where it does not, several are always refused.
     pub several: bool,
 }
 
@@ -110,7 +110,7 @@ impl LabelRule {
         several: false,
     };
 
-    /// Does the service know no label?
+    /// Whether the service knows no label.
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.header.is_empty()

@@ -109,7 +109,7 @@ impl PathTemplate {
         self.fixed().find_map(|text| text.strip_prefix('v').and_then(number))
     }
 
-    /// Would the two match the same paths, whatever their variables are called?
+    /// Whether the two would match the same paths, whatever their variables are called.
     pub(super) fn same_shape(&self, other: &Self) -> bool {
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(one, two)| one.fixed() == two.fixed())
     }

@@ -3,6 +3,7 @@
 //! A reader asks for exactly as many bytes as the header still has at least, so that nothing behind it is ever taken:
 //! what follows may be TLS. Stricter than the crates for it, which take `PROXYxTCP4`, ports with a sign and TLVs that
 //! overrun: a header that is not exactly as the specification writes it comes from no proxy.
+//! See docs/decisions/043-proxy-header.md.
 
 mod v1;
 mod v2;
@@ -64,7 +65,7 @@ pub fn read(bytes: &[u8]) -> Result<Step, Fault> {
     }
 }
 
-/// Does `bytes` begin as `sign` does, as far as it goes?
+/// Whether `bytes` begins as `sign` does, as far as it goes.
 fn begins(bytes: &[u8], sign: &[u8]) -> bool {
     bytes.iter().zip(sign).all(|(one, other)| one == other)
 }

@@ -126,7 +126,7 @@ impl KeySet {
 }
 
 impl Key {
-    /// May a token of this algorithm be verified with it? By its kind, and by what it says of itself.
+    /// Whether a token of this algorithm may be verified with it: by its kind, and by what it says of itself.
     pub(super) fn fits(&self, algorithm: Algorithm) -> bool {
         let kind = match (&self.material, algorithm.verifier()) {
             (Material::Rsa { .. }, Verifier::Rsa(_)) => true,

@@ -2,6 +2,7 @@
 //!
 //! A token counts only as a whole: its signature by a key of the issuer's set, its times, its issuer and its audience. Which
 //! algorithms there are is said here, never by the token (RFC 8725): a key is used with the algorithms of its own kind alone.
+//! See docs/decisions/021-token-verification.md.
 
 mod algorithm;
 mod keys;
@@ -173,8 +174,8 @@ impl<'a> Token<'a> {
         Ok(Claims(self.payload.clone()))
     }
 
-    /// Would it count now, if its signature is good? That is told without any key: where several issuers are trusted, the
-    /// keys of one are neither needed nor looked for because of another's token.
+    /// Whether it would count now, if its signature is good. That is told without any key: where several issuers are
+    /// trusted, the keys of one are neither needed nor looked for because of another's token.
     ///
     /// # Errors
     /// Why it would not.

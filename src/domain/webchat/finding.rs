@@ -50,7 +50,7 @@ impl Findings {
         self.0 |= other.0;
     }
 
-    /// Is this one among them?
+    /// Whether this one is among them.
     #[must_use]
     pub const fn has(self, finding: Finding) -> bool {
         self.0 & (1 << finding as u8) != 0

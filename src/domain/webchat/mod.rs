@@ -2,6 +2,7 @@
 //!
 //! The configuration itself is rewritten, in place. A script of the gate's own beside it would need the page's
 //! Content-Security-Policy to allow it, and would depend on which of the two runs first.
+//! See docs/decisions/024-web-chat.md.
 
 mod charset;
 mod finding;

@@ -27,7 +27,7 @@ impl Pins {
         self.0.extend(hashes(said));
     }
 
-    /// Is the hash of this text among them?
+    /// Whether the hash of this text is among them.
     pub(super) fn has(&self, text: &[u8]) -> bool {
         steps::add(text.len());
         !self.0.is_empty() && hashes_of(text).iter().any(|hash| self.0.contains(hash.as_bytes()))

@@ -33,7 +33,7 @@ pub(super) struct Tally {
     watch: Rc<Watch>,
     open: Cell<usize>,
     spoilt: Cell<u32>,
-    /// Was the caller told that this is the end?
+    /// Whether the caller was told that this is the end.
     leaving: Cell<bool>,
 }
 
@@ -109,9 +109,9 @@ struct Driver {
     state: State,
     serving: Serving,
     tally: Rc<Tally>,
-    /// Have the caller's settings come?
+    /// Whether the caller's settings have come.
     settled: bool,
-    /// Was the caller told that there is to be no further stream?
+    /// Whether the caller was told that no further stream is taken.
     draining: bool,
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Behind {
     Chunked,
     /// Whatever comes, once the answer has opened a tunnel.
     Tunnel {
-        /// Is it a WebSocket? Then it was asked for as HTTP/1.1 does.
+        /// Whether it is a WebSocket: then it was asked for as HTTP/1.1 does.
         websocket: bool,
     },
 }

@@ -1,7 +1,7 @@
 //! TLS that is meant for a host which an upstream names: the gate shows a certificate of its own authority for it.
 //!
 //! Only for such hosts. A certificate is made when it is first asked for, good for days, and made anew long before it
-//! ends; its key never leaves the memory.
+//! ends; its key never leaves the memory. See docs/decisions/045-interception.md.
 
 mod authority;
 
@@ -38,7 +38,7 @@ const HTTP2: &[u8] = b"h2";
 #[derive(Debug)]
 pub(super) struct Interceptor {
     authority: Authority,
-    /// Is HTTP/2 offered?
+    /// Whether HTTP/2 is offered.
     http2: bool,
     hosts: Mutex<HashMap<Box<str>, Kept>>,
     /// When it was said of a host that a handshake failed.

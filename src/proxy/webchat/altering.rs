@@ -33,7 +33,7 @@ pub(in super::super) struct Altering {
     first: [u8; 2],
     /// What a browser would take it for by its first bytes.
     looks: Looks,
-    /// Has its beginning gone out, so that it cannot pass as it came any more?
+    /// Whether its beginning has gone out, so that it cannot pass as it came any more.
     pub(super) streams: bool,
     /// How long it may be held back.
     pub(super) held_max: usize,
@@ -60,7 +60,7 @@ pub(super) enum Looks {
 struct Gzip {
     decoder: Gunzip,
     encoder: GzEncoder<Vec<u8>>,
-    /// Is there something in it that could go out?
+    /// Whether something in it could go out.
     is_behind: bool,
 }
 

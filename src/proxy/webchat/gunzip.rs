@@ -7,9 +7,9 @@ use flate2::write::GzDecoder;
 pub(super) struct Gunzip {
     /// Of the member that has come last.
     decoder: GzDecoder<Vec<u8>>,
-    /// Has anything come? A body of nothing is sound, too.
+    /// Whether anything has come. A body of nothing is sound, too.
     has_come: bool,
-    /// Has a member before this one ended?
+    /// Whether a member before this one has ended.
     is_further: bool,
     /// What stands behind the members is no further one.
     is_over: bool,
@@ -50,7 +50,7 @@ impl Gunzip {
         Ok(std::mem::take(self.decoder.get_mut()))
     }
 
-    /// Is there something behind a whole member, and not yet a head of the next?
+    /// Whether there is something behind a whole member, and not yet a head of the next.
     fn is_no_member(&self) -> bool {
         self.is_further && self.decoder.header().is_none()
     }

@@ -40,7 +40,7 @@ impl Pins {
         }
     }
 
-    /// Has a page named the hash of this text?
+    /// Whether a page has named the hash of this text.
     pub(super) fn have(&self, text: &[u8]) -> bool {
         let own = hashes_of(text);
         let known = self.0.lock();

@@ -10,12 +10,12 @@ use crate::domain::http1::Head;
 /// What is known of a request whose answer may be a page.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Asked {
-    /// May its answer be a page or a script?
+    /// Whether its answer may be a page or a script.
     is_for_page: bool,
-    /// Does the caller keep a changed copy?
+    /// Whether the caller keeps a changed copy.
     pub(super) has_marked: bool,
     pub(super) head_only: bool,
-    /// Is its answer run as a script, nearly whatever its type is?
+    /// Whether its answer is run as a script, nearly whatever its type is.
     pub(super) for_script: bool,
 }
 

@@ -40,7 +40,7 @@ pub(super) fn asked(line: &[u8], only_marked: bool) -> Option<Vec<u8>> {
     (!tags.is_empty()).then(|| tags.join(&b", "[..]))
 }
 
-/// Is a marked tag among them?
+/// Whether a marked tag is among them.
 pub(super) fn has_marked(line: &[u8]) -> bool {
     each(line).into_iter().any(|tag| opaque(tag).is_some_and(|opaque| opaque.ends_with(MARK)))
 }

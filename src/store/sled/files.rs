@@ -52,18 +52,18 @@ impl Files {
         self.directory.with_file_name(name)
     }
 
-    /// Is there a store that was once completed, or what is left of one? It is never taken for an empty place.
+    /// Whether there is a store that was once completed, or what is left of one. It is never taken for an empty place.
     pub(super) fn store_exists(&self) -> io::Result<bool> {
         let something = self.data().try_exists()? || self.conf().try_exists()?;
         Ok(something && !self.is_begun()?)
     }
 
-    /// Did a first creation begin that was not completed?
+    /// Whether a first creation began that was not completed.
     pub(super) fn is_begun(&self) -> io::Result<bool> {
         self.creating().try_exists()
     }
 
-    /// Is another process using the store at this moment?
+    /// Whether another process is using the store at this moment.
     pub(super) fn in_use(&self) -> io::Result<bool> {
         match File::open(self.data()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -2,6 +2,7 @@
 //!
 //! sled's `flush` makes nothing durable on Linux, so every batch is followed by a sync of its data file through a
 //! descriptor of our own (`tables`); its files' names are made durable once (`files`); and one thread owns it (`writer`).
+//! See docs/decisions/040-sled-without-transactions.md.
 
 mod compact;
 mod files;
@@ -60,7 +61,7 @@ pub(super) enum Found {
     Begun,
     /// Nothing; `tip`: but once there was.
     Nothing {
-        /// Is a tip there?
+        /// Whether a tip is there.
         tip: bool,
     },
 }

@@ -129,14 +129,14 @@ impl Queue {
         self.closed.notify_all();
     }
 
-    /// Waits for `pause` or the end. Is it the end?
+    /// Waits for `pause` or the end, and says whether it is the end.
     pub(super) fn closed_within(&self, pause: Duration) -> bool {
         let mut state = self.state.lock();
         self.closed.wait_while_for(&mut state, |state| !state.closed, pause);
         state.closed
     }
 
-    /// May something be put in line at this moment?
+    /// Whether something may be put in line at this moment.
     pub(super) fn is_open(&self) -> bool {
         self.state.lock().is_open()
     }

@@ -1,5 +1,5 @@
-//! How long the store has been in trouble. One that is broken or stalled for very long, or that breaks again as often as it is
-//! opened, may need what only a new start gives: whoever supervises the gate is told that it is not alive.
+//! How long the store has been broken or stalled. After a long time, or when it breaks as often as it is opened, the
+//! gate reports that it is not alive, so that its supervisor restarts it.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Trouble {
         Self { since: Mutex::default(), bound }
     }
 
-    /// It is broken or stalled. How often was it before, in this trouble?
+    /// Notes that it is broken or stalled, and says how often it was before in this trouble.
     pub(super) fn again(&self, now: Instant) -> u32 {
         let mut since = self.since.lock();
         let open_since = since.filter(|since| now.duration_since(since.last) < self.settled());

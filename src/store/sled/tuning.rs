@@ -16,7 +16,7 @@ pub struct Tuning {
     pub dead_after: Duration,
     /// What an old store has to show. With less, damage is silent: a test shows that.
     pub check: Check,
-    /// Make a new store beside a key that was there before?
+    /// Whether to make a new store beside a key that was there before.
     pub new_store: bool,
 }
 

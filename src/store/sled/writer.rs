@@ -69,7 +69,7 @@ impl Opener {
     }
 }
 
-/// May there be pages now that are not on the disk and count as clean?
+/// Whether there may be pages now that are not on the disk and count as clean.
 const fn may_leave_clean_pages(error: &TableError) -> bool {
     matches!(error, TableError::Sync(_) | TableError::Sled(sled::Error::Io(_)))
 }

@@ -60,7 +60,7 @@ impl Layout {
         }
     }
 
-    /// Has an upstream of this slot been named?
+    /// Whether an upstream of this slot has been named.
     pub(super) fn knows(&self, slot: u16) -> bool {
         usize::from(slot) < self.upstreams.len()
     }

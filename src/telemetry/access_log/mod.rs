@@ -58,14 +58,14 @@ impl AccessLog {
         Ok((Self(Some(Arc::clone(&queue))), AccessWriter(Some((queue, thread)))))
     }
 
-    /// Is there anybody who wants the lines? Not where logging has not been set up or the filter (`log.level`,
+    /// Whether anybody wants the lines: not where logging has not been set up or the filter (`log.level`,
     /// `RUST_LOG`) lets none pass; records that are handed over then are forgotten.
     #[must_use]
     pub const fn is_shown(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Does the filter in force (`log.level`, `RUST_LOG`) let access lines pass?
+    /// Whether the filter in force (`log.level`, `RUST_LOG`) lets access lines pass.
     #[must_use]
     pub fn is_wanted() -> bool {
         access_look().is_some()

@@ -2,7 +2,7 @@
 //!
 //! Connections are spread over the addresses in turn. One that does not take them rests: it goes to the end of the order
 //! for some seconds, and then one connection asks whether it is back. None is ever left out, so that a service of which
-//! all rest is still tried.
+//! all rest is still tried. See docs/decisions/009-addresses.md.
 
 mod lookup;
 mod race;

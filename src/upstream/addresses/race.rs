@@ -69,7 +69,7 @@ fn later(said: Option<(usize, ConnectError)>, place: usize, error: ConnectError)
     said.filter(|(before, _)| *before > place).or(Some((place, error)))
 }
 
-/// Does it say something about the address, and not about this machine (no descriptors, no ports)?
+/// Whether the error concerns the address, and not this machine (no descriptors, no ports).
 fn is_of_the_address(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -29,7 +29,7 @@ pub(super) struct Connection {
     opened: Instant,
     /// When its last stream ended.
     since: Cell<Instant>,
-    /// Has it ended, or is it to take nothing more?
+    /// Whether it has ended, or takes nothing more.
     ended: Rc<Cell<bool>>,
     /// Dropped, the connection is closed.
     _driver: AbortOnDropHandle<()>,
@@ -119,7 +119,7 @@ impl Connection {
         }))
     }
 
-    /// May it still be used? Not once the service has said goodbye.
+    /// Whether it may still be used: not once the service has said goodbye.
     pub(super) fn is_alive(&self) -> bool {
         !self.ended.get() && !matches!(self.poll_ready(), Poll::Ready(Err(_)))
     }
@@ -144,12 +144,12 @@ impl Connection {
         })
     }
 
-    /// Was it opened longer ago than this?
+    /// Whether it was opened longer ago than this.
     pub(super) fn is_old(&self, now: Instant, age_max: Duration) -> bool {
         now.saturating_duration_since(self.opened) > age_max
     }
 
-    /// Has it had no stream for longer than this?
+    /// Whether it has had no stream for longer than this.
     pub(super) fn is_older(&self, now: Instant, idle_max: Duration) -> bool {
         self.streams.get() == 0 && now.saturating_duration_since(self.since.get()) > idle_max
     }

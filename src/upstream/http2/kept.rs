@@ -1,4 +1,5 @@
 //! What has been sent of a request's body, kept for as long as the service may say that it has not looked at it.
+//! See docs/decisions/003-requests-sent-again.md.
 
 use bytes::Bytes;
 
@@ -29,7 +30,7 @@ impl Kept {
         }
     }
 
-    /// Is it all that was sent?
+    /// Whether it is all that was sent.
     pub(super) const fn is_whole(&self) -> bool {
         self.bytes <= KEPT_MAX
     }

@@ -41,7 +41,7 @@ pub(super) struct Connections {
     open: RefCell<Vec<Rc<Connection>>>,
     /// The connection that is being made. Whoever wants one meanwhile waits for it, since it may have room for all.
     attempt: RefCell<Option<Rc<Attempt>>>,
-    /// Did the service choose HTTP/1.1 when it was last asked? Then there is nothing to wait for.
+    /// Whether the service chose HTTP/1.1 when it was last asked: then there is nothing to wait for.
     speaks_http1: Cell<bool>,
 }
 

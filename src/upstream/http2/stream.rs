@@ -280,7 +280,7 @@ fn poll_frames(
     frames.poll(pipe, cx, |piece| kept.keep(piece))
 }
 
-/// Has the service said that it did not look at the request? By refusing the stream, or by a goodbye that leaves it out.
+/// Whether the service has said that it did not read the request: by refusing the stream, or by a GOAWAY without it.
 pub(super) fn is_unread(error: &Error) -> bool {
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     error.is_remote() && (refused || error.is_go_away())

@@ -3,6 +3,7 @@
 //! A set at an address is fetched when it is first configured, again when its time is over, and once early when a token
 //! names a key that is not known. Where a fetch fails the keys that are known stay in use, for two days at most. A request
 //! waits for nothing but such an early fetch, and not for longer than two seconds.
+//! See docs/decisions/023-token-keys.md.
 
 mod fetch;
 
@@ -96,7 +97,7 @@ struct Held {
 
 #[derive(Default)]
 struct State {
-    /// Is one under way, or just about to be?
+    /// Whether a fetch is under way or about to be.
     fetching: bool,
     /// When the last one began that was made for a key that was not known.
     early: Option<Instant>,

@@ -15,7 +15,7 @@ pub struct FromFrames {
     piece: Bytes,
     framing: Outgoing,
     state: State,
-    /// Is the pipe told of the end by its own end, as a tunnel's is?
+    /// Whether the pipe is told of the end by its own end, as a tunnel's is.
     shuts: bool,
 }
 

@@ -15,7 +15,7 @@ const FRAME_MAX: usize = 16 * 1024;
 pub struct IntoFrames {
     frames: SendStream<Bytes>,
     body: Body,
-    /// Was the last frame sent?
+    /// Whether the last frame was sent.
     ended: bool,
 }
 

@@ -11,7 +11,7 @@ pub fn is_for_one_hop(name: &[u8]) -> bool {
     names.iter().any(|each| each.eq_ignore_ascii_case(name))
 }
 
-/// Does the value begin or end with a blank? HTTP/1.1 would take it away; a reader of HTTP/2 may not (§8.2.1).
+/// Whether the value begins or ends with a blank. HTTP/1.1 would take it away; a reader of HTTP/2 may not (§8.2.1).
 #[must_use]
 pub fn has_blank_ends(value: &HeaderValue) -> bool {
     let blank = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b' ' | b'\t'));

@@ -31,9 +31,9 @@ pub struct ServerTls {
 pub struct Agreed {
     /// The name that the caller asked for, in lower case.
     pub server_name: Option<Box<str>>,
-    /// Is HTTP/2 to be spoken?
+    /// Whether HTTP/2 is to be spoken.
     pub http2: bool,
-    /// Was an earlier session taken up again?
+    /// Whether an earlier session was resumed.
     pub resumed: bool,
 }
 

@@ -228,10 +228,9 @@ fn a_file_that_cannot_be_read_is_a_fault() {
 
 /// The form of a profile that the documentation shows is one.
 #[test]
-fn the_profile_in_the_readme_is_read() {
-    let readme = include_str!("../../../../README.md");
-    let behind = readme.split_once("## Services of one's own").unwrap().1;
-    let shown = behind.split_once("```toml").unwrap().1.split_once("```").unwrap().0;
+fn the_profile_in_the_documentation_is_read() {
+    let document = include_str!("../../../../docs/profiles.md");
+    let shown = document.split_once("```toml").unwrap().1.split_once("```").unwrap().0;
     let loaded = read(&around(shown, "").replace("watson-assistant", "transcribe")).unwrap();
     let profile = &loaded.config.upstreams[0].profile;
     assert_eq!((profile.name.as_str(), profile.endpoints().len(), profile.erase.is_some()), ("transcribe", 2, true));

@@ -2,7 +2,7 @@
 //!
 //! A service may know versions that its profile does not, and what it takes for a delete by label must not pass as a call
 //! that nobody knows (P9, P10). So a delete by label with any number in `v{n}` is one, and every other spelling of it is
-//! refused.
+//! refused. See docs/decisions/039-any-version.md.
 
 use super::super::endpoint::Endpoint;
 use super::super::template::Segment;
@@ -39,19 +39,19 @@ impl Erasing {
         is_one.then(|| Self { rest: rest.into(), endpoint: index })
     }
 
-    /// Is it the same call, whatever the version?
+    /// Whether it is the same call, whatever the version.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.rest == other.rest
     }
 
-    /// Does this endpoint name the call, so that the profile itself says what it is?
+    /// Whether this endpoint names the call, so that the profile itself says what it is.
     pub(super) fn is_named_by(&self, endpoint: &Endpoint) -> bool {
         let named = endpoint.template.segments();
         let tail = named.len().checked_sub(self.rest.len()).and_then(|at| named.get(at..)).unwrap_or_default();
         !tail.is_empty() && tail.iter().zip(&self.rest).all(|(named, own)| own.fixed().is_none_or(|_| named == own))
     }
 
-    /// How close does a path come whose segments everyone sees alike? `exact`: decoded or not, they are the same.
+    /// How close a path comes whose segments everyone sees alike. `exact`: decoded or not, they are the same.
     pub(super) fn near(&self, segments: &[&str], exact: bool) -> Near {
         let Some(at) = segments.len().checked_sub(self.rest.len()) else { return Near::No };
         let (before, tail) = segments.split_at_checked(at).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Erasing {
         behind + if all { before.len() } else { 0 }
     }
 
-    /// Could it be found in a path about whose segments readers may disagree?
+    /// Whether it could be found in a path about whose segments readers may disagree.
     pub(super) fn may_be_in(&self, loose: &Loose) -> bool {
         loose.may_hold(&self.rest.iter().filter_map(Segment::fixed))
     }
@@ -93,7 +93,7 @@ fn version(segment: &str) -> Option<u8> {
     if plain { digits.parse().ok() } else { None }
 }
 
-/// Could a reader take this for a version?
+/// Whether a reader could take this for a version.
 fn may_be_version(segment: &str) -> bool {
     let mut read = segment.chars().map(careless::twin).filter(|c| c.is_alphanumeric());
     read.next() == Some('v') && read.next().is_some_and(char::is_numeric)

@@ -9,8 +9,8 @@ use crate::domain::careless::{self, is_dropped, twin};
 /// Words after which a path is taken for anything.
 const WORDS_MAX: usize = 256;
 
-/// Could this segment be read as that fixed one? `cut`: also if only its beginning is it, up to something that a
-/// reader may cut off: an extension, a blank, a control character.
+/// Whether this segment could be read as that fixed one. `cut`: also if only its beginning is it, up to something that
+/// a reader may cut off: an extension, a blank, a control character.
 pub(super) fn reads_as(segment: &str, fixed: &str, cut: bool) -> bool {
     let mut rest = segment.chars().filter(|c| !is_dropped(*c)).map(twin).skip_while(|c| c.is_whitespace());
     for wanted in fixed.chars().map(|c| c.to_ascii_lowercase()) {
@@ -54,8 +54,8 @@ impl Loose {
         Self(kept.zip(dropped).map(|(kept, dropped)| [kept, dropped]))
     }
 
-    /// Do these fixed segments occur in it, in this order, whatever lies between? That is all that dropped, resolved,
-    /// split and cut-off segments can leave of a call.
+    /// Whether these fixed segments occur in it, in this order, whatever lies between. That is all that dropped,
+    /// resolved, split and cut-off segments can leave of a call.
     pub(super) fn may_hold<'t>(&self, fixed: &(impl Iterator<Item = &'t str> + Clone)) -> bool {
         let in_order = |text: &String| {
             let mut words = words(text);
@@ -65,8 +65,8 @@ impl Loose {
     }
 }
 
-/// Could a reader find that this path leads above where it begins? Then what it means is not within the service that it
-/// was sent to, and no profile of that service can say what it is.
+/// Whether a reader could find that this path leads above where it begins: then what it means is not within the service
+/// that it was sent to, and no profile of that service can say what it is.
 #[must_use]
 pub fn climbs_out(path: &str) -> bool {
     if path.is_ascii() && memchr::memchr2(b'.', b'%', path.as_bytes()).is_none() {

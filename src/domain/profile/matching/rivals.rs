@@ -22,7 +22,7 @@ fn rivals(one: &Endpoint, other: &Endpoint) -> bool {
         && may_meet(&one.template, &other.template)
 }
 
-/// Could one path, loosely read, end with both templates?
+/// Whether one path, loosely read, could end with both templates.
 fn may_meet(one: &PathTemplate, other: &PathTemplate) -> bool {
     let mut pairs = one.segments().iter().rev().zip(other.segments().iter().rev()).enumerate();
     pairs.all(|(back, pair)| match pair {
@@ -31,16 +31,16 @@ fn may_meet(one: &PathTemplate, other: &PathTemplate) -> bool {
     })
 }
 
-/// Could these segments, loosely read, end with the template?
+/// Whether these segments, loosely read, could end with the template.
 pub(super) fn may_end_with(segments: &[&str], template: &PathTemplate) -> bool {
     let mut pairs = segments.iter().rev().zip(template.segments().iter().rev()).enumerate();
     segments.len() >= template.segments().len()
         && pairs.all(|(back, (sent, segment))| segment.fixed().is_none_or(|fixed| reads_as(sent, fixed, back == 0)))
 }
 
-/// Where a path matches `one` to the letter, is it plainly not `other`? So it is if `one` is fixed wherever `other` is,
-/// and says more: a fixed segment where the other has a variable, or further ones before it. The two ways to call one
-/// path, with and without a handshake, never stand against each other.
+/// Whether a path that matches `one` to the letter is plainly not `other`. So it is if `one` is fixed wherever `other`
+/// is, and says more: a fixed segment where the other has a variable, or further ones before it. The two ways to call
+/// one path, with and without a handshake, never stand against each other.
 pub(super) fn beats(one: &Endpoint, other: &Endpoint) -> bool {
     let (longer, shorter) = (one.template.segments(), other.template.segments());
     let Some(extra) = longer.len().checked_sub(shorter.len()) else { return false };

@@ -70,8 +70,8 @@ fn begins_with_hex_pair(text: &str) -> bool {
     matches!(text.as_bytes(), [one, two, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit())
 }
 
-/// Can this decoded segment be nothing but data: no separator, parameter, control character or second escape, and more
-/// than dots and blanks, which some reader leaves out?
+/// Whether this decoded segment can be nothing but data: no separator, parameter, control character or second escape,
+/// and more than dots and blanks, which some reader leaves out.
 fn is_data(text: &str) -> bool {
     if text.contains(char::is_control) {
         return false;

@@ -33,7 +33,7 @@ impl ElementEnd {
         Self { escaped: Escaped::Not, ..Self::of(SCRIPT) }
     }
 
-    /// Is this the first byte behind the name in the end tag?
+    /// Whether this is the first byte behind the name in the end tag.
     pub(super) fn with(&mut self, byte: u8) -> bool {
         let ends_name = matches!(byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ' | b'/' | b'>');
         if ends_name && !self.tag.is_empty() && self.recent.are(self.tag) {

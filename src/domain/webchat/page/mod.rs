@@ -34,7 +34,7 @@ pub struct Page {
     named: Named,
     findings: Findings,
     changed: bool,
-    /// Is it in a charset in which its scripts cannot be read?
+    /// Whether it is in a charset in which its scripts cannot be read.
     hides_ascii: bool,
 }
 
@@ -101,7 +101,7 @@ impl Page {
         self.findings
     }
 
-    /// Does something else go on than came?
+    /// Whether something else goes on than came.
     #[must_use]
     pub const fn has_changed(&self) -> bool {
         self.changed

@@ -7,7 +7,7 @@ use super::super::{LOADER, OPTIONS};
 pub(in super::super) struct Named {
     options: usize,
     loader: usize,
-    /// Has one of them come?
+    /// Whether one of them has come.
     pub(in super::super) found: bool,
 }
 
@@ -22,7 +22,8 @@ impl Named {
     }
 }
 
-/// Was that its last byte? The first letter of either name stands nowhere else in it, so that no beginning is missed.
+/// Whether that was its last byte. The first letter of either name stands nowhere else in it, so that no beginning is
+/// missed.
 fn step(so_far: &mut usize, name: &[u8], byte: u8) -> bool {
     let begins = usize::from(name.first() == Some(&byte));
     *so_far = if name.get(*so_far) == Some(&byte) { *so_far + 1 } else { begins };

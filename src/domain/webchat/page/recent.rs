@@ -9,7 +9,7 @@ impl Recent {
         self.0 = self.0 << 8 | u128::from(byte);
     }
 
-    /// Are these, sixteen at most, the last ones?
+    /// Whether these, sixteen at most, are the last ones.
     pub(super) fn are(self, end: &[u8]) -> bool {
         let (wanted, mask) =
             end.iter().fold((0, 0), |(wanted, mask), byte| (wanted << 8 | u128::from(*byte), mask << 8 | 0xff_u128));

@@ -92,7 +92,7 @@ const JAVASCRIPT: [&str; 16] = [
     "text/javascript1.5",
 ];
 
-/// Is this the media type of JavaScript?
+/// Whether this is the media type of JavaScript.
 #[must_use]
 pub fn is_javascript(kind: &[u8]) -> bool {
     JAVASCRIPT.iter().any(|each| kind.eq_ignore_ascii_case(each.as_bytes()))
@@ -159,7 +159,7 @@ impl Tags {
         self.said.content.as_deref().filter(|_| self.said.is_policy)
     }
 
-    /// Does the tag say that the page is in a charset in which bytes are not what they seem?
+    /// Whether the tag says that the page is in a charset in which bytes are not what they seem.
     pub(super) fn hides_ascii(&self) -> bool {
         let Said { is_type, charset, content, .. } = &self.said;
         let by_type = || *is_type && content.as_deref().is_some_and(type_hides_ascii);

@@ -72,7 +72,7 @@ impl Script {
         self.findings
     }
 
-    /// Does something else go on than came?
+    /// Whether something else goes on than came.
     #[must_use]
     pub const fn has_changed(&self) -> bool {
         self.changed

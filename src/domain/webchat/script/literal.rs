@@ -30,7 +30,7 @@ enum Says {
     Not(Change),
 }
 
-/// Is this name another than the opt-out's, and written without escapes?
+/// Whether this name is another than the opt-out's, and written without escapes.
 fn is_plain(name: &[u8]) -> bool {
     name != OPT_OUT.as_bytes() && !name.contains(&b'\\')
 }

@@ -63,7 +63,7 @@ pub fn edited(text: &[u8]) -> Edited {
     Edited { text, findings }
 }
 
-/// Does it name what Web Chat is configured by? Nearly no script does, and the others need not be read.
+/// Whether it names what Web Chat is configured by. Nearly no script does, and the others need not be read.
 pub(super) fn is_named(text: &[u8]) -> bool {
     [OPTIONS, LOADER].iter().any(|name| memchr::memmem::find(text, name.as_bytes()).is_some())
 }
@@ -92,9 +92,9 @@ struct Sites<'a> {
     literals: Vec<usize>,
     /// How many of them, and of what might be some, were looked at.
     looks: usize,
-    /// Is a configuration made in a way that is not read?
+    /// Whether a configuration is made in a way that is not read.
     elsewhere: bool,
-    /// Is the opt-out of a configuration written somewhere else?
+    /// Whether the opt-out of a configuration is written somewhere else.
     overridden: bool,
 }
 
@@ -170,7 +170,7 @@ impl Sites<'_> {
         }
     }
 
-    /// Is the function that is named here called by another name, or by a method of its own?
+    /// Whether the function that is named here is called by another name, or by a method of its own.
     fn is_handed_on(&self, at: usize) -> bool {
         let tokens = self.tokens;
         let is_renamed = tokens.text(at + 1) == b"as" && !tokens.text(at + 2).is_empty();
@@ -217,7 +217,7 @@ impl Sites<'_> {
     }
 }
 
-/// Is a configuration written in a text, which may be made a script of later?
+/// Whether a configuration is written in a text, which may be made a script of later.
 fn names_in_text(text: &[u8]) -> bool {
     steps::add(text.len());
     let called = [LOADER, "("].concat();

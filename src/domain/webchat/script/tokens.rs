@@ -102,7 +102,8 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Is this `=`, and no part of another operator? Gives what stands behind it. `||=`, `&&=` and `??=` assign as well.
+    /// Whether this is `=`, and no part of another operator. Gives what stands behind it. `||=`, `&&=` and `??=` assign
+    /// as well.
     pub(super) fn assigned(&self, at: usize) -> Option<usize> {
         let mut at = at;
         while self.is(at, b'|') || self.is(at, b'&') || self.is(at, b'?') {
@@ -308,7 +309,7 @@ impl<'a> Tokens<'a> {
         true
     }
 
-    /// Does a slash here begin a regular expression, or divide?
+    /// Whether a slash here begins a regular expression, or divides.
     fn may_begin_regex(&self) -> bool {
         if self.at < self.no_regex_before {
             return false;

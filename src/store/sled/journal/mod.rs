@@ -3,6 +3,7 @@
 //!
 //! It begins with the first export. Each export that is known to be complete drops what lies before the one before it: an export
 //! that was broken off at its reader's drops nothing. The tip says how far it goes, and each record which one came before it.
+//! See docs/decisions/042-journal.md.
 
 mod record;
 

@@ -1,4 +1,5 @@
-//! Is everything there? At opening every entry is read and added up, and the sum must be the one that the latest write says.
+//! Whether everything is there. At opening every entry is read and added up, and the sum must be the one that the
+//! latest write says. See docs/decisions/041-completeness-check.md.
 
 use std::io;
 use std::iter;
@@ -50,7 +51,7 @@ impl Found {
 }
 
 impl Latest {
-    /// May everything add up to this?
+    /// Whether everything may add up to this.
     fn allows(&self, sum: u64) -> bool {
         let before = self.trailer.others.wrapping_add(self.share);
         sum == before || self.removing.is_some_and(|removed| sum == before.wrapping_sub(removed))
@@ -58,7 +59,7 @@ impl Latest {
 }
 
 impl Tables {
-    /// Is it ours to read?
+    /// Whether it is ours to read.
     pub(super) fn check_meta(&mut self, key_check: [u8; 16]) -> Result<(), TableError> {
         // A store of the first format has no trailers.
         let format = self.meta.get_raw(b"format")?.and_then(|raw| raw.first_chunk::<4>().copied());

@@ -89,7 +89,8 @@ impl Head {
         Self::from_bytes(bytes).ok_or(TableError::Unreadable("a job"))
     }
 
-    /// May this head take that one's place with no other row? Then nothing that other rows say of the job has changed.
+    /// Whether this head may take that one's place with no other row: then nothing that other rows say of the job has
+    /// changed.
     pub(super) fn alone_after(&self, old: &Self) -> bool {
         let both_open = !(self.finished || old.finished);
         let both_inline = self.body.is_some() && old.body.is_some();

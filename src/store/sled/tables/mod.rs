@@ -146,7 +146,7 @@ pub(super) struct Tables {
     written_tip: Tip,
     /// There from the moment at which the store is complete.
     tip_file: Option<TipFile>,
-    /// Did the run before this one end in good order? A new store has had none that did not.
+    /// Whether the run before this one ended in good order. A new store has had none that did not.
     ended_well: bool,
     known_upstreams: BTreeMap<UpstreamNumber, KnownUpstream>,
     count: BTreeMap<UpstreamNumber, Count>,
@@ -272,7 +272,7 @@ impl Tables {
         self.sync()
     }
 
-    /// Did the run before this one end in good order?
+    /// Whether the run before this one ended in good order.
     pub(super) const fn ended_well(&self) -> bool {
         self.ended_well
     }
@@ -304,7 +304,7 @@ impl Tables {
         Ok(files.sync_names()?)
     }
 
-    /// Is there something that is not durable yet?
+    /// Whether something is not durable yet.
     pub(super) const fn is_dirty(&self) -> bool {
         self.dirty_rows > 0
     }

@@ -54,7 +54,7 @@ impl Eraser {
             let known = job.targets.len();
             if entry.job.topology != 0 && entry.job.topology != topology {
                 // Another may pass IDs on to these since their deletes were accepted.
-                job.reaches_also(&passed_to(&reaches), now.wall);
+                job.asked_anew(&passed_to(&reaches), now.wall);
             }
             job.planned(intents, targets, topology);
             if approved {

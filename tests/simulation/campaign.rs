@@ -11,7 +11,8 @@ use crate::run::run;
 use crate::script::Script;
 use crate::shrink::shrunk;
 
-/// Failures of one promise that are made short and told, unless `FORGETGATE_TOLD` says otherwise.
+/// Failures of one promise that are made short and told, unless `FORGETGATE_TOLD` says otherwise. With `FORGETGATE_WHOLE` they
+/// are told as they are.
 const TOLD: usize = 1;
 
 /// Lines of a log that are told.
@@ -55,14 +56,15 @@ fn told(promise: &str, mut seeds: Vec<u64>) -> String {
     for seed in seeds.into_iter().take(tell) {
         let script = Script::new(seed);
         let report = run(&script);
-        let (script, report) = shrunk(&script, report);
+        let whole = std::env::var_os("FORGETGATE_WHOLE").is_some();
+        let (script, report) = if whole { (script, report) } else { shrunk(&script, report) };
         let fault = report.fault.map(|fault| fault.what).unwrap_or_default();
         text += &format!("seed {seed}: {fault}\n{:?}\n", script.land);
         for (at, action) in &script.actions {
             text += &format!("{at:>8} {action:?}\n");
         }
-        let lines: Vec<&str> = report.log.lines().filter(|line| !is_read(line)).collect();
-        let skipped = lines.len().saturating_sub(LOG_LINES);
+        let lines: Vec<&str> = report.log.lines().filter(|line| whole || !is_read(line)).collect();
+        let skipped = if whole { 0 } else { lines.len().saturating_sub(LOG_LINES) };
         text += &format!("… {skipped} lines\n{}\n", lines[skipped..].join("\n"));
     }
     text

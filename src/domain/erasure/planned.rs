@@ -7,7 +7,7 @@ use super::outcome::Later;
 use super::plan::{Held, HeldAt};
 use super::target::{Target, TargetKey};
 use super::target_state::TargetState;
-use crate::domain::Apis;
+use crate::domain::{Apis, UnixSeconds, UpstreamNumber};
 
 /// Requests whose scopes are remembered, for planning anew; beyond these the oldest are taken together.
 const COVERED_MAX: usize = 32;
@@ -28,6 +28,16 @@ impl Job {
         targets.iter().for_each(|target| self.covers_also(target));
         let later = self.later.take();
         self.extended(targets.into_iter().map(|target| Target { later: target.later.or(later), ..target }).collect());
+    }
+
+    /// These may hold more since their deletes were accepted, for no request of now: the customer has been let in since the
+    /// answer, and the next delete's instant lies after it.
+    pub fn asked_anew(&mut self, upstreams: &[UpstreamNumber], at: UnixSeconds) {
+        let there = |target: &&Target| upstreams.contains(&target.key.upstream);
+        let accepted = self.targets.iter().filter(there).filter(|target| target.is_accepted());
+        let accepted: Vec<TargetKey> = accepted.map(|target| target.key).collect();
+        self.reaches_also(upstreams, at);
+        self.unfence(&accepted, Later::FenceEnded);
     }
 
     /// A target that an earlier planning has found, after this request had joined, serves this one as well.

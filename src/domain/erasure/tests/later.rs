@@ -102,6 +102,18 @@ fn p4_a_target_that_was_found_when_the_topology_had_changed_says_so() {
     assert_eq!((job.targets[0].later, job.targets[1].later), (None, Some(Later::FenceEnded)));
 }
 
+#[test]
+fn p4_a_target_to_which_another_passes_ids_on_by_now_is_asked_again_and_says_so() {
+    let mut job = planned_to(1);
+    attempt(&mut job, 1, accepted(NOW), NOW);
+    job.asked_anew(&[UpstreamNumber(1)], at(3).wall);
+    assert_eq!(job.targets[0].state, TargetState::Pending);
+    assert_eq!(word(&mut job, at(5)), Some(Later::FenceEnded));
+    let mut first = planned_to(1);
+    first.asked_anew(&[UpstreamNumber(1)], at(3).wall);
+    assert_eq!(word(&mut first, at(5)), None, "the acceptance's fence stands");
+}
+
 /// The fence of the first attempt is lifted as soon as its end is durable, and whoever waited there is let in.
 #[test]
 fn p4_a_second_request_that_joined_a_delete_under_way_says_that_its_instant_is_later_after_a_restart_too() {

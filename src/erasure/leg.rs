@@ -278,7 +278,7 @@ impl Leg {
         Ok(())
     }
 
-    /// Was it accepted there, and does nothing lead on from there to where this erasure does not go?
+    /// Whether it was accepted there, and nothing leads on from there to where this erasure does not go.
     fn is_last_there(&self, key: TargetKey, job: &Job, whole: bool) -> bool {
         let Some(target) = job.target(key).filter(|target| target.is_accepted()) else { return false };
         // Who was let in since the request may have been passed on behind the other's delete.

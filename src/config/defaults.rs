@@ -63,7 +63,7 @@ impl Default for Store {
             key_file: PathBuf::from("var/forgetgate.key"),
             lease: Duration::from_secs(600),
             cache_entries: 1_000_000,
-            cache_bytes: 64 << 20,
+            cache_bytes: 8 << 20,
             snapshot: None,
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn config(directory: &Path) -> Store {
 
 /// The default, unless `FORGETGATE_CACHE_BYTES` says otherwise.
 fn cache_bytes() -> u64 {
-    std::env::var("FORGETGATE_CACHE_BYTES").map_or(64 << 20, |bytes| bytes.parse().expect("a number of bytes"))
+    std::env::var("FORGETGATE_CACHE_BYTES").map_or(8 << 20, |bytes| bytes.parse().expect("a number of bytes"))
 }
 
 /// The files of a store that is open are what a kill leaves.

@@ -76,15 +76,15 @@ impl World {
     fn passed_by(&self, state: &State, number: usize, now: Millis) -> Option<String> {
         let Delete { customer, upstream, .. } = state.deletes[number];
         let tag = self.customers[customer].1;
-        let asked = |job: &StoredJob| {
+        let place = |job: &StoredJob| {
             let summary = Summary::from_bytes(&job.summary)?;
-            let place = summary.places.iter().find(|place| usize::from(place.upstream.0) == upstream + 1);
-            // Repetitions have a line of their own, which first deletes take turns with.
-            let place = place.filter(|place| !place.repeat);
-            place.map(|place| place.asked)
+            summary.places.into_iter().find(|place| usize::from(place.upstream.0) == upstream + 1)
         };
+        // Repetitions have a line of their own, which first deletes take turns with.
+        let asked = |job: &StoredJob| place(job).filter(|place| !place.repeat).map(|place| place.asked);
         let theirs = state.store.image.jobs.values().filter(|job| !job.finished && job.tag == tag);
-        let ours = theirs.filter_map(asked).min()?;
+        // This one's intention is written down by now: a start would find it under way.
+        let ours = theirs.filter_map(|job| place(job).map(|place| place.asked)).min()?;
         let long_ago = |at: Option<&Millis>| at.is_none_or(|at| at + LEG_MAX < now);
         let waiting = state.lines_at.since.iter().find(|((at, id), since)| {
             let Some(job) = state.store.image.jobs.get(id) else { return false };

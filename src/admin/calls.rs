@@ -12,9 +12,8 @@ use super::State;
 use super::body::{CustomerBody, DecisionBody, SubmissionBody, name, name_if_any, parse, reason, reason_if_any};
 use super::problem::{Answer, Problem, json_answer};
 use super::routes::{Call, LIST_QUERY, Parameters};
-use crate::domain::CustomerId;
 use crate::domain::erasure::{JobState, Verdict};
-use crate::domain::query;
+use crate::domain::{CustomerId, query};
 use crate::erasure::{Decided, Submission, Submitted, TargetsThere};
 use crate::telemetry::unix_now;
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::config::Address;
-use crate::wire::{self, Inherited, Opened, Stream};
+use crate::net::{self, ActivatedSockets, BoundSocket, Stream};
 
 /// The mode of its Unix socket: whoever reaches it can erase.
 const MODE: u32 = 0o600;
@@ -11,7 +11,7 @@ const MODE: u32 = 0o600;
 /// An open listener.
 #[derive(Debug)]
 pub struct Listener {
-    listener: wire::Listener,
+    listener: net::Listener,
     address: Address,
 }
 
@@ -20,8 +20,8 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says, `AddrInUse` above all.
-    pub fn bind(address: &Address, inherited: &mut Inherited) -> io::Result<Self> {
-        let opened = Opened::at(address, MODE, inherited)?;
+    pub fn bind(address: &Address, inherited: &mut ActivatedSockets) -> io::Result<Self> {
+        let opened = BoundSocket::at(address, MODE, inherited)?;
         let address = opened.address.clone();
         Ok(Self { listener: opened.listen()?, address })
     }

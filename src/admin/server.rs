@@ -25,8 +25,9 @@ use super::listener::Listener;
 use super::problem::{Answer, Problem};
 use super::refusals::Refusals;
 use super::{State, router};
+use crate::net::Stream;
 use crate::telemetry::{HandshakeEnd, events};
-use crate::wire::{ServerTls, Stream};
+use crate::tls::ServerIdentity;
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 128;
@@ -48,13 +49,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 struct Gate {
     state: Arc<State>,
     refusals: Refusals,
-    tls: Option<Arc<ServerTls>>,
+    tls: Option<Arc<ServerIdentity>>,
 }
 
 /// Serves the admin API until `drain` is cancelled, then lets open exchanges end and returns, at most five seconds
 /// later. Cancel it last: health and metrics are wanted while the data path drains. Connections begin with a handshake
 /// if there is `tls`.
-pub async fn serve(listener: Listener, tls: Option<Arc<ServerTls>>, state: Arc<State>, drain: CancellationToken) {
+pub async fn serve(listener: Listener, tls: Option<Arc<ServerIdentity>>, state: Arc<State>, drain: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let held = Arc::new(Held::default());
     let connections = TaskTracker::new();
@@ -179,7 +180,7 @@ async fn connection(stream: Stream, place: Arc<Place>, gate: Arc<Gate>, drain: C
 }
 
 /// The connection behind its handshake. `None` is one that has ended.
-async fn secured(stream: Stream, tls: Option<&ServerTls>) -> Option<Stream> {
+async fn secured(stream: Stream, tls: Option<&ServerIdentity>) -> Option<Stream> {
     let Some(tls) = tls else { return Some(stream) };
     let failed = |reason: &str| events::HandshakeFailed { reason }.emit();
     match timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {

@@ -1,6 +1,6 @@
 //! Builds the gate from a configuration in the one safe order, and takes it down again.
 //!
-//! The order is: store and keys; the upstreams, whose numbers the store gives; the barrier with the fences of
+//! The order is: store and keys; the upstreams, whose numbers the store gives; the in-flight table with the fences of
 //! unfinished erasures; the listeners last.
 
 mod access;
@@ -28,9 +28,9 @@ pub use self::sites::SitesError;
 use crate::admin::InForce;
 use crate::config::{self, Address, Config, PemFault, Source};
 use crate::listen::DoorError;
+use crate::net::ActivatedSockets;
 use crate::store::{self, OpenError, StoreError};
 use crate::telemetry::{Registry, events};
-use crate::wire::Inherited;
 
 /// Why the gate does not start.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ pub struct Running {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    begin(config, None, Inherited::default(), store::open)
+    begin(config, None, ActivatedSockets::default(), store::open)
 }
 
 /// The same for a configuration that `source` was last read as: it is read again when its files change, and when it is
@@ -120,7 +120,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub fn start_from(source: Source, config: Config, inherited: Inherited) -> Result<Running, StartError> {
+pub fn start_from(source: Source, config: Config, inherited: ActivatedSockets) -> Result<Running, StartError> {
     begin(config, Some(source), inherited, store::open)
 }
 
@@ -128,14 +128,14 @@ pub fn start_from(source: Source, config: Config, inherited: Inherited) -> Resul
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub fn start_anew(source: Source, config: Config, inherited: Inherited) -> Result<Running, StartError> {
+pub fn start_anew(source: Source, config: Config, inherited: ActivatedSockets) -> Result<Running, StartError> {
     begin(config, Some(source), inherited, store::open_or_make)
 }
 
 fn begin(
     config: Config,
     source: Option<Source>,
-    inherited: Inherited,
+    inherited: ActivatedSockets,
     open: fn(&config::Store) -> Result<store::Opened, OpenError>,
 ) -> Result<Running, StartError> {
     let opened = open(&config.store)?;

@@ -3,10 +3,9 @@
 //!
 //! The store keeps the names, with fingerprints of their keys, since the file of before is gone.
 
-use crate::domain::Fingerprint;
-use crate::domain::Instance;
 use crate::domain::erasure::{Instances, NamedInstance};
 use crate::domain::instance::InstanceRule;
+use crate::domain::{Fingerprint, Instance};
 
 /// Older keys of one name that are remembered.
 const KEYS_MAX: usize = 32;

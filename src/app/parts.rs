@@ -15,15 +15,16 @@ use super::sites::{self, Made, SitesError};
 use super::snapshots;
 use super::supervisor;
 use crate::admin::{self, InForce, Readiness, State};
-use crate::barrier::Barrier;
 use crate::config::{Address, Config, Listen, ListenTls, OpenWebsockets};
 use crate::erasure::{self, Eraser};
+use crate::inflight::Inflight;
 use crate::listen::{self, Bound, Listening};
+use crate::net::ActivatedSockets;
 use crate::proxy::{Routes, Shared};
 use crate::store::Opened;
 use crate::telemetry::{Registry, clock};
+use crate::tls::ServerIdentity;
 use crate::upstream::Network;
-use crate::wire::{Inherited, ServerTls};
 
 /// Erasures reckon in whole seconds; in this much more they have made their last delete for what a crash cut.
 const LOST_MARGIN: Duration = Duration::from_secs(2);
@@ -37,7 +38,7 @@ struct Core {
     registry: Arc<Registry>,
     access: Access,
     made: Vec<Made>,
-    barrier: Arc<Barrier>,
+    inflight: Arc<Inflight>,
     lost_until: Option<Instant>,
     eraser: Eraser,
     shared: Arc<Shared>,
@@ -57,10 +58,10 @@ impl Core {
         let limits = config.limits.clone();
         let straggle = config.longest_response_timeout();
         let lost_until = cut_before.then(|| Instant::now() + straggle + LOST_MARGIN);
-        let barrier = Barrier::new(config.store.cache_entries, config.store.lease, straggle);
-        barrier.set_waiting_max(limits.in_flight_max / WAITING_SHARE);
+        let inflight = Inflight::new(config.store.cache_entries, config.store.lease, straggle);
+        inflight.set_waiting_max(limits.in_flight_max / WAITING_SHARE);
         let eraser = Eraser::new(erasure::Parts {
-            barrier: Arc::clone(&barrier),
+            inflight: Arc::clone(&inflight),
             index: Arc::clone(&opened.index),
             jobs: Arc::clone(&opened.jobs),
             keys: Arc::clone(&opened.keys),
@@ -83,7 +84,7 @@ impl Core {
             routes: Routes::new(&sites, &slots),
             sites,
             slots,
-            barrier: Arc::clone(&barrier),
+            inflight: Arc::clone(&inflight),
             index: Arc::clone(&opened.index),
             keys: Arc::clone(&opened.keys),
             limits,
@@ -92,7 +93,7 @@ impl Core {
             workers,
             access_log,
         });
-        Ok(Self { registry, access, made, barrier, lost_until, eraser, shared })
+        Ok(Self { registry, access, made, inflight, lost_until, eraser, shared })
     }
 }
 
@@ -119,11 +120,11 @@ pub(super) struct Parts {
     work: tokio::task::JoinHandle<()>,
     renewing: tokio::task::JoinHandle<()>,
     snapshots: Option<tokio::task::JoinHandle<()>>,
-    admin_tls: Option<Arc<ServerTls>>,
+    admin_tls: Option<Arc<ServerIdentity>>,
     admin_serving: tokio::task::JoinHandle<()>,
     admin_drain: CancellationToken,
     pub(super) state: Arc<State>,
-    pub(super) barrier: Arc<Barrier>,
+    pub(super) inflight: Arc<Inflight>,
     /// Until when something may arrive at an upstream that the run before this one had on its way.
     lost_until: Option<Instant>,
     pub(super) opened: Opened,
@@ -134,12 +135,12 @@ impl Parts {
         config: Config,
         opened: Opened,
         in_force: InForce,
-        inherited: Inherited,
+        inherited: ActivatedSockets,
     ) -> Result<Self, StartError> {
         // A store that knows no upstream has never served.
         let cut_before = !opened.ending.was_orderly() && !opened.index.upstreams().await?.is_empty();
         let core = Core::build(&config, &opened, cut_before).await?;
-        let Core { registry, access, made, barrier, lost_until, eraser, shared } = core;
+        let Core { registry, access, made, inflight, lost_until, eraser, shared } = core;
         let readiness = Readiness::new();
         let awaited = readiness.awaits("listeners");
         let (bound, admin_listener) = listeners(&config, inherited)?;
@@ -184,7 +185,7 @@ impl Parts {
             admin_serving,
             admin_drain,
             state,
-            barrier,
+            inflight,
             lost_until,
             opened,
         })
@@ -223,7 +224,7 @@ impl Parts {
         self.access.finish();
         // The next run must reckon with what this one still reckons with.
         let nothing_is_late =
-            !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
+            !self.inflight.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
         self.opened.ending.set_orderly(whole && nothing_is_late);
         whole
     }
@@ -235,14 +236,14 @@ pub(super) fn names(config: &Config) -> Vec<Arc<str>> {
 }
 
 /// What is shown at a place, if it is TLS.
-fn tls(tls: Option<&ListenTls>, place: &str) -> Result<Option<Arc<ServerTls>>, StartError> {
-    let loaded = tls.map(|tls| ServerTls::load(tls, false)).transpose();
+fn tls(tls: Option<&ListenTls>, place: &str) -> Result<Option<Arc<ServerIdentity>>, StartError> {
+    let loaded = tls.map(|tls| ServerIdentity::load(tls, false)).transpose();
     let loaded = loaded.map_err(|source| StartError::Tls { place: place.to_owned(), source })?;
     Ok(loaded.map(Arc::new))
 }
 
 /// Opens every place, or none.
-fn listeners(config: &Config, mut inherited: Inherited) -> Result<(Vec<Bound>, admin::Listener), StartError> {
+fn listeners(config: &Config, mut inherited: ActivatedSockets) -> Result<(Vec<Bound>, admin::Listener), StartError> {
     let failed = |address: &Address| {
         let address = address.to_string();
         move |source| StartError::Listen { address, source }

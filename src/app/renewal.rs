@@ -10,21 +10,21 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{PemFault, Renew};
 use crate::listen::Listening;
 use crate::telemetry::{Registry, chain, events};
+use crate::tls::ServerIdentity;
 use crate::upstream::Site;
-use crate::wire::ServerTls;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that has to follow its files.
 pub(super) struct Renewal {
-    servers: Vec<(String, Arc<ServerTls>)>,
+    servers: Vec<(String, Arc<ServerIdentity>)>,
     sites: Vec<Arc<Site>>,
 }
 
 impl Renewal {
     /// What is shown to callers, and what the upstreams are reached with.
-    pub(super) fn of(listening: &Listening, admin: Option<&Arc<ServerTls>>, sites: &[Arc<Site>]) -> Self {
+    pub(super) fn of(listening: &Listening, admin: Option<&Arc<ServerIdentity>>, sites: &[Arc<Site>]) -> Self {
         let admin = admin.map(|tls| ("admin".to_owned(), Arc::clone(tls)));
         Self { servers: listening.tls().chain(admin).collect(), sites: sites.to_vec() }
     }

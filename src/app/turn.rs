@@ -175,13 +175,13 @@ impl Parts {
         });
         let straggle = config.longest_response_timeout();
         self.eraser.reconfigure(sites.clone(), config.erasure.clone(), straggle);
-        self.barrier.set_straggle(straggle);
-        self.barrier.set_waiting_max(config.limits.in_flight_max / WAITING_SHARE);
+        self.inflight.set_straggle(straggle);
+        self.inflight.set_waiting_max(config.limits.in_flight_max / WAITING_SHARE);
         self.shared = Arc::new(Shared {
             routes: self.shared.routes.next(&sites, &slots),
             sites,
             slots,
-            barrier: Arc::clone(&self.barrier),
+            inflight: Arc::clone(&self.inflight),
             index: Arc::clone(&self.opened.index),
             keys: Arc::clone(&self.opened.keys),
             limits: config.limits.clone(),

@@ -24,9 +24,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::{Failure, text};
 use crate::config::{self, Address, BaseUrl, Identity, Secret, SecretText, UpstreamTls};
+use crate::net::Stream;
 use crate::telemetry::chain;
 use crate::upstream::Connector;
-use crate::wire::Stream;
 
 /// For one call, from the connection to the last byte. The gate bounds its own answers at thirty seconds.
 const WITHIN: Duration = Duration::from_secs(40);

@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Running, StartError, supervisor};
 use crate::config::{Engine, Source};
+use crate::net::{self, ActivatedSockets};
 use crate::telemetry::{self, chain, events};
-use crate::wire::{self, Inherited};
 
 /// The configuration was refused.
 const CONFIG_REFUSED: u8 = 3;
@@ -22,7 +22,7 @@ pub fn run(path: &Path, new_store: bool) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return failed(&StartError::Thread(error)),
     };
-    wire::raise_descriptor_limit();
+    net::raise_descriptor_limit();
     let (source, loaded) = Source::read(path);
     let loaded = match loaded {
         Ok(loaded) => loaded,
@@ -33,7 +33,7 @@ pub fn run(path: &Path, new_store: bool) -> ExitCode {
             return ExitCode::from(CONFIG_REFUSED);
         }
     };
-    let inherited = match Inherited::from_environment() {
+    let inherited = match ActivatedSockets::from_environment() {
         Ok(inherited) => inherited,
         Err(error) => {
             say(&format!("forgetgate: a socket that was handed over cannot be used: {error}"));
@@ -47,7 +47,7 @@ pub fn run(path: &Path, new_store: bool) -> ExitCode {
     for warning in &loaded.warnings {
         events::Warned { what: &warning.to_string() }.emit();
     }
-    if let Some(what) = wire::too_many_connections(loaded.config.limits.connections_max) {
+    if let Some(what) = net::too_many_connections(loaded.config.limits.connections_max) {
         events::Warned { what: &what }.emit();
     }
     if loaded.config.store.engine == Engine::Memory {

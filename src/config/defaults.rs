@@ -70,7 +70,7 @@ impl Default for Store {
 }
 
 impl Default for Erasure {
-    /// The home upstream's answer is the proof; due in 30 days; 60 a minute; 10 s at the barrier; WebSockets are waited for.
+    /// The home upstream's answer is the proof; due in 30 days; 60 a minute; 10 s at the in-flight table; WebSockets are waited for.
     fn default() -> Self {
         Self {
             authorize: Authorize::Home,

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::{Address, IpRange, Upstream};
-use crate::domain::http1::Lines;
 use crate::domain::policy::Policy;
 use crate::domain::token::KeysAt;
+use crate::http1::Lines;
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@ pub mod decide;
 pub mod derive;
 pub mod erasure;
 pub mod grammar;
-pub mod http1;
 pub mod ids;
 pub mod instance;
 pub mod json;

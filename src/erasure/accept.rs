@@ -14,9 +14,9 @@ use super::body::Note;
 use super::doubt::Doubt;
 use super::ledger::Entry;
 use super::send::Carried;
-use crate::barrier::{Fence, Frozen, Watch};
 use crate::domain::erasure::{Addressed, Intent, Job, Mark, NewJob, Probe, Scope, Undecidable};
 use crate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
+use crate::inflight::{Fence, Frozen, QuiescenceProbe};
 use crate::store::StoreError;
 use crate::telemetry::events;
 
@@ -62,7 +62,7 @@ pub(super) struct Asked {
     pub(super) addressed: Option<Addressed>,
     /// A probe that the addressed upstream answered with 2xx, and what watched over it, if the profile takes that answer
     /// for an accepted delete.
-    pub(super) probe: Option<(Probe, Option<Watch>)>,
+    pub(super) probe: Option<(Probe, Option<QuiescenceProbe>)>,
     /// The caller's own call.
     pub(super) carried: Option<Carried>,
     pub(super) submitted: Option<UnixSeconds>,
@@ -145,7 +145,7 @@ impl Eraser {
     /// The fence of an acceptance, unless nothing is to be sent for now.
     fn raise(&self, tag: Tag, raises: bool) -> (Raised, Option<Mark>) {
         let life = self.settings().erasure.barrier_timeout;
-        let fence = raises.then(|| Arc::new(self.shared.barrier.fence(tag, None, life)));
+        let fence = raises.then(|| Arc::new(self.shared.inflight.fence(tag, None, life)));
         let mark = fence.as_ref().map(|fence| Mark { run: self.shared.run.name, generation: fence.generation().0 });
         (Raised(fence), mark)
     }

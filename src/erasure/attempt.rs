@@ -17,9 +17,9 @@ use super::ledger::{Entry, Marks};
 use super::send::Pass;
 use super::settings::{Settings, held};
 use super::worker::LegPlace;
-use crate::barrier::{Fence, Generation};
 use crate::domain::erasure::{Held, Job, Mark, Moment, Reach, TargetKey, TargetState, passers, plan_at};
 use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
+use crate::inflight::{Fence, Generation};
 use crate::store::{Row, StoreError};
 
 /// Fences of one erasure that are passed on from step to step.
@@ -163,7 +163,7 @@ impl Round {
             return Ok((standing, since_acceptance));
         }
         let life = self.settings.erasure.barrier_timeout;
-        let fence = Arc::new(self.eraser.shared.barrier.fence_where_let_in(self.tag, around, life)?);
+        let fence = Arc::new(self.eraser.shared.inflight.fence_where_let_in(self.tag, around, life)?);
         self.own.lock().push((upstream, Arc::clone(&fence)));
         Ok((vec![fence], false))
     }

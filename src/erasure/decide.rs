@@ -11,9 +11,9 @@ use super::holds::{Hold, Tags};
 use super::ledger::{Entry, Marks};
 use super::views::{HoldList, HoldView, View, form_name};
 use super::{Eraser, report};
-use crate::barrier::Generation;
 use crate::domain::erasure::{Decision, Job, Mark, OnHold, Target, TargetKey, Undecidable, Verdict};
 use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
+use crate::inflight::Generation;
 use crate::store::StoreError;
 
 /// A decision of a named person.
@@ -131,7 +131,7 @@ impl Eraser {
         let (verdict, now) = (decision.verdict, self.now());
         let life = self.settings().erasure.barrier_timeout;
         let raises = matches!(verdict, Verdict::Approve | Verdict::Close);
-        let fence = raises.then(|| Arc::new(self.shared.barrier.fence(entry.tag, None, life)));
+        let fence = raises.then(|| Arc::new(self.shared.inflight.fence(entry.tag, None, life)));
         let generation = fence.as_ref().map(|fence| fence.generation());
         let mark = generation.map(|generation| Mark { run: self.shared.run.name, generation: generation.0 });
         let gone = match (&fence, verdict, decision.upstream) {
@@ -170,7 +170,7 @@ impl Eraser {
     async fn given_up(
         &self,
         entry: &Entry,
-        fence: &Arc<crate::barrier::Fence>,
+        fence: &Arc<crate::inflight::Fence>,
         (upstream, decision): (UpstreamNumber, &Decision),
     ) -> Result<Vec<PairKey>, StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(Vec::new()) };

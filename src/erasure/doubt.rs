@@ -14,9 +14,9 @@ use super::accept::Problem;
 use super::holds::Tags;
 use super::ledger::Marks;
 use super::{Eraser, report};
-use crate::barrier::Fence;
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{Decision, Job, Verdict};
+use crate::inflight::Fence;
 use crate::store::StoreError;
 use crate::telemetry::events;
 

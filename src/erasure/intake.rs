@@ -20,12 +20,12 @@ use super::holds::Tags;
 use super::nameless::names_one_at;
 use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
-use crate::barrier::Watch;
 use crate::config::{Authorize, Secret};
 use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
 use crate::domain::{CustomerId, Instance, LabelForm, UpstreamNumber, label, query};
+use crate::inflight::QuiescenceProbe;
 use crate::upstream::{Answer, CallError, Site};
 
 /// The longest `Prefer: wait` that is honoured.
@@ -128,7 +128,7 @@ impl Eraser {
         let within = self.settings().erasure.barrier_timeout;
         let leave = self.shared.failures.leave(caller, within).await.ok_or(Code::TooManyFailures)?;
         let tag = self.shared.keys.tag(&customer);
-        let watch = self.shared.barrier.watch(tag, site.number);
+        let watch = self.shared.inflight.watch(tag, site.number);
         let tags = self.shared.holds.tags(&customer);
         let text = text_of(&site.aliases, &customer, today.form);
         let sent = self.now().wall;
@@ -143,7 +143,7 @@ impl Eraser {
         self.shared.lanes.note(site.number, site.upstream.deletes_per_minute(), elapsed);
         let counts = send::is_success(&site, &answer);
         let evidence = send::evidence(&site, &call.instance.prefix, &answer, (sent, self.now().wall), true);
-        let probe: (Probe, Option<Watch>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
+        let probe: (Probe, Option<QuiescenceProbe>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
         let asked = Asked {
             scope: Scope::Among(reached),
             probe: (!held).then_some(probe),

@@ -15,10 +15,10 @@ use super::ledger::Marks;
 use super::report;
 use super::send::Pass;
 use super::worker::LegPlace;
-use crate::barrier::{Drain, Fence, Generation};
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
 use crate::domain::{PairKey, UpstreamNumber};
+use crate::inflight::{Drain, Fence, Generation};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
 

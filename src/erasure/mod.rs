@@ -65,10 +65,10 @@ use self::retention::Counted;
 use self::schedule::Schedule;
 use self::send::Carried;
 use self::settings::Settings;
-use crate::barrier::Barrier;
 use crate::config;
 use crate::domain::erasure::{Moment, Now, Run, TargetKey};
 use crate::domain::{Tag, UnixSeconds};
+use crate::inflight::Inflight;
 use crate::store::seal::Keys;
 use crate::store::{Index, Jobs};
 use crate::telemetry::Registry;
@@ -107,8 +107,8 @@ impl fmt::Debug for Surroundings {
 
 /// What an [`Eraser`] is made of.
 pub struct Parts {
-    /// The barrier that the data path enters through.
-    pub barrier: Arc<Barrier>,
+    /// The in-flight table that the data path enters through.
+    pub inflight: Arc<Inflight>,
     /// Whose data is where.
     pub index: Arc<dyn Index>,
     /// The erasures.
@@ -157,7 +157,7 @@ impl fmt::Debug for Eraser {
 }
 
 struct Shared {
-    barrier: Arc<Barrier>,
+    inflight: Arc<Inflight>,
     index: Arc<dyn Index>,
     keys: Arc<Keys>,
     ledger: Ledger,
@@ -208,7 +208,7 @@ impl Eraser {
         let run = Run { name: (parts.surroundings.random)(), begun, straggle };
         let settings = Settings::new(parts.sites, parts.erasure, parts.response_timeout);
         let shared = Shared {
-            barrier: parts.barrier,
+            inflight: parts.inflight,
             index: parts.index,
             ledger: Ledger::new(Arc::clone(&parts.jobs), Arc::clone(&parts.keys), run),
             holds: Holds::new(parts.jobs, Arc::clone(&parts.keys)),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::Eraser;
 use super::attempt::{Fences, Needs, narrow, with_passers};
 use super::ledger::{Entry, Marks};
-use crate::barrier::{Fence, Frozen};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
     Held, Intent, Job, Later, Mark, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
 };
+use crate::inflight::{Fence, Frozen};
 use crate::store::{Row, StoreError};
 
 /// A probe that counts, as the outcome of an attempt at that target; and whether its rows may be marked.
@@ -30,7 +30,7 @@ impl Eraser {
         if !unbroken {
             let tag = self.shared.keys.tag(&customer);
             let life = settings.erasure.barrier_timeout;
-            fences.push(Arc::new(self.shared.barrier.fence(tag, None, life)));
+            fences.push(Arc::new(self.shared.inflight.fence(tag, None, life)));
         }
         let rows = self.fenced_rows(&customer, fences).await?;
         let reaches = self.reaches(&settings, &customer).await?;

@@ -70,7 +70,7 @@ impl Eraser {
         if everywhere || !fenced.is_empty() {
             let around = (!everywhere).then(|| settings.with_passers(&fenced));
             let life = settings.erasure.barrier_timeout;
-            let fence = self.shared.barrier.fence_from_start(listed.tag, around, life);
+            let fence = self.shared.inflight.fence_from_start(listed.tag, around, life);
             self.keep_fences(listed.id, vec![Arc::new(fence)]);
         }
         for place in summary.places.iter().filter(|place| place.in_line && !held.is_at(place.upstream)) {
@@ -131,7 +131,7 @@ impl Eraser {
         }
         forgotten.into_iter().for_each(|id| self.shared.schedule.wake(id, now.moment));
         self.tell_standing();
-        self.shared.barrier.prune();
+        self.shared.inflight.prune();
         if let Err(error) = self.sweep().await {
             report::warn("rows of erased customers cannot be swept", &error);
         }

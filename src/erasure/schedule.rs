@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::barrier::Generation;
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::Moment;
+use crate::inflight::Generation;
 
 pub(super) type LookedAfter = (Uuid, UpstreamNumber, UpstreamNumber, Generation);
 

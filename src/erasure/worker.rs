@@ -18,9 +18,9 @@ use super::lanes::{Place, Turn};
 use super::ledger::{Entry, Marks};
 use super::leg::Leg;
 use super::{Eraser, report, schedule};
-use crate::barrier::Generation;
 use crate::domain::erasure::{Job, Later, Moment, Now, OnHold, Step, TargetKey, next_step};
 use crate::domain::{Tag, UpstreamNumber};
+use crate::inflight::Generation;
 use crate::store::StoreError;
 use crate::telemetry::events;
 
@@ -287,7 +287,7 @@ impl Eraser {
         }
         self.shared.runtime.spawn(async move {
             let ending = LookedAfter { eraser: eraser.clone(), what };
-            eraser.shared.barrier.watch(tag, of).gone(before).await;
+            eraser.shared.inflight.watch(tag, of).gone(before).await;
             drop(ending);
             let now = eraser.now();
             let ended = eraser.note(id, now, |job| job.straggler_ended(at, now.moment)).await;

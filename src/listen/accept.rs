@@ -13,8 +13,8 @@ use super::room::Room;
 use super::socket::Socket;
 use super::worker::{Handed, Order};
 use crate::config::{Address, Listen};
+use crate::net::{ActivatedSockets, BoundSocket, Peer};
 use crate::telemetry::events;
-use crate::wire::{Inherited, Opened, Peer};
 
 /// After the system could not give a socket (no descriptors left), accepting rests for so long.
 const REST: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ const REST: Duration = Duration::from_millis(50);
 /// A listener that is bound and not yet accepted on.
 #[derive(Debug)]
 pub struct Bound {
-    opened: Opened,
+    opened: BoundSocket,
     pub(super) door: Arc<Door>,
 }
 
@@ -31,9 +31,9 @@ impl Bound {
     ///
     /// # Errors
     /// The system's: taken, not ours, not allowed; or a [`super::DoorError`] in it.
-    pub fn to(listen: &Listen, inherited: &mut Inherited) -> std::io::Result<Self> {
+    pub fn to(listen: &Listen, inherited: &mut ActivatedSockets) -> std::io::Result<Self> {
         let door = Arc::new(Door::of(listen, None).map_err(std::io::Error::other)?);
-        let opened = Opened::at(&listen.address, listen.socket_mode, inherited)?;
+        let opened = BoundSocket::at(&listen.address, listen.socket_mode, inherited)?;
         Ok(Self { opened, door })
     }
 
@@ -106,7 +106,7 @@ struct Accepting {
 
 /// Accepts until it is told to stop. It accepts first and then waits for room, so that an idle listener holds no room
 /// that a busy one needs; further callers wait in the kernel's queue.
-async fn accept(opened: Opened, accepting: Accepting, mut stopped: watch::Receiver<()>) {
+async fn accept(opened: BoundSocket, accepting: Accepting, mut stopped: watch::Receiver<()>) {
     let Accepting { number, door, room, dealer } = accepting;
     let address = opened.address.to_string();
     let failed = |error: &std::io::Error| events::AcceptFailed { address: &address, error: &error.to_string() }.emit();

@@ -16,8 +16,10 @@ use super::intercept::{CaError, Interceptor};
 use super::tls::handshake;
 use super::{proxy_header, redirected};
 use crate::config::{Address, Files, Listen, ListenMode, ListenTls, PemFault};
+use crate::http1::BufferedIo;
+use crate::net::{ConnectionTimers, Stream};
 use crate::telemetry::events;
-use crate::wire::{Link, ServerTls, Stream, Watch};
+use crate::tls::ServerIdentity;
 
 /// What is spoken at one listener.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(super) struct Door {
     /// Its address, for the peers of its connections.
     address: Arc<Address>,
     /// What every connection begins with, if it is TLS.
-    pub(super) tls: Option<Arc<ServerTls>>,
+    pub(super) tls: Option<Arc<ServerIdentity>>,
     /// What opens TLS that is meant for others.
     pub(super) interceptor: Option<Interceptor>,
     /// A digest of the files that were read.
@@ -65,7 +67,7 @@ impl Door {
             (Some(before), _) => before.tls.clone(),
             (None, Some(tls)) => {
                 before.map_or(Ok(()), |before| before.no_worse(tls))?;
-                Some(Arc::new(ServerTls::load(tls, http2(listen))?))
+                Some(Arc::new(ServerIdentity::load(tls, http2(listen))?))
             }
             (None, None) => None,
         };
@@ -154,12 +156,12 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
         (_, stream, Some(Spoken::Http2)) => http2::serve(stream, serving).await,
         // A proxy is spoken to in HTTP/1.1.
         (ListenMode::Forward, stream, _) | (_, stream, Some(Spoken::Http1)) => serve(stream, serving).await,
-        (ListenMode::Reverse | ListenMode::Transparent, stream, None) => speak(Link::new(stream), serving).await,
+        (ListenMode::Reverse | ListenMode::Transparent, stream, None) => speak(BufferedIo::new(stream), serving).await,
     }
 }
 
 /// Serves the requests of a connection on which nothing was agreed, in the HTTP that it begins with.
-pub(super) async fn speak(link: Link<Stream>, serving: Serving) {
+pub(super) async fn speak(link: BufferedIo<Stream>, serving: Serving) {
     if serving.door.listen.http2 {
         http2::sniff(link, serving).await;
     } else {
@@ -169,7 +171,7 @@ pub(super) async fn speak(link: Link<Stream>, serving: Serving) {
 }
 
 /// What `work` gives, or nothing once the connection is to end: before HTTP nobody waits for it.
-pub(super) async fn unless_ended<T>(watch: &Watch, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_ended<T>(watch: &ConnectionTimers, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
-use crate::wire::Watch;
+use crate::net::ConnectionTimers;
 
 /// Who has a clock on this worker. Clones are the same books.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Books {
 }
 
 /// Each with the number of the listener that it came in by.
-type Watches = Rc<RefCell<HashMap<u64, (u64, Rc<Watch>)>>>;
+type Watches = Rc<RefCell<HashMap<u64, (u64, Rc<ConnectionTimers>)>>>;
 
 /// An entry: it leaves the books when this is dropped.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ impl Books {
     }
 
     /// One more.
-    pub(super) fn enter(&self) -> (Rc<Watch>, Entered) {
-        let watch = Watch::new(&self.now);
+    pub(super) fn enter(&self) -> (Rc<ConnectionTimers>, Entered) {
+        let watch = ConnectionTimers::new(&self.now);
         let number = self.next.replace(self.next.get() + 1);
         self.watches.borrow_mut().insert(number, (self.listener, Rc::clone(&watch)));
         (watch, Entered { number, watches: Rc::clone(&self.watches) })
@@ -56,7 +56,7 @@ impl Books {
         self.now.set(now);
     }
 
-    pub(super) fn each(&self, mut act: impl FnMut(u64, &Watch)) {
+    pub(super) fn each(&self, mut act: impl FnMut(u64, &ConnectionTimers)) {
         self.watches.borrow().values().for_each(|(listener, watch)| act(*listener, watch));
     }
 

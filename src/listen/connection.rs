@@ -15,10 +15,10 @@ use super::books::Books;
 use super::current::Current;
 use super::forward;
 use super::room::Room;
-use crate::domain::http1::{Fault, Head};
 use crate::erasure::{DeleteCall, Eraser};
+use crate::http1::{BufferedIo, Fault, Head};
+use crate::net::{ConnectionTimers, Peer, Stream};
 use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
-use crate::wire::{Link, Peer, Stream, Watch};
 
 /// Beyond the bound of heads so much is read: then the answer says what was wrong.
 const ABOVE_OUR_BOUND: usize = 16 * 1024;
@@ -31,7 +31,7 @@ const LINGER_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub(super) struct Serving {
     pub(super) current: Current,
     pub(super) eraser: Eraser,
-    pub(super) watch: Rc<Watch>,
+    pub(super) watch: Rc<ConnectionTimers>,
     pub(super) peer: Peer,
     pub(super) books: Books,
     /// Where it came in.
@@ -60,17 +60,17 @@ enum NoHead {
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: Stream, serving: Serving) {
     let watch = Rc::clone(&serving.watch);
-    watched(&watch, requests(Link::new(socket), serving)).await;
+    watched(&watch, requests(BufferedIo::new(socket), serving)).await;
 }
 
 /// Serves one request that is already on its way, and nothing behind it.
 pub(super) async fn serve_one(socket: Stream, serving: Serving) {
     let watch = Rc::clone(&serving.watch);
-    watched(&watch, one_request(Link::new(socket), serving)).await;
+    watched(&watch, one_request(BufferedIo::new(socket), serving)).await;
 }
 
 /// Goes on with a connection until its watch ends it.
-pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
+pub(super) async fn watched(watch: &ConnectionTimers, step: impl Future<Output = ()>) {
     let mut step = pin!(step);
     poll_fn(|cx| {
         watch.woken_by(cx.waker());
@@ -84,7 +84,7 @@ pub(super) async fn watched(watch: &Watch, step: impl Future<Output = ()>) {
 }
 
 /// Reads a head. What came instead of one has been answered, where it can be.
-async fn next_head(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) -> Result<(), Onward> {
+async fn next_head(link: &mut BufferedIo<Stream>, head: &mut Head, serving: &Serving) -> Result<(), Onward> {
     let mut looked_at = 0;
     let fault = match poll_fn(|cx| poll_head(link, head, serving, &mut looked_at, cx)).await {
         Ok(()) => {
@@ -102,7 +102,7 @@ async fn next_head(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) 
     Err(Onward::CloseSending)
 }
 
-async fn one_request(mut link: Link<Stream>, serving: Serving) {
+async fn one_request(mut link: BufferedIo<Stream>, serving: Serving) {
     let mut head = Head::default();
     // It is no idle connection, which a stop would end at once.
     serving.watch.head_began();
@@ -112,7 +112,7 @@ async fn one_request(mut link: Link<Stream>, serving: Serving) {
 }
 
 /// Handles requests, one after the other.
-pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
+pub(super) async fn requests(mut link: BufferedIo<Stream>, serving: Serving) {
     let mut head = Head::default();
     serving.watch.fresh();
     let sending = loop {
@@ -141,12 +141,12 @@ pub(super) async fn requests(mut link: Link<Stream>, serving: Serving) {
 }
 
 /// Writes a connection's last answer to a client that may still be sending.
-pub(super) async fn finish(mut link: Link<Stream>, answer: &OwnAnswer, hop: Hop, serving: &Serving) {
+pub(super) async fn finish(mut link: BufferedIo<Stream>, answer: &OwnAnswer, hop: Hop, serving: &Serving) {
     write(&mut link, serving, answer, hop).await;
     end(link, true, serving).await;
 }
 
-async fn end(mut link: Link<Stream>, sending: bool, serving: &Serving) {
+async fn end(mut link: BufferedIo<Stream>, sending: bool, serving: &Serving) {
     if poll_fn(|cx| link.poll_shutdown(cx)).await.is_ok() && sending {
         serving.watch.linger();
         let mut thrown_away = 0;
@@ -157,8 +157,8 @@ async fn end(mut link: Link<Stream>, sending: bool, serving: &Serving) {
 /// A connection while a request is handled on it. One that has stalled is reset: the kernel would go on and offer what it
 /// has of the answer, for as long as the caller likes.
 struct Handling<'l> {
-    link: &'l mut Link<Stream>,
-    watch: &'l Watch,
+    link: &'l mut BufferedIo<Stream>,
+    watch: &'l ConnectionTimers,
 }
 
 impl Drop for Handling<'_> {
@@ -170,7 +170,7 @@ impl Drop for Handling<'_> {
 }
 
 /// Handles one request.
-async fn request(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) -> Onward {
+async fn request(link: &mut BufferedIo<Stream>, head: &mut Head, serving: &Serving) -> Onward {
     let hop = Hop::of(head, serving.watch.is_draining());
     let handling = Handling { link, watch: &serving.watch };
     let mut caller = Caller { link: &mut *handling.link, watch: &serving.watch, peer: &serving.peer };
@@ -199,7 +199,7 @@ async fn request(link: &mut Link<Stream>, head: &mut Head, serving: &Serving) ->
 
 /// Reads the next head. `looked_at` is how much of what has come was looked at before.
 fn poll_head(
-    link: &mut Link<Stream>,
+    link: &mut BufferedIo<Stream>,
     head: &mut Head,
     serving: &Serving,
     looked_at: &mut usize,
@@ -229,7 +229,7 @@ fn poll_head(
     }
 }
 
-async fn write(link: &mut Link<Stream>, serving: &Serving, answer: &OwnAnswer, hop: Hop) -> bool {
+async fn write(link: &mut BufferedIo<Stream>, serving: &Serving, answer: &OwnAnswer, hop: Hop) -> bool {
     answer.write(hop, link.output());
     serving.watch.body_waits(true);
     serving.watch.moved();
@@ -238,7 +238,7 @@ async fn write(link: &mut Link<Stream>, serving: &Serving, answer: &OwnAnswer, h
 
 /// Reads what still comes and throws it away, until the client closes: a socket that is closed with unread data in it is
 /// reset, and the client never sees the answer (RFC 9112 §9.6).
-fn poll_linger(link: &mut Link<Stream>, thrown_away: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_linger(link: &mut BufferedIo<Stream>, thrown_away: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
     loop {
         *thrown_away += link.input.len();
         link.input.consume(usize::MAX);

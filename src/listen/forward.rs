@@ -14,10 +14,10 @@ use super::connection::{Serving, finish, requests};
 use super::hello::{self, HANDSHAKE};
 use super::tunnel::{self, NO_AUTHORITY, NO_UPSTREAM};
 use crate::config::{Authority, ListenMode, Others};
-use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::{BufferedIo, Head};
+use crate::net::Stream;
 use crate::proxy::{Crossing, Hop};
-use crate::wire::{Link, Stream};
 
 /// The answer to a CONNECT that is granted (RFC 9110 §9.3.6).
 const GRANTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
@@ -37,7 +37,7 @@ pub(super) fn is_asked(head: &Head, serving: &Serving) -> bool {
 }
 
 /// Answers a CONNECT, and serves what goes on in its tunnel.
-pub(super) async fn connect(link: Link<Stream>, head: &Head, serving: Serving) {
+pub(super) async fn connect(link: BufferedIo<Stream>, head: &Head, serving: Serving) {
     match asked(head) {
         Err(refusal) => refuse(link, head, Crossing::to(&serving.gate(), ""), refusal, &serving).await,
         Ok((host, port)) if serving.gate().routes().leads_to(&host) => {
@@ -72,7 +72,7 @@ fn asked(head: &Head) -> Result<(String, u16), Refusal> {
     Ok((host, port))
 }
 
-async fn to_upstream(mut link: Link<Stream>, head: &Head, host: String, port: u16, mut serving: Serving) {
+async fn to_upstream(mut link: BufferedIo<Stream>, head: &Head, host: String, port: u16, mut serving: Serving) {
     let has_authority = serving.door.interceptor.is_some();
     if port == HTTPS && !has_authority {
         let crossing = Crossing::to(&serving.gate(), &host);
@@ -94,7 +94,7 @@ async fn to_upstream(mut link: Link<Stream>, head: &Head, host: String, port: u1
     tunnel::turn_away(link, Crossing::to(&serving.gate(), &host), refusal).await;
 }
 
-async fn to_others(mut link: Link<Stream>, head: &Head, host: &str, port: u16, serving: &Serving) {
+async fn to_others(mut link: BufferedIo<Stream>, head: &Head, host: &str, port: u16, serving: &Serving) {
     let crossing = Crossing::to(&serving.gate(), host);
     let service = match resolve(host, port, serving).await {
         Ok(addresses) => tunnel::dial(&addresses, serving).await,
@@ -137,14 +137,14 @@ async fn resolve(host: &str, port: u16, serving: &Serving) -> Result<Vec<SocketA
 }
 
 /// Says that the tunnel is there. From here its first bytes have as long as a head has.
-async fn grant(link: &mut Link<Stream>, serving: &Serving) -> bool {
+async fn grant(link: &mut BufferedIo<Stream>, serving: &Serving) -> bool {
     link.output().extend_from_slice(GRANTED);
     serving.watch.idle();
     serving.watch.head_began();
     std::future::poll_fn(|cx| link.poll_flush(cx)).await.is_ok()
 }
 
-async fn refuse(link: Link<Stream>, head: &Head, crossing: Crossing, refusal: Refusal, serving: &Serving) {
+async fn refuse(link: BufferedIo<Stream>, head: &Head, crossing: Crossing, refusal: Refusal, serving: &Serving) {
     let answer = crossing.refuse(refusal);
     let hop = Hop { version: head.version, keep: false, head_only: false };
     finish(link, &answer, hop, serving).await;

@@ -9,7 +9,8 @@ use std::task::ready;
 use rustls::server::Acceptor;
 
 use crate::config::canonical_host;
-use crate::wire::{Link, Stream};
+use crate::http1::BufferedIo;
+use crate::net::Stream;
 
 /// The first byte of a TLS connection: a handshake record (RFC 8446 §5.1). No method of HTTP begins with it.
 pub(super) const HANDSHAKE: u8 = 22;
@@ -28,7 +29,7 @@ pub(super) struct Hello {
 }
 
 /// Waits for the first byte. `None` when there will be none.
-pub(super) async fn first_byte(link: &mut Link<Stream>) -> Option<u8> {
+pub(super) async fn first_byte(link: &mut BufferedIo<Stream>) -> Option<u8> {
     if link.input.is_empty() {
         poll_fn(|cx| link.poll_fill(cx, HELLO_BYTES_MAX)).await.ok()?;
     }
@@ -36,7 +37,7 @@ pub(super) async fn first_byte(link: &mut Link<Stream>) -> Option<u8> {
 }
 
 /// Waits for the first message. `None` if what comes is none, or too long a one.
-pub(super) async fn read(link: &mut Link<Stream>) -> Option<Hello> {
+pub(super) async fn read(link: &mut BufferedIo<Stream>) -> Option<Hello> {
     let mut acceptor = Acceptor::default();
     let mut looked_at = 0;
     poll_fn(|cx| {

@@ -36,9 +36,10 @@ use self::room::Size;
 use self::worker::{Making, Order, Reload};
 use crate::config::{Config, Listen};
 use crate::erasure::Eraser;
+use crate::net::{ActivatedSockets, connections_that_fit};
 use crate::proxy::Shared;
 use crate::telemetry::{Registry, events};
-use crate::wire::{Inherited, ServerTls, connections_that_fit};
+use crate::tls::ServerIdentity;
 
 /// How long a worker may take to turn to a new configuration: it does so between two steps of its requests.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
@@ -145,7 +146,7 @@ impl Listening {
             let at = open.iter().position(|acceptor| acceptor.door().listen.address == listen.address);
             let place = match at.map(|at| open.remove(at)) {
                 Some(acceptor) => again(acceptor, listen),
-                None => Bound::to(listen, &mut Inherited::default()).map(Place::Bound),
+                None => Bound::to(listen, &mut ActivatedSockets::default()).map(Place::Bound),
             };
             match place {
                 Ok(place) => places.push(place),
@@ -156,7 +157,7 @@ impl Listening {
     }
 
     /// What is shown in handshakes, and where.
-    pub fn tls(&self) -> impl Iterator<Item = (String, Arc<ServerTls>)> {
+    pub fn tls(&self) -> impl Iterator<Item = (String, Arc<ServerIdentity>)> {
         self.acceptors.iter().filter_map(|acceptor| {
             let door = acceptor.door();
             Some((format!("listener {}", door.listen.address), Arc::clone(door.tls.as_ref()?)))

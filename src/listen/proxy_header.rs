@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use crate::config::ProxyProtocol;
 use crate::domain::proxy_header::{Ends, Step, read};
+use crate::net::{Peer, Stream};
 use crate::telemetry::TurnedAway;
-use crate::wire::{Peer, Stream};
 
 /// Reads the header, and nothing behind it; within a time of its own. Afterwards `peer` is who called the proxy.
 ///

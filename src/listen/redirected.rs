@@ -15,9 +15,10 @@ use super::original;
 use super::tunnel::{self, NO_AUTHORITY, NO_UPSTREAM};
 use crate::config::{Others, canonical_host};
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::BufferedIo;
+use crate::net::Stream;
 use crate::proxy::Crossing;
 use crate::telemetry::TurnedAway;
-use crate::wire::{Link, Stream};
 
 const STRAIGHT: Refusal = Refusal::new(
     Code::UpstreamUnknown,
@@ -37,7 +38,7 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
         serving.door.came_straight();
     }
     serving.peer.end = socket.peer_addr().ok();
-    let mut link = Link::new(Stream::Tcp(socket));
+    let mut link = BufferedIo::new(Stream::Tcp(socket));
     let watch = Rc::clone(&serving.watch);
     // A client that waits for its service to speak first waits for nothing: this clock ends it.
     watch.head_began();
@@ -48,7 +49,7 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
     }
 }
 
-async fn over_tls(mut link: Link<Stream>, serving: Serving) {
+async fn over_tls(mut link: BufferedIo<Stream>, serving: Serving) {
     let Some(hello) = hello::read(&mut link).await else { return };
     let host = hello.name.clone().or_else(|| address_of(serving.peer.meant)).unwrap_or_default();
     match towards(&hello, &host, &serving).await {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::wire::Stream;
+use crate::net::Stream;
 
 /// A socket that no runtime holds, so that any may.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Socket {
             Stream::Tcp(socket) => socket.into_std().ok().map(Self::Tcp),
             Stream::Unix(socket) => socket.into_std().ok().map(Self::Unix),
             // Nobody accepts these.
-            Stream::Tls(_) | Stream::Memory(_) | Stream::Begun(_) => None,
+            Stream::Tls(_) | Stream::Memory(_) | Stream::Prefixed(_) => None,
         }
     }
 

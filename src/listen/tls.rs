@@ -9,11 +9,16 @@ use std::task::Poll;
 use super::arrival::Spoken;
 use super::connection::Serving;
 use crate::config::ListenMode;
+use crate::net::Stream;
 use crate::telemetry::{HandshakeEnd, events};
-use crate::wire::{ServerTls, Stream};
+use crate::tls::ServerIdentity;
 
 /// Does the handshake and remembers who the caller is. `None` is a connection that has ended.
-pub(super) async fn handshake(stream: Stream, tls: Arc<ServerTls>, serving: &mut Serving) -> Option<(Stream, Spoken)> {
+pub(super) async fn handshake(
+    stream: Stream,
+    tls: Arc<ServerIdentity>,
+    serving: &mut Serving,
+) -> Option<(Stream, Spoken)> {
     let watch = &serving.watch;
     watch.head_began();
     let mut accepting = pin!(tls.accept(stream));

@@ -14,10 +14,11 @@ use super::hello::UNRECOGNISED_NAME;
 use super::http2;
 use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::BufferedIo;
+use crate::net::{OwnConnection, Stream};
 use crate::proxy::{Caller, Crossing, Routes};
 use crate::telemetry::TurnedAway;
 use crate::upstream::{self, ConnectError};
-use crate::wire::{Link, OurEnd, Stream};
 
 pub(super) const NO_UPSTREAM: Refusal =
     Refusal::new(Code::UpstreamUnknown, "No upstream names this host, and the gate does not let it pass unseen");
@@ -34,7 +35,7 @@ const OUT_OF_REACH: Refusal = Refusal::new(
 
 /// Opens TLS as this host, for which there is an upstream, and serves the requests in it. What has been read of the
 /// handshake is still in `link`.
-pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving) {
+pub(super) async fn opened(link: BufferedIo<Stream>, host: &str, mut serving: Serving) {
     let (stream, read) = link.into_parts();
     let opened = match &serving.door.interceptor {
         Some(interceptor) => interceptor.accept(Stream::begun(read, stream), host).await,
@@ -48,7 +49,7 @@ pub(super) async fn opened(link: Link<Stream>, host: &str, mut serving: Serving)
     if is_http2 {
         return Box::pin(http2::serve(stream, serving)).await;
     }
-    Box::pin(requests(Link::new(stream), serving)).await;
+    Box::pin(requests(BufferedIo::new(stream), serving)).await;
 }
 
 /// Whether an upstream names this address.
@@ -85,7 +86,7 @@ pub(super) async fn dial(addresses: &[SocketAddr], serving: &Serving) -> Result<
 /// Passes a connection to this host on unseen, to its end, or until a configuration comes into force whose upstreams name
 /// the host (P9).
 pub(super) async fn pass(
-    mut link: Link<Stream>,
+    mut link: BufferedIo<Stream>,
     service: TcpStream,
     crossing: Crossing,
     host: &str,
@@ -93,7 +94,7 @@ pub(super) async fn pass(
 ) {
     let (at, mut judged) = (service.peer_addr().ok(), None);
     let service = Stream::Tcp(service);
-    let _ours = OurEnd::of(&service);
+    let _ours = OwnConnection::of(&service);
     let governed = || {
         let gate = serving.gate();
         if judged.as_ref().is_some_and(|before| Rc::ptr_eq(before, &gate)) {
@@ -103,13 +104,13 @@ pub(super) async fn pass(
         judged = Some(gate);
         governed
     };
-    let mut service = Link::new(service);
+    let mut service = BufferedIo::new(service);
     let mut caller = Caller { link: &mut link, watch: &serving.watch, peer: &serving.peer };
     crossing.pass(&serving.gate(), &mut caller, &mut service, governed).await;
 }
 
 /// Refuses a TLS handshake of which nothing has been answered: there is no certificate for this name.
-pub(super) async fn turn_away(mut link: Link<Stream>, crossing: Crossing, refusal: Refusal) {
+pub(super) async fn turn_away(mut link: BufferedIo<Stream>, crossing: Crossing, refusal: Refusal) {
     // It is counted and logged; no HTTP is spoken yet in which to say it.
     drop(crossing.refuse(refusal));
     link.output().extend_from_slice(UNRECOGNISED_NAME);

@@ -19,10 +19,10 @@ use super::current::Current;
 use super::room::Room;
 use super::socket::Socket;
 use crate::erasure::Eraser;
+use crate::net::Peer;
 use crate::proxy::{Gate, Shared};
 use crate::telemetry::WorkerCounters;
 use crate::upstream::looked;
-use crate::wire::Peer;
 
 /// How often a worker looks at its clock and its connections.
 const TICK: Duration = Duration::from_millis(200);

@@ -11,8 +11,8 @@ use super::names::{Governed, Kind, Role, kind};
 use super::trace::{self, RequestId};
 use super::webchat::Asked;
 use crate::domain::decide::{LabelLine, OptOutLine};
-use crate::domain::http1::{Line, Lines, decimal};
-use crate::wire::Peer;
+use crate::http1::{Line, Lines, decimal};
+use crate::net::Peer;
 
 /// `Via` of everything that the gate passes on.
 pub(super) const OUR_VIA: &str = "1.1 forgetgate";

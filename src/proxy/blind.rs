@@ -17,8 +17,9 @@ use super::trace::RequestId;
 use super::{Gate, refuse};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::Refusal;
+use crate::http1::BufferedIo;
+use crate::net::Stream;
 use crate::telemetry::EndReason;
-use crate::wire::{Link, Stream};
 
 /// When the gate is to stop, a tunnel ends that has been quiet for so long: nobody in it can be told.
 const QUIET: Duration = Duration::from_secs(2);
@@ -60,7 +61,7 @@ impl Crossing {
         mut self,
         gate: &Gate,
         caller: &mut Caller<'_>,
-        service: &mut Link<Stream>,
+        service: &mut BufferedIo<Stream>,
         mut governed: impl FnMut() -> bool,
     ) {
         gate.counters().tunnel_opened();
@@ -98,7 +99,12 @@ impl Crossing {
 impl Way {
     /// Moves what has come, so much at once that the other way has its turn too. Ready when its sender has closed and its
     /// reader knows; an error when its sender broke off, or its reader takes no more.
-    fn poll(&mut self, from: &mut Link<Stream>, to: &mut Link<Stream>, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    fn poll(
+        &mut self,
+        from: &mut BufferedIo<Stream>,
+        to: &mut BufferedIo<Stream>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ()>> {
         if self.ended {
             return Poll::Ready(Ok(()));
         }

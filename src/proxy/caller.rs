@@ -4,8 +4,8 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use crate::domain::http1::Malformed;
-use crate::wire::{Body, Link, Peer, Piece, Stream, Watch};
+use crate::http1::{BodyDecoder, BufferedIo, Chunk, Malformed};
+use crate::net::{ConnectionTimers, Peer, Stream};
 
 /// Bytes of a body, or of requests behind this one, that are read ahead.
 pub(super) const READ_AHEAD: usize = 64 * 1024;
@@ -17,9 +17,9 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 #[derive(Debug)]
 pub struct Caller<'c> {
     /// The connection.
-    pub link: &'c mut Link<Stream>,
+    pub link: &'c mut BufferedIo<Stream>,
     /// What its worker knows of it.
-    pub watch: &'c Rc<Watch>,
+    pub watch: &'c Rc<ConnectionTimers>,
     /// Who it is.
     pub peer: &'c Peer,
 }
@@ -74,7 +74,7 @@ impl Caller<'_> {
         polled
     }
 
-    /// See [`Link::poll_gather`].
+    /// See [`BufferedIo::poll_gather`].
     pub(super) fn poll_gather(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let polled = self.link.poll_gather(cx, data);
         match &polled {
@@ -88,7 +88,7 @@ impl Caller<'_> {
 
 /// The body of a request. It is never shown (P7).
 pub(super) struct Inbound {
-    pub(super) body: Body,
+    pub(super) body: BodyDecoder,
     /// What was read of it to find its customer: it is sent on first.
     pub(super) ahead: Vec<u8>,
     pub(super) ahead_sent: usize,
@@ -97,7 +97,7 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) const fn new(body: Body, continue_due: bool) -> Self {
+    pub(super) const fn new(body: BodyDecoder, continue_due: bool) -> Self {
         Self { body, ahead: Vec::new(), ahead_sent: 0, continue_due }
     }
 
@@ -135,10 +135,10 @@ impl Inbound {
     ) -> Poll<Result<bool, Lost>> {
         loop {
             match self.body.look(&mut caller.link.input)? {
-                Piece::Ended => return Poll::Ready(Ok(true)),
-                Piece::Starved => ready!(self.poll_more(caller, cx))?,
-                Piece::Data(length) if self.ahead.len() + length > bytes_max => return Poll::Ready(Ok(false)),
-                Piece::Data(length) => {
+                Chunk::Ended => return Poll::Ready(Ok(true)),
+                Chunk::Starved => ready!(self.poll_more(caller, cx))?,
+                Chunk::Data(length) if self.ahead.len() + length > bytes_max => return Poll::Ready(Ok(false)),
+                Chunk::Data(length) => {
                     self.ahead.extend_from_slice(caller.link.input.data().get(..length).unwrap_or_default());
                     caller.link.input.consume(length);
                     self.body.took(length);
@@ -151,9 +151,9 @@ impl Inbound {
     pub(super) fn poll_rest(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         loop {
             match self.body.look(&mut caller.link.input)? {
-                Piece::Ended => return Poll::Ready(Ok(())),
-                Piece::Starved => ready!(self.poll_more(caller, cx))?,
-                Piece::Data(length) => {
+                Chunk::Ended => return Poll::Ready(Ok(())),
+                Chunk::Starved => ready!(self.poll_more(caller, cx))?,
+                Chunk::Data(length) => {
                     caller.link.input.consume(length);
                     self.body.took(length);
                 }

@@ -14,8 +14,8 @@ use super::respond::{self, OwnAnswer, Refusing};
 use super::route::Destination;
 use super::trace::RequestId;
 use crate::domain::Instance;
-use crate::domain::http1::{Head, Lines};
 use crate::domain::refusal::Refusal;
+use crate::http1::{Head, Lines};
 use crate::telemetry::EndReason;
 
 /// Longest wait that `Prefer: wait` may ask for.
@@ -146,7 +146,7 @@ pub(super) fn prepare(
 /// Lines as the library's map, for calls that are not the request's own.
 fn map_of(lines: &[u8]) -> HeaderMap {
     let lines = Lines::read(lines).unwrap_or_default();
-    let entry = |line: crate::domain::http1::Line<'_>| {
+    let entry = |line: crate::http1::Line<'_>| {
         Some((HeaderName::from_bytes(line.name).ok()?, HeaderValue::from_bytes(line.value).ok()?))
     };
     let mut map = HeaderMap::with_capacity(lines.len());

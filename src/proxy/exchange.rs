@@ -19,9 +19,10 @@ use super::route::Destination;
 use super::service::{Broken, Service};
 use super::webchat::Asked;
 use super::{Gate, Onward};
+use crate::http1::{BodyEncoder, Chunk};
+use crate::net::ConnectionTimers;
 use crate::telemetry::{EndReason, FailureKind};
 use crate::upstream::{Place, Taken};
-use crate::wire::{Outgoing, Piece, Watch};
 
 /// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
 /// an upload that never has to wait would leave nothing of that to the answer.
@@ -80,12 +81,12 @@ pub(super) struct Exchange {
     sent: Sent,
     /// Whether the request did not come, or go, all at once.
     waited: bool,
-    framing: Outgoing,
+    framing: BodyEncoder,
     bytes_in: u64,
     /// `bytes_in` when the service was last given more time.
     bytes_in_before: u64,
     /// What is known of the caller's connection, which says who ended it. `None` before anything was sent.
-    watch: Option<Rc<Watch>>,
+    watch: Option<Rc<ConnectionTimers>>,
     /// Whether it is known how it ended.
     is_decided: bool,
 }
@@ -112,7 +113,7 @@ impl Exchange {
             reused: false,
             sent: Sent::Part,
             waited: false,
-            framing: Outgoing::new(chunked),
+            framing: BodyEncoder::new(chunked),
             bytes_in: 0,
             bytes_in_before: 0,
             watch: None,
@@ -127,7 +128,7 @@ impl Exchange {
         *link.output() = std::mem::take(&mut self.head);
         self.reused = reused;
         self.service = Some(Service::new(link, opened, self.accept.clone()));
-        self.passages.iter_mut().for_each(crate::barrier::Passage::forwarded);
+        self.passages.iter_mut().for_each(crate::inflight::RequestGuard::forwarded);
         self.watch = Some(Rc::clone(caller.watch));
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
         caller.watch.due_at(Instant::now() + self.response_timeout());
@@ -139,9 +140,9 @@ impl Exchange {
             self.head = std::mem::take(service.link.output());
             self.head.truncate(self.head_length);
         }
-        (self.sent, self.framing) = (Sent::Part, Outgoing::new(self.chunked));
+        (self.sent, self.framing) = (Sent::Part, BodyEncoder::new(self.chunked));
         self.unanswered.iter_mut().for_each(|request| request.sent(false));
-        self.passages.iter_mut().for_each(crate::barrier::Passage::unsent);
+        self.passages.iter_mut().for_each(crate::inflight::RequestGuard::unsent);
     }
 
     fn has_sent_nothing(&self) -> bool {
@@ -241,23 +242,23 @@ impl Exchange {
         let piece = if ahead.is_empty() {
             inbound.body.look(&mut caller.link.input).map_err(|fault| Stopped::Caller(fault.into()))?
         } else {
-            Piece::Data(ahead.len())
+            Chunk::Data(ahead.len())
         };
         let length = match piece {
-            Piece::Starved => {
+            Chunk::Starved => {
                 // What there is goes out while the rest is waited for.
                 let flushed = link.poll_flush(cx).map_err(|_| Stopped::Service)?;
                 ready!(inbound.poll_more(caller, cx)).map_err(Stopped::Caller)?;
                 ready!(flushed);
                 return Poll::Ready(Ok(false));
             }
-            Piece::Ended => {
+            Chunk::Ended => {
                 let (governed, body) = (&self.destination.governed, &inbound.body);
                 self.framing.end(link.output(), |out| apply::trailers(out, governed, &body.trailers()));
                 ready!(link.poll_flush(cx)).map_err(|_| Stopped::Service)?;
                 return Poll::Ready(Ok(true));
             }
-            Piece::Data(length) => length,
+            Chunk::Data(length) => length,
         };
         let length = self.framing.announce(length, link.output());
         let data = if ahead.is_empty() { caller.link.input.data() } else { ahead };

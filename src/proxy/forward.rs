@@ -22,9 +22,9 @@ use super::tunnel::Tunnel;
 use super::webchat::Asked;
 use super::{Gate, Onward, webchat};
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::{BodyDecoder, BodyEncoder};
 use crate::telemetry::{EndReason, FailureKind, chain};
 use crate::upstream::{ConnectError, Wanted};
-use crate::wire::{Body, Outgoing};
 
 /// What an exchange begins with.
 pub(super) struct Beginning {
@@ -177,7 +177,7 @@ fn write_head(
     // A caller that is still sending would not see the end of it; its connection ends behind the answer.
     let sent = exchange.is_sent_whole();
     let service = exchange.service.as_mut()?;
-    service.framing = Outgoing::new(framing == AnswerFraming::Chunked);
+    service.framing = BodyEncoder::new(framing == AnswerFraming::Chunked);
     let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
     let out = caller.link.output();
     apply::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());
@@ -196,16 +196,16 @@ fn write_head(
 
 fn framing_of(service: &Service, method: &Method, version: Version) -> AnswerFraming {
     match service.body {
-        Body::Ended if service.head.status == 204 => AnswerFraming::None,
-        Body::Ended if *method == Method::HEAD || service.head.status == 304 => {
+        BodyDecoder::Ended if service.head.status == 204 => AnswerFraming::None,
+        BodyDecoder::Ended if *method == Method::HEAD || service.head.status == 304 => {
             // Where both are there the coding would frame the body, and the length is wrong.
             let coded = service.head.lines.first("transfer-encoding").is_some();
             if coded { AnswerFraming::None } else { AnswerFraming::Same }
         }
-        Body::Ended => AnswerFraming::Length(0),
-        Body::Length(length) => AnswerFraming::Length(length),
-        Body::Chunked(_) | Body::ToEnd if version == Version::HTTP_10 => AnswerFraming::ToEnd,
-        Body::Chunked(_) | Body::ToEnd => AnswerFraming::Chunked,
+        BodyDecoder::Ended => AnswerFraming::Length(0),
+        BodyDecoder::Length(length) => AnswerFraming::Length(length),
+        BodyDecoder::Chunked(_) | BodyDecoder::ToEnd if version == Version::HTTP_10 => AnswerFraming::ToEnd,
+        BodyDecoder::Chunked(_) | BodyDecoder::ToEnd => AnswerFraming::Chunked,
     }
 }
 
@@ -279,4 +279,4 @@ fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
 }
 
 /// The passages of a request, for those that have none.
-pub(super) type Passages = SmallVec<[crate::barrier::Passage; 1]>;
+pub(super) type Passages = SmallVec<[crate::inflight::RequestGuard; 1]>;

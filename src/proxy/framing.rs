@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 
 use super::apply::OUR_VIA;
 use super::names::{Kind, kind};
-use crate::domain::http1::{Fault, Head, Lines, decimal};
 use crate::domain::refusal::{Code, Refusal};
-use crate::wire::Body;
+use crate::http1::BodyDecoder;
+use crate::http1::{Fault, Head, Lines, decimal};
 
 /// How the body of a request is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub(super) enum BodyLength {
 
 impl BodyLength {
     /// A body of this length that has not begun.
-    pub(super) fn body(self) -> Body {
+    pub(super) fn body(self) -> BodyDecoder {
         match self {
-            Self::None => Body::Ended,
-            Self::Known(length) => Body::Length(length),
-            Self::Unknown => Body::chunked(),
+            Self::None => BodyDecoder::Ended,
+            Self::Known(length) => BodyDecoder::Length(length),
+            Self::Unknown => BodyDecoder::chunked(),
         }
     }
 }

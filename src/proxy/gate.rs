@@ -13,15 +13,15 @@ use super::caller::{Caller, Inbound};
 use super::entry::Entry;
 use super::framing::HeadBounds;
 use super::route::Routes;
-use crate::barrier::Barrier;
 use crate::config::Limits;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::BodyDecoder;
+use crate::inflight::Inflight;
 use crate::store::Index;
 use crate::store::seal::Keys;
 use crate::telemetry::{AccessLog, WorkerCounters, clock};
 use crate::upstream::{Pool, Site};
-use crate::wire::Body;
 
 /// An answer's head may be as large as a request's, and never so small that ordinary ones fail.
 const ANSWER_HEAD_BYTES: usize = 64 * 1024;
@@ -41,7 +41,7 @@ pub struct Shared {
     /// The slot of each in the registry: names its counters and its connections.
     pub slots: Vec<usize>,
     /// Who is on the way for whom.
-    pub barrier: Arc<Barrier>,
+    pub inflight: Arc<Inflight>,
     /// Which upstream holds whose data.
     pub index: Arc<dyn Index>,
     /// Blind names.
@@ -172,8 +172,8 @@ impl Gate {
         pool.expect("a slot that a route leads to is an upstream's, and each has its pool")
     }
 
-    pub(super) fn barrier(&self) -> &Arc<Barrier> {
-        &self.shared.barrier
+    pub(super) fn inflight(&self) -> &Arc<Inflight> {
+        &self.shared.inflight
     }
 
     pub(super) fn barrier_timeout(&self) -> Duration {
@@ -240,7 +240,7 @@ pub(super) async fn drained(caller: &mut Caller<'_>, inbound: &mut Inbound) -> b
     if inbound.has_come() {
         return true;
     }
-    let small = matches!(inbound.body, Body::Length(..=DRAINED_BYTES_MAX));
+    let small = matches!(inbound.body, BodyDecoder::Length(..=DRAINED_BYTES_MAX));
     // To read the body of one who waits to be told to send it would be to tell it so.
     if !small || inbound.continue_due {
         return false;

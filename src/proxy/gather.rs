@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use super::framing::Kinds;
 use super::names::{Governed, Kind, Role, kind};
 use crate::domain::decide::Wish;
-use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::Head;
 
 /// Different names in `Connection`: clients name two or three.
 const NOMINATED_MAX: usize = 32;

@@ -7,9 +7,9 @@ use http::header::AUTHORIZATION;
 use super::framing::{self, Kinds};
 use super::gather::Gathered;
 use super::names::Kind;
-use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{Instance, query};
+use crate::http1::Head;
 use crate::upstream::Site;
 
 /// Reads the instance off a request that is sent below this prefix.

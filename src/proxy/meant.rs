@@ -9,9 +9,9 @@ use http::uri::Scheme;
 use uuid::Uuid;
 
 use crate::config::{Authority, ListenMode, canonical_host};
-use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
-use crate::wire::Peer;
+use crate::http1::Head;
+use crate::net::Peer;
 
 /// This gate among all that call themselves `forgetgate`: in a chain of two, each takes the other for another.
 #[derive(Clone, Debug)]

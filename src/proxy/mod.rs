@@ -58,11 +58,11 @@ use self::webchat::Asked;
 use crate::config::CallFacts;
 use crate::domain::Instance;
 use crate::domain::decide::{Class, Decision, Derived, LabelLine, Permit, RequestFacts, decide};
-use crate::domain::http1::{Fault, Head};
 use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
-use crate::wire::Body;
+use crate::http1::BodyDecoder;
+use crate::http1::{Fault, Head};
 
 /// What became of a request.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, h
     let request_id = entry.request_id(head.lines.first("x-request-id"));
     let mut shape = ErrorShape::Watson;
     // Until the framing is known all that follows may be the body.
-    let mut inbound = Inbound::new(Body::ToEnd, false);
+    let mut inbound = Inbound::new(BodyDecoder::ToEnd, false);
     let telling =
         Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
     let told = tell(gate, caller, telling).await;

@@ -42,7 +42,7 @@ impl Exchange {
     pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
         let own = self.destination.site.upstream.erasure.open_websockets;
         let closes = own.map_or(self.gate.closes_websockets(), |own| own == OpenWebsockets::Close);
-        closes && self.passages.iter().any(crate::barrier::Passage::is_fenced)
+        closes && self.passages.iter().any(crate::inflight::RequestGuard::is_fenced)
     }
 
     fn own_limits(&self) -> &OwnLimits {

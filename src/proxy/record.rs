@@ -9,10 +9,10 @@ use super::Gate;
 use super::answered::Unanswered;
 use super::forward::Passages;
 use super::route::Destination;
-use crate::barrier::{Entered, KeptOut};
 use crate::domain::decide::{Label, Permit};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{self, Apis, PairKey};
+use crate::inflight::{Entered, KeptOut};
 use crate::store::Placement;
 
 /// A judged request whose facts are durable: the only thing that can be forwarded.
@@ -42,7 +42,7 @@ pub(super) struct Place<'a> {
     pub(super) api: Option<u8>,
 }
 
-/// Enters the barrier for every customer of the request, waiting while one of them is being erased, and records what is
+/// Enters the in-flight table for every customer of the request, waiting while one of them is being erased, and records what is
 /// not known to be durable.
 pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Result<Recorded, Refusal> {
     let mut passages = Passages::new();
@@ -99,7 +99,7 @@ fn try_enter_all(
     (keys, apis): (&[PairKey], Apis),
     now: Instant,
 ) -> Result<SmallVec<[Entered; 1]>, KeptOut> {
-    keys.iter().map(|key| gate.barrier().enter_with(key, apis, now)).collect()
+    keys.iter().map(|key| gate.inflight().enter_with(key, apis, now)).collect()
 }
 
 async fn make_durable(gate: &Gate, label: &Label, key: PairKey, place: Place<'_>) -> Result<(), Refusal> {

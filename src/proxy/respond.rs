@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::apply::{self, AnswerFraming, OUR_VIA};
 use super::gather::has_token;
 use super::trace::RequestId;
-use crate::domain::http1::{Head, Lines};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::Refusal;
+use crate::http1::{Head, Lines};
 use crate::telemetry::clock;
 
 /// The code of a refusal, on every answer that is the gate's own.

@@ -6,10 +6,10 @@ use super::meant::{self, Instance};
 use super::names::Governed;
 use super::webchat::Pins;
 use crate::config::{ListenMode, canonical_host};
-use crate::domain::http1::Head;
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::Head;
+use crate::net::Peer;
 use crate::upstream::{Hosts, Site};
-use crate::wire::Peer;
 
 /// An upstream as the proxy sees it.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use super::apply;
 use super::caller::{Caller, READ_AHEAD};
 use super::gather::has_token;
 use super::webchat::{self, Altering};
-use crate::domain::http1::{AnswerHead, Lines};
 use crate::domain::webchat::Findings;
+use crate::http1::{AnswerHead, BodyDecoder, BodyEncoder, BufferedIo, Chunk, Lines};
+use crate::net::Stream;
 use crate::telemetry::EndReason;
-use crate::wire::{Body, Link, Outgoing, Piece, Stream};
 
 /// Interim answers before an answer: servers send one or two, and one that sends nothing else would keep a worker busy.
 const INTERIM_MAX: u32 = 64;
@@ -32,13 +32,13 @@ pub(super) enum Broken {
 /// A connection to a service on which a request is being answered.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) link: Link<Stream>,
+    pub(super) link: BufferedIo<Stream>,
     /// When the connection was made.
     pub(super) opened: Instant,
     pub(super) head: AnswerHead,
-    pub(super) body: Body,
+    pub(super) body: BodyDecoder,
     /// How the answer is passed on.
-    pub(super) framing: Outgoing,
+    pub(super) framing: BodyEncoder,
     /// The lines of the answer where they are not those of its head.
     pub(super) lines: Option<Lines>,
     /// What goes out of the answer before anything else, and how much of it has.
@@ -60,14 +60,14 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(link: Link<Stream>, opened: Instant, accept: Option<String>) -> Self {
+    pub(super) fn new(link: BufferedIo<Stream>, opened: Instant, accept: Option<String>) -> Self {
         Self {
             link,
             opened,
             accept,
             head: AnswerHead::default(),
-            body: Body::ToEnd,
-            framing: Outgoing::default(),
+            body: BodyDecoder::ToEnd,
+            framing: BodyEncoder::default(),
             lines: None,
             ahead: Vec::new(),
             ahead_sent: 0,
@@ -106,17 +106,17 @@ impl Service {
             self.looked_at = 0;
             match self.head.status {
                 101 if self.is_accepted() => {
-                    self.body = Body::Ended;
+                    self.body = BodyDecoder::Ended;
                     return Poll::Ready(Ok(()));
                 }
                 101 => return Poll::Ready(Err(Broken::Switched)),
                 100..200 if self.interim == INTERIM_MAX => return Poll::Ready(Err(Broken::Unsound)),
                 100..200 => self.interim += 1,
                 _ => {
-                    self.body = Body::of_answer(&self.head, method).ok_or(Broken::Unsound)?;
+                    self.body = BodyDecoder::of_answer(&self.head, method).ok_or(Broken::Unsound)?;
                     let closes = self.head.lines.all("connection").any(|value| has_token(value, "close"));
                     self.reusable =
-                        self.head.version == Version::HTTP_11 && !closes && !matches!(self.body, Body::ToEnd);
+                        self.head.version == Version::HTTP_11 && !closes && !matches!(self.body, BodyDecoder::ToEnd);
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -165,17 +165,17 @@ impl Service {
                 return Poll::Ready(EndReason::UpstreamGone);
             };
             match piece {
-                Piece::Data(length) if self.altering.is_some() => {
+                Chunk::Data(length) if self.altering.is_some() => {
                     if !self.alter(length) {
                         return Poll::Ready(EndReason::UpstreamGone);
                     }
                 }
-                Piece::Data(length) => {
+                Chunk::Data(length) => {
                     if ready!(self.poll_pass(caller, cx, length)).is_err() {
                         return Poll::Ready(EndReason::ClientGone);
                     }
                 }
-                Piece::Starved => {
+                Chunk::Starved => {
                     if !self.alter_flush() {
                         return Poll::Ready(EndReason::UpstreamGone);
                     }
@@ -194,7 +194,7 @@ impl Service {
                         Ok(0) | Err(_) => return Poll::Ready(EndReason::UpstreamGone),
                     }
                 }
-                Piece::Ended => {
+                Chunk::Ended => {
                     if !self.alter_end() {
                         return Poll::Ready(EndReason::UpstreamGone);
                     }
@@ -244,12 +244,12 @@ impl Service {
         loop {
             match self.body.look(&mut self.link.input) {
                 Err(_) => return Poll::Ready(false),
-                Ok(Piece::Ended) => return Poll::Ready(true),
-                Ok(Piece::Data(length)) => {
+                Ok(Chunk::Ended) => return Poll::Ready(true),
+                Ok(Chunk::Data(length)) => {
                     self.link.input.consume(length);
                     self.body.took(length);
                 }
-                Ok(Piece::Starved) => match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
+                Ok(Chunk::Starved) => match ready!(self.link.poll_fill(cx, READ_AHEAD)) {
                     Ok(1..) => {}
                     Ok(0) => return Poll::Ready(self.body.connection_ended()),
                     Err(_) => return Poll::Ready(false),

@@ -9,11 +9,11 @@ use super::gather::Gathered;
 use super::in_query::QueryOrders;
 use super::names::METHOD_OVERRIDES;
 use crate::domain::decide::{Rules, names_one, text_of, todays_label};
-use crate::domain::http1::Head;
 use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::{Ambiguous, Match, Profile, climbs_out};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{CustomerId, NotAnId, log_filter, query};
+use crate::http1::Head;
 use crate::upstream::Site;
 
 /// The query parameter that holds a log query's filter.

@@ -12,8 +12,8 @@ use super::caller::{Caller, READ_AHEAD};
 use super::exchange::{Exchange, PIECES_AT_ONCE};
 use super::service::Service;
 use crate::domain::websocket::{Frames, Sender};
+use crate::http1::BufferedIo;
 use crate::telemetry::EndReason;
-use crate::wire::Link;
 
 /// How long the ends of a WebSocket in which nothing moved have to say goodbye.
 const GOODBYE_IF_QUIET: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ impl Way {
 
     /// Between two frames nothing is lost by a close frame; behind one of the sender's own it would be one too many.
     /// Gives whether anything changed.
-    fn go_away<S: AsyncRead + AsyncWrite + Unpin>(&mut self, to: &mut Link<S>) -> bool {
+    fn go_away<S: AsyncRead + AsyncWrite + Unpin>(&mut self, to: &mut BufferedIo<S>) -> bool {
         if self.state != WayState::Open || !self.frames.is_between() {
             return false;
         }
@@ -78,7 +78,12 @@ impl Way {
     }
 
     /// Moves what has come, so much at once that the other way has its turn too. Ready when the way has ended.
-    fn poll<A, B>(&mut self, from: &mut Link<A>, to: &mut Link<B>, cx: &mut Context<'_>) -> Poll<Result<(), BrokeOff>>
+    fn poll<A, B>(
+        &mut self,
+        from: &mut BufferedIo<A>,
+        to: &mut BufferedIo<B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), BrokeOff>>
     where
         A: AsyncRead + AsyncWrite + Unpin,
         B: AsyncRead + AsyncWrite + Unpin,
@@ -193,13 +198,13 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::{Sender, Way};
-    use crate::wire::Link;
+    use crate::http1::BufferedIo;
 
     /// A service that says its last word and leaves while the caller is still sending is heard to its end.
     #[tokio::test]
     async fn p8_that_nobody_hears_one_end_does_not_silence_the_other() {
         let ((caller, mut client), (service, mut server)) = (duplex(64), duplex(1 << 16));
-        let (mut caller, mut service) = (Link::new(caller), Link::new(service));
+        let (mut caller, mut service) = (BufferedIo::new(caller), BufferedIo::new(service));
         let (mut up, mut down) = (Way::new(Sender::Client), Way::new(Sender::Server));
         let last_word = vec![7; 1 << 15];
         server.write_all(&last_word).await.unwrap();

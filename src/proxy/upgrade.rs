@@ -7,9 +7,9 @@ use http::Version;
 
 use super::framing::BodyLength;
 use super::gather::Gathered;
-use crate::domain::http1::{Head, Lines};
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::websocket::{accept_of, is_key};
+use crate::http1::{Head, Lines};
 
 const KEY: &str = "sec-websocket-key";
 const VERSION: &str = "sec-websocket-version";

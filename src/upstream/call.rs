@@ -27,7 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connect::{ConnectError, Connector};
 use super::{Site, http2};
 use crate::config::Http2;
-use crate::wire::{OurEnd, Stream};
+use crate::net::{OwnConnection, Stream};
 
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -173,7 +173,7 @@ pub async fn call(
     }
     let stream = connector.connect().await.map_err(CallError::Connect)?;
     // Redirected back to the gate it would be answered by the gate, and the answer taken for the service's.
-    let _ours = OurEnd::of(&stream);
+    let _ours = OwnConnection::of(&stream);
     let deadline = Instant::now() + bounds.within;
     let withheld = Arc::new(AtomicBool::new(false));
     let (mut sender, connection) = http1::Builder::new()

@@ -20,7 +20,8 @@ use super::addresses::{Addresses, first_of};
 use super::through::Through;
 use super::tls::{self, ClientTls, RootsError};
 use crate::config::{BaseUrl, Http2, HttpProxy, Renew, Upstream, UpstreamTls};
-use crate::wire::{Stream, TlsFault};
+use crate::net::Stream;
+use crate::tls::HandshakeFault;
 
 /// A connection that is silent for this long is asked whether it still lives. Below the 350 s after which cloud
 /// balancers forget a flow, and above what would wake a radio or fill a log.
@@ -73,7 +74,7 @@ pub enum ConnectError {
     NoProxyPassword,
     /// The socket is open, the handshake failed.
     #[error("TLS: {0}")]
-    Tls(TlsFault),
+    Tls(HandshakeFault),
     /// What the service says is not the beginning of HTTP/2.
     #[error("service does not speak HTTP/2")]
     NotHttp2,
@@ -252,7 +253,7 @@ impl Connector {
                 let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 Ok((Stream::Tls(Box::new(stream.into())), chosen || offer == Offer::Http2))
             }
-            Ok(Err(error)) => Err(ConnectError::Tls(TlsFault::of(&error))),
+            Ok(Err(error)) => Err(ConnectError::Tls(HandshakeFault::of(&error))),
             Err(_) => Err(ConnectError::Timeout(Stage::Tls)),
         }
     }

@@ -20,7 +20,8 @@ use super::places::Places;
 use super::turn::{self, Look};
 use super::{ConnectError, Connector, NoPlace, Place};
 use crate::config::Limits;
-use crate::wire::{Link, Stream};
+use crate::http1::BufferedIo;
+use crate::net::Stream;
 
 /// A service that says for how long it keeps an idle connection is left so much earlier.
 const AHEAD_OF_SERVICE: Duration = Duration::from_secs(1);
@@ -30,7 +31,7 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 
 #[derive(Debug)]
 struct Idle {
-    link: Link<Stream>,
+    link: BufferedIo<Stream>,
     since: Instant,
     /// When it was opened.
     opened: Instant,
@@ -70,7 +71,7 @@ impl Bounds {
 #[derive(Debug)]
 pub struct Taken {
     /// The connection.
-    pub link: Link<Stream>,
+    pub link: BufferedIo<Stream>,
     /// Whether it was used before: then it may have died in the meantime.
     pub reused: bool,
     /// When it was opened.
@@ -143,7 +144,7 @@ impl Pool {
 
     /// Gives a connection back after an exchange that ended on both sides. `kept` is for how long the service says that it
     /// keeps it.
-    pub fn put_back(&self, mut link: Link<Stream>, opened: Instant, kept: Option<Duration>, now: Instant) {
+    pub fn put_back(&self, mut link: BufferedIo<Stream>, opened: Instant, kept: Option<Duration>, now: Instant) {
         // A stream carries one exchange, and what a service sends unasked is no answer to the next request.
         if matches!(link.stream(), Stream::Memory(_)) || !link.input.is_empty() || !link.is_flushed() {
             return;
@@ -186,7 +187,7 @@ impl Pool {
 
 /// Peeks at the socket for bytes that the runtime has not reported. While a worker is busy that may be a while, and
 /// whatever came in it would be taken for the next answer. Costs a system call, so it is asked only then.
-fn is_silent(link: &Link<Stream>) -> bool {
+fn is_silent(link: &BufferedIo<Stream>) -> bool {
     link.stream().socket().is_none_or(|socket| {
         let peeked = socket.peek(&mut [MaybeUninit::uninit()]);
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
@@ -194,7 +195,7 @@ fn is_silent(link: &Link<Stream>) -> bool {
 }
 
 /// Whether the service has neither closed it nor said anything unasked. Costs no system call while nothing has come.
-fn is_quiet(link: &mut Link<Stream>) -> bool {
+fn is_quiet(link: &mut BufferedIo<Stream>) -> bool {
     // A task that has done much is told to wait even where something has come; that would be taken for quiet here.
     let look = unconstrained(poll_fn(|cx| link.poll_fill(cx, usize::MAX)));
     pin!(look).poll(&mut Context::from_waker(Waker::noop())).is_pending()

@@ -14,7 +14,7 @@ use super::addresses::Addresses;
 use super::credentials::sensitive;
 use super::{ConnectError, RootsError, Stage};
 use crate::config::{BaseUrl, HttpProxy, Secret, from_environment};
-use crate::domain::http1::AnswerHead;
+use crate::http1::AnswerHead;
 
 /// A proxy's answer may have a head of so many bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

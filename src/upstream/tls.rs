@@ -16,7 +16,7 @@ use super::pinned::Pinned;
 use crate::config::pem::LastRead;
 use crate::config::{PemFault, Renewed, UpstreamTls, pem};
 use crate::telemetry::{chain, events};
-use crate::wire::versions;
+use crate::tls::versions;
 
 /// TLS cannot be set up. Said at start, before anything is sent.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use forgetgate::admin::{InForce, Listener, Readiness, Standing, State, serve};
-use forgetgate::barrier::Barrier;
 use forgetgate::config::{self, Address, Config};
 use forgetgate::domain::alias::AliasKey;
 use forgetgate::domain::erasure::NamedInstance;
@@ -14,10 +13,11 @@ use forgetgate::domain::{
     CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber,
 };
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
+use forgetgate::inflight::Inflight;
+use forgetgate::net::ActivatedSockets;
 use forgetgate::store::{Figures, Index, KnownUpstream, Opened, Placement, Row, SeenInstance, StoreFuture, open};
 use forgetgate::telemetry::{Registry, unix_now};
 use forgetgate::upstream::{Authenticator, Connector, Instances, KeySources, Network, Site};
-use forgetgate::wire::Inherited;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,7 @@ impl World {
         let names: Vec<_> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
         let registry = Registry::new(&names, 1);
         let eraser = Eraser::new(Parts {
-            barrier: Barrier::new(1000, config.store.lease, config.limits.response_timeout),
+            inflight: Inflight::new(1000, config.store.lease, config.limits.response_timeout),
             index: Arc::clone(&store.index),
             jobs: Arc::clone(&store.jobs),
             keys: Arc::clone(&store.keys),
@@ -89,7 +89,7 @@ impl World {
             config: Arc::new(InForce::new(Arc::clone(&config), Standing::default()).0),
             readiness: readiness.clone(),
         };
-        let listener = Listener::bind(&config.admin.address, &mut Inherited::default()).unwrap();
+        let listener = Listener::bind(&config.admin.address, &mut ActivatedSockets::default()).unwrap();
         let address = match listener.local_address().clone() {
             Address::Tcp(address) => address,
             Address::Unix(_) => SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::JobState;
 use forgetgate::domain::refusal::Code;
-use forgetgate::domain::{Tag, UnixSeconds};
+use forgetgate::domain::{LabelForm, Tag, UnixSeconds};
 use forgetgate::erasure::{Problem, Submission};
 use forgetgate::store::{JobWrite, Jobs, ListedJob, StoreError, StoreFuture, StoredHold, StoredJob};
 use parking_lot::Mutex;

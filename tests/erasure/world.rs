@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use forgetgate::barrier::{Barrier, Passage};
 use forgetgate::config::{Engine, Erasure, Store, Upstream};
 use forgetgate::domain::alias::AliasKey;
 use forgetgate::domain::decide::text_of;
@@ -14,6 +13,7 @@ use forgetgate::domain::{Apis, CustomerId, Instance, InstanceHash, LabelForm, Pa
 use forgetgate::erasure::{
     Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, Surroundings, TargetWord, View,
 };
+use forgetgate::inflight::{Inflight, RequestGuard};
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
@@ -67,7 +67,7 @@ impl Default for Plan {
 
 pub(crate) struct World {
     pub(crate) eraser: Eraser,
-    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) inflight: Arc<Inflight>,
     pub(crate) store: Opened,
     pub(crate) sites: Vec<Arc<Site>>,
     pub(crate) registry: Arc<Registry>,
@@ -105,12 +105,12 @@ impl World {
         let sites = sites(&store, upstreams).await;
         let names: Vec<Arc<str>> = sites.iter().map(|site| Arc::clone(&site.upstream.name)).collect();
         let registry = Registry::new(&names, 1);
-        let barrier = Barrier::new(1000, LEASE, plan.straggle);
+        let inflight = Inflight::new(1000, LEASE, plan.straggle);
         let clock = Arc::new(AtomicU64::new(plan.now));
         let elapsed = Arc::new(AtomicU64::new(0));
         let (read, waited) = (Arc::clone(&clock), Arc::clone(&elapsed));
         let eraser = Eraser::new(Parts {
-            barrier: Arc::clone(&barrier),
+            inflight: Arc::clone(&inflight),
             index: Arc::clone(&store.index),
             jobs: plan.jobs.unwrap_or_else(|| Arc::clone(&store.jobs)),
             keys: Arc::clone(&store.keys),
@@ -128,7 +128,7 @@ impl World {
             runtime: tokio::runtime::Handle::current(),
             cut_before: plan.cut_before,
         });
-        Self { eraser, barrier, store, sites, registry, folder: plan.folder, clock, elapsed, working: None }
+        Self { eraser, inflight, store, sites, registry, folder: plan.folder, clock, elapsed, working: None }
     }
 
     pub(crate) fn work(&mut self) {
@@ -166,14 +166,14 @@ impl World {
     }
 
     /// A labelled request that has been let in and recorded and is on its way.
-    pub(crate) async fn forward(&self, customer: &str, name: &str, form: LabelForm) -> Passage {
+    pub(crate) async fn forward(&self, customer: &str, name: &str, form: LabelForm) -> RequestGuard {
         self.try_forward(customer, name, form).await.expect("the customer is kept out")
     }
 
     /// `None` if a fence keeps it out.
-    pub(crate) async fn try_forward(&self, customer: &str, name: &str, form: LabelForm) -> Option<Passage> {
+    pub(crate) async fn try_forward(&self, customer: &str, name: &str, form: LabelForm) -> Option<RequestGuard> {
         let key = self.key(customer, name, form);
-        let mut passage = self.barrier.enter(&key, Instant::now()).ok()?.passage;
+        let mut passage = self.inflight.enter(&key, Instant::now()).ok()?.passage;
         let (resource, instance) = ("rooms/1".into(), Instance::default());
         let (id, seen) = (id(customer), self.now());
         let placement = Placement { key, id, resource, instance, wire: None, api: Some(1), seen };
@@ -194,7 +194,7 @@ impl World {
         let tag = self.store.keys.tag(&id(customer));
         let key = self.key(customer, name, LabelForm::RAW);
         let key = PairKey { instance: self.store.keys.instance_hash(tag, &instance), ..key };
-        let entered = self.barrier.enter_with(&key, Apis::of(Some(api)), Instant::now());
+        let entered = self.inflight.enter_with(&key, Apis::of(Some(api)), Instant::now());
         let mut passage = entered.expect("the customer is kept out").passage;
         let (resource, id, seen) = ("rooms/1".into(), id(customer), self.now());
         let placement = Placement { key, id, resource, instance, wire: None, api: Some(api), seen };
@@ -215,7 +215,7 @@ impl World {
     }
 
     pub(crate) fn is_kept_out(&self, customer: &str, name: &str) -> bool {
-        self.barrier.enter(&self.key(customer, name, LabelForm::RAW), Instant::now()).is_err()
+        self.inflight.enter(&self.key(customer, name, LabelForm::RAW), Instant::now()).is_err()
     }
 
     /// Waits until the customer is let in there.

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use forgetgate::domain::http1::{AnswerHead, Chunks, Head, Lines, Next};
+use forgetgate::http1::{AnswerHead, Chunks, Head, Lines, Next};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

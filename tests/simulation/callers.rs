@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use forgetgate::barrier::{Entered, KeptOut, Passage};
 use forgetgate::domain::policy::AliasUse;
 use forgetgate::domain::{Instance, PairKey};
+use forgetgate::inflight::{Entered, KeptOut, RequestGuard};
 use forgetgate::store::{Index, Placement};
 use forgetgate::upstream::Site;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -93,7 +93,7 @@ impl Request {
         let deadline = Instant::now() + BARRIER_TIMEOUT;
         let mut waited = false;
         loop {
-            match life.barrier.enter(&self.key, Instant::now()) {
+            match life.inflight.enter(&self.key, Instant::now()) {
                 Ok(entered) => {
                     self.say(format_args!("enters, known: {}", entered.known));
                     return Some(entered);
@@ -122,7 +122,7 @@ impl Request {
     async fn waits_on(&self) {
         let life = &self.life;
         loop {
-            match life.barrier.enter(&self.key, Instant::now()) {
+            match life.inflight.enter(&self.key, Instant::now()) {
                 Ok(_) => return,
                 Err(_) if life.check_let_in(self.begun, &self.key) => sleep(Duration::from_millis(100)).await,
                 Err(_) => return,
@@ -158,7 +158,7 @@ impl Request {
     }
 
     /// It is on its way to the service.
-    async fn fares(&self, mut passage: Passage) {
+    async fn fares(&self, mut passage: RequestGuard) {
         let wait = |time| sleep(Duration::from_millis(time));
         let response_timeout = self.life.world.state().response_timeout * 1000;
         match self.send.fate {
@@ -193,7 +193,7 @@ impl Request {
         self.say("is over");
     }
 
-    async fn talks(&self, passage: Passage, messages: u64, every: Millis) {
+    async fn talks(&self, passage: RequestGuard, messages: u64, every: Millis) {
         let life = &self.life;
         for _ in 0..messages {
             let closes = life.world.land.closes_sockets && passage.is_fenced();

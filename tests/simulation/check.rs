@@ -14,7 +14,7 @@ use crate::model::{Ask, Message, Origin, Outcome};
 use crate::world::World;
 
 impl Life {
-    /// P3, P4: what the barrier believes to be durable is durable, and is not marked erased.
+    /// P3, P4: what the in-flight table believes to be durable is durable, and is not marked erased.
     pub(crate) fn check_known(&self, key: &PairKey) {
         let row = self.world.state().store.image.rows.get(key).map(|row| row.erased_at.is_some());
         let what = match row {
@@ -22,7 +22,7 @@ impl Life {
             Some(true) => "a row that is marked erased",
             None => "a row that does not exist",
         };
-        self.world.broken("believed", format!("the barrier believes in {what}: {}", self.world.key_name(key)));
+        self.world.broken("believed", format!("the inflight believes in {what}: {}", self.world.key_name(key)));
     }
 
     /// P3: the fact is durable before the first byte leaves, and is not marked while its exchange is open.
@@ -165,7 +165,7 @@ impl Life {
     pub(crate) fn fenced(&self) -> Option<(usize, usize)> {
         let (world, now) = (&self.world, Instant::now());
         let all = (0..world.land.customers).flat_map(|c| (0..world.land.upstreams.len()).map(move |u| (c, u)));
-        let is_fenced = |&(c, u): &(usize, usize)| self.barrier.enter(&key(world, c, u, 9), now).is_err();
+        let is_fenced = |&(c, u): &(usize, usize)| self.inflight.enter(&key(world, c, u, 9), now).is_err();
         all.into_iter().find(is_fenced)
     }
 

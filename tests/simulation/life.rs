@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use forgetgate::barrier::Barrier;
 use forgetgate::config::{
     Authorize, BaseUrl, EraseBy, Erasure, Http2, Limits, OpenWebsockets, Route, Upstream, UpstreamTls,
 };
@@ -12,6 +11,7 @@ use forgetgate::domain::policy::{AliasUse, Policy};
 use forgetgate::domain::profile::Profile;
 use forgetgate::domain::{InstanceHash, LabelForm, PairKey, ResourceHash, UpstreamNumber};
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
+use forgetgate::inflight::Inflight;
 use forgetgate::store::{Index, Jobs, StoreError};
 use forgetgate::telemetry::Registry;
 use forgetgate::upstream::{Authenticator, Connector, Instances, KeySources, Site};
@@ -45,7 +45,7 @@ pub(crate) fn identity(site: &Site) -> String {
 
 pub(crate) struct Life {
     pub(crate) world: Arc<World>,
-    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) inflight: Arc<Inflight>,
     pub(crate) store: Arc<Store>,
     pub(crate) eraser: Eraser,
     pub(crate) sites: Mutex<Vec<Arc<Site>>>,
@@ -83,9 +83,9 @@ impl Life {
         let response_timeout = Duration::from_secs(world.state().response_timeout);
         let lost_until = cut_before.then(|| Instant::now() + response_timeout + Duration::from_secs(2));
         let lease = Duration::from_secs(world.land.lease);
-        let barrier = Barrier::new(1000, lease, response_timeout);
+        let inflight = Inflight::new(1000, lease, response_timeout);
         let eraser = Eraser::new(Parts {
-            barrier: Arc::clone(&barrier),
+            inflight: Arc::clone(&inflight),
             index: Arc::clone(store) as Arc<dyn Index>,
             jobs: Arc::clone(store) as Arc<dyn Jobs>,
             keys: Arc::clone(&KEYS),
@@ -106,7 +106,7 @@ impl Life {
         world.say("process", format_args!("starts, cut before: {cut_before}"));
         Ok(Arc::new(Self {
             world: Arc::clone(world),
-            barrier,
+            inflight,
             store: Arc::clone(store),
             eraser,
             sites: Mutex::new(sites),
@@ -128,7 +128,7 @@ impl Life {
         let whole = drained.await.is_ok();
         self.working.abort();
         let nothing_is_late =
-            !self.barrier.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
+            !self.inflight.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
         self.world.say("process", format_args!("ends, whole: {whole}, nothing is late: {nothing_is_late}"));
         !(whole && nothing_is_late)
     }

@@ -52,7 +52,7 @@ impl Life {
     fn put_in_force(&self) {
         let timeout = Duration::from_secs(self.world.state().response_timeout);
         self.eraser.reconfigure(self.sites.lock().clone(), erasure(&self.world), timeout);
-        self.barrier.set_straggle(timeout);
+        self.inflight.set_straggle(timeout);
     }
 
     /// An upstream without anybody's data gets another address, as a reload does it.

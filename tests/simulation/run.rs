@@ -201,7 +201,7 @@ impl Life {
         let coming = state.events.len() + state.waiting.values().filter(|waiting| !waiting.is_closed()).count();
         drop(state);
         let fenced = self.fenced();
-        let late = self.barrier.is_straggling();
+        let late = self.inflight.is_straggling();
         let busy = open + asked + coming > 0 || late || fenced.is_some();
         busy.then(|| format!("{open} open, {asked} asked, {coming} coming, late: {late}, fenced: {fenced:?}"))
     }

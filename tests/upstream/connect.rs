@@ -1,8 +1,8 @@
 //! Sockets: how they are set, what is tried, and how long.
 
 use forgetgate::config::UpstreamTls;
+use forgetgate::net::Stream;
 use forgetgate::upstream::{ConnectError, Connector, Stage};
-use forgetgate::wire::Stream;
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
 

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use forgetgate::config::{BaseUrl, UpstreamTls};
+use forgetgate::net::Stream;
+use forgetgate::tls::HandshakeFault;
 use forgetgate::upstream::{Bounds, ConnectError, Connector, RootsError, Stage, call};
-use forgetgate::wire::{Stream, TlsFault};
 use http::Request;
 use http_body_util::Full;
 use rcgen::date_time_ymd;
@@ -53,7 +54,7 @@ async fn ask(connector: &Connector) -> u16 {
 }
 
 /// The connection is refused for `fault`, and no request got through.
-async fn assert_refused(connector: &Connector, mut seen: mpsc::UnboundedReceiver<Seen>, fault: TlsFault) {
+async fn assert_refused(connector: &Connector, mut seen: mpsc::UnboundedReceiver<Seen>, fault: HandshakeFault) {
     assert_eq!(connector.connect().await.unwrap_err(), ConnectError::Tls(fault));
     assert_eq!(seen.recv().await, Some(None));
 }
@@ -77,7 +78,7 @@ async fn a_certificate_of_the_configured_authority_is_believed() {
 async fn another_authority_is_not_believed() {
     for other in [Authority::named("Another"), Authority::new()] {
         let (url, seen) = served(other.server(&["localhost"], |_| {}), "localhost").await;
-        assert_refused(&Authority::new().connector(&url), seen, TlsFault::UnknownIssuer).await;
+        assert_refused(&Authority::new().connector(&url), seen, HandshakeFault::UnknownIssuer).await;
     }
 }
 
@@ -86,7 +87,7 @@ async fn another_authority_is_not_believed() {
 async fn without_tls_ca_a_private_authority_is_not_believed() {
     let (url, seen) = served(Authority::new().server(&["localhost"], |_| {}), "localhost").await;
     match Connector::to(&url, &UpstreamTls::default(), LONG) {
-        Ok(connector) => assert_refused(&connector, seen, TlsFault::UnknownIssuer).await,
+        Ok(connector) => assert_refused(&connector, seen, HandshakeFault::UnknownIssuer).await,
         Err(error) => assert!(matches!(error, RootsError::NoSystemRoots), "{error}"),
     }
 }
@@ -96,7 +97,7 @@ async fn a_certificate_for_another_name_is_refused() {
     let authority = Authority::new();
     for (names, host) in [(["other.test"], "localhost"), (["localhost"], "127.0.0.1"), (["127.0.0.2"], "127.0.0.1")] {
         let (url, seen) = served(authority.server(&names, |_| {}), host).await;
-        assert_refused(&authority.connector(&url), seen, TlsFault::WrongName).await;
+        assert_refused(&authority.connector(&url), seen, HandshakeFault::WrongName).await;
     }
 }
 
@@ -116,11 +117,11 @@ async fn a_certificate_outside_its_time_is_refused() {
         params.not_after = date_time_ymd(2020, 1, 1);
     });
     let (url, seen) = served(over, "localhost").await;
-    assert_refused(&authority.connector(&url), seen, TlsFault::Expired).await;
+    assert_refused(&authority.connector(&url), seen, HandshakeFault::Expired).await;
 
     let early = authority.server(&["localhost"], |params| params.not_before = date_time_ymd(3000, 1, 1));
     let (url, seen) = served(early, "localhost").await;
-    assert_refused(&authority.connector(&url), seen, TlsFault::NotYetValid).await;
+    assert_refused(&authority.connector(&url), seen, HandshakeFault::NotYetValid).await;
 }
 
 #[tokio::test]
@@ -141,7 +142,7 @@ async fn a_service_that_only_speaks_http_2_is_refused_in_the_handshake() {
     let mut config = authority.server(&["localhost"], |_| {});
     config.alpn_protocols = vec![b"h2".to_vec()];
     let (url, seen) = served(config, "localhost").await;
-    assert_refused(&authority.connector(&url), seen, TlsFault::NothingInCommon).await;
+    assert_refused(&authority.connector(&url), seen, HandshakeFault::NothingInCommon).await;
 }
 
 #[tokio::test]
@@ -154,7 +155,7 @@ async fn a_peer_that_does_not_speak_tls_is_called_that() {
         // Held open until the other side leaves: an early close could be seen as a reset.
         request(&mut socket).await;
     });
-    assert_eq!(connector.connect().await.unwrap_err(), ConnectError::Tls(TlsFault::NotTls));
+    assert_eq!(connector.connect().await.unwrap_err(), ConnectError::Tls(HandshakeFault::NotTls));
 }
 
 #[tokio::test]
@@ -162,7 +163,7 @@ async fn a_peer_that_hangs_up_in_the_handshake_is_no_timeout() {
     let (listener, url) = listen(true, "localhost").await;
     let connector = Authority::new().connector(&url);
     tokio::spawn(async move { drop(listener.accept().await.unwrap()) });
-    assert_eq!(connector.connect().await.unwrap_err(), ConnectError::Tls(TlsFault::Closed));
+    assert_eq!(connector.connect().await.unwrap_err(), ConnectError::Tls(HandshakeFault::Closed));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub use self::live::with_services;
 use crate::config::{self, Config, Fault, Loaded, Warning};
 use crate::listen::disbelieved;
-use crate::wire::too_many_connections;
+use crate::net::too_many_connections;
 
 /// The file is good.
 pub const GOOD: u8 = 0;

@@ -17,8 +17,8 @@ pub(super) fn erasure(root: &Table<'_>, outside: &Outside<'_>) -> Erasure {
         (Duration::from_secs(1), Duration::from_secs(600), Duration::from_secs(3_650 * 86_400));
     erasure.deadline = duration(&table, "deadline", erasure.deadline, &(second..=years));
     erasure.erasures_per_minute = count(&table, "erasures_per_minute", erasure.erasures_per_minute, &(0..=1_000_000));
-    let barrier = Duration::from_millis(10)..=minutes;
-    erasure.barrier_timeout = duration(&table, "barrier_timeout", erasure.barrier_timeout, &barrier);
+    let inflight = Duration::from_millis(10)..=minutes;
+    erasure.barrier_timeout = duration(&table, "barrier_timeout", erasure.barrier_timeout, &inflight);
     let day = Duration::from_secs(86_400);
     erasure.retention = duration(&table, "retention", erasure.retention, &(day..=10 * years));
     erasure.open_websockets = open_websockets(&table).unwrap_or_default();

@@ -4,17 +4,16 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::head::Behind;
-use crate::domain::http1::AnswerHead;
-use crate::wire::Body;
-use crate::wire::http2::header_map;
+use crate::http1::{AnswerHead, BodyDecoder};
+use crate::http2::header_map;
 
 /// What is made of a head that came out of the pipe.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// An interim one.
     Interim(Response<()>),
-    /// The answer, and the body behind it. `Body::Ended` is none at all.
-    Final(Response<()>, Body),
+    /// The answer, and the body behind it. `BodyDecoder::Ended` is none at all.
+    Final(Response<()>, BodyDecoder),
     /// The answer that opens a tunnel.
     Tunnel(Response<()>),
 }
@@ -41,8 +40,8 @@ pub(super) fn of(head: &AnswerHead, method: &Method, behind: Behind) -> Option<A
         return Some(Answer::Interim(response));
     }
     let method = if matches!(behind, Behind::Tunnel { websocket: true }) { &Method::GET } else { method };
-    let body = match Body::of_answer(head, method)? {
-        Body::Length(0) => Body::Ended,
+    let body = match BodyDecoder::of_answer(head, method)? {
+        BodyDecoder::Length(0) => BodyDecoder::Ended,
         body => body,
     };
     Some(Answer::Final(response, body))
@@ -70,5 +69,5 @@ fn refusal(status: StatusCode, code: &'static str) -> Answer {
     let mut lines = HeaderMap::new();
     lines.insert(crate::proxy::FORGETGATE_REFUSAL, HeaderValue::from_static(code));
     lines.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    Answer::Final(response(status, lines), Body::Ended)
+    Answer::Final(response(status, lines), BodyDecoder::Ended)
 }

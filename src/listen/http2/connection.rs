@@ -16,9 +16,9 @@ use tokio::task::spawn_local;
 
 use super::stream;
 use crate::config::Limits;
+use crate::http2::{CONNECTION_WINDOW, ERRORS_MAX, RESET_MEMORY, SEND_BUFFER, STREAM_WINDOW, STREAMS_MAX};
 use crate::listen::connection::Serving;
-use crate::wire::http2::{CONNECTION_WINDOW, ERRORS_MAX, RESET_MEMORY, SEND_BUFFER, STREAM_WINDOW, STREAMS_MAX};
-use crate::wire::{Stream, Watch};
+use crate::net::{ConnectionTimers, Stream};
 
 /// Streams that a caller may reset, or spoil, beyond those that it has used well.
 const SPOILT_MAX: u32 = 128;
@@ -30,7 +30,7 @@ const LINE_COST: usize = 32;
 /// What the streams of a connection tell it.
 #[derive(Debug)]
 pub(super) struct Tally {
-    watch: Rc<Watch>,
+    watch: Rc<ConnectionTimers>,
     open: Cell<usize>,
     spoilt: Cell<u32>,
     /// Whether the caller was told that this is the end.

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKE
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
-use crate::wire::http2::{has_blank_ends, is_for_one_hop, write_lines};
+use crate::http2::{has_blank_ends, is_for_one_hop, write_lines};
 
 /// How a request goes on behind its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use crate::http1::BufferedIo;
 use crate::listen::connection::{Serving, requests, watched};
-use crate::wire::{Link, Stream};
+use crate::net::Stream;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -22,7 +23,7 @@ enum Begins {
 }
 
 /// Serves a connection in the HTTP that it begins with.
-pub(in crate::listen) async fn sniff(mut link: Link<Stream>, serving: Serving) {
+pub(in crate::listen) async fn sniff(mut link: BufferedIo<Stream>, serving: Serving) {
     serving.watch.fresh();
     match poll_fn(|cx| poll_begins(&mut link, &serving, cx)).await {
         Begins::Http1 => {
@@ -37,7 +38,7 @@ pub(in crate::listen) async fn sniff(mut link: Link<Stream>, serving: Serving) {
     }
 }
 
-fn poll_begins(link: &mut Link<Stream>, serving: &Serving, cx: &mut Context<'_>) -> Poll<Begins> {
+fn poll_begins(link: &mut BufferedIo<Stream>, serving: &Serving, cx: &mut Context<'_>) -> Poll<Begins> {
     serving.watch.woken_by(cx.waker());
     loop {
         if serving.watch.is_ending() {

@@ -13,10 +13,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::answer::{self, Answer};
 use super::connection::{Ended, Tally};
 use super::head::{self, Behind, NoRequest};
-use crate::domain::http1::AnswerHead;
+use crate::http1::{AnswerHead, BodyDecoder, BufferedIo};
+use crate::http2::{Broken, Cut, FromFrames, IntoFrames, PIPE, Pipe};
 use crate::listen::connection::{Serving, serve_one};
-use crate::wire::http2::{Broken, Cut, FromFrames, IntoFrames, PIPE, Pipe};
-use crate::wire::{Body, Link, Stream, Watch};
+use crate::net::{ConnectionTimers, Stream};
 
 /// What an answer's head may have beside what the service's may: the gate's own lines.
 const HEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -42,7 +42,7 @@ async fn translate(
     tally: &Tally,
 ) -> Result<(), Ended> {
     let (near, far) = tokio::io::duplex(PIPE);
-    let mut pipe = Link::new(far);
+    let mut pipe = BufferedIo::new(far);
     // The head is gone once it is written: as a map it is many times what it was on the wire.
     let (method, behind, body) = match written(request, &mut pipe) {
         Ok(written) => written,
@@ -122,7 +122,7 @@ struct Translation {
     respond: SendResponse<Bytes>,
     /// The answer's body, once its head has been sent.
     download: Option<IntoFrames>,
-    watch: Rc<Watch>,
+    watch: Rc<ConnectionTimers>,
 }
 
 impl Translation {
@@ -206,10 +206,10 @@ impl Translation {
                 if let Upload::Waiting(frames) = std::mem::replace(&mut self.upload, Upload::Done) {
                     self.upload = Upload::Body(FromFrames::tunnel(frames));
                 }
-                (response, Body::ToEnd)
+                (response, BodyDecoder::ToEnd)
             }
         };
-        let ended = matches!(body, Body::Ended);
+        let ended = matches!(body, BodyDecoder::Ended);
         match self.respond.send_response(response, ended) {
             Ok(_) if ended => Some(Ended::Answered),
             Ok(frames) => {

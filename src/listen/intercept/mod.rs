@@ -21,8 +21,8 @@ use self::authority::{Authority, renewal};
 pub use self::authority::{CaError, MadeCa, SecretPem, make_ca};
 use crate::config::CaFiles;
 use crate::domain::UnixSeconds;
+use crate::net::Stream;
 use crate::telemetry::{chain, clock, events};
-use crate::wire::Stream;
 
 /// Hosts whose certificates are kept. Only configured ones have any, so that this bounds a very long configuration.
 const HOSTS_MAX: usize = 4096;

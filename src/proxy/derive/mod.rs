@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use self::peek::Peek;
 use super::caller::{Caller, Inbound};
 use crate::domain::derive::{self, Derived};
-use crate::domain::http1::Head;
 use crate::domain::policy::DeriveFrom;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::token::{Claims, Token, Trust, Unverified};
 use crate::domain::{CustomerId, UnixSeconds, decide};
+use crate::http1::Head;
 use crate::upstream::{Fresher, KeySources};
 
 /// Where to look, and what that takes.

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 
 use crate::domain::derive::{self, Derived};
-use crate::domain::http1::Lines;
 use crate::domain::refusal::{Code, Refusal};
+use crate::http1::BodyDecoder;
+use crate::http1::Lines;
 use crate::proxy::caller::{Caller, Inbound};
-use crate::wire::Body;
 
 /// Members of a compressed body: each costs a decoder, also one that is empty. Writers make one.
 const MEMBERS_MAX: usize = 64;
@@ -69,7 +69,7 @@ impl<'p, 'c> Peek<'p, 'c> {
     }
 
     async fn read_ahead(&mut self) -> Result<(), Refusal> {
-        if matches!(self.inbound.body, Body::Length(length) if length > self.bytes_max as u64) {
+        if matches!(self.inbound.body, BodyDecoder::Length(length) if length > self.bytes_max as u64) {
             return Err(Code::BodyTooLarge.into());
         }
         let malformed =
@@ -140,9 +140,9 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{MEMBERS_MAX, Peek, gunzipped, looks};
-    use crate::domain::http1::Lines;
+    use crate::http1::{BodyDecoder, BufferedIo, Lines};
+    use crate::net::{ConnectionTimers, Peer, Stream};
     use crate::proxy::caller::{Caller, Inbound};
-    use crate::wire::{Body, Link, Peer, Stream, Watch};
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -154,10 +154,10 @@ mod tests {
     #[tokio::test]
     async fn p12_a_body_is_inflated_once() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut link = Link::new(Stream::Memory(near));
-        let (watch, peer) = (Watch::new(&Rc::new(std::cell::Cell::new(Instant::now()))), Peer::default());
+        let mut link = BufferedIo::new(Stream::Memory(near));
+        let (watch, peer) = (ConnectionTimers::new(&Rc::new(std::cell::Cell::new(Instant::now()))), Peer::default());
         let mut caller = Caller { link: &mut link, watch: &watch, peer: &peer };
-        let mut inbound = Inbound::new(Body::Ended, false);
+        let mut inbound = Inbound::new(BodyDecoder::Ended, false);
         let text = format!("{{\"a\":\"{}\",\"id\":\"u-1\"}}", "x".repeat(100_000));
         inbound.ahead = gzip(text.as_bytes());
         let lines: [(&[u8], &[u8]); 2] = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")];

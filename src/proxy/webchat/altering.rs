@@ -11,8 +11,8 @@ use tokio::time::{Sleep, sleep};
 use super::answer::Holds;
 use super::gunzip::Gunzip;
 use super::{HELD_FOR, Pins};
-use crate::domain::http1::Lines;
 use crate::domain::webchat::{Finding, Findings, Page, Script};
+use crate::http1::Lines;
 
 /// So many bytes are read at once, before others have their turn.
 const READ_AT_ONCE: usize = 16 * 1024;

@@ -2,8 +2,8 @@
 
 use super::request::Asked;
 use super::tag;
-use crate::domain::http1::{AnswerHead, Lines};
 use crate::domain::webchat::{Finding, is_javascript, type_hides_ascii};
+use crate::http1::{AnswerHead, Lines};
 
 /// What an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::altering::Looks;
 use super::answer::{self, Answer};
 use super::request::Asked;
 use crate::domain::webchat::{Finding, Findings};
-use crate::wire::{Body, Piece};
+use crate::http1::{BodyDecoder, Chunk};
 
 /// What is known of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,20 +94,20 @@ impl Service {
                 return Poll::Ready(Decided::Same);
             }
             let is_open = altering.looks() == Looks::Open;
-            let is_long = !is_open && matches!(self.body, Body::Length(left) if left > altering.held_max as u64);
+            let is_long = !is_open && matches!(self.body, BodyDecoder::Length(left) if left > altering.held_max as u64);
             if is_long || altering.held() > altering.held_max {
                 return Poll::Ready(Decided::Streams);
             }
             let read = match self.body.look(&mut self.link.input) {
                 Err(_) => return Poll::Ready(broken(altering)),
-                Ok(Piece::Ended) => {
+                Ok(Chunk::Ended) => {
                     let ended = altering.end();
                     if ended.is_ok() {
                         return Poll::Ready(if altering.has_changed() { Decided::Changed } else { Decided::Same });
                     }
                     ended
                 }
-                Ok(Piece::Data(length)) => {
+                Ok(Chunk::Data(length)) => {
                     let data = self.link.input.data().get(..length.min(altering.at_once())).unwrap_or_default();
                     altering.raw.extend_from_slice(data);
                     let (read, taken) = (altering.take(data), data.len());
@@ -115,7 +115,7 @@ impl Service {
                     self.body.took(taken);
                     read
                 }
-                Ok(Piece::Starved) => match self.link.poll_fill(cx, READ_AHEAD) {
+                Ok(Chunk::Starved) => match self.link.poll_fill(cx, READ_AHEAD) {
                     Poll::Ready(Ok(1..)) => Ok(()),
                     Poll::Ready(Ok(0)) if self.body.connection_ended() => Ok(()),
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(broken(altering)),

@@ -5,7 +5,7 @@ use http::Method;
 
 use super::super::apply;
 use super::tag;
-use crate::domain::http1::Head;
+use crate::http1::Head;
 
 /// What is known of a request whose answer may be a page.
 #[derive(Clone, Copy, Debug)]

@@ -11,10 +11,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connection::begin;
 use super::head::{length_value, message};
 use super::stream::is_unread;
+use crate::net::OwnConnection;
 use crate::upstream::call::{Answer, BodyEnd, Bounds, CallError, Fault, Leave};
 use crate::upstream::connect::Offer;
 use crate::upstream::{ConnectError, Connector};
-use crate::wire::OurEnd;
 
 /// Sends `request`, and reads its answer; see [`crate::upstream::call()`].
 pub(in crate::upstream) async fn exchange(
@@ -24,7 +24,7 @@ pub(in crate::upstream) async fn exchange(
     leave: Leave,
 ) -> Result<Answer, CallError> {
     let (stream, _) = connector.offering(Offer::Http2).await.map_err(CallError::Connect)?;
-    let _ours = OurEnd::of(&stream);
+    let _ours = OwnConnection::of(&stream);
     let deadline = Instant::now() + bounds.within;
     let (mut sender, driver) = begin(stream, connector.within()).await.map_err(CallError::Connect)?;
     // The connection ends with the call, also when the caller of the call is dropped.

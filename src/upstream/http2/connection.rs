@@ -15,9 +15,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Wanted;
+use crate::http2::{ERRORS_MAX, RESET_MEMORY, SEND_BUFFER, SERVICE_WINDOW, STREAM_WINDOW, STREAMS_MAX};
+use crate::net::Stream;
 use crate::upstream::{ConnectError, Stage};
-use crate::wire::Stream;
-use crate::wire::http2::{ERRORS_MAX, RESET_MEMORY, SEND_BUFFER, SERVICE_WINDOW, STREAM_WINDOW, STREAMS_MAX};
 
 /// The largest list of an answer's lines, as HTTP/2 counts them.
 const HEADER_LIST_MAX: u32 = 128 * 1024;

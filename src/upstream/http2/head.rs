@@ -6,11 +6,10 @@ use http::header::{CONTENT_LENGTH, TRAILER};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 
-use crate::domain::http1::{Head, decimal};
 use crate::domain::websocket::accept_of;
+use crate::http1::{BodyDecoder, Head, decimal};
+use crate::http2::{FromFrames, has_blank_ends, header_map, write_lines};
 use crate::upstream::Connector;
-use crate::wire::Body;
-use crate::wire::http2::{FromFrames, has_blank_ends, header_map, write_lines};
 
 /// Lines of a WebSocket's handshake that HTTP/2 does without.
 const HANDSHAKE_KEY: &str = "sec-websocket-key";
@@ -20,7 +19,7 @@ const HANDSHAKE_KEY: &str = "sec-websocket-key";
 pub(super) struct Outgoing {
     pub(super) request: Request<()>,
     /// What follows it.
-    pub(super) body: Body,
+    pub(super) body: BodyDecoder,
     /// What accepts the WebSocket that it asks for.
     pub(super) accept: Option<String>,
 }
@@ -38,11 +37,11 @@ pub(super) fn request(head: &Head, connector: &Connector) -> Option<Outgoing> {
     let body = if upgrade {
         *request.method_mut() = Method::CONNECT;
         request.extensions_mut().insert(Protocol::from_static("websocket"));
-        Body::ToEnd
+        BodyDecoder::ToEnd
     } else if head.lines.first("transfer-encoding").is_some() {
-        Body::chunked()
+        BodyDecoder::chunked()
     } else {
-        Body::Length(head.lines.first("content-length").and_then(decimal).unwrap_or_default())
+        BodyDecoder::Length(head.lines.first("content-length").and_then(decimal).unwrap_or_default())
     };
     Some(Outgoing { request, body, accept: key.map(accept_of) })
 }

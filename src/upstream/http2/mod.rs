@@ -23,7 +23,8 @@ use self::connection::{Connection, Slot};
 use super::connect::Offer;
 use super::{ConnectError, Connector};
 use crate::config::Http2;
-use crate::wire::{Link, Stream};
+use crate::http1::BufferedIo;
+use crate::net::Stream;
 
 /// What a connection is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl Connections {
     }
 
     /// A stream on a connection that is open and has room.
-    pub(super) fn stream(self: &Rc<Self>, wanted: Wanted) -> Option<Link<Stream>> {
+    pub(super) fn stream(self: &Rc<Self>, wanted: Wanted) -> Option<BufferedIo<Stream>> {
         if self.open.borrow().is_empty() {
             return None;
         }
@@ -76,11 +77,11 @@ impl Connections {
     }
 
     /// A link over a new connection, or over one that was made meanwhile.
-    pub(super) async fn connect(self: &Rc<Self>, wanted: Wanted) -> Result<Link<Stream>, ConnectError> {
+    pub(super) async fn connect(self: &Rc<Self>, wanted: Wanted) -> Result<BufferedIo<Stream>, ConnectError> {
         let offer = match self.connector.http2() {
             Http2::Auto if self.connector.is_secure() => Offer::Either,
             Http2::PriorKnowledge => Offer::Http2,
-            Http2::Auto | Http2::Off => return Ok(Link::new(self.connector.connect().await?)),
+            Http2::Auto | Http2::Off => return Ok(BufferedIo::new(self.connector.connect().await?)),
         };
         loop {
             if let Some(link) = self.stream(wanted) {
@@ -89,7 +90,7 @@ impl Connections {
             if wanted == Wanted::WebSocket && self.takes_no_websocket() {
                 return match offer {
                     Offer::Http2 => Err(ConnectError::NoWebSocket),
-                    Offer::Either | Offer::Http1 => Ok(Link::new(self.connector.connect().await?)),
+                    Offer::Either | Offer::Http1 => Ok(BufferedIo::new(self.connector.connect().await?)),
                 };
             }
             let attempt = if self.speaks_http1.get() {
@@ -101,7 +102,7 @@ impl Connections {
             };
             attempt.wait().await?;
             if let Some(stream) = attempt.http1.take() {
-                return Ok(Link::new(stream));
+                return Ok(BufferedIo::new(stream));
             }
         }
     }

@@ -22,9 +22,9 @@ use super::connection::Slot;
 use super::head::{self, Outgoing};
 use super::kept::Kept;
 use super::{Connections, Wanted};
-use crate::domain::http1::Head;
-use crate::wire::http2::{Broken, Cut, FromFrames, IntoFrames, PIPE, Pipe};
-use crate::wire::{Body, Link, Stream};
+use crate::http1::{BodyDecoder, BufferedIo, Head};
+use crate::http2::{Broken, Cut, FromFrames, IntoFrames, PIPE, Pipe};
+use crate::net::Stream;
 
 /// How often a request may be refused unread.
 const REFUSED_MAX: usize = 3;
@@ -34,14 +34,14 @@ const HEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Begins an exchange; gives the end of the pipe that the exchange takes for its connection.
-pub(super) fn start(connections: &Rc<Connections>, slot: Slot) -> Link<Stream> {
+pub(super) fn start(connections: &Rc<Connections>, slot: Slot) -> BufferedIo<Stream> {
     let (near, far) = tokio::io::duplex(PIPE);
     spawn_local(carry(Rc::clone(connections), slot, far));
-    Link::new(Stream::Memory(near))
+    BufferedIo::new(Stream::Memory(near))
 }
 
 async fn carry(connections: Rc<Connections>, mut slot: Slot, pipe: DuplexStream) {
-    let mut pipe = Link::new(pipe);
+    let mut pipe = BufferedIo::new(pipe);
     let mut head = Head::default();
     if !poll_fn(|cx| poll_head(&mut pipe, &mut head, cx)).await {
         return;
@@ -119,11 +119,17 @@ struct Carried {
 
 impl Carried {
     /// Opens a stream. `None` if there is no such request; a connection that has died says so in its answer.
-    fn begin(slot: &Slot, connections: &Connections, head: &Head, body: Option<Body>, kept: Kept) -> Option<Self> {
+    fn begin(
+        slot: &Slot,
+        connections: &Connections,
+        head: &Head,
+        body: Option<BodyDecoder>,
+        kept: Kept,
+    ) -> Option<Self> {
         let Outgoing { request, body: whole, accept } = head::request(head, &connections.connector)?;
         let body = body.unwrap_or(whole);
         let again = VecDeque::from(kept.pieces());
-        let bodiless = matches!(body, Body::Length(0)) && again.is_empty();
+        let bodiless = matches!(body, BodyDecoder::Length(0)) && again.is_empty();
         let mut carried = Self {
             method: head.method.clone(),
             accept,
@@ -241,7 +247,7 @@ impl Carried {
     }
 
     /// What is needed to begin again.
-    fn leave(self) -> (Option<Body>, Kept) {
+    fn leave(self) -> (Option<BodyDecoder>, Kept) {
         let body = match self.upload {
             Upload::Body(frames) | Upload::Waiting(frames) | Upload::Unwanted(frames) | Upload::Done(Some(frames)) => {
                 Some(frames.into_body())

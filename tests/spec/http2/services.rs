@@ -26,13 +26,13 @@ fn message(body: &str) -> String {
 #[test]
 fn p12_streams_beyond_a_services_limit_have_connections_of_their_own() {
     const TOGETHER: usize = 7;
-    let barrier = Arc::new(Barrier::new(TOGETHER));
+    let inflight = Arc::new(Barrier::new(TOGETHER));
     let handle = move |exchange: Exchange| {
-        let barrier = Arc::clone(&barrier);
+        let inflight = Arc::clone(&inflight);
         async move {
             let (_, respond) = exchange.read().await;
             // None is answered before all have come: had one waited for another, none would be.
-            barrier.wait().await;
+            inflight.wait().await;
             answer(respond, 200, "{}");
         }
     };

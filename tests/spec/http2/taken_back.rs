@@ -1,6 +1,6 @@
 //! Callers that leave a stream, or their whole connection, without a word, and what waits for them in the gate.
 
-use forgetgate::domain::http1::LINES_MAX;
+use forgetgate::http1::LINES_MAX;
 use h2::Reason;
 
 use super::caller::{Caller, request, run};

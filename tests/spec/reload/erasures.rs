@@ -5,7 +5,7 @@ use std::thread;
 
 use forgetgate::app;
 use forgetgate::config::Source;
-use forgetgate::wire::Inherited;
+use forgetgate::net::ActivatedSockets;
 use serde_json::{Value, json};
 
 use super::world::{BEFORE, Filed, message, upstream, upstream_at};
@@ -172,7 +172,7 @@ fn p5_nor_does_it_move_while_the_gate_is_down() {
     for at in [&after, &after, &before] {
         filed.write(&text(at));
         let (source, loaded) = Source::read(&filed.path());
-        let started = app::start_from(source, loaded.unwrap().config, Inherited::default());
+        let started = app::start_from(source, loaded.unwrap().config, ActivatedSockets::default());
         match started {
             Err(error) => assert!(error.is_config() && error.to_string().contains("has not been accepted"), "{error}"),
             Ok(gate) => filed.gate = Some(gate),

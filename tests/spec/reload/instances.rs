@@ -4,7 +4,7 @@ use std::fs;
 
 use forgetgate::app;
 use forgetgate::config::Source;
-use forgetgate::wire::Inherited;
+use forgetgate::net::ActivatedSockets;
 
 use super::world::{BEFORE, Filed, message, upstream};
 use crate::upstream::Upstream;
@@ -58,7 +58,7 @@ fn p5_an_instance_with_a_name_is_not_dropped_while_its_upstream_holds_data() {
     let start = |text: &str| {
         filed.write(text);
         let (source, loaded) = Source::read(&filed.path());
-        app::start_from(source, loaded.unwrap().config, Inherited::default())
+        app::start_from(source, loaded.unwrap().config, ActivatedSockets::default())
     };
     let refused = start(&text(&service, "")).err().unwrap();
     assert!(refused.is_config() && refused.to_string().contains("instance \"team-a\""), "{refused}");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use forgetgate::app::{self, Running};
 use forgetgate::config::{Address, Source};
-use forgetgate::wire::Inherited;
+use forgetgate::net::ActivatedSockets;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -72,7 +72,7 @@ impl Filed {
     pub(crate) fn start_in(folder: TempDir) -> Self {
         let (source, loaded) = Source::read(&folder.path().join("config.toml"));
         let loaded = loaded.unwrap_or_else(|faults| panic!("{faults:?}"));
-        let gate = app::start_from(source, loaded.config, Inherited::default()).unwrap();
+        let gate = app::start_from(source, loaded.config, ActivatedSockets::default()).unwrap();
         let (address, admin) = (gate.addresses[0], gate.admin.clone());
         let Address::Tcp(admin) = admin else { panic!("{admin}") };
         Self { gate: Some(gate), address, admin, folder }

@@ -2,8 +2,8 @@
 
 use super::{LEAST, around, check, read};
 use crate::config::CallFacts;
-use crate::domain::http1::Lines;
 use crate::domain::policy::{Beta, Mode, Policy};
+use crate::http1::Lines;
 
 #[rustfmt::skip]
 const RULES: &[(&str, &str, &str)] = &[

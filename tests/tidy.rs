@@ -15,6 +15,8 @@ mod shape;
 mod source;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/vocabulary.rs"]
+mod vocabulary;
 
 use tree::File;
 
@@ -35,6 +37,11 @@ fn the_tree_is_seen() {
 #[test]
 fn dependencies_point_down_only() {
     every(File::is_rust, layers::check_layers);
+}
+
+#[test]
+fn names_are_the_fields() {
+    every(|file| file.is_rust() && file.path.starts_with("src/"), vocabulary::check_vocabulary);
 }
 
 #[test]

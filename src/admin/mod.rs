@@ -5,11 +5,11 @@
 
 mod body;
 mod calls;
+mod config_state;
 mod export;
 mod guard;
 mod health;
 mod holds;
-mod in_force;
 mod listener;
 mod metrics;
 mod openapi;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 #[cfg(test)]
 pub(crate) use self::body::customer_in;
+pub use self::config_state::{Applied, Ask, InForce, RefusedFile, Reloaded, Standing};
 pub use self::health::{Awaited, Readiness};
-pub use self::in_force::{Applied, Ask, InForce, RefusedFile, Reloaded, Standing};
 pub use self::listener::Listener;
 pub use self::server::serve;
 use crate::erasure::Eraser;

@@ -4,15 +4,15 @@
 //! unfinished erasures; the listeners last.
 
 mod access;
-mod changes;
+mod apply_config;
+mod cert_reload;
+mod components;
+mod config_diff;
 mod named;
-mod parts;
 mod reload;
-mod renewal;
-mod sites;
 mod snapshots;
 pub mod supervisor;
-mod turn;
+mod upstreams;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,9 +22,9 @@ use std::thread::JoinHandle;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 
-use self::parts::{Parts, Told};
+use self::components::{Parts, Told};
 use self::reload::Reloads;
-pub use self::sites::SitesError;
+pub use self::upstreams::SitesError;
 use crate::admin::InForce;
 use crate::config::{self, Address, Config, PemFault, Source};
 use crate::listen::DoorError;

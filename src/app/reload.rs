@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::parts::Parts;
+use super::components::Parts;
 use super::supervisor;
 use crate::admin::{Applied, Ask, InForce, RefusedFile, Reloaded, Standing};
 use crate::config::{Config, Fault, Loaded, Source, Warning};

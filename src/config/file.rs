@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Warning};
-use super::nearest::nearest;
+use super::suggest::nearest;
 
 /// Where something stands.
 #[derive(Clone, Debug)]

@@ -3,12 +3,12 @@
 //! `file` is config.toml as it was written. [`parse()`] turns it into these types once, and reports every fault with
 //! its place. Nothing outside this module reads the written form.
 
-mod changed;
 mod credentials;
 mod defaults;
 mod describe;
 mod fault;
 mod file;
+mod file_watch;
 mod host;
 mod http_proxy;
 mod instances;
@@ -17,16 +17,16 @@ mod key_set;
 mod listen;
 mod load;
 mod log_filter;
-mod nearest;
 mod own;
 mod parse;
 pub mod pem;
 mod quantity;
-mod renewed;
+mod reloadable;
 mod rules;
 pub mod secret;
 mod source;
 mod store;
+mod suggest;
 mod tls;
 mod url;
 
@@ -35,9 +35,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::changed::Files;
 pub use self::credentials::Credentials;
 pub use self::fault::{Fault, Warning};
+pub use self::file_watch::{Renew, Renewed};
 pub use self::host::{Authority, canonical_host};
 pub use self::http_proxy::{BadProxy, HttpProxy, NamedProxy, from_environment};
 pub use self::instances::{InstanceEntry, Instances};
@@ -51,7 +51,7 @@ pub use self::parse::parse;
 pub use self::pem::Fault as PemFault;
 pub(crate) use self::quantity::DURATION_FORM;
 pub use self::quantity::{format_duration, format_size, parse_duration, parse_size};
-pub use self::renewed::{Renew, Renewed};
+pub use self::reloadable::Files;
 pub use self::rules::{CallFacts, HeaderCondition, PolicyRule, When};
 pub use self::secret::{Secret, SecretError, SecretSource, SecretText};
 pub use self::source::Source;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Eraser;
 use super::body::Note;
 use super::doubt::Doubt;
-use super::ledger::Entry;
+use super::job_repository::Entry;
 use super::send::Carried;
 use crate::domain::erasure::{Addressed, Intent, Job, Mark, NewJob, Probe, Scope, Undecidable};
 use crate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};

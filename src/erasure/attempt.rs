@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Eraser;
-use super::ledger::{Entry, Marks};
+use super::job_repository::{Entry, Marks};
 use super::send::Pass;
 use super::settings::{Settings, held};
 use super::worker::LegPlace;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::accept::Problem;
 use super::doubt::Doubt;
 use super::holds::{Hold, Tags};
-use super::ledger::{Entry, Marks};
+use super::job_repository::{Entry, Marks};
 use super::views::{HoldList, HoldView, View, form_name};
 use super::{Eraser, report};
 use crate::domain::erasure::{Decision, Job, Mark, OnHold, Target, TargetKey, Undecidable, Verdict};

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::accept::Problem;
 use super::holds::Tags;
-use super::ledger::Marks;
+use super::job_repository::Marks;
 use super::{Eraser, report};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{Decision, Job, Verdict};

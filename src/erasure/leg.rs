@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Eraser;
 use super::attempt::{Fences, Granted, Needs, Passes, Round, all};
-use super::ledger::Marks;
+use super::job_repository::Marks;
 use super::report;
 use super::send::Pass;
 use super::worker::LegPlace;

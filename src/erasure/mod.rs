@@ -7,19 +7,19 @@
 mod accept;
 mod answer;
 mod attempt;
+mod auth_throttle;
 mod body;
+mod data_path;
 mod decide;
 mod doubt;
-mod failures;
+mod erasure_rate;
 mod holds;
-mod intake;
+mod job_repository;
 mod lanes;
-mod ledger;
 mod leg;
 mod locks;
 mod nameless;
-mod office;
-mod pace;
+mod operator_api;
 mod planning;
 mod report;
 mod restore;
@@ -45,22 +45,22 @@ use uuid::Uuid;
 
 pub use self::accept::Problem;
 pub use self::answer::Refused;
+pub use self::data_path::DeleteCall;
+pub(crate) use self::data_path::{bearer, same};
 pub use self::decide::{Decided, TargetsThere};
-pub use self::intake::DeleteCall;
-pub(crate) use self::intake::{bearer, same};
-pub use self::office::{Submission, Submitted};
+pub use self::operator_api::{Submission, Submitted};
 pub use self::views::{
     DecisionView, DryRun, EvidenceView, HoldList, HoldView, InstanceView, List, Place, Recipient, Recipients,
     TargetView, TargetWord, View,
 };
 
 use self::attempt::Fences;
-use self::failures::Failures;
+use self::auth_throttle::Failures;
+use self::erasure_rate::Rate;
 use self::holds::Holds;
+use self::job_repository::JobRepository;
 use self::lanes::Lanes;
-use self::ledger::Ledger;
 use self::locks::Locks;
-use self::pace::Rate;
 use self::retention::Counted;
 use self::schedule::Schedule;
 use self::send::Carried;
@@ -160,7 +160,7 @@ struct Shared {
     inflight: Arc<Inflight>,
     index: Arc<dyn Index>,
     keys: Arc<Keys>,
-    ledger: Ledger,
+    ledger: JobRepository,
     /// One acceptance for a customer at a time, so that two at once become one erasure.
     customers: Locks<Tag>,
     /// And one for each `id` that a requester gave.
@@ -210,7 +210,7 @@ impl Eraser {
         let shared = Shared {
             inflight: parts.inflight,
             index: parts.index,
-            ledger: Ledger::new(Arc::clone(&parts.jobs), Arc::clone(&parts.keys), run),
+            ledger: JobRepository::new(Arc::clone(&parts.jobs), Arc::clone(&parts.keys), run),
             holds: Holds::new(parts.jobs, Arc::clone(&parts.keys)),
             keys: parts.keys,
             customers: Locks::new(),

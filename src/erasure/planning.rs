@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Eraser;
 use super::attempt::{Fences, Needs, narrow, with_passers};
-use super::ledger::{Entry, Marks};
+use super::job_repository::{Entry, Marks};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
     Held, Intent, Job, Later, Mark, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,

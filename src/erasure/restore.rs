@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use super::job_repository::Listed;
 use super::lanes::Turn;
-use super::ledger::Listed;
 use super::{Eraser, report};
 use crate::domain::erasure::{Moment, Summary};
 use crate::domain::{Tag, UnixSeconds, UpstreamNumber};

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use super::data_path::DeleteCall;
 use super::holds::Tags;
-use super::intake::DeleteCall;
 use super::{Eraser, report};
 use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Reach, Target, TargetKey, Where, Which, judge};
 use crate::domain::{Instance, UnixSeconds, UpstreamNumber, query};

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::attempt::{Fences, Granted, Round};
+use super::job_repository::{Entry, Marks};
 use super::lanes::{Place, Turn};
-use super::ledger::{Entry, Marks};
 use super::leg::Leg;
 use super::{Eraser, report, schedule};
 use crate::domain::erasure::{Job, Later, Moment, Now, OnHold, Step, TargetKey, next_step};

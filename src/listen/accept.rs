@@ -8,10 +8,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::arrival::Door;
-use super::room::Room;
+use super::connection_limit::ConnectionLimit;
+use super::protocol_detect::ListenerRuntime;
 use super::socket::Socket;
-use super::worker::{Handed, Order};
+use super::worker::{AcceptedConnection, Order};
 use crate::config::{Address, Listen};
 use crate::net::{ActivatedSockets, BoundSocket, Peer};
 use crate::telemetry::events;
@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Bound {
     opened: BoundSocket,
-    pub(super) door: Arc<Door>,
+    pub(super) door: Arc<ListenerRuntime>,
 }
 
 impl Bound {
@@ -32,7 +32,7 @@ impl Bound {
     /// # Errors
     /// The system's: taken, not ours, not allowed; or a [`super::DoorError`] in it.
     pub fn to(listen: &Listen, inherited: &mut ActivatedSockets) -> std::io::Result<Self> {
-        let door = Arc::new(Door::of(listen, None).map_err(std::io::Error::other)?);
+        let door = Arc::new(ListenerRuntime::of(listen, None).map_err(std::io::Error::other)?);
         let opened = BoundSocket::at(&listen.address, listen.socket_mode, inherited)?;
         Ok(Self { opened, door })
     }
@@ -46,17 +46,17 @@ impl Bound {
 
 /// Deals sockets out in turn.
 #[derive(Debug)]
-pub(super) struct Dealer {
+pub(super) struct Dispatcher {
     workers: Vec<mpsc::UnboundedSender<Order>>,
     next: AtomicUsize,
 }
 
-impl Dealer {
+impl Dispatcher {
     pub(super) fn new(workers: Vec<mpsc::UnboundedSender<Order>>) -> Arc<Self> {
         Arc::new(Self { workers, next: AtomicUsize::new(0) })
     }
 
-    fn deal(&self, handed: Handed) {
+    fn deal(&self, handed: AcceptedConnection) {
         let turn = self.next.fetch_add(1, Relaxed);
         if let Some(worker) = self.workers.get(turn % self.workers.len().max(1)) {
             // A worker that is gone leaves its sockets to be closed.
@@ -71,13 +71,13 @@ pub(super) struct Acceptor {
     /// Its number: no other ever has it.
     pub(super) number: u64,
     /// What is spoken there, for those who come from now on.
-    door: Arc<ArcSwap<Door>>,
+    door: Arc<ArcSwap<ListenerRuntime>>,
     _going: watch::Sender<()>,
 }
 
 impl Acceptor {
     /// Begins to accept. To be called within the runtime that accepts.
-    pub(super) fn start(number: u64, bound: Bound, room: &Room, dealer: &Arc<Dealer>) -> Self {
+    pub(super) fn start(number: u64, bound: Bound, room: &ConnectionLimit, dealer: &Arc<Dispatcher>) -> Self {
         let door = Arc::new(ArcSwap::new(Arc::clone(&bound.door)));
         let (going, stopped) = watch::channel(());
         let accepting = Accepting { number, door: Arc::clone(&door), room: room.clone(), dealer: Arc::clone(dealer) };
@@ -86,12 +86,12 @@ impl Acceptor {
     }
 
     /// The same socket under another configuration.
-    pub(super) fn speak(&self, door: Arc<Door>) {
+    pub(super) fn speak(&self, door: Arc<ListenerRuntime>) {
         self.door.store(door);
     }
 
     /// What is spoken there now.
-    pub(super) fn door(&self) -> Arc<Door> {
+    pub(super) fn door(&self) -> Arc<ListenerRuntime> {
         self.door.load_full()
     }
 }
@@ -99,9 +99,9 @@ impl Acceptor {
 /// What an acceptor works with.
 struct Accepting {
     number: u64,
-    door: Arc<ArcSwap<Door>>,
-    room: Room,
-    dealer: Arc<Dealer>,
+    door: Arc<ArcSwap<ListenerRuntime>>,
+    room: ConnectionLimit,
+    dealer: Arc<Dispatcher>,
 }
 
 /// Accepts until it is told to stop. It accepts first and then waits for room, so that an idle listener holds no room
@@ -131,7 +131,14 @@ async fn accept(opened: BoundSocket, accepting: Accepting, mut stopped: watch::R
                 let Some(permit) = permit else { return };
                 if let Some(socket) = Socket::of(stream) {
                     let (door, peer) = (door.load_full(), from.map_or_else(Peer::default, Peer::at));
-                    dealer.deal(Handed { socket, peer, door, listener: number, permit, room: room.clone() });
+                    dealer.deal(AcceptedConnection {
+                        socket,
+                        peer,
+                        door,
+                        listener: number,
+                        permit,
+                        room: room.clone(),
+                    });
                 }
             }
             Err(error) => {

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use http::{Method, Version};
 
-use super::arrival::Door;
-use super::books::Books;
+use super::connect_proxy;
+use super::connection_limit::ConnectionLimit;
 use super::current::Current;
-use super::forward;
-use super::room::Room;
+use super::open_connections::Books;
+use super::protocol_detect::ListenerRuntime;
 use crate::erasure::{DeleteCall, Eraser};
 use crate::http1::{BufferedIo, Fault, Head};
 use crate::net::{ConnectionTimers, Peer, Stream};
@@ -35,9 +35,9 @@ pub(super) struct Serving {
     pub(super) peer: Peer,
     pub(super) books: Books,
     /// Where it came in.
-    pub(super) door: Arc<Door>,
+    pub(super) door: Arc<ListenerRuntime>,
     /// Where streams of HTTP/2 have places: each costs what a connection does.
-    pub(super) room: Room,
+    pub(super) room: ConnectionLimit,
 }
 
 impl Serving {
@@ -121,8 +121,8 @@ pub(super) async fn requests(mut link: BufferedIo<Stream>, serving: Serving) {
             Err(Onward::CloseSending) => break true,
             Err(Onward::Close | Onward::Keep | Onward::Cut) => return,
         }
-        if forward::is_asked(&head, &serving) {
-            return Box::pin(forward::connect(link, &head, serving)).await;
+        if connect_proxy::is_asked(&head, &serving) {
+            return Box::pin(connect_proxy::connect(link, &head, serving)).await;
         }
         // Boxed, so that a connection on which nothing is going on stays small.
         match Box::pin(request(&mut link, &mut head, &serving)).await {

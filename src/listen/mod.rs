@@ -1,21 +1,21 @@
 //! Callers' connections: accepted in one place, dispatched to workers, answered by proxy or erasure, ended in order.
 
 mod accept;
-mod addresses;
-mod arrival;
-mod books;
+mod client_hello;
+mod connect_proxy;
 mod connection;
+mod connection_limit;
 mod current;
-mod forward;
-mod hello;
+mod egress_policy;
 mod http2;
 mod intercept;
-mod original;
+mod open_connections;
+mod original_dst;
+mod protocol_detect;
 mod proxy_header;
-mod redirected;
-mod room;
 mod socket;
 mod tls;
+mod transparent;
 mod tunnel;
 mod worker;
 
@@ -28,11 +28,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 pub use self::accept::Bound;
-use self::accept::{Acceptor, Dealer};
-use self::arrival::Door;
-pub use self::arrival::DoorError;
+use self::accept::{Acceptor, Dispatcher};
+use self::connection_limit::Size;
 pub use self::intercept::{CaError, MadeCa, SecretPem, make_ca};
-use self::room::Size;
+pub use self::protocol_detect::DoorError;
+use self::protocol_detect::ListenerRuntime;
 use self::worker::{Making, Order, Reload};
 use crate::config::{Config, Listen};
 use crate::erasure::Eraser;
@@ -49,7 +49,7 @@ const TURN_WITHIN: Duration = Duration::from_secs(5);
 pub struct Listening {
     workers: Vec<(mpsc::UnboundedSender<Order>, JoinHandle<()>)>,
     acceptors: Vec<Acceptor>,
-    dealer: Arc<Dealer>,
+    dealer: Arc<Dispatcher>,
     size: Size,
     /// The number of the next acceptor.
     next: u64,
@@ -63,9 +63,9 @@ pub struct Prepared(Vec<Place>);
 #[derive(Debug)]
 enum Place {
     /// It is accepted on already; what is spoken there may be new.
-    Open(u64, Arc<Door>),
+    Open(u64, Arc<ListenerRuntime>),
     /// The same, and others are let in than before: those who are in have to come in again.
-    Reopened(u64, Arc<Door>),
+    Reopened(u64, Arc<ListenerRuntime>),
     /// It is bound and not yet accepted on.
     Bound(Bound),
 }
@@ -81,7 +81,7 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
         let (shared, counters, eraser) = (Arc::clone(shared), registry.worker(number), eraser.clone());
         workers.push((orders, worker::start(Making { number, shared, counters, eraser }, received)?));
     }
-    let dealer = Dealer::new(workers.iter().map(|(orders, _)| orders.clone()).collect());
+    let dealer = Dispatcher::new(workers.iter().map(|(orders, _)| orders.clone()).collect());
     let size = Size::new(connections_that_fit(shared.limits.connections_max));
     let mut listening = Listening { workers, acceptors: Vec::new(), dealer, size, next: 0 };
     bound.iter().for_each(|bound| warn_of_disbelief(&bound.door, shared));
@@ -90,7 +90,7 @@ pub fn start(bound: Vec<Bound>, shared: &Arc<Shared>, registry: &Registry, erase
 }
 
 /// A listener's authority may be for other hosts than those that the upstreams name today, or its time may be over.
-fn warn_of_disbelief(door: &Door, shared: &Shared) {
+fn warn_of_disbelief(door: &ListenerRuntime, shared: &Shared) {
     for what in door.disbelieved(shared.routes.hosts()) {
         events::Warned { what: &what }.emit();
     }
@@ -117,8 +117,11 @@ pub fn disbelieved(config: &Config) -> std::result::Result<Vec<String>, CaError>
 /// What is spoken at an open place from now on: as before, where nothing about it has changed.
 fn again(acceptor: &Acceptor, listen: &Listen) -> Result<Place> {
     let door = acceptor.door();
-    let door =
-        if door.is_of(listen) { door } else { Arc::new(Door::of(listen, Some(&door)).map_err(std::io::Error::other)?) };
+    let door = if door.is_of(listen) {
+        door
+    } else {
+        Arc::new(ListenerRuntime::of(listen, Some(&door)).map_err(std::io::Error::other)?)
+    };
     // "open" goes by who could come in, and so do addresses that a PROXY header says.
     let lets_in = |listen: &Listen| {
         let client_ca = listen.tls.as_ref().and_then(|tls| tls.client_ca.clone());

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::config::ProxyProtocol;
 use crate::domain::proxy_header::{Ends, Step, read};
 use crate::net::{Peer, Stream};
-use crate::telemetry::TurnedAway;
+use crate::telemetry::Rejected;
 
 /// Reads the header, and nothing behind it; within a time of its own. Afterwards `peer` is who called the proxy.
 ///
@@ -21,23 +21,23 @@ pub(super) async fn take(
     peer: &mut Peer,
     protocol: &ProxyProtocol,
     within: Duration,
-) -> Result<(), TurnedAway> {
+) -> Result<(), Rejected> {
     if !protocol.believes(peer.ip) {
-        return Err(TurnedAway::ProxyUntrusted);
+        return Err(Rejected::ProxyUntrusted);
     }
-    let ends = timeout(within, ends(stream)).await.map_err(|_| TurnedAway::ProxyTimeout)??;
+    let ends = timeout(within, ends(stream)).await.map_err(|_| Rejected::ProxyTimeout)??;
     if let Some(Ends { source, .. }) = ends {
         peer.ip = Some(IpAddr::to_canonical(&source.ip()));
     }
     Ok(())
 }
 
-async fn ends(stream: &mut Stream) -> Result<Option<Ends>, TurnedAway> {
+async fn ends(stream: &mut Stream) -> Result<Option<Ends>, Rejected> {
     let mut header = Vec::new();
     loop {
-        match read(&header).map_err(|_| TurnedAway::ProxyHeader)? {
+        match read(&header).map_err(|_| Rejected::ProxyHeader)? {
             Step::Whole(ends) => return Ok(ends),
-            Step::More(more) => exactly(stream, &mut header, more).await.map_err(|_| TurnedAway::ProxyHeader)?,
+            Step::More(more) => exactly(stream, &mut header, more).await.map_err(|_| Rejected::ProxyHeader)?,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::arrival::Spoken;
 use super::connection::Serving;
+use super::protocol_detect::Spoken;
 use crate::config::ListenMode;
 use crate::net::Stream;
 use crate::telemetry::{HandshakeEnd, events};

@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::addresses::is_forbidden;
+use super::client_hello::UNRECOGNISED_NAME;
 use super::connection::{Serving, requests};
-use super::hello::UNRECOGNISED_NAME;
+use super::egress_policy::is_forbidden;
 use super::http2;
 use crate::config::canonical_host;
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BufferedIo;
 use crate::net::{OwnConnection, Stream};
 use crate::proxy::{Caller, Crossing, Routes};
-use crate::telemetry::TurnedAway;
+use crate::telemetry::Rejected;
 use crate::upstream::{self, ConnectError};
 
 pub(super) const NO_UPSTREAM: Refusal =
@@ -42,7 +42,7 @@ pub(super) async fn opened(link: BufferedIo<Stream>, host: &str, mut serving: Se
         None => None,
     };
     let Some((stream, is_http2)) = opened else {
-        return serving.gate().counters().turned_away(TurnedAway::NotOpened);
+        return serving.gate().counters().turned_away(Rejected::NotOpened);
     };
     serving.peer.secure = true;
     serving.peer.server_name = Some(host.into());

@@ -12,11 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::arrival::{Door, arrive};
-use super::books::{Books, Entered};
 use super::connection::Serving;
+use super::connection_limit::ConnectionLimit;
 use super::current::Current;
-use super::room::Room;
+use super::open_connections::{Books, Entered};
+use super::protocol_detect::{ListenerRuntime, arrive};
 use super::socket::Socket;
 use crate::erasure::Eraser;
 use crate::net::Peer;
@@ -32,16 +32,16 @@ const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
 /// A socket on its way from the acceptor to a worker. It counts against `connections_max` until the permit is dropped.
 #[derive(Debug)]
-pub(super) struct Handed {
+pub(super) struct AcceptedConnection {
     pub(super) socket: Socket,
     pub(super) peer: Peer,
     /// What is spoken where it came in.
-    pub(super) door: Arc<Door>,
+    pub(super) door: Arc<ListenerRuntime>,
     /// The number of the listener.
     pub(super) listener: u64,
     pub(super) permit: OwnedSemaphorePermit,
     /// Where its streams have places, if it is one of HTTP/2.
-    pub(super) room: Room,
+    pub(super) room: ConnectionLimit,
 }
 
 /// A new configuration.
@@ -63,7 +63,7 @@ pub(super) enum Never {}
 #[derive(Debug)]
 pub(super) enum Order {
     /// Serve this.
-    Serve(Handed),
+    Serve(AcceptedConnection),
     /// Serve what comes from now on under this configuration.
     Reload(Reload),
     /// Finish what is being handled, at most until then, and end.
@@ -155,8 +155,8 @@ impl Worker {
         });
     }
 
-    fn serve(&self, handed: Handed) {
-        let Handed { socket, peer, door, listener, permit, room } = handed;
+    fn serve(&self, handed: AcceptedConnection) {
+        let AcceptedConnection { socket, peer, door, listener, permit, room } = handed;
         // A socket that cannot be had any more belongs to a client that has left.
         let Ok(stream) = socket.into_stream() else { return };
         let books = self.books.of(listener);

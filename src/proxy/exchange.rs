@@ -10,11 +10,11 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::answered::Unanswered;
-use super::apply;
 use super::caller::{Caller, Inbound, Lost};
+use super::detached_exchange::Remains;
 use super::entry::Entry;
 use super::forward::{Beginning, Passages};
-use super::remains::Remains;
+use super::rewrite;
 use super::route::Destination;
 use super::service::{Broken, Service};
 use super::webchat::Asked;
@@ -254,7 +254,7 @@ impl Exchange {
             }
             Chunk::Ended => {
                 let (governed, body) = (&self.destination.governed, &inbound.body);
-                self.framing.end(link.output(), |out| apply::trailers(out, governed, &body.trailers()));
+                self.framing.end(link.output(), |out| rewrite::trailers(out, governed, &body.trailers()));
                 ready!(link.poll_flush(cx)).map_err(|_| Stopped::Service)?;
                 return Poll::Ready(Ok(true));
             }

@@ -9,12 +9,12 @@ use std::task::Poll;
 use http::{Method, Version};
 use smallvec::SmallVec;
 
-use super::apply::{self, AnswerFraming};
 use super::caller::{Caller, Inbound, Lost};
 use super::entry::Entry;
 use super::exchange::{Exchange, NoAnswer};
 use super::record::Recorded;
 use super::respond::Hop;
+use super::rewrite::{self, AnswerFraming};
 use super::route::Destination;
 use super::service::{Broken, Service};
 use super::trace::RequestId;
@@ -152,8 +152,8 @@ async fn unless_gone<T>(caller: &mut Caller<'_>, mut work: impl Future<Output = 
 async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &RequestId) -> Onward {
     let Some(service) = &exchange.service else { return Onward::Close };
     let out = caller.link.output();
-    apply::status_line(out, false, service.head.status, service.head.reason());
-    apply::answer_lines(out, &service.head.lines, AnswerFraming::None, request_id);
+    rewrite::status_line(out, false, service.head.status, service.head.reason());
+    rewrite::answer_lines(out, &service.head.lines, AnswerFraming::None, request_id);
     out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     if let Some(entry) = &mut exchange.entry {
         entry.answered(101);
@@ -180,8 +180,8 @@ fn write_head(
     service.framing = BodyEncoder::new(framing == AnswerFraming::Chunked);
     let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
     let out = caller.link.output();
-    apply::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());
-    apply::answer_lines(out, service.lines.as_ref().unwrap_or(&service.head.lines), framing, request_id);
+    rewrite::status_line(out, hop.version == Version::HTTP_10, service.head.status, service.head.reason());
+    rewrite::answer_lines(out, service.lines.as_ref().unwrap_or(&service.head.lines), framing, request_id);
     if service.head.status == 426 && service.offers_websocket() {
         // The one upgrade that the gate carries; without it the answer says nothing (RFC 9110 §15.5.22).
         out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");

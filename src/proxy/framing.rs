@@ -6,8 +6,8 @@ use http::uri::Scheme;
 use http::{Method, Version};
 use smallvec::SmallVec;
 
-use super::apply::OUR_VIA;
 use super::names::{Kind, kind};
+use super::rewrite::OUR_VIA;
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BodyDecoder;
 use crate::http1::{Fault, Head, Lines, decimal};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::header::AUTHORIZATION;
 
 use super::framing::{self, Kinds};
-use super::gather::Gathered;
+use super::governed_headers::Gathered;
 use super::names::Kind;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::{Instance, query};

@@ -4,28 +4,28 @@
 //! before it is durable; only what was judged and recorded can be forwarded, because `forward` takes nothing else.
 
 mod answered;
-mod apply;
-mod blind;
 mod caller;
+mod classify;
 mod derive;
+mod detached_exchange;
+mod effective_host;
 mod entry;
 mod erase;
 mod exchange;
 mod forward;
 mod framing;
 mod gate;
-mod gather;
-mod in_query;
+mod governed_headers;
+mod governed_query;
 mod instance;
-mod meant;
 mod names;
+mod passthrough;
 mod patience;
 mod record;
-mod remains;
 mod respond;
+mod rewrite;
 mod route;
 mod service;
-mod target;
 mod trace;
 mod tunnel;
 mod upgrade;
@@ -36,23 +36,23 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, Version};
 
-use self::apply::{Moved, NewHead, Orders};
-pub use self::blind::Crossing;
 pub use self::caller::Caller;
 use self::caller::Inbound;
+use self::classify::Target;
 use self::entry::Entry;
 pub use self::erase::EraseCall;
 use self::forward::Beginning;
 use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
-use self::gather::Gathered;
-use self::in_query::{InQuery, QueryOrders};
+use self::governed_headers::Gathered;
+use self::governed_query::{InQuery, QueryOrders};
 use self::names::Kind;
+pub use self::passthrough::Crossing;
 use self::record::{Place, Recorded};
 use self::respond::Refusing;
 pub use self::respond::{FORGETGATE_REFUSAL, Hop, OwnAnswer};
+use self::rewrite::{Moved, NewHead, Orders};
 pub use self::route::{Destination, Routes};
-use self::target::Target;
 use self::trace::RequestId;
 use self::webchat::Asked;
 use crate::config::CallFacts;
@@ -182,7 +182,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     entry.routed(destination.slot);
     caller.watch.may_stall(destination.site.upstream.limits.body_stall);
     gate.admit()?;
-    let gathered = gather::gather(head, &kinds, &destination.governed)?;
+    let gathered = governed_headers::gather(head, &kinds, &destination.governed)?;
     let target = Target::of(head, routed.prefix_len, profile, &gathered)?;
     if let Some(endpoint) = target.found.endpoint {
         entry.called(endpoint);
@@ -190,11 +190,11 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let accept = if target.upgrades { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
-    let asked = if governed { in_query::read(head.uri.query(), profile)? } else { InQuery::default() };
+    let asked = if governed { governed_query::read(head.uri.query(), profile)? } else { InQuery::default() };
     let policy = policy_for(&destination, &target, head, caller);
     let judged_by = destination.site.rules_under(policy);
     if target.found.classes.log_query() {
-        target::check_filter(head, judged_by)?;
+        classify::check_filter(head, judged_by)?;
     }
     let permit = judge(gate, (&destination, policy), &target, (&gathered, &asked), head, caller, inbound).await?;
     entry.judged(&permit, classes);
@@ -270,7 +270,7 @@ async fn judge(
         },
         header: gathered.label,
         query: asked.label.as_deref(),
-        wish: asked.wish.map_or(gathered.wish, |wish| gather::either(gathered.wish, wish)),
+        wish: asked.wish.map_or(gathered.wish, |wish| governed_headers::either(gathered.wish, wish)),
         derived: Derived::NotTried,
     };
     let rules = destination.site.rules_under(policy);

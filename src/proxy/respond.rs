@@ -7,8 +7,8 @@ use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{Method, Response, StatusCode, Version};
 use serde::Serialize;
 
-use super::apply::{self, AnswerFraming, OUR_VIA};
-use super::gather::has_token;
+use super::governed_headers::has_token;
+use super::rewrite::{self, AnswerFraming, OUR_VIA};
 use super::trace::RequestId;
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::Refusal;
@@ -67,8 +67,8 @@ impl Hop {
     /// Appends the line that says how the connection goes on, where that is not understood.
     pub(super) fn connection(self, out: &mut Vec<u8>) {
         match (self.version, self.keep) {
-            (Version::HTTP_11, false) => apply::line(out, b"Connection", b"close"),
-            (Version::HTTP_10, true) => apply::line(out, b"Connection", b"keep-alive"),
+            (Version::HTTP_11, false) => rewrite::line(out, b"Connection", b"close"),
+            (Version::HTTP_10, true) => rewrite::line(out, b"Connection", b"keep-alive"),
             (_, _) => {}
         }
     }
@@ -85,7 +85,7 @@ impl OwnAnswer {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => AnswerFraming::None,
             _ => AnswerFraming::Length(body.len() as u64),
         };
-        apply::answer_lines(&mut lines, &sent, framing, request_id);
+        rewrite::answer_lines(&mut lines, &sent, framing, request_id);
         let reason = Cow::Borrowed(parts.status.canonical_reason().unwrap_or_default());
         Self { status: parts.status.as_u16(), reason, lines, body, close }
     }
@@ -94,17 +94,17 @@ impl OwnAnswer {
     /// a fault of the network. `origin` is the page's, if it was a page that asked.
     pub(super) fn for_page(mut self, origin: Option<&[u8]>) -> Self {
         if let Some(origin) = origin {
-            apply::line(&mut self.lines, b"Access-Control-Allow-Origin", origin);
-            apply::line(&mut self.lines, b"Access-Control-Allow-Credentials", b"true");
-            apply::line(&mut self.lines, b"Access-Control-Expose-Headers", EXPOSED);
-            apply::line(&mut self.lines, b"Vary", b"Origin");
+            rewrite::line(&mut self.lines, b"Access-Control-Allow-Origin", origin);
+            rewrite::line(&mut self.lines, b"Access-Control-Allow-Credentials", b"true");
+            rewrite::line(&mut self.lines, b"Access-Control-Expose-Headers", EXPOSED);
+            rewrite::line(&mut self.lines, b"Vary", b"Origin");
         }
         self
     }
 
     /// Appends it, as it goes out.
     pub fn write(&self, hop: Hop, out: &mut Vec<u8>) {
-        apply::status_line(out, hop.version == Version::HTTP_10, self.status, self.reason.as_bytes());
+        rewrite::status_line(out, hop.version == Version::HTTP_10, self.status, self.reason.as_bytes());
         out.extend_from_slice(&self.lines);
         hop.connection(out);
         out.extend_from_slice(b"\r\n");
@@ -161,7 +161,7 @@ pub(super) fn refuse(refusing: Refusing<'_>) -> OwnAnswer {
     // A struct of texts and a number always serialises.
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut lines = Vec::new();
-    let mut line = |name: &str, value: &str| apply::line(&mut lines, name.as_bytes(), value.as_bytes());
+    let mut line = |name: &str, value: &str| rewrite::line(&mut lines, name.as_bytes(), value.as_bytes());
     line("Content-Type", "application/json");
     line("Content-Length", itoa::Buffer::new().format(body.len()));
     line("Forgetgate-Refusal", refusal.code.as_str());

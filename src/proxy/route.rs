@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::meant::{self, Instance};
+use super::effective_host::{self, Instance};
 use super::names::Governed;
 use super::webchat::Pins;
 use crate::config::{ListenMode, canonical_host};
@@ -115,7 +115,7 @@ impl Routes {
     pub(super) fn find(&self, head: &Head, peer: &Peer) -> Result<Routed<'_>, Refusal> {
         let path = head.uri.path();
         let means_another = peer.mode != ListenMode::Reverse;
-        let host = if self.by_host || means_another { meant::host(head, peer, &self.instance)? } else { None };
+        let host = if self.by_host || means_another { effective_host::host(head, peer, &self.instance)? } else { None };
         self.destinations
             .iter()
             .find_map(|destination| {

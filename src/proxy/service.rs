@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::{Method, Version};
 use tokio::time::Instant;
 
-use super::apply;
 use super::caller::{Caller, READ_AHEAD};
-use super::gather::has_token;
+use super::governed_headers::has_token;
+use super::rewrite;
 use super::webchat::{self, Altering};
 use crate::domain::webchat::Findings;
 use crate::http1::{AnswerHead, BodyDecoder, BodyEncoder, BufferedIo, Chunk, Lines};
@@ -204,7 +204,7 @@ impl Service {
                     let (body, may_differ) = (&self.body, self.lines.is_some());
                     self.framing.end(caller.link.output(), |out| {
                         let sent = body.trailers();
-                        apply::answer_trailers(out, &if may_differ { webchat::trailers(&sent) } else { sent });
+                        rewrite::answer_trailers(out, &if may_differ { webchat::trailers(&sent) } else { sent });
                     });
                     let flushed = ready!(caller.poll_flush(cx));
                     return Poll::Ready(if flushed.is_ok() { EndReason::Done } else { EndReason::ClientGone });

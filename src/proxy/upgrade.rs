@@ -6,7 +6,7 @@
 use http::Version;
 
 use super::framing::BodyLength;
-use super::gather::Gathered;
+use super::governed_headers::Gathered;
 use crate::domain::refusal::{Code, Refusal};
 use crate::domain::websocket::{accept_of, is_key};
 use crate::http1::{Head, Lines};

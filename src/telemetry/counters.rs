@@ -12,7 +12,7 @@ use super::failure_kind::FailureKind;
 use super::figures::{LastError, UpstreamFigures};
 use super::handshakes::HandshakeEnd;
 use super::trouble::Trouble;
-use super::turned_away::TurnedAway;
+use super::turned_away::Rejected;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 use crate::domain::webchat::Finding;
@@ -235,7 +235,7 @@ struct OfWorker {
     closed: Counter,
     handshakes: Row<{ HandshakeEnd::ALL.len() }>,
     tunnels: Counter,
-    turned_away: Row<{ TurnedAway::ALL.len() }>,
+    turned_away: Row<{ Rejected::ALL.len() }>,
     pulse: Counter,
 }
 
@@ -293,7 +293,7 @@ impl WorkerCounters {
     }
 
     /// A connection was closed before anything was asked over it.
-    pub fn turned_away(&self, why: TurnedAway) {
+    pub fn turned_away(&self, why: Rejected) {
         self.of_worker.turned_away.bump(why as usize);
     }
 
@@ -306,7 +306,7 @@ impl WorkerCounters {
         self.of_worker.pulse.read()
     }
 
-    pub(super) fn turned_away_to(&self, sums: &mut [u64; TurnedAway::ALL.len()]) {
+    pub(super) fn turned_away_to(&self, sums: &mut [u64; Rejected::ALL.len()]) {
         self.of_worker.turned_away.add_to(sums);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure_kind::FailureKind;
 use super::handshakes::HandshakeEnd;
-use super::turned_away::TurnedAway;
+use super::turned_away::Rejected;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
 use crate::domain::webchat::Finding;
@@ -133,8 +133,8 @@ pub struct GateFigures {
     pub certificates_refused: u64,
     /// Connections that were passed on unseen since the start.
     pub tunnels: u64,
-    /// Connections of which no request was read, by the place of the reason in [`TurnedAway::ALL`].
-    pub turned_away: [u64; TurnedAway::ALL.len()],
+    /// Connections of which no request was read, by the place of the reason in [`Rejected::ALL`].
+    pub turned_away: [u64; Rejected::ALL.len()],
     /// Refused before an upstream was known, by the place of the code in [`Code::ALL`].
     pub unrouted: [u64; Code::ALL.len()],
     /// Access lines that were not written because too many were waiting.

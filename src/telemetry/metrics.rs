@@ -15,7 +15,7 @@ use super::failure_kind::FailureKind;
 use super::figures::UpstreamFigures;
 use super::handshakes::HandshakeEnd;
 use super::registry::Registry;
-use super::turned_away::TurnedAway;
+use super::turned_away::Rejected;
 use crate::domain::refusal::Code;
 use crate::domain::webchat::Finding;
 
@@ -177,7 +177,7 @@ impl Scrape {
             |family| sample(family, &[], gate.tunnels),
         )?;
         page.counter("forgetgate_connections_turned_away", "Connections of which no request was read", |family| {
-            let counts = TurnedAway::ALL.into_iter().zip(gate.turned_away);
+            let counts = Rejected::ALL.into_iter().zip(gate.turned_away);
             counts.into_iter().try_for_each(|(why, count)| sample(family, &[("code", why.as_str())], count))
         })?;
         page.counter("forgetgate_access_lines_dropped", "Access lines lost because too many were waiting", |family| {

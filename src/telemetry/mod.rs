@@ -39,7 +39,7 @@ pub use self::reloads::ReloadCounters;
 pub use self::snapshots::SnapshotCounters;
 pub use self::token_keys::TokenKeyCounters;
 pub use self::trouble::Trouble;
-pub use self::turned_away::TurnedAway;
+pub use self::turned_away::Rejected;
 
 /// An error with all that is behind it on one line, outermost first.
 #[must_use]

@@ -2,7 +2,7 @@
 
 /// Why a connection was closed before anything was asked over it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TurnedAway {
+pub enum Rejected {
     /// It does not begin with a PROXY header where it must.
     ProxyHeader,
     /// The header did not come in time.
@@ -15,7 +15,7 @@ pub enum TurnedAway {
     NotOpened,
 }
 
-impl TurnedAway {
+impl Rejected {
     /// All, in the order of their numbers.
     pub const ALL: [Self; 5] =
         [Self::ProxyHeader, Self::ProxyTimeout, Self::ProxyUntrusted, Self::Undirected, Self::NotOpened];
@@ -35,11 +35,11 @@ impl TurnedAway {
 
 #[cfg(test)]
 mod tests {
-    use super::TurnedAway;
+    use super::Rejected;
 
     #[test]
     fn the_place_in_the_list_is_the_number_of_the_column() {
-        for (place, why) in TurnedAway::ALL.into_iter().enumerate() {
+        for (place, why) in Rejected::ALL.into_iter().enumerate() {
             assert_eq!(why as usize, place);
         }
     }

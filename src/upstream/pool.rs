@@ -16,8 +16,8 @@ use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use super::http2::{Connections, Wanted};
-use super::places::Places;
-use super::turn::{self, Look};
+use super::pool_limit::Places;
+use super::reactor_epoch::{self, Look};
 use super::{ConnectError, Connector, NoPlace, Place};
 use crate::config::Limits;
 use crate::http1::BufferedIo;
@@ -121,7 +121,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         loop {
             // Rather one that was looked at since it came back than the very last.
-            let at = idle.iter().rposition(|each| turn::has_looked_since(each.put_back, now));
+            let at = idle.iter().rposition(|each| reactor_epoch::has_looked_since(each.put_back, now));
             let Idle { mut link, since, opened, idle_max, .. } = match at {
                 Some(at) => idle.remove(at),
                 None => idle.pop()?,
@@ -160,7 +160,7 @@ impl Pool {
         if idle.len() == IDLE_CONNECTIONS_MAX {
             idle.remove(0);
         }
-        idle.push(Idle { link, since: now, opened, idle_max, put_back: turn::last() });
+        idle.push(Idle { link, since: now, opened, idle_max, put_back: reactor_epoch::last() });
     }
 
     /// How many of the service's addresses have lately taken no connection.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authenticator, Connector, Instances, KeySources, Recordings};
+use super::{Authenticator, Connector, Instances, KeySources, WriteGate};
 use crate::config::Upstream;
 use crate::domain::UpstreamNumber;
 use crate::domain::alias::AliasKey;
@@ -27,7 +27,7 @@ pub struct Site {
     /// What tokens are verified with.
     pub keys: KeySources,
     /// Facts that are being recorded about it where it is.
-    pub recordings: Arc<Recordings>,
+    pub recordings: Arc<WriteGate>,
 }
 
 impl Site {

@@ -207,7 +207,7 @@ fn p12_a_flood_of_pipelined_requests_is_answered() {
     assert_eq!(world.upstream.seen().len(), count);
 }
 
-/// Room is for those who come, and not for the listeners that wait for them.
+/// ConnectionLimit is for those who come, and not for the listeners that wait for them.
 #[test]
 fn p12_a_listener_at_which_nobody_calls_takes_no_room_from_another() {
     let listen = "[[listen]]\naddress = \"127.0.0.1:0\"\n".repeat(2);

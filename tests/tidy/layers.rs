@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(faults("src/config/mod.rs", "mod tests {\n    use super::super::domain::X;\n}"), 1);
 
         assert_eq!(faults("src/config/parse.rs", "use super::file::Table; pub(super) fn f() {}"), 0);
-        assert_eq!(faults("src/config/parse/amount.rs", "use super::super::file::Table;"), 0);
+        assert_eq!(faults("src/config/parse/bounded.rs", "use super::super::file::Table;"), 0);
         assert_eq!(faults("src/config/parse.rs", "mod tests {\n    use super::super::file::Table;\n}"), 0);
         assert_eq!(faults("src/config/mod.rs", "pub(super) struct X;"), 0);
     }

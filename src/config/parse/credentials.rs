@@ -2,7 +2,7 @@
 
 use super::super::file::{Table, Value};
 use super::super::{BaseUrl, Credentials};
-use super::outside::{Outside, Unreadable};
+use super::external_files::{Outside, Unreadable};
 use super::tls;
 
 const FORM: &str = "{ apikey = SECRET }, { iam = { apikey = SECRET } }, { basic = { username = \"…\", password = SECRET } } \

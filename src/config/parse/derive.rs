@@ -1,8 +1,8 @@
 //! `policy.derive`: the places from which the ID of an unlabelled request is taken.
 
 use super::super::file::{Table, Value};
+use super::external_files::Outside;
 use super::jwks::Beside;
-use super::outside::Outside;
 use crate::domain::policy::DeriveFrom;
 
 const FORM: &str = "a list of { header = \"…\" }, { query = \"…\" }, { cookie = \"…\" }, { jwt = \"sub\" } \

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::file::Table;
 use super::super::{Authorize, Erasure, OpenWebsockets, OwnErasure};
-use super::amount::{count, duration};
-use super::outside::{Outside, Unreadable};
+use super::bounded::{count, duration};
+use super::external_files::{Outside, Unreadable};
 
 pub(super) fn erasure(root: &Table<'_>, outside: &Outside<'_>) -> Erasure {
     let mut erasure = Erasure::default();

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 
 use super::super::file::{Table, Value};
 use super::super::{Address, Admin, LOG_FILTER_FORM, Listen, ListenMode, Log, LogFormat, Metrics, is_log_filter};
+use super::external_files::{Outside, Unreadable};
 use super::interception::interception;
-use super::outside::{Outside, Unreadable};
 use super::{proxies, sockets, tls};
 
 const ADDRESS_FORM: &str = "an IP address and a port (\"127.0.0.1:8080\"), or \"unix:\" and an absolute path";

@@ -3,7 +3,7 @@
 use super::super::file::{Table, Value};
 use super::super::{BaseUrl, HttpProxy};
 use super::credentials::url;
-use super::outside::{Outside, Unreadable};
+use super::external_files::{Outside, Unreadable};
 
 const FORM: &str =
     "{ url = \"http://proxy.example:3128\", username = \"…\", password = { file = \"…\" } }, \"env\" or \"none\"";

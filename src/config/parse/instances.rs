@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::file::{Table, Value};
 use super::super::{Credentials, InstanceEntry, Instances};
 use super::credentials::credentials;
-use super::outside::Outside;
+use super::external_files::Outside;
 use super::upstream::word;
 use crate::domain::Apis;
 use crate::domain::instance::{Instance, InstanceRule};

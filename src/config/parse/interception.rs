@@ -2,7 +2,7 @@
 
 use super::super::file::{Table, Value};
 use super::super::{Address, CaFiles, Interception, Listen, ListenMode, Others};
-use super::outside::Outside;
+use super::external_files::Outside;
 use super::upstream::Draft;
 
 const CA_FORM: &str =

@@ -3,7 +3,7 @@
 use super::super::BaseUrl;
 use super::super::file::{Table, Value};
 use super::super::key_set_in;
-use super::outside::{Outside, chain_of};
+use super::external_files::{Outside, chain_of};
 use super::policy::Common;
 use super::upstream::Draft;
 use crate::domain::policy::{Missing, Policy};

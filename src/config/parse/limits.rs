@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::file::Table;
 use super::super::{Limits, OwnLimits};
-use super::amount::{count, duration, size};
+use super::bounded::{count, duration, size};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);

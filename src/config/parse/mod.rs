@@ -3,18 +3,18 @@
 //! A section that has faults still gives a value, so that the sections after it are judged too; no [`Config`] is made
 //! while there is any fault.
 
-mod across;
-mod amount;
+mod bounded;
 mod credentials;
+mod cross_checks;
 mod derive;
 mod erasure;
+mod external_files;
 mod gate;
 mod http_proxy;
 mod instances;
 mod interception;
 mod jwks;
 mod limits;
-mod outside;
 mod policy;
 mod profiles;
 mod proxies;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use self::outside::Outside;
+use self::external_files::Outside;
 use super::fault::{Fault, Warning};
 use super::file::{Report, Table};
 use super::{Config, Loaded};
@@ -98,13 +98,13 @@ fn whole(root: &Table<'_>, outside: &Outside<'_>) -> Option<Config> {
     let (profiles, profiles_dir) = profiles::profiles(root, outside);
     let drafts = upstream::upstreams(root, &common, &profiles, outside);
     root.close();
-    across::listeners(root, &listen, &admin, &erasure);
+    cross_checks::listeners(root, &listen, &admin, &erasure);
     proxies::check(root, &listen, &erasure);
-    across::upstreams(&drafts);
-    across::open_upstreams(&drafts, &listen);
-    across::leads_elsewhere(&listen, &admin, &drafts);
+    cross_checks::upstreams(&drafts);
+    cross_checks::open_upstreams(&drafts, &listen);
+    cross_checks::leads_elsewhere(&listen, &admin, &drafts);
     interception::hosts_are_named(root, &listen, &drafts);
-    across::authority(&drafts, &erasure);
+    cross_checks::authority(&drafts, &erasure);
     policy::derive_is_used(root, &common, &drafts);
     jwks::override_is_sound(&common, &drafts);
     rules::check(&drafts, &listen);

@@ -2,7 +2,7 @@
 
 use super::super::file::{Table, Value};
 use super::derive::derive;
-use super::outside::Outside;
+use super::external_files::Outside;
 use super::rules::RuleDraft;
 use super::upstream::Draft;
 use crate::domain::personal::{Known, PersonalPatterns};

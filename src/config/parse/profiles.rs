@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::file::{Table, Value};
-use super::super::nearest::nearest;
 use super::super::source::is_profile;
-use super::outside::Outside;
+use super::super::suggest::nearest;
+use super::external_files::Outside;
 use crate::domain::profile::{Profile, ProfileFault, built_in, built_in_names};
 
 const RIGHT: &str = "the form of the built-in ones: forgetgate profiles watson-assistant --toml";

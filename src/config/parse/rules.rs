@@ -1,10 +1,10 @@
 //! `[[upstream.policy.rule]]`: when it holds, and the keys that differ then.
 
 use super::super::file::{Table, Value};
-use super::super::nearest::nearest;
+use super::super::suggest::nearest;
 use super::super::{HeaderCondition, IpRange, Listen, PolicyRule, When};
 use super::derive::header_name;
-use super::outside::Outside;
+use super::external_files::Outside;
 use super::policy::over;
 use super::sockets;
 use super::upstream::Draft;

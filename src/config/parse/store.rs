@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::file::{Table, Value};
 use super::super::{Engine, Snapshot, Store};
-use super::amount::{count, duration, duration_of, size};
-use super::outside::Outside;
+use super::bounded::{count, duration, duration_of, size};
+use super::external_files::Outside;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::file::{Table, Value};
 use super::super::pem;
 use super::super::{Identity, ListenTls, TlsVersion, UpstreamTls};
-use super::outside::{Outside, chain_of};
+use super::external_files::{Outside, chain_of};
 
 const LISTEN_FORM: &str = "tls = { cert = \"gate.pem\", key = \"gate.key\" }";
 const IDENTITY_FORM: &str = "{ cert = \"other.pem\", key = \"other.key\" }";

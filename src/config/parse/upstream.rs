@@ -10,13 +10,13 @@ use super::super::{
     Authorize, BaseUrl, Credentials, EraseBy, Http2, HttpProxy, Instances, OwnErasure, OwnLimits, Route, Upstream,
     UpstreamTls,
 };
-use super::amount::{count, duration};
+use super::bounded::{count, duration};
 use super::credentials::{credentials, url};
 use super::erasure::own_erasure;
+use super::external_files::Outside;
 use super::http_proxy::http_proxy;
 use super::instances::{erase_api, instances};
 use super::limits::own_limits;
-use super::outside::Outside;
 use super::policy::{Common, over};
 use super::profiles::Profiles;
 use super::route::route;

@@ -29,7 +29,7 @@ const LINE_COST: usize = 32;
 
 /// What the streams of a connection tell it.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct StreamAccounting {
     watch: Rc<ConnectionTimers>,
     open: Cell<usize>,
     spoilt: Cell<u32>,
@@ -48,7 +48,7 @@ pub(super) enum Ended {
     Spoilt,
 }
 
-impl Tally {
+impl StreamAccounting {
     fn opened(&self) {
         self.open.set(self.open.get() + 1);
         self.watch.request();
@@ -72,7 +72,7 @@ impl Tally {
 /// Serves a connection to its end.
 pub(in crate::listen) async fn serve(stream: Stream, serving: Serving) {
     let (watch, open, spoilt) = (Rc::clone(&serving.watch), Cell::new(0), Cell::new(0));
-    let tally = Rc::new(Tally { watch, open, spoilt, leaving: Cell::new(false) });
+    let tally = Rc::new(StreamAccounting { watch, open, spoilt, leaving: Cell::new(false) });
     // Where HTTP/2 was negotiated, its preface has as long as a head has.
     serving.watch.head_began();
     // Also in a tunnel that was opened: what was answered is still to be written, and a goodbye.
@@ -108,7 +108,7 @@ enum State {
 struct Driver {
     state: State,
     serving: Serving,
-    tally: Rc<Tally>,
+    tally: Rc<StreamAccounting>,
     /// Whether the caller's settings have come.
     settled: bool,
     /// Whether the caller was told that no further stream is taken.

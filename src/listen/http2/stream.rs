@@ -11,7 +11,7 @@ use http::{Method, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{self, Answer};
-use super::connection::{Ended, Tally};
+use super::connection::{Ended, StreamAccounting};
 use super::head::{self, Behind, NoRequest};
 use crate::http1::{AnswerHead, BodyDecoder, BufferedIo};
 use crate::http2::{Broken, Cut, FromFrames, IntoFrames, PIPE, Pipe};
@@ -26,7 +26,7 @@ pub(super) async fn carry(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     serving: Serving,
-    tally: Rc<Tally>,
+    tally: Rc<StreamAccounting>,
     _place: OwnedSemaphorePermit,
 ) {
     if let Err(ended) = Box::pin(translate(request, respond, serving, &tally)).await {
@@ -39,7 +39,7 @@ async fn translate(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     serving: Serving,
-    tally: &Tally,
+    tally: &StreamAccounting,
 ) -> Result<(), Ended> {
     let (near, far) = tokio::io::duplex(PIPE);
     let mut pipe = BufferedIo::new(far);

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, ready};
 
 use http::Version;
 
-use super::super::apply::AnswerFraming;
 use super::super::caller::{Caller, READ_AHEAD};
 use super::super::exchange::Exchange;
+use super::super::rewrite::AnswerFraming;
 use super::super::service::Service;
 use super::Altering;
 use super::altering::Looks;

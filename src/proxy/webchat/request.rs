@@ -3,7 +3,7 @@
 
 use http::Method;
 
-use super::super::apply;
+use super::super::rewrite;
 use super::tag;
 use crate::http1::Head;
 
@@ -61,12 +61,12 @@ impl Asked {
     pub(in super::super) fn rewrites(self, name: &[u8], value: &[u8], out: &mut Vec<u8>) -> bool {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         if is("accept-encoding") {
-            apply::line(out, name, &codings(value));
+            rewrite::line(out, name, &codings(value));
             return true;
         }
         if is("if-none-match") && (self.is_for_page || tag::has_marked(value)) {
             if let Some(tags) = tag::asked(value, self.is_for_page) {
-                apply::line(out, name, &tags);
+                rewrite::line(out, name, &tags);
             }
             return true;
         }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::Method;
 use smallvec::SmallVec;
 
-use super::gather::Gathered;
-use super::in_query::QueryOrders;
+use super::governed_headers::Gathered;
+use super::governed_query::QueryOrders;
 use super::names::METHOD_OVERRIDES;
 use crate::domain::decide::{Rules, names_one, text_of, todays_label};
 use crate::domain::policy::{Mode, Policy};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::changes;
-use super::parts::{Parts, WAITING_SHARE, names};
-use super::sites::{self, Draft, Made, Making, SitesError};
+use super::components::{Parts, WAITING_SHARE, names};
+use super::config_diff;
+use super::upstreams::{self, Draft, Made, Making, SitesError};
 use crate::config::{Config, Fault, Loaded, OpenWebsockets};
 use crate::domain::erasure::NamedInstance;
 use crate::listen::{DoorError, Prepared};
@@ -32,7 +32,7 @@ impl Parts {
     /// Everything that is in the way, each with its place in the file; nothing has changed then.
     pub(super) async fn turn(&mut self, loaded: &Loaded) -> Result<Vec<String>, Vec<Fault>> {
         let before = self.state.config.config();
-        let mut faults = changes::need_restart(&before, loaded);
+        let mut faults = config_diff::need_restart(&before, loaded);
         faults.extend(self.misfits(loaded).await);
         let drafts = self.drafts(&loaded.config).await;
         let (drafts, failed) = parted(drafts);
@@ -47,7 +47,7 @@ impl Parts {
                 return Err(faults);
             }
         };
-        sites::keys_tried(drafts.iter().map(Draft::token_keys)).await;
+        upstreams::keys_tried(drafts.iter().map(Draft::token_keys)).await;
         let mut left = self.leave(&loaded.config).await;
         // Looked at once more: now nothing can come to those that are left.
         let mut faults = self.misfits(loaded).await;
@@ -68,7 +68,7 @@ impl Parts {
                 return Err(faults);
             }
         };
-        let changed = changes::between(&before, &loaded.config);
+        let changed = config_diff::between(&before, &loaded.config);
         self.put_in_force(&loaded.config, made, prepared).await;
         Ok(changed)
     }
@@ -88,7 +88,9 @@ impl Parts {
 
     async fn misfits(&self, loaded: &Loaded) -> Vec<Fault> {
         match self.opened.index.upstreams().await {
-            Ok(known) => sites::misfits(&loaded.config, &known).iter().map(|error| fault_of(error, loaded)).collect(),
+            Ok(known) => {
+                upstreams::misfits(&loaded.config, &known).iter().map(|error| fault_of(error, loaded)).collect()
+            }
             Err(error) => vec![fault_of(&error.into(), loaded)],
         }
     }
@@ -105,7 +107,7 @@ impl Parts {
     /// no index. Most deletes are accepted within moments, and where a request for erasure has to go is known as soon: a
     /// gate that erases all day long can be reloaded.
     async fn awaited(&self, loaded: &Loaded) -> Result<Vec<SitesError>, StoreError> {
-        let moved = sites::moved(&loaded.config, &self.opened.index.upstreams().await?);
+        let moved = upstreams::moved(&loaded.config, &self.opened.index.upstreams().await?);
         if moved.is_empty() {
             return Ok(Vec::new());
         }
@@ -132,7 +134,7 @@ impl Parts {
         let mut making = Making::after(&before, &config.limits, &self.opened.keys, &self.registry);
         let drafting = spawn_blocking(move || {
             let of = |name: &str| before.iter().find(|made| *made.site.upstream.name == *name);
-            upstreams.iter().map(|upstream| sites::draft(upstream, &mut making, of(&upstream.name))).collect()
+            upstreams.iter().map(|upstream| upstreams::draft(upstream, &mut making, of(&upstream.name))).collect()
         });
         drafting.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
     }
@@ -150,11 +152,11 @@ impl Parts {
                 let before = self.made.iter().find(|made| made.site.upstream.name == *draft.name());
                 made.push(draft.finish(&self.opened, before, named).await?);
             }
-            sites::tell_names(&self.opened, &made).await
+            upstreams::tell_names(&self.opened, &made).await
         };
         if let Err(error) = finished.await {
             for before in &self.made {
-                sites::take_back(&self.opened, before).await;
+                upstreams::take_back(&self.opened, before).await;
             }
             return Err(vec![fault_of(&error.into(), loaded)]);
         }

@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::apply::Moved;
-use super::gather::{either, legacy_wish, wish};
+use super::governed_headers::{either, legacy_wish, wish};
 use super::names::{LEGACY_OPT_OUT, Role};
+use super::rewrite::Moved;
 use crate::domain::decide::{OptOutLine, Permit, Wish};
 use crate::domain::profile::Profile;
 use crate::domain::query::{self, Pair};

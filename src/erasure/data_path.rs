@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::accept::Asked;
 use super::answer::{empty, naming, passed_on};
-use super::failures::Caller;
+use super::auth_throttle::Caller;
 use super::holds::Tags;
 use super::nameless::names_one_at;
 use super::send::{self, Carried};

@@ -14,7 +14,7 @@ use super::connection::{Serving, requests, serve, watched};
 use super::http2;
 use super::intercept::{CaError, Interceptor};
 use super::tls::handshake;
-use super::{proxy_header, redirected};
+use super::{proxy_header, transparent};
 use crate::config::{Address, Files, Listen, ListenMode, ListenTls, PemFault};
 use crate::http1::BufferedIo;
 use crate::net::{ConnectionTimers, Stream};
@@ -23,7 +23,7 @@ use crate::tls::ServerIdentity;
 
 /// What is spoken at one listener.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct ListenerRuntime {
     /// As configured.
     pub(super) listen: Listen,
     /// Its address, for the peers of its connections.
@@ -52,7 +52,7 @@ pub enum DoorError {
     Tls(#[from] PemFault),
 }
 
-impl Door {
+impl ListenerRuntime {
     /// Reads what the listener needs. Certificates that are named as before are kept, and the sessions with them.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
     match (serving.door.listen.mode, stream, spoken) {
         // Boxed, so that every other connection stays small.
         (ListenMode::Transparent, Stream::Tcp(socket), None) => {
-            Box::pin(redirected::arrived(socket, serving)).await;
+            Box::pin(transparent::arrived(socket, serving)).await;
         }
         (_, stream, Some(Spoken::Http2)) => http2::serve(stream, serving).await,
         // A proxy is spoken to in HTTP/1.1.

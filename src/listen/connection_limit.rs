@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-/// Room for connections. Clones are the same.
+/// ConnectionLimit for connections. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct ConnectionLimit(Arc<Semaphore>);
 
-impl Room {
+impl ConnectionLimit {
     /// A place, once there is one. It is free again when it is dropped.
     pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
@@ -25,7 +25,7 @@ impl Room {
 /// Makes the room larger or smaller.
 #[derive(Debug)]
 pub(super) struct Size {
-    room: Room,
+    room: ConnectionLimit,
     places: usize,
     /// Takes places away as they become free; until it has them all, nobody else gets one.
     shrinking: Option<(u32, JoinHandle<()>)>,
@@ -34,10 +34,10 @@ pub(super) struct Size {
 impl Size {
     pub(super) fn new(connections_max: usize) -> Self {
         let places = connections_max.min(Semaphore::MAX_PERMITS);
-        Self { room: Room(Arc::new(Semaphore::new(places))), places, shrinking: None }
+        Self { room: ConnectionLimit(Arc::new(Semaphore::new(places))), places, shrinking: None }
     }
 
-    pub(super) const fn room(&self) -> &Room {
+    pub(super) const fn room(&self) -> &ConnectionLimit {
         &self.room
     }
 

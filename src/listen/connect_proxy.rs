@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use http::Method;
 use tokio::time::timeout;
 
+use super::client_hello::{self, HANDSHAKE};
 use super::connection::{Serving, finish, requests};
-use super::hello::{self, HANDSHAKE};
 use super::tunnel::{self, NO_AUTHORITY, NO_UPSTREAM};
 use crate::config::{Authority, ListenMode, Others};
 use crate::domain::refusal::{Code, Refusal};
@@ -82,10 +82,10 @@ async fn to_upstream(mut link: BufferedIo<Stream>, head: &Head, host: String, po
         return;
     }
     serving.peer.tunnel = Some(host.as_str().into());
-    if hello::first_byte(&mut link).await != Some(HANDSHAKE) {
+    if client_hello::first_byte(&mut link).await != Some(HANDSHAKE) {
         return Box::pin(requests(link, serving)).await;
     }
-    let Some(hello) = hello::read(&mut link).await else { return };
+    let Some(hello) = client_hello::read(&mut link).await else { return };
     let refusal = match hello.name {
         Some(name) if name != host => OTHER_NAME,
         _ if !has_authority => NO_AUTHORITY,
@@ -107,8 +107,8 @@ async fn to_others(mut link: BufferedIo<Stream>, head: &Head, host: &str, port: 
     if !grant(&mut link, serving).await {
         return;
     }
-    let hello = match hello::first_byte(&mut link).await {
-        Some(HANDSHAKE) => hello::read(&mut link).await,
+    let hello = match client_hello::first_byte(&mut link).await {
+        Some(HANDSHAKE) => client_hello::read(&mut link).await,
         _ => None,
     };
     match hello.map(|hello| hello.name) {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use http::header::HeaderName;
 
 use super::framing::{BodyLength, Kinds};
-use super::gather::{Gathered, nominations};
+use super::governed_headers::{Gathered, nominations};
 use super::names::{Governed, Kind, Role, kind};
 use super::trace::{self, RequestId};
 use super::webchat::Asked;

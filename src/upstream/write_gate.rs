@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// The recordings of one upstream at one address. Shared by all configurations that have it there.
 #[derive(Debug, Default)]
-pub struct Recordings {
+pub struct WriteGate {
     state: Mutex<State>,
     /// Rung when the last one has ended.
     quiet: Notify,
@@ -22,16 +22,16 @@ struct State {
 
 /// One that is under way, until it is dropped.
 #[derive(Debug)]
-pub struct Recording<'a>(&'a Recordings);
+pub struct Recording<'a>(&'a WriteGate);
 
 /// No recording begins as long as this is held, or ever again if it is [kept](Self::keep) and not [opened](Self::open).
 #[derive(Debug)]
 pub struct Closed {
-    recordings: Arc<Recordings>,
+    recordings: Arc<WriteGate>,
     kept: bool,
 }
 
-impl Recordings {
+impl WriteGate {
     /// Begins one; `None` once the upstream is left.
     pub fn begin(&self) -> Option<Recording<'_>> {
         let mut state = self.state.lock();
@@ -94,11 +94,11 @@ mod tests {
 
     use futures_util::FutureExt;
 
-    use super::Recordings;
+    use super::WriteGate;
 
     #[tokio::test]
     async fn p5_an_upstream_is_left_when_all_has_been_recorded_and_nothing_is_recorded_there_afterwards() {
-        let recordings = Arc::new(Recordings::default());
+        let recordings = Arc::new(WriteGate::default());
         let recording = recordings.begin().unwrap();
         let mut closing = pin!(recordings.close());
         assert!(closing.as_mut().now_or_never().is_none());

@@ -8,17 +8,17 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
-use super::arrival::{speak, unless_ended};
+use super::client_hello::{self, HANDSHAKE, Hello};
 use super::connection::{Serving, watched};
-use super::hello::{self, HANDSHAKE, Hello};
-use super::original;
+use super::original_dst;
+use super::protocol_detect::{speak, unless_ended};
 use super::tunnel::{self, NO_AUTHORITY, NO_UPSTREAM};
 use crate::config::{Others, canonical_host};
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BufferedIo;
 use crate::net::Stream;
 use crate::proxy::Crossing;
-use crate::telemetry::TurnedAway;
+use crate::telemetry::Rejected;
 
 const STRAIGHT: Refusal = Refusal::new(
     Code::UpstreamUnknown,
@@ -30,8 +30,8 @@ const CIRCLE: Refusal =
 /// Serves a connection from its first byte to its last.
 pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
     // Without a place that it meant, every request of the connection is refused in words.
-    serving.peer.meant = original::meant(&socket).unwrap_or_else(|_| {
-        serving.gate().counters().turned_away(TurnedAway::Undirected);
+    serving.peer.meant = original_dst::meant(&socket).unwrap_or_else(|_| {
+        serving.gate().counters().turned_away(Rejected::Undirected);
         None
     });
     if serving.peer.meant.is_none() {
@@ -42,7 +42,7 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
     let watch = Rc::clone(&serving.watch);
     // A client that waits for its service to speak first waits for nothing: this clock ends it.
     watch.head_began();
-    match unless_ended(&watch, hello::first_byte(&mut link)).await.flatten() {
+    match unless_ended(&watch, client_hello::first_byte(&mut link)).await.flatten() {
         None => {}
         Some(HANDSHAKE) => watched(&watch, Box::pin(over_tls(link, serving))).await,
         Some(_) => speak(link, serving).await,
@@ -50,7 +50,7 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
 }
 
 async fn over_tls(mut link: BufferedIo<Stream>, serving: Serving) {
-    let Some(hello) = hello::read(&mut link).await else { return };
+    let Some(hello) = client_hello::read(&mut link).await else { return };
     let host = hello.name.clone().or_else(|| address_of(serving.peer.meant)).unwrap_or_default();
     match towards(&hello, &host, &serving).await {
         Ok(Towards::Upstream) => tunnel::opened(link, &host, serving).await,

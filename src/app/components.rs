@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use super::access::Access;
-use super::renewal::Renewal;
-use super::sites::{self, Made, SitesError};
+use super::cert_reload::Renewal;
 use super::snapshots;
 use super::supervisor;
+use super::upstreams::{self, Made, SitesError};
 use crate::admin::{self, InForce, Readiness, State};
 use crate::config::{Address, Config, Listen, ListenTls, OpenWebsockets};
 use crate::erasure::{self, Eraser};
@@ -46,12 +46,12 @@ struct Core {
 
 impl Core {
     async fn build(config: &Config, opened: &Opened, cut_before: bool) -> Result<Self, StartError> {
-        let moved = sites::moved(config, &opened.index.upstreams().await?);
+        let moved = upstreams::moved(config, &opened.index.upstreams().await?);
         let workers = config.workers.or_else(available).map_or(1, NonZeroUsize::get);
         let registry = Registry::new(&[], workers);
-        let made = sites::build(config, opened, &registry).await?;
+        let made = upstreams::build(config, opened, &registry).await?;
         let sites: Vec<_> = made.iter().map(|made| Arc::clone(&made.site)).collect();
-        sites::keys_tried(sites.iter().map(|site| &site.keys)).await;
+        upstreams::keys_tried(sites.iter().map(|site| &site.keys)).await;
         let slots = registry.configure(&names(config));
         let mut access = Access::default();
         let access_log = access.log(&config.log, &registry).map_err(StartError::Thread)?;
@@ -77,7 +77,7 @@ impl Core {
             cut_before,
         });
         if !moved.is_empty() {
-            sites::stay(moved, &eraser.awaits().await?, opened).await?;
+            upstreams::stay(moved, &eraser.awaits().await?, opened).await?;
         }
         eraser.restore().await?;
         let shared = Arc::new(Shared {
@@ -147,7 +147,7 @@ impl Parts {
         let admin_tls = tls(config.admin.tls.as_ref(), "admin")?;
         let admin = admin_listener.local_address().clone();
         let listeners = bound.iter().map(|bound| bound.address().clone()).collect();
-        sites::tell_names(&opened, &made).await.map_err(SitesError::from)?;
+        upstreams::tell_names(&opened, &made).await.map_err(SitesError::from)?;
         // From here on something may be on its way when this run ends; before, the next has as much to reckon with as this.
         opened.ending.set_orderly(false);
         let listening = listen::start(bound, &shared, &registry, &eraser).map_err(StartError::Thread)?;

@@ -71,7 +71,7 @@ pub(super) struct Counted {
 }
 
 /// The ledger.
-pub(super) struct Ledger {
+pub(super) struct JobRepository {
     store: Arc<dyn Jobs>,
     keys: Arc<Keys>,
     run: Run,
@@ -82,7 +82,7 @@ pub(super) struct Ledger {
     pub(super) changed: Notify,
 }
 
-impl Ledger {
+impl JobRepository {
     pub(super) fn new(store: Arc<dyn Jobs>, keys: Arc<Keys>, run: Run) -> Self {
         let (locks, listeners, gauges) = (Locks::new(), Mutex::default(), Mutex::default());
         Self { store, keys, run, locks, listeners, gauges, changed: Notify::new() }

@@ -4,12 +4,10 @@ use super::source::{Source, words};
 use super::tree::File;
 
 /// Types that have a name of the field's now, and which.
-const TYPES: [(&str, &str); 14] = [
+const TYPES: [(&str, &str); 12] = [
     ("Barrier", "Inflight"),
     ("Passage", "RequestGuard"),
     ("OurEnd", "OwnConnection"),
-    ("Outgoing", "BodyEncoder"),
-    ("Begun", "Prefixed"),
     ("ServerTls", "ServerIdentity"),
     ("TlsFault", "HandshakeFault"),
     ("Dealer", "Dispatcher"),

@@ -60,7 +60,7 @@ impl FenceState {
     }
 
     /// A request was kept out. To be said under the shard's lock.
-    pub(super) fn is_felt(&self) {
+    pub(super) fn note_felt(&self) {
         self.felt.store(true, Relaxed);
     }
 
@@ -168,8 +168,18 @@ impl Fence {
 
     fn raise_in(shard: &mut Shard, inflight: &Arc<Inflight>, tag: Tag, scope: Scope, life: Duration) -> Self {
         let standing = Standing { scope, ends: Instant::now() + life, frozen: 0 };
-        let state = FenceState::new(standing);
         let generation = shard.forget_all_of(tag);
+        Self::stand_in(shard, inflight, tag, standing, generation)
+    }
+
+    fn stand_in(
+        shard: &mut Shard,
+        inflight: &Arc<Inflight>,
+        tag: Tag,
+        standing: Standing,
+        generation: Generation,
+    ) -> Self {
+        let state = FenceState::new(standing);
         shard.person(tag).fences.push(Arc::clone(&state));
         Self { inflight: Arc::clone(inflight), tag, state, generation }
     }
@@ -185,13 +195,7 @@ impl Fence {
             Standing { scope: Scope::At(still), ends: standing.ends, frozen: 0 }
         };
         let stands = Instant::now() < standing.ends && matches!(&standing.scope, Scope::At(at) if !at.is_empty());
-        if !stands {
-            return None;
-        }
-        let state = FenceState::new(standing);
-        shard.person(self.tag).fences.push(Arc::clone(&state));
-        drop(shard);
-        Some(Self { inflight: Arc::clone(&self.inflight), tag: self.tag, state, generation: self.generation })
+        stands.then(|| Self::stand_in(&mut shard, &self.inflight, self.tag, standing, self.generation))
     }
 
     /// What entered in an earlier generation entered before this fence.

@@ -136,7 +136,7 @@ impl Inflight {
         let known = shard.known.is_fresh(key, apis, tick, self.lease_s);
         let person = shard.person(key.tag);
         if let Some(fence) = person.blocking_fence(key.upstream, now) {
-            fence.is_felt();
+            fence.note_felt();
             let max = self.waiting_max.load(Relaxed);
             if person.waiting >= (max / WAITING_SHARE).max(1) || self.waiting.load(Relaxed) >= max {
                 return Err(KeptOut::Crowded);

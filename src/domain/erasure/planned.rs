@@ -13,8 +13,8 @@ use crate::domain::{Apis, UnixSeconds, UpstreamNumber};
 const COVERED_MAX: usize = 32;
 
 impl Job {
-    /// The targets of these intents were read: new ones are added, those known already stay as they are. What was asked
-    /// for while they were being read is planned next.
+    /// The targets of these intents were read: new ones are added, and those known already serve these intents as well. What
+    /// was asked for while they were being read is planned next.
     pub fn planned(&mut self, intents: &[Intent], targets: Vec<Target>, topology: u64) {
         self.intents.retain(|intent| !intents.contains(intent));
         for intent in intents {

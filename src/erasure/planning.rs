@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Eraser;
-use super::attempt::{Fences, Needs, narrow, with_passers};
+use super::attempt::{Fences, Needs, came_back, narrow, with_passers};
 use super::job_repository::{Entry, Marks};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
@@ -26,13 +26,15 @@ impl Eraser {
     pub(super) async fn plan(&self, entry: &Entry, fences: &mut Fences, topology: u64) -> Result<(), StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(()) };
         let settings = self.settings();
-        let unbroken = !fences.is_empty();
-        if !unbroken {
+        let mut unbroken = fences.iter().any(|fence| fence.freeze(UpstreamNumber(0)).is_some());
+        if fences.is_empty() {
             let tag = self.shared.keys.tag(&customer);
             let life = settings.erasure.barrier_timeout;
             fences.push(Arc::new(self.shared.inflight.fence(tag, None, life)));
         }
         let rows = self.fenced_rows(&customer, fences).await?;
+        unbroken &=
+            !fences.iter().any(|fence| fence.is_from_start()) || !came_back(&rows, |_| true, entry.job.received);
         let reaches = self.reaches(&settings, &customer).await?;
         let needs = self.needs(&rows, &reaches);
         let intents = &entry.job.intents;

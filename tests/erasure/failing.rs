@@ -93,7 +93,8 @@ impl Jobs for Failing {
         if *self.fails.lock() == Fails::JobsOnly { held } else { self.write(held) }
     }
     fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool> {
-        self.write(self.jobs.unhold(id))
+        let ended = self.jobs.unhold(id);
+        if *self.fails.lock() == Fails::JobsOnly { ended } else { self.write(ended) }
     }
     fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {
         self.read(self.jobs.holds(cursor, limit))

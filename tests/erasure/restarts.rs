@@ -197,3 +197,24 @@ async fn p4_a_probe_of_an_earlier_run_marks_nothing_since_its_fence_may_have_end
     assert_eq!(one.calls().len(), 1, "the probe is the delete");
     assert_eq!(second.marked("ann").await, [(1, 0, false)], "what came after it is there");
 }
+
+/// Its fence had ended before the crash, and nothing had said so: the customer has come back since.
+#[tokio::test(start_paused = true)]
+async fn p13_an_erasure_whose_fence_had_ended_before_a_crash_says_that_its_instant_lies_after_the_answer() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let first = World::idle(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    first.pass(11);
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    drop(first);
+
+    let plan = Plan { store: Some(store), now: BEGIN + 12, ..Plan::default() };
+    let second = World::new(plan, upstreams(&one, &two)).await;
+
+    let view = second.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 1);
+    assert_eq!(view.targets[0].instant_after_answer, Some(Later::FenceEnded), "what came since the answer was erased");
+}

@@ -26,15 +26,13 @@ impl Eraser {
     pub(super) async fn plan(&self, entry: &Entry, fences: &mut Fences, topology: u64) -> Result<(), StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(()) };
         let settings = self.settings();
-        let mut unbroken = fences.iter().any(|fence| fence.freeze(UpstreamNumber(0)).is_some());
-        if fences.is_empty() {
+        let was_fenced = !fences.is_empty();
+        if !was_fenced {
             let tag = self.shared.keys.tag(&customer);
             let life = settings.erasure.barrier_timeout;
             fences.push(Arc::new(self.shared.inflight.fence(tag, None, life)));
         }
         let rows = self.fenced_rows(&customer, fences).await?;
-        unbroken &=
-            !fences.iter().any(|fence| fence.is_from_start()) || !came_back(&rows, |_| true, entry.job.received);
         let reaches = self.reaches(&settings, &customer).await?;
         let needs = self.needs(&rows, &reaches);
         let intents = &entry.job.intents;
@@ -44,10 +42,10 @@ impl Eraser {
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.held_of(entry);
         let (probes, frozen) = self.probes((intents, &reaches), &rows, fences);
+        let unbroken = was_fenced && stands(fences, &rows, &entry.job);
         let now = self.now();
-        let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);
-        let approved = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Approve);
-        let later = if released { Later::Decision } else { Later::FenceEnded };
+        let decided = |verdict| entry.job.decisions.iter().any(|decision| decision.verdict == verdict);
+        let later = if decided(Verdict::Unhold) { Later::Decision } else { Later::FenceEnded };
         let change = |job: &mut Job| {
             if !job.is_active() {
                 return (BTreeSet::new(), Marks::default());
@@ -59,7 +57,7 @@ impl Eraser {
                 job.asked_anew(&passed_to(&reaches), now.wall);
             }
             job.planned(intents, targets, topology);
-            if approved {
+            if decided(Verdict::Approve) {
                 job.decided_later(known);
             }
             for probe in &probes {
@@ -119,6 +117,13 @@ impl Eraser {
         let ours = mark.filter(|mark| mark.run == self.shared.run.name);
         ours.is_some_and(|mark| fence.generation().0 <= mark.generation)
     }
+}
+
+/// Whether one of these fences has stood everywhere since the request.
+fn stands(fences: &Fences, rows: &[Row], job: &Job) -> bool {
+    let came_back = came_back(rows, |_| true, job.received);
+    let stands = |fence: &&Arc<Fence>| fence.freeze(UpstreamNumber(0)).is_some();
+    fences.iter().filter(stands).any(|fence| !(came_back && fence.is_from_start()))
 }
 
 /// The rows of which nothing is left after these probes.

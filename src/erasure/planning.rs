@@ -60,12 +60,11 @@ impl Eraser {
             if decided(Verdict::Approve) {
                 job.decided_later(known);
             }
-            for probe in &probes {
-                job.probe_counts(probe.key, probe.outcome.clone(), now);
-            }
+            let mut counts = |probe: &&Probed| job.probe_counts(probe.key, probe.outcome.clone(), now);
+            let counting: Vec<&Probed> = probes.iter().filter(|probe| counts(probe)).collect();
             let as_planned = self.settings().topology() == topology;
             let followed = |probe: &Probed| as_planned && settings.goes_on_from(probe.key, job, probe.mark);
-            let marked = marked(&probes, &needs, followed);
+            let marked = marked(&counting, &needs, followed);
             if !unbroken {
                 job.unfence_pending(later);
             }
@@ -127,8 +126,8 @@ fn stands(fences: &Fences, rows: &[Row], job: &Job) -> bool {
 }
 
 /// The rows of which nothing is left after these probes.
-fn marked(probes: &[Probed], needs: &Needs, is_followed: impl Fn(&Probed) -> bool) -> Marks {
-    let counts = |probe: &&Probed| probe.markable && is_followed(probe);
+fn marked(probes: &[&Probed], needs: &Needs, is_followed: impl Fn(&Probed) -> bool) -> Marks {
+    let counts = |probe: &&&Probed| probe.markable && is_followed(probe);
     let counting: Vec<_> = probes.iter().filter(counts).map(|probe| probe.key).collect();
     let rows = counting.iter().flat_map(|key| needs.marks(*key, |other| counting.contains(&other)));
     Marks(rows.collect::<BTreeSet<_>>().into_iter().collect())

@@ -206,6 +206,8 @@ impl Round {
                 job.is_active() && due && !on_hold.is_at(key.upstream)
             };
             let keys: Vec<TargetKey> = keys.iter().copied().filter(may).collect();
+            let unrecorded = |key: &TargetKey| Some((*key, self.eraser.is_unrecorded(self.id, *key)?));
+            keys.iter().filter_map(unrecorded).for_each(|(key, until)| job.unanswered(key, until));
             job.progress(&keys, TargetState::Draining);
             (keys, Marks::default())
         };

@@ -192,6 +192,9 @@ impl Eraser {
             drop(guard);
             return self.begin(request, asked, tag, above, false).await;
         };
+        if asked.above == Some(true) {
+            self.shared.unapproved.joined(id);
+        }
         let held = self.shared.holds.of(&self.shared.holds.tags(&asked.customer));
         let (raised, mark) = self.raise(tag, entry.job.is_active());
         let frozen = raised.frozen();

@@ -118,7 +118,7 @@ impl Eraser {
         }
         let keep = needs_the_callers(&site, &call.instance).then(|| carried.clone());
         if !self.shared.rate.has_room(self.settings().erasure.erasures_per_minute, Instant::now()) {
-            if self.shared.ledger.counted().awaiting >= AWAITING_MAX {
+            if self.shared.ledger.counted().awaiting >= AWAITING_MAX || self.shared.unapproved.is_full() {
                 return Err(Code::Overloaded.into());
             }
             return self.unproved(call, customer, keep).await;

@@ -159,6 +159,9 @@ impl Eraser {
         if job.is_over() {
             self.shared.fences.lock().remove(&id);
         }
+        if !job.awaiting_approval || job.is_over() {
+            self.shared.unapproved.decided(id);
+        }
         drop(guard);
         self.told_decision(&job, verdict);
         self.shared.schedule.wake(id, now.moment);

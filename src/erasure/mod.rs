@@ -28,6 +28,7 @@ mod schedule;
 mod seen;
 mod send;
 mod settings;
+mod unapproved;
 mod views;
 mod worker;
 
@@ -65,6 +66,7 @@ use self::retention::Counted;
 use self::schedule::Schedule;
 use self::send::Carried;
 use self::settings::Settings;
+use self::unapproved::Unapproved;
 use crate::config;
 use crate::domain::erasure::{Moment, Now, Run, TargetKey};
 use crate::domain::{Tag, UnixSeconds};
@@ -184,6 +186,7 @@ struct Shared {
     holds: Holds,
     lanes: Lanes,
     rate: Rate,
+    unapproved: Unapproved,
     failures: Failures,
     /// How often in a row an erasure's step failed in the store.
     failures_of_store: Mutex<HashMap<Uuid, u32>>,
@@ -229,6 +232,7 @@ impl Eraser {
             unrecorded: Mutex::default(),
             lanes: Lanes::default(),
             rate: Rate::default(),
+            unapproved: Unapproved::default(),
             failures: Failures::default(),
             failures_of_store: Mutex::default(),
             schedule: Schedule::default(),

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use forgetgate::config::{Authorize, Engine, Erasure, Upstream};
-use forgetgate::domain::LabelForm;
-use forgetgate::domain::erasure::{JobState, Later};
+use forgetgate::domain::erasure::{JobState, Later, Verdict};
 use forgetgate::domain::refusal::Code;
-use forgetgate::erasure::View;
+use forgetgate::domain::{Instance, LabelForm};
+use forgetgate::erasure::{Decided, DeleteCall, View};
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
 use crate::service::{Service, soon, status};
-use crate::world::{Plan, World, erasure, open_store, profile, shared, submission, upstream};
+use crate::world::{Plan, World, erasure, erasure_of, open_store, pair, profile, shared, submission, upstream};
 
 fn slow(service: &Service) -> Upstream {
     Upstream { profile: profile("slow", "rate = { deletes_per_minute = 2 }"), ..upstream("slow", &service.url) }
@@ -185,4 +186,32 @@ async fn p5_an_upstream_may_not_move_while_an_erasure_that_is_not_planned_yet_ma
     let id = world.submit(submission("ann")).await.unwrap().id;
     assert_eq!(world.show(id).await.state, JobState::AwaitingApproval);
     assert!(world.eraser.awaits().await.unwrap().contains(&world.site("one").number));
+}
+
+#[tokio::test]
+async fn p12_callers_whom_nobody_has_approved_are_bounded_also_where_they_ask_for_one_customer() {
+    let home = Erasure { authorize: Authorize::Home, erasures_per_minute: 0, ..erasure() };
+    let (world, _one, _two) = pair(Plan { erasure: home, ..Plan::default() }, |_| {}).await;
+    let ask = async |customer: &str, nth: u32| {
+        let key = HeaderValue::from_str(&format!("Basic {nth}")).unwrap();
+        let caller = world.site("one").instances.fingerprint(key.as_bytes());
+        let instance = Instance { prefix: "".into(), caller };
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, key)]);
+        soon(world.eraser.delete(DeleteCall { instance, headers, ..world.call(customer, "one") })).await
+    };
+    let first = erasure_of(&ask("ann", 0).await.unwrap());
+    let mut accepted = 0;
+    let refused = loop {
+        match ask("ann", accepted + 1).await {
+            Ok(_) => accepted += 1,
+            Err(refused) => break refused,
+        }
+        assert!(accepted < 400, "there is no bound");
+    };
+    assert_eq!(refused.refusal.code, Code::Overloaded);
+    assert!(ask("bob", 0).await.is_err(), "the answer does not tell whom somebody has asked for before");
+
+    let cancel = Decided { verdict: Verdict::Cancel, by: "A. Person".into(), note: "noise".into(), upstream: None };
+    world.eraser.decide(first, cancel).await.unwrap();
+    ask("bob", 0).await.unwrap();
 }

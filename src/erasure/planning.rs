@@ -36,8 +36,8 @@ impl Eraser {
         let reaches = self.reaches(&settings, &customer).await?;
         let needs = self.needs(&rows, &reaches);
         let intents = &entry.job.intents;
-        let mut went = entry.job.clone();
-        went.renamed(&reaches);
+        let (mut went, until) = (entry.job.clone(), self.ends_unseen_until());
+        went.renamed(&reaches, until);
         let known: Vec<Held> = needs.held().into_iter().chain(went.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.held_of(entry);
@@ -50,7 +50,7 @@ impl Eraser {
             if !job.is_active() {
                 return (BTreeSet::new(), Marks::default());
             }
-            job.renamed(&reaches);
+            job.renamed(&reaches, until);
             let known = job.targets.len();
             if entry.job.topology != 0 && entry.job.topology != topology {
                 // Another may pass IDs on to these since their deletes were accepted.

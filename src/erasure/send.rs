@@ -290,6 +290,11 @@ impl Eraser {
         self.now().moment.after(self.settings().response_timeout.as_secs() + 1)
     }
 
+    /// What is under way may still be given up, and be carried out for as long after that.
+    pub(super) fn ends_unseen_until(&self) -> Moment {
+        self.may_run_until().after(self.settings().erasure.barrier_timeout.as_secs() + 1)
+    }
+
     fn judge(
         &self,
         (site, place): (&Site, &Where),

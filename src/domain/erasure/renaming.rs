@@ -2,6 +2,7 @@
 
 use super::instances::{Where, Which};
 use super::job::Job;
+use super::moment::Moment;
 use super::outcome::Fault;
 use super::plan::Reach;
 use super::target::{Target, TargetKey};
@@ -9,7 +10,8 @@ use crate::domain::Instance;
 
 impl Job {
     /// Looks up again whose those keys are. A target that has been sent to stays what it was if another has its new name.
-    pub fn renamed(&mut self, reaches: &[Reach]) {
+    /// What is under way under the old name, and ends under none, may be carried out until `until`.
+    pub fn renamed(&mut self, reaches: &[Reach], until: Moment) {
         for mut target in std::mem::take(&mut self.targets) {
             let places = places_now(&target, reaches).unwrap_or_default();
             match <[Where; 1]>::try_from(places) {
@@ -17,6 +19,9 @@ impl Job {
                     let key = TargetKey { instance: place.id(), ..target.key };
                     let twin = self.targets.iter().any(|other| other.key == key);
                     if !twin {
+                        if target.is_under_way() {
+                            target.unanswered = target.unanswered.max(Some(until));
+                        }
                         (target.key, target.place) = (key, place);
                         if target.last_error == Some(Fault::InstanceUnnamed) {
                             target.retry();

@@ -235,11 +235,11 @@ fn p5_a_key_that_is_named_later_unblocks_its_target_under_its_name() {
     let key = job.targets[0].key;
     job.sending(key, &FREE);
     job.ended(key, Outcome::Blocked { fault: Fault::InstanceUnnamed, after: None }, NOW, 0);
-    job.renamed(&[leading_to(unnamed.clone())]);
+    job.renamed(&[leading_to(unnamed.clone())], Moment(99));
     assert_eq!((job.targets[0].key, job.targets[0].state), (key, TargetState::Blocked), "nothing has changed");
 
     let now = leading_to(Instances { named: vec![named("team-a", None, &[A])], ..unnamed });
-    job.renamed(std::slice::from_ref(&now));
+    job.renamed(std::slice::from_ref(&now), Moment(99));
     assert_eq!(job.targets[0].state, TargetState::Pending);
     assert_eq!(job.targets[0].place.shown().as_deref(), Some("team-a"));
     job.extended(plan(&[intent()], &[now], &[row(1, "", Some(A))]));
@@ -260,4 +260,22 @@ proptest! {
             prop_assert_eq!(goes_on, own == Some(key));
         }
     }
+}
+
+/// Its end comes under a name that is gone.
+#[test]
+fn p4_a_delete_that_is_under_way_while_its_key_is_named_may_still_be_carried_out() {
+    let unnamed = Instances { rule: InstanceRule::Open, ..Instances::default() };
+    let (mut job, until) = (planned(), NOW.moment.after(60));
+    job.targets = plan(&[intent()], &[leading_to(unnamed.clone())], &[row(1, "", Some(A))]);
+    let old = job.targets[0].key;
+    job.sending(old, &FREE);
+    job.renamed(&[leading_to(Instances { named: vec![named("team-a", None, &[A])], ..unnamed })], until);
+
+    job.ended(old, accepted(NOW), NOW, 0);
+    let new = job.targets[0].key;
+    job.sending(new, &FREE);
+    job.ended(new, accepted(NOW), NOW, 0);
+
+    assert_eq!((job.targets[0].state, job.targets[0].next), (TargetState::Sent, Some(until)));
 }

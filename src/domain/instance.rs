@@ -5,11 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use data_encoding::{HEXLOWER, HEXUPPER};
+use data_encoding::{BASE64_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -18,13 +16,12 @@ use zeroize::Zeroizing;
 /// What an API key is sent as in `Authorization: Basic`.
 pub const API_KEY_USER: &str = "apikey";
 
-/// As services read it: with or without padding.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+/// As services read it: with or without padding, which is cut off before, and whatever its last bits are.
+static LENIENT: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut lenient = BASE64_NOPAD.specification();
+    lenient.check_trailing_bits = false;
+    lenient.encoding().unwrap_or(BASE64_NOPAD)
+});
 
 /// What is kept of a key: enough to know it again, and nothing to use it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,7 +76,7 @@ impl FingerprintKey {
         }
         let rest = rest.trim_ascii();
         // What does not read is a key of its own: it is not known to be any other.
-        let pair = LENIENT.decode(rest).map_or_else(|_| Zeroizing::new(rest.to_vec()), Zeroizing::new);
+        let pair = LENIENT.decode(without_padding(rest)).map_or_else(|_| Zeroizing::new(rest.to_vec()), Zeroizing::new);
         Some(self.of_pair(&pair))
     }
 
@@ -92,6 +89,12 @@ impl FingerprintKey {
         }
         Fingerprint(beginning)
     }
+}
+
+/// Base64 without the padding of its last four letters.
+pub(super) fn without_padding(text: &[u8]) -> &[u8] {
+    let padding = if text.ends_with(b"==") { 2 } else { usize::from(text.ends_with(b"=")) };
+    text.get(..text.len() - padding).unwrap_or(text)
 }
 
 /// An instance as traffic shows it.

@@ -21,6 +21,9 @@ use crate::store::sled::{Check, Tuning};
 /// Into how many pieces each table is parted, for threads to take one after the other.
 const PIECES: u128 = 16;
 const THREADS_MAX: usize = 4;
+/// For so many bytes sled is asked once more for the page that they stand in. Its cache takes note of what was asked for only
+/// when one of 256 queues holds 64 pages, and leaves these in memory until then: 200 MiB of jobs, whatever its capacity.
+const BYTES_PER_ACCESS: usize = 1024;
 
 /// The entry that was written last.
 #[derive(Default)]
@@ -183,8 +186,14 @@ impl Tables {
         ahead: Option<usize>,
         found: &mut Found,
     ) -> Result<(), TableError> {
+        let mut unnoted = 0;
         for entry in table.whole(range) {
             let (key, value, trailer) = entry?;
+            unnoted += key.len() + value.len();
+            for _ in 0..unnoted / BYTES_PER_ACCESS {
+                table.contains_key(&key)?;
+            }
+            unnoted %= BYTES_PER_ACCESS;
             let share = table.share(&key, &value, trailer.number);
             (found.sum, found.entries) = (found.sum.wrapping_add(share), found.entries + 1);
             if trailer.number > found.latest.trailer.number {

@@ -19,7 +19,7 @@ pub use self::body_encoder::BodyEncoder;
 pub use self::buffered_io::BufferedIo;
 pub use self::chunks::{Chunks, Malformed, Next};
 pub use self::head::{AnswerHead, Fault, Head};
-pub use self::lines::{Line, Lines, decimal};
+pub use self::lines::{Line, LineCopy, Lines, decimal};
 pub use self::read_buffer::ReadBuffer;
 
 /// Header lines that a head may have; the operator's own bound may be lower.

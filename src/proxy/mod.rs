@@ -62,7 +62,7 @@ use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BodyDecoder;
-use crate::http1::{Fault, Head};
+use crate::http1::{Fault, Head, spare_output};
 
 /// What became of a request.
 #[derive(Debug)]
@@ -329,7 +329,8 @@ const OWN_LINES_BYTES: usize = 320;
 impl Rebuild<'_> {
     fn whole(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
         let (orders, moved, label) = self.query_orders(permit);
-        let mut out = Vec::with_capacity(self.head.bytes + OWN_LINES_BYTES);
+        let mut out = spare_output();
+        out.reserve(self.head.bytes + OWN_LINES_BYTES);
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
         self.target.write(self.head, &self.destination.site, self.policy, &orders, &mut out);

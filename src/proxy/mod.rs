@@ -18,6 +18,7 @@ mod gate;
 mod governed_headers;
 mod governed_query;
 mod instance;
+mod keys_shown;
 mod names;
 mod passthrough;
 mod patience;
@@ -212,7 +213,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     };
     let webchat = rebuild.webchat;
     let prefix = target.prefix(head);
-    let place = || instance::instance(&destination.site, prefix, head, &kinds, &gathered);
+    let place = || instance::instance(gate, &destination.site, prefix, head, (&kinds, &gathered));
     if target.found.classes.erase() {
         let place = place()?;
         let instance = gate.routes().via_of(caller.peer);

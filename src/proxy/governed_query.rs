@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::governed_headers::{either, legacy_wish, wish};
 use super::names::{LEGACY_OPT_OUT, Role};
 use super::rewrite::Moved;
+use super::route::Destination;
 use crate::domain::decide::{OptOutLine, Permit, Wish};
 use crate::domain::profile::Profile;
 use crate::domain::query::{self, Pair};
@@ -51,10 +52,11 @@ pub(super) fn letters_min(profile: &Profile) -> usize {
     names(profile).map(query::letters_in).min().unwrap_or(usize::MAX)
 }
 
-/// Reads the query of a governed call. `letters_min`: [`letters_min`] of the profile.
-pub(super) fn read<'q>(query: Option<&'q str>, profile: &Profile, letters_min: usize) -> Result<InQuery<'q>, Refusal> {
+/// Reads the query of a governed call.
+pub(super) fn read<'q>(query: Option<&'q str>, destination: &Destination) -> Result<InQuery<'q>, Refusal> {
     let mut found = InQuery::default();
     let Some(query) = query else { return Ok(found) };
+    let (profile, letters_min) = (&destination.site.upstream.profile, destination.governed.query_letters_min);
     let is_plain = query::is_plain(query);
     for pair in query::pairs(query) {
         // Nobody reads more in it than is written, and that is too short.

@@ -191,9 +191,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let accept = if target.upgrades { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
-    let letters_min = destination.governed.query_letters_min;
-    let asked =
-        if governed { governed_query::read(head.uri.query(), profile, letters_min)? } else { InQuery::default() };
+    let asked = if governed { governed_query::read(head.uri.query(), &destination)? } else { InQuery::default() };
     let policy = policy_for(&destination, &target, head, caller);
     let judged_by = destination.site.rules_under(policy);
     if target.found.classes.log_query() {

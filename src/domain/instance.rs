@@ -8,10 +8,10 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use data_encoding::{BASE64_NOPAD, Encoding, HEXLOWER, HEXUPPER};
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use super::mac::MacKey;
 
 /// What an API key is sent as in `Authorization: Basic`.
 pub const API_KEY_USER: &str = "apikey";
@@ -42,21 +42,14 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// Makes fingerprints; derived from the store's key.
-#[derive(Clone)]
-pub struct FingerprintKey(Hmac<Sha256>);
-
-impl fmt::Debug for FingerprintKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FingerprintKey(…)")
-    }
-}
+#[derive(Clone, Debug)]
+pub struct FingerprintKey(MacKey);
 
 impl FingerprintKey {
-    /// # Panics
-    /// Never: HMAC takes keys of every length.
+    /// Takes its key.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
+        Self(MacKey::new(key))
     }
 
     /// The fingerprint of a user name and its password.
@@ -76,18 +69,15 @@ impl FingerprintKey {
         }
         let rest = rest.trim_ascii();
         // What does not read is a key of its own: it is not known to be any other.
-        let pair = LENIENT.decode(without_padding(rest)).map_or_else(|_| Zeroizing::new(rest.to_vec()), Zeroizing::new);
-        Some(self.of_pair(&pair))
+        let text = without_padding(rest);
+        let Ok(length) = LENIENT.decode_len(text.len()) else { return Some(self.of_pair(rest)) };
+        let mut pair = Zeroizing::new(vec![0; length]);
+        let read = LENIENT.decode_mut(text, &mut pair);
+        Some(self.of_pair(if read.is_ok() { &pair } else { rest }))
     }
 
     fn of_pair(&self, pair: &[u8]) -> Fingerprint {
-        let mut mac = self.0.clone();
-        mac.update(pair);
-        let mut beginning = [0; 16];
-        for (to, from) in beginning.iter_mut().zip(mac.finalize().into_bytes()) {
-            *to = from;
-        }
-        Fingerprint(beginning)
+        Fingerprint(self.0.of(&[pair]))
     }
 }
 
@@ -114,11 +104,10 @@ impl Instance {
         self.prefix.is_empty() && self.caller.is_none()
     }
 
-    /// For comparing: two spellings that every service reads alike (RFC 3986 §6.2.2) are one text.
+    /// For comparing: two spellings that every service reads alike (RFC 3986 §6.2.2) are one text, however it is divided.
     #[must_use]
-    pub fn canonical(&self) -> Vec<u8> {
-        let caller = self.caller.as_ref().map_or(&[][..], |caller| &caller.0);
-        [normal(&self.prefix).as_bytes(), &[0], caller].concat()
+    pub fn canonical(&self) -> (Cow<'_, str>, &[u8]) {
+        (normal(&self.prefix), self.caller.as_ref().map_or(&[], |caller| &caller.0))
     }
 
     /// Whether it is under this prefix.
@@ -152,6 +141,10 @@ impl Instance {
 /// Whether this path names an instance, as IBM's cloud does (`/instances/{guid}`): then no key says more.
 #[must_use]
 pub fn names_an_instance(path: &str) -> bool {
+    // Nothing is shorter when it is decoded than what is looked for.
+    if path.len() <= "/instances/".len() {
+        return false;
+    }
     let path = normal(path);
     path.split_once("/instances/").is_some_and(|(_, after)| !after.is_empty() && !after.starts_with('/'))
 }

@@ -13,6 +13,7 @@ pub mod instance;
 pub mod json;
 pub mod label;
 pub mod log_filter;
+pub mod mac;
 pub mod personal;
 pub mod placeholders;
 pub mod policy;

@@ -18,6 +18,7 @@ mod gate;
 mod governed_headers;
 mod governed_query;
 mod instance;
+mod keys_shown;
 mod names;
 mod passthrough;
 mod patience;
@@ -62,7 +63,7 @@ use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BodyDecoder;
-use crate::http1::{Fault, Head};
+use crate::http1::{Fault, Head, spare_output};
 
 /// What became of a request.
 #[derive(Debug)]
@@ -192,7 +193,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let accept = if target.upgrades { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
-    let asked = if governed { governed_query::read(head.uri.query(), profile)? } else { InQuery::default() };
+    let asked = if governed { governed_query::read(head.uri.query(), &destination)? } else { InQuery::default() };
     let policy = policy_for(&destination, &target, head, caller);
     let judged_by = destination.site.rules_under(policy);
     if target.found.classes.log_query() {
@@ -212,7 +213,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     };
     let webchat = rebuild.webchat;
     let prefix = target.prefix(head);
-    let place = || instance::instance(&destination.site, prefix, head, &kinds, &gathered);
+    let place = || instance::instance(gate, &destination.site, prefix, head, (&kinds, &gathered));
     if target.found.classes.erase() {
         let place = place()?;
         let instance = gate.routes().via_of(caller.peer);
@@ -329,7 +330,8 @@ const OWN_LINES_BYTES: usize = 320;
 impl Rebuild<'_> {
     fn whole(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
         let (orders, moved, label) = self.query_orders(permit);
-        let mut out = Vec::with_capacity(self.head.bytes + OWN_LINES_BYTES);
+        let mut out = spare_output();
+        out.reserve(self.head.bytes + OWN_LINES_BYTES);
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
         self.target.write(self.head, &self.destination.site, self.policy, &orders, &mut out);

@@ -33,7 +33,7 @@ use self::export::Changes;
 pub(super) use self::instances::{StoredInstance, instance_key};
 use self::job_rows::JobCounts;
 use self::read_ahead::ReadAhead;
-use self::table::{Table, Trailer};
+use self::table::Table;
 use super::files::Files;
 use super::journal::Journal;
 use super::tip::{Tip, TipFile};
@@ -323,12 +323,8 @@ impl Tables {
     }
 
     fn write(&mut self, table: &Table, key: &[u8], value: &[u8]) -> Result<Option<IVec>, TableError> {
-        self.changes_soon(table);
         let (old, share) = table.old(key)?.unzip();
-        let (number, others) = (self.tip.number + 1, self.tip.sum.wrapping_sub(share.unwrap_or(0)));
-        table.insert(key, value, Trailer { number, others })?;
-        self.changes.add(table.id(), key);
-        (self.tip.number, self.tip.sum) = (number, others.wrapping_add(table.share(key, value, number)));
+        self.write_over(table, (key, value), share)?;
         Ok(old)
     }
 

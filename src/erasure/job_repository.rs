@@ -211,14 +211,20 @@ impl JobRepository {
         Ok(written)
     }
 
-    /// A page of the list of unfinished jobs, after a place in it.
-    pub(super) async fn listed(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> Result<Vec<Listed>, StoreError> {
-        let page = self.store.listed(cursor, limit).await?;
-        let listed = page.into_iter().map(|listed| {
-            let summary = Summary::from_bytes(&listed.summary).filter(|summary| !summary.overfull);
-            Listed { id: listed.id, tag: listed.tag, summary }
-        });
-        Ok(listed.collect())
+    /// A page of the list of unfinished jobs, after a place in it. The store begins to read when this is called.
+    pub(super) fn listed(
+        &self,
+        cursor: Option<(Tag, Uuid)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send + use<'_> {
+        let page = self.store.listed(cursor, limit);
+        async move {
+            let listed = page.await?.into_iter().map(|listed| {
+                let summary = Summary::from_bytes(&listed.summary).filter(|summary| !summary.overfull);
+                Listed { id: listed.id, tag: listed.tag, summary }
+            });
+            Ok(listed.collect())
+        }
     }
 
     /// What the list would say of a job if it could be read.

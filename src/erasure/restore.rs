@@ -8,7 +8,7 @@ use super::job_repository::Listed;
 use super::lanes::Turn;
 use super::{Eraser, report};
 use crate::domain::erasure::{Moment, Summary};
-use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::{UnixSeconds, UpstreamNumber};
 use crate::store::StoreError;
 use crate::telemetry::{Standing, events};
 use uuid::Uuid;
@@ -43,10 +43,12 @@ impl Eraser {
     }
 
     async fn each_listed(&self, mut show: impl FnMut(&Self, &Listed, &Summary)) -> Result<(), StoreError> {
-        let mut cursor: Option<(Tag, Uuid)> = None;
-        loop {
-            let page = self.shared.ledger.listed(cursor, PAGE).await?;
-            cursor = page.last().map(|listed| (listed.tag, listed.id));
+        let mut next = Some(self.shared.ledger.listed(None, PAGE));
+        while let Some(page) = next {
+            let page = page.await?;
+            // It is read while this one is gone through.
+            let last = page.last().filter(|_| page.len() == PAGE).map(|listed| (listed.tag, listed.id));
+            next = last.map(|last| self.shared.ledger.listed(Some(last), PAGE));
             for listed in &page {
                 if let Some(summary) = &listed.summary {
                     show(self, listed, summary);
@@ -59,10 +61,8 @@ impl Eraser {
                     Err(error) => return Err(error),
                 }
             }
-            if page.len() < PAGE {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Every unfinished erasure is taken up, and planned anew if it has to be.

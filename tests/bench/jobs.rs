@@ -106,9 +106,9 @@ fn erasure(number: u64, step: u8) -> Job {
         let key =
             TargetKey { upstream, instance: WhereId([1; 8]), form: LabelForm::RAW, label_of: upstream, api: None };
         let mut target = Target::new(key, Where::default(), "speech".to_owned(), 86_400);
-        if step > 1 && number % FENCED_EACH != 0 {
+        if step > 1 && !number.is_multiple_of(FENCED_EACH) {
             target.unfenced = true;
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 (target.state, target.next) = (TargetState::Retrying, Some(job.stamp.at.after(3600)));
                 (target.attempts, target.failures) = (1, 1);
             }

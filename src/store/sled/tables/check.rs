@@ -23,7 +23,7 @@ const PIECES: u128 = 16;
 const THREADS_MAX: usize = 4;
 /// For so many bytes sled is asked once more for the page that they stand in. Its cache takes note of what was asked for only
 /// when one of 256 queues holds 64 pages, and leaves these in memory until then: 200 MiB of jobs, whatever its capacity.
-const BYTES_PER_ACCESS: usize = 1024;
+const BYTES_PER_ACCESS: usize = 512;
 
 /// The entry that was written last.
 #[derive(Default)]

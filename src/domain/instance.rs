@@ -5,11 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use data_encoding::{HEXLOWER, HEXUPPER};
+use data_encoding::{BASE64_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -18,13 +16,12 @@ use super::mac::MacKey;
 /// What an API key is sent as in `Authorization: Basic`.
 pub const API_KEY_USER: &str = "apikey";
 
-/// As services read it: with or without padding.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+/// As services read it: with or without padding, which is cut off before, and whatever its last bits are.
+static LENIENT: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut lenient = BASE64_NOPAD.specification();
+    lenient.check_trailing_bits = false;
+    lenient.encoding().unwrap_or(BASE64_NOPAD)
+});
 
 /// What is kept of a key: enough to know it again, and nothing to use it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,15 +68,20 @@ impl FingerprintKey {
             return None;
         }
         let rest = rest.trim_ascii();
-        let mut pair = Zeroizing::new(vec![0; rest.len()]);
-        let read = LENIENT.decode_slice(rest, &mut pair).ok().and_then(|length| pair.get(..length));
         // What does not read is a key of its own: it is not known to be any other.
-        Some(self.of_pair(read.unwrap_or(rest)))
+        let pair = LENIENT.decode(without_padding(rest)).map_or_else(|_| Zeroizing::new(rest.to_vec()), Zeroizing::new);
+        Some(self.of_pair(&pair))
     }
 
     fn of_pair(&self, pair: &[u8]) -> Fingerprint {
         Fingerprint(self.0.of(&[pair]))
     }
+}
+
+/// Base64 without the padding of its last four letters.
+pub(super) fn without_padding(text: &[u8]) -> &[u8] {
+    let padding = if text.ends_with(b"==") { 2 } else { usize::from(text.ends_with(b"=")) };
+    text.get(..text.len() - padding).unwrap_or(text)
 }
 
 /// An instance as traffic shows it.

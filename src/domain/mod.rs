@@ -6,6 +6,7 @@ pub mod customer_id;
 pub mod decide;
 pub mod derive;
 pub mod erasure;
+mod erasure_call;
 pub mod grammar;
 pub mod ids;
 pub mod instance;
@@ -26,5 +27,6 @@ pub mod webchat;
 pub mod websocket;
 
 pub use self::customer_id::{CustomerId, NotAnId};
+pub use self::erasure_call::ErasureCall;
 pub use self::ids::{Apis, InstanceHash, LabelForm, PairKey, ResourceHash, Tag, UnixSeconds, UpstreamNumber};
 pub use self::instance::{Fingerprint, Instance};

@@ -7,8 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::Weak;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -116,7 +115,7 @@ impl JobRepository {
     pub(super) fn customer(&self, entry: &Entry) -> Result<Option<CustomerId>, StoreError> {
         const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure's customer" };
         let Some(sealed) = &entry.sealed else { return Ok(None) };
-        let bytes = STANDARD.decode(sealed).map_err(|_| CORRUPT)?;
+        let bytes = BASE64.decode(sealed.as_bytes()).map_err(|_| CORRUPT)?;
         let plain = self.keys.open_job(entry.job.id, &bytes).map_err(|_| CORRUPT)?;
         let text = std::str::from_utf8(&plain).map_err(|_| CORRUPT)?;
         CustomerId::stored(text).map(Some).ok_or(CORRUPT)
@@ -132,7 +131,7 @@ impl JobRepository {
         anew: bool,
     ) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let entry = Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) };
+        let entry = Entry { job, tag, sealed: Some(BASE64.encode(&sealed)) };
         if anew {
             return self.write(entry, Marks::default(), now, None).await;
         }

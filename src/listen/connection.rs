@@ -15,10 +15,10 @@ use super::connection_limit::ConnectionLimit;
 use super::current::Current;
 use super::open_connections::Books;
 use super::protocol_detect::ListenerRuntime;
-use crate::erasure::{DeleteCall, Eraser};
+use crate::erasure::Eraser;
 use crate::http1::{BufferedIo, Fault, Head};
 use crate::net::{ConnectionTimers, Peer, Stream};
-use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
+use crate::proxy::{self, Caller, ErasureExchange, Gate, Handled, Hop, Onward, OwnAnswer};
 
 /// Beyond the bound of heads so much is read: then the answer says what was wrong.
 const ABOVE_OUR_BOUND: usize = 16 * 1024;
@@ -256,20 +256,10 @@ fn poll_linger(link: &mut BufferedIo<Stream>, thrown_away: &mut usize, cx: &mut 
     }
 }
 
-async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
-    let delete = DeleteCall {
-        site: Arc::clone(&call.destination.site),
-        api: call.api,
-        instance: call.instance.clone(),
-        path: call.path.clone(),
-        query: call.query.clone(),
-        headers: call.headers.clone(),
-        forgetgate_authorization: call.forgetgate_authorization.clone(),
-        prefer_wait: call.prefer_wait,
-        peer: call.peer,
-    };
-    match eraser.delete(delete).await {
-        Ok(response) => call.answer(response),
-        Err(refused) => call.refuse(refused.refusal, refused.status, refused.retry_after_s),
+async fn erase(eraser: &Eraser, exchange: ErasureExchange) -> OwnAnswer {
+    let ErasureExchange { destination, call, way_back } = exchange;
+    match eraser.delete(Arc::clone(&destination.site), call).await {
+        Ok(response) => way_back.answer(response),
+        Err(refused) => way_back.refuse(refused.refusal, refused.status, refused.retry_after_s),
     }
 }

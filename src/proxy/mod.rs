@@ -41,7 +41,7 @@ pub use self::caller::Caller;
 use self::caller::Inbound;
 use self::classify::Target;
 use self::entry::Entry;
-pub use self::erase::EraseCall;
+pub use self::erase::{ErasureExchange, WayBack};
 use self::forward::Beginning;
 use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
@@ -73,7 +73,7 @@ pub enum Handled {
     /// The gate answers it.
     Own(OwnAnswer),
     /// It is a delete by label: the erasure answers it.
-    Erase(Box<EraseCall>),
+    Erase(Box<ErasureExchange>),
 }
 
 /// How a connection goes on behind an answer that was passed on.
@@ -117,7 +117,9 @@ pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, h
         }
         Ok(Told::Erase(call)) => {
             let close = !Box::pin(gate::drained(caller, &mut inbound)).await;
-            Handled::Erase(Box::new(call.into_call(entry, request_id, page.map(<[u8]>::to_vec), close)))
+            let page = page.map(<[u8]>::to_vec);
+            let way_back = WayBack { request_id, entry, page, close, shape };
+            Handled::Erase(Box::new(call.exchange(way_back)))
         }
         Err(refusal) => {
             let close = !Box::pin(gate::drained_behind(caller, &mut inbound, refusal.code)).await;
@@ -169,7 +171,7 @@ enum Told {
         webchat: Option<Asked>,
         recorded: Recorded,
     },
-    Erase(erase::Prepared),
+    Erase(erase::Addressed),
 }
 
 async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) -> Result<Told, Refusal> {

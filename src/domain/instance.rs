@@ -69,8 +69,11 @@ impl FingerprintKey {
         }
         let rest = rest.trim_ascii();
         // What does not read is a key of its own: it is not known to be any other.
-        let pair = LENIENT.decode(without_padding(rest)).map_or_else(|_| Zeroizing::new(rest.to_vec()), Zeroizing::new);
-        Some(self.of_pair(&pair))
+        let text = without_padding(rest);
+        let Ok(length) = LENIENT.decode_len(text.len()) else { return Some(self.of_pair(rest)) };
+        let mut pair = Zeroizing::new(vec![0; length]);
+        let read = LENIENT.decode_mut(text, &mut pair);
+        Some(self.of_pair(if read.is_ok() { &pair } else { rest }))
     }
 
     fn of_pair(&self, pair: &[u8]) -> Fingerprint {

@@ -54,7 +54,13 @@ struct Gauges {
 
 impl Gauges {
     fn set(&mut self, id: Uuid, unfinished: bool, standing: Standing) {
-        let put = |set: &mut HashSet<Uuid>, is: bool| if is { set.insert(id) } else { set.remove(&id) };
+        let put = |set: &mut HashSet<Uuid>, is: bool| {
+            if is {
+                set.insert(id);
+            } else if !set.is_empty() {
+                set.remove(&id);
+            }
+        };
         put(&mut self.awaiting, unfinished && standing.awaiting_approval);
         put(&mut self.action, unfinished && standing.action_required);
         put(&mut self.unfinished, unfinished);
@@ -215,12 +221,9 @@ impl JobRepository {
         Ok(listed.collect())
     }
 
-    /// What the list says of a job, or would if it could be read.
-    pub(super) async fn summary(&self, listed: &Listed) -> Result<Option<Summary>, StoreError> {
-        if let Some(summary) = &listed.summary {
-            return Ok(Some(summary.clone()));
-        }
-        Ok(self.load(listed.id).await?.map(|entry| Summary::of(&entry.job)))
+    /// What the list would say of a job if it could be read.
+    pub(super) async fn summary(&self, id: Uuid) -> Result<Option<Summary>, StoreError> {
+        Ok(self.load(id).await?.map(|entry| Summary::of(&entry.job)))
     }
 
     /// After a start: how a listed job stands.

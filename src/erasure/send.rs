@@ -263,6 +263,11 @@ impl Eraser {
         self.shared.unrecorded.lock().insert((id, key), until);
     }
 
+    /// The same, to be written down before the next one is sent: after a crash nobody else would know.
+    pub(super) fn is_unrecorded(&self, id: Uuid, key: TargetKey) -> Option<Moment> {
+        self.shared.unrecorded.lock().get(&(id, key)).copied()
+    }
+
     pub(super) fn take_unrecorded(&self, id: Uuid, key: TargetKey) -> Option<Moment> {
         self.shared.unrecorded.lock().remove(&(id, key))
     }

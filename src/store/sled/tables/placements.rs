@@ -49,6 +49,7 @@ impl Tables {
         (key, value): (&[u8], &[u8]),
         share: Option<u64>,
     ) -> Result<(), TableError> {
+        self.changes_soon(table);
         let (number, others) = (self.tip.number + 1, self.tip.sum.wrapping_sub(share.unwrap_or(0)));
         table.insert(key, value, Trailer { number, others })?;
         self.changes.add(table.id(), key);

@@ -11,7 +11,7 @@ use data_encoding::{BASE64_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::mac::MacKey;
+use super::keyed_hash::MacKey;
 
 /// What an API key is sent as in `Authorization: Basic`.
 pub const API_KEY_USER: &str = "apikey";

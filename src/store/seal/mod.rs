@@ -17,7 +17,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::domain::instance::FingerprintKey;
-use crate::domain::mac::MacKey;
+use crate::domain::keyed_hash::MacKey;
 use crate::domain::{CustomerId, Instance, InstanceHash, PairKey, ResourceHash, Tag, UpstreamNumber};
 
 /// Bytes that sealing adds: a random nonce in front and the authentication tag behind.

@@ -85,7 +85,8 @@ impl<'p> Match<'p> {
     /// `path` is the one that was classified.
     #[must_use]
     pub fn resource(&self, path: &str) -> String {
-        let mut resource = String::new();
+        // Long enough for nearly all of them.
+        let mut resource = String::with_capacity(path.len().min(64));
         self.push_resource(path, &mut resource);
         resource
     }

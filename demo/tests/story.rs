@@ -13,7 +13,7 @@ fn free_ports() -> Options {
 }
 
 fn assistant() -> Running {
-    Service::start(Kind::Assistant, (Ipv4Addr::LOCALHOST, 0).into(), Default::default()).unwrap()
+    Service::start(Kind::Assistant, (Ipv4Addr::LOCALHOST, 0).into(), Default::default()).expect("a free port")
 }
 
 #[test]

@@ -3,9 +3,8 @@
 
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::json;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -121,8 +120,8 @@ fn readings(text: &str) -> Vec<(&'static str, Outcome)> {
     let plus = encoded.replace("%20", "+");
     let json = json!({ "id": text, "deep": [{ "a/b": text }] }).to_string();
     let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
-    let basic = format!("Basic {}", STANDARD.encode(format!("{text}:secret:more")));
-    let token = format!("bearer x.{}.y", URL_SAFE_NO_PAD.encode(json.as_bytes()));
+    let basic = format!("Basic {}", BASE64.encode(format!("{text}:secret:more").as_bytes()));
+    let token = format!("bearer x.{}.y", BASE64URL_NOPAD.encode(json.as_bytes()));
     let lines = |line: &str| std::iter::once(line.as_bytes().to_vec()).collect::<Vec<_>>();
     fn all(lines: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
         lines.iter().map(Vec::as_slice)

@@ -55,14 +55,15 @@ impl Default for Admin {
 }
 
 impl Default for Store {
-    /// sled in `var/forgetgate` with its key beside it; rows believed for ten minutes; a million pairs known.
+    /// sled in `var/forgetgate` with its key beside it; rows believed for ten minutes; 900,000 pairs known: their tables are
+    /// nearly full then, and a million would take twice the memory.
     fn default() -> Self {
         Self {
             engine: Engine::Sled,
             path: PathBuf::from("var/forgetgate"),
             key_file: PathBuf::from("var/forgetgate.key"),
             lease: Duration::from_secs(600),
-            cache_entries: 1_000_000,
+            cache_entries: 900_000,
             cache_bytes: 8 << 20,
             snapshot: None,
         }

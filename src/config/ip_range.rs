@@ -4,12 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 /// Addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IpRange {
-    first: IpAddr,
-    bits: u8,
-}
+pub struct IpRange(IpNet);
 
 /// It is none, or has bits behind its length, as `10.1.0.0/8` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,39 +18,22 @@ impl IpRange {
     /// Whether the address is in it.
     #[must_use]
     pub fn has(&self, ip: IpAddr) -> bool {
-        match (self.first, ip.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(ip)) => same(first.to_bits().into(), ip.to_bits().into(), 32 - self.bits),
-            (IpAddr::V6(first), IpAddr::V6(ip)) => same(first.to_bits(), ip.to_bits(), 128 - self.bits),
-            _ => false,
-        }
+        self.0.contains(&ip.to_canonical())
     }
-}
-
-/// Whether two numbers are the same but for so many of their last bits.
-fn same(one: u128, other: u128, but: u8) -> bool {
-    (one ^ other).checked_shr(but.into()).unwrap_or(0) == 0
 }
 
 impl FromStr for IpRange {
     type Err = NoRange;
 
     fn from_str(text: &str) -> Result<Self, NoRange> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let first: IpAddr = address.parse().map_err(|_| NoRange)?;
-        let longest = if first.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(longest), |bits| bits.parse().map_err(|_| NoRange))?;
-        let behind = match first {
-            _ if bits > longest => return Err(NoRange),
-            IpAddr::V4(v4) => v4.to_bits().checked_shl(bits.into()).unwrap_or(0) != 0,
-            IpAddr::V6(v6) => v6.to_bits().checked_shl(bits.into()).unwrap_or(0) != 0,
-        };
-        if behind { Err(NoRange) } else { Ok(Self { first, bits }) }
+        let range = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).map_err(|_| NoRange)?;
+        if range == range.trunc() { Ok(Self(range)) } else { Err(NoRange) }
     }
 }
 
 impl fmt::Display for IpRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.first, self.bits)
+        self.0.fmt(f)
     }
 }
 

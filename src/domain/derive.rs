@@ -6,9 +6,8 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use futures_util::{FutureExt, stream};
 
 use super::json::{self, Fault};
@@ -71,7 +70,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
 /// Two different values, or one that is no ID.
 pub fn from_basic<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Derived {
     let names = lines.filter_map(|line| {
-        let mut pair = STANDARD.decode(after_scheme(line, b"basic")?).ok()?;
+        let mut pair = BASE64.decode(after_scheme(line, b"basic")?).ok()?;
         pair.truncate(memchr::memchr(b':', &pair).unwrap_or(pair.len()));
         Some(Cow::Owned(pair))
     });
@@ -86,7 +85,7 @@ pub fn from_jwt<'a>(lines: impl Iterator<Item = &'a [u8]>, claim: &str) -> Deriv
     let claims = lines.filter_map(|line| {
         let payload = after_scheme(line, b"bearer")?.split(|byte| *byte == b'.').nth(1)?;
         let end = payload.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-        let payload = URL_SAFE_NO_PAD.decode(payload.get(..end)?).ok()?;
+        let payload = BASE64URL_NOPAD.decode(payload.get(..end)?).ok()?;
         match json::find(&payload, &[Cow::Borrowed(claim)]) {
             // A token of another kind, of which nothing can be read.
             Err(Fault::NotJson | Fault::Wide) => None,

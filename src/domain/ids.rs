@@ -162,8 +162,12 @@ impl PairKey {
         let mut bytes = [0; Self::LEN_MAX];
         let upstream = self.upstream.0.to_be_bytes();
         let parts: [&[u8]; 5] = [&self.tag.0, &upstream, &[self.form.0], &self.resource.0, &self.instance.0];
-        for (to, from) in bytes.iter_mut().zip(parts.into_iter().flatten()) {
-            *to = *from;
+        let mut at = 0;
+        for part in parts {
+            if let Some(to) = bytes.get_mut(at..at + part.len()) {
+                to.copy_from_slice(part);
+            }
+            at += part.len();
         }
         bytes
     }

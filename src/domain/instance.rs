@@ -5,26 +5,23 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use data_encoding::{HEXLOWER, HEXUPPER};
-use hmac::{Hmac, KeyInit, Mac};
+use data_encoding::{BASE64_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use zeroize::Zeroizing;
+
+use super::mac::MacKey;
 
 /// What an API key is sent as in `Authorization: Basic`.
 pub const API_KEY_USER: &str = "apikey";
 
-/// As services read it: with or without padding.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+/// As services read it: with or without padding, which is cut off before, and whatever its last bits are.
+static LENIENT: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut lenient = BASE64_NOPAD.specification();
+    lenient.check_trailing_bits = false;
+    lenient.encoding().unwrap_or(BASE64_NOPAD)
+});
 
 /// What is kept of a key: enough to know it again, and nothing to use it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,21 +42,14 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// Makes fingerprints; derived from the store's key.
-#[derive(Clone)]
-pub struct FingerprintKey(Hmac<Sha256>);
-
-impl fmt::Debug for FingerprintKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FingerprintKey(…)")
-    }
-}
+#[derive(Clone, Debug)]
+pub struct FingerprintKey(MacKey);
 
 impl FingerprintKey {
-    /// # Panics
-    /// Never: HMAC takes keys of every length.
+    /// Takes its key.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
+        Self(MacKey::new(key))
     }
 
     /// The fingerprint of a user name and its password.
@@ -79,19 +69,22 @@ impl FingerprintKey {
         }
         let rest = rest.trim_ascii();
         // What does not read is a key of its own: it is not known to be any other.
-        let pair = LENIENT.decode(rest).map_or_else(|_| Zeroizing::new(rest.to_vec()), Zeroizing::new);
-        Some(self.of_pair(&pair))
+        let text = without_padding(rest);
+        let Ok(length) = LENIENT.decode_len(text.len()) else { return Some(self.of_pair(rest)) };
+        let mut pair = Zeroizing::new(vec![0; length]);
+        let read = LENIENT.decode_mut(text, &mut pair);
+        Some(self.of_pair(if read.is_ok() { &pair } else { rest }))
     }
 
     fn of_pair(&self, pair: &[u8]) -> Fingerprint {
-        let mut mac = self.0.clone();
-        mac.update(pair);
-        let mut beginning = [0; 16];
-        for (to, from) in beginning.iter_mut().zip(mac.finalize().into_bytes()) {
-            *to = from;
-        }
-        Fingerprint(beginning)
+        Fingerprint(self.0.of(&[pair]))
     }
+}
+
+/// Base64 without the padding of its last four letters.
+pub(super) fn without_padding(text: &[u8]) -> &[u8] {
+    let padding = if text.ends_with(b"==") { 2 } else { usize::from(text.ends_with(b"=")) };
+    text.get(..text.len() - padding).unwrap_or(text)
 }
 
 /// An instance as traffic shows it.
@@ -111,11 +104,10 @@ impl Instance {
         self.prefix.is_empty() && self.caller.is_none()
     }
 
-    /// For comparing: two spellings that every service reads alike (RFC 3986 §6.2.2) are one text.
+    /// For comparing: two spellings that every service reads alike (RFC 3986 §6.2.2) are one text, however it is divided.
     #[must_use]
-    pub fn canonical(&self) -> Vec<u8> {
-        let caller = self.caller.as_ref().map_or(&[][..], |caller| &caller.0);
-        [normal(&self.prefix).as_bytes(), &[0], caller].concat()
+    pub fn canonical(&self) -> (Cow<'_, str>, &[u8]) {
+        (normal(&self.prefix), self.caller.as_ref().map_or(&[], |caller| &caller.0))
     }
 
     /// Whether it is under this prefix.
@@ -149,6 +141,10 @@ impl Instance {
 /// Whether this path names an instance, as IBM's cloud does (`/instances/{guid}`): then no key says more.
 #[must_use]
 pub fn names_an_instance(path: &str) -> bool {
+    // Nothing is shorter when it is decoded than what is looked for.
+    if path.len() <= "/instances/".len() {
+        return false;
+    }
     let path = normal(path);
     path.split_once("/instances/").is_some_and(|(_, after)| !after.is_empty() && !after.starts_with('/'))
 }

@@ -22,19 +22,46 @@ pub struct Pair<'a> {
 
 /// The pairs of a query string, divided by `&`.
 pub fn pairs(raw: &str) -> impl Iterator<Item = Pair<'_>> {
-    raw.split('&').filter_map(pair)
+    let mut rest = Some(raw);
+    std::iter::from_fn(move || {
+        let (whole, behind) = divided(rest?, b'&').map_or((rest?, None), |(whole, behind)| (whole, Some(behind)));
+        rest = behind;
+        Some(whole)
+    })
+    .filter_map(pair)
 }
 
 /// `None` for nothing between two `&`.
 fn pair(whole: &str) -> Option<Pair<'_>> {
-    let (name, value) = whole.split_once('=').unwrap_or((whole, ""));
+    let (name, value) = divided(whole, b'=').unwrap_or((whole, ""));
     (!whole.is_empty()).then_some(Pair { name, value, whole })
+}
+
+/// What stands before and behind the first of this character of ASCII's.
+fn divided(text: &str, at: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(at, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// Whether each pair of this query is one, and spelt as it is read, with every reader of queries: a name in it is one that
+/// is looked for only if both have the same [`letters`].
+#[must_use]
+pub fn is_plain(raw: &str) -> bool {
+    // No early end: compared in strides, which is faster than to stop at the first odd byte.
+    raw.bytes()
+        .fold(true, |plain, byte| plain & (matches!(byte, b'!'..=b'~') & !matches!(byte, b'%' | b'+' | b';' | b'[')))
+}
+
+/// How many letters and digits there are in a name: what a name that is plain has at least, to be read as this one.
+#[must_use]
+pub fn letters_in(name: &str) -> usize {
+    letters(name.as_bytes()).count()
 }
 
 /// Form-decodes: `+` is a space, `%XX` a byte. Borrowed when there is nothing to decode.
 #[must_use]
 pub fn decoded(encoded: &str) -> Cow<'_, [u8]> {
-    if !encoded.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+    if !encoded.bytes().fold(false, |any, byte| any | matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(encoded.as_bytes());
     }
     let spaced = encoded.replace('+', " ");
@@ -214,6 +241,27 @@ mod tests {
         #[test]
         fn p6_an_encoded_value_decodes_to_itself(value in any::<String>()) {
             assert_eq!(&*decoded(&encoded(&value)), value.as_bytes());
+        }
+
+        #[test]
+        fn p9_a_plain_query_names_only_what_has_the_letters_of_the_name(
+            pairs in prop::collection::vec("[!-~]{0,3}(?i:cust-?om[_.]er_?id)?[!-~]{0,2}=?[!-~]{0,3}", 0..4),
+        ) {
+            let query = pairs.join("&");
+            let is_one = |pair: &super::Pair<'_>| super::letters(pair.name.as_bytes()).eq(super::letters(b"customer_id"));
+            if super::is_plain(&query) {
+                assert_eq!(spellings(&query, "customer_id"), super::pairs(&query).filter(is_one).count(), "{query}");
+            }
+        }
+
+        #[test]
+        fn p8_pairs_are_what_stands_between_two_ampersands(query in "[a&=\u{e9}]{0,12}") {
+            let expected: Vec<_> = query.split('&').filter(|whole| !whole.is_empty()).collect();
+            let found: Vec<_> = super::pairs(&query).map(|pair| pair.whole).collect();
+            assert_eq!(found, expected);
+            for pair in super::pairs(&query) {
+                assert_eq!((pair.name, pair.value), pair.whole.split_once('=').unwrap_or((pair.whole, "")));
+            }
         }
 
         /// A value that a service labels with (it holds no `=`) is never taken for a parameter.

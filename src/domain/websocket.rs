@@ -2,8 +2,7 @@
 //!
 //! Frames pass untouched. Where one ends is known only so that the gate can say goodbye between two of them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use sha1::{Digest as _, Sha1};
 
 /// What RFC 6455 §1.3 appends to the key.
@@ -12,13 +11,13 @@ const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// What `Sec-WebSocket-Accept` says to a handshake with this `Sec-WebSocket-Key`.
 #[must_use]
 pub fn accept_of(key: &[u8]) -> String {
-    STANDARD.encode(Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
+    BASE64.encode(&Sha1::new().chain_update(key).chain_update(ACCEPT_GUID).finalize())
 }
 
 /// Whether it is a `Sec-WebSocket-Key`, the base64 of 16 bytes (RFC 6455 §4.2.1).
 #[must_use]
 pub fn is_key(key: &[u8]) -> bool {
-    STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+    BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
 }
 
 /// Who sends a frame.

@@ -18,7 +18,7 @@ use super::send::Pass;
 use super::settings::{Settings, held};
 use super::worker::LegPlace;
 use crate::domain::erasure::{Held, Job, Mark, Moment, Reach, TargetKey, TargetState, passers, plan_at};
-use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
+use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::inflight::{Fence, Generation};
 use crate::store::{Row, StoreError};
 
@@ -48,6 +48,8 @@ pub(super) struct Granted {
     pub(super) keys: Vec<TargetKey>,
     /// What entered before this is covered at these.
     pub(super) before: Generation,
+    /// When the first of the requests came that they serve.
+    pub(super) asked: UnixSeconds,
     /// Given back when the attempt there ends.
     pub(super) place: LegPlace,
 }
@@ -128,6 +130,12 @@ impl Eraser {
     }
 }
 
+/// Whether a request to one of these upstreams was recorded after this time. Where a fence was raised at a start, nobody
+/// else can tell whether the customer was let in before the run before ended.
+pub(super) fn came_back(rows: &[Row], at: impl Fn(UpstreamNumber) -> bool, since: UnixSeconds) -> bool {
+    rows.iter().any(|row| at(row.key.upstream) && row.last_seen > since)
+}
+
 /// These upstreams and all that pass IDs on to them.
 pub(super) fn with_passers(upstreams: &BTreeSet<UpstreamNumber>, reaches: &[Reach]) -> BTreeSet<UpstreamNumber> {
     upstreams.iter().flat_map(|upstream| passers(reaches, *upstream)).chain(upstreams.iter().copied()).collect()
@@ -146,26 +154,21 @@ impl Round {
         passers(&self.reaches, upstream).into_iter().chain([upstream]).collect()
     }
 
-    /// The fences that have stood around this upstream until now, else a new one; and whether one of them has stood since
-    /// the acceptance of what entered in a generation before `before`. With an error the customer's requests are kept out
-    /// there for something else: a new one may come when everybody who waits has been let in. It says when to try again.
-    pub(super) fn fences_around(
-        &self,
-        upstream: UpstreamNumber,
-        before: Generation,
-    ) -> Result<(Fences, bool), Instant> {
+    /// The fences that have stood around this upstream until now, else a new one. With an error the customer's requests are
+    /// kept out there for something else: a new one may come when everybody who waits has been let in. It says when to try
+    /// again.
+    pub(super) fn fences_around(&self, upstream: UpstreamNumber) -> Result<Fences, Instant> {
         let around = self.around(upstream);
         let shared = self.fences.lock().clone();
         let stands = |fence: &Arc<Fence>| around.iter().all(|upstream| fence.freeze(*upstream).is_some());
         let standing: Fences = shared.into_iter().filter(stands).collect();
         if !standing.is_empty() {
-            let since_acceptance = standing.iter().any(|fence| fence.generation() <= before);
-            return Ok((standing, since_acceptance));
+            return Ok(standing);
         }
         let life = self.settings.erasure.barrier_timeout;
         let fence = Arc::new(self.eraser.shared.inflight.fence_where_let_in(self.tag, around, life)?);
         self.own.lock().push((upstream, Arc::clone(&fence)));
-        Ok((vec![fence], false))
+        Ok(vec![fence])
     }
 
     /// The leg there ended badly, and nobody is let in by that: what stands around it goes on for the next attempt, as
@@ -203,6 +206,8 @@ impl Round {
                 job.is_active() && due && !on_hold.is_at(key.upstream)
             };
             let keys: Vec<TargetKey> = keys.iter().copied().filter(may).collect();
+            let unrecorded = |key: &TargetKey| Some((*key, self.eraser.is_unrecorded(self.id, *key)?));
+            keys.iter().filter_map(unrecorded).for_each(|(key, until)| job.unanswered(key, until));
             job.progress(&keys, TargetState::Draining);
             (keys, Marks::default())
         };

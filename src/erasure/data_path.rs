@@ -3,13 +3,13 @@
 //! Nothing in the answer depends on what is known of the customer. Each call runs on a task of its own, so that a caller
 //! who leaves in the middle does not end what has begun.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -24,44 +24,18 @@ use crate::config::{Authorize, Secret};
 use crate::domain::decide::{Label, text_of, todays_label};
 use crate::domain::erasure::{Addressed, Probe, Scope};
 use crate::domain::refusal::Code;
-use crate::domain::{CustomerId, Instance, LabelForm, UpstreamNumber, label, query};
+use crate::domain::{CustomerId, ErasureCall, Instance, LabelForm, UpstreamNumber, label, query};
 use crate::inflight::QuiescenceProbe;
 use crate::upstream::{Answer, CallError, Site};
 
-/// The longest `Prefer: wait` that is honoured.
-const WAIT_MAX: Duration = Duration::from_secs(60);
-
 /// Erasures that may wait for approval before callers whose authority nobody has proved are refused.
 const AWAITING_MAX: usize = 10_000;
-
-/// A delete as the data path hands it over.
-#[derive(Debug)]
-pub struct DeleteCall {
-    /// The upstream that it is addressed to.
-    pub site: Arc<Site>,
-    /// `{api}` of its path.
-    pub api: Option<u8>,
-    /// Which of the upstream's instances it is for: by its path, or by its key.
-    pub instance: Instance,
-    /// Its path below the upstream's base, as it was sent.
-    pub path: String,
-    /// Its query, as it was sent.
-    pub query: Option<String>,
-    /// Its headers, ready to be sent to the upstream: nothing of the connection or of the gate is in them.
-    pub headers: HeaderMap,
-    /// What it brought to authorise itself at the gate.
-    pub forgetgate_authorization: Option<HeaderValue>,
-    /// `Prefer: wait`.
-    pub prefer_wait: Option<Duration>,
-    /// Who calls; `None` over a Unix socket.
-    pub peer: Option<IpAddr>,
-}
 
 /// The answer, and the request's name if it was accepted.
 type Given = (Response<Bytes>, Option<Uuid>);
 
 impl Eraser {
-    /// Answers a delete. With `Ok`, it is either accepted, durable and named by `Forgetgate-Erasure`, or it is the
+    /// Answers a delete that is addressed to an upstream. With `Ok`, it is either accepted, durable and named by `Forgetgate-Erasure`, or it is the
     /// addressed upstream's own refusal, as it came.
     ///
     /// # Errors
@@ -69,14 +43,14 @@ impl Eraser {
     ///
     /// # Panics
     /// Where its task panicked.
-    pub async fn delete(&self, call: DeleteCall) -> Result<Response<Bytes>, Refused> {
+    pub async fn delete(&self, site: Arc<Site>, call: ErasureCall) -> Result<Response<Bytes>, Refused> {
         let eraser = self.clone();
         let accepting = self.accepting();
         let task = self.shared.runtime.spawn(async move {
-            let (recordings, wait) = (Arc::clone(&call.site.recordings), call.prefer_wait);
+            let (recordings, wait) = (Arc::clone(&site.recordings), call.prefer_wait);
             // An upstream that is being left is asked nothing any more, and is not left before its answer is recorded.
             let recording = recordings.begin().ok_or_else(Refused::no_home)?;
-            let answered = eraser.answer(call).await;
+            let answered = eraser.answer(&site, call).await;
             drop((recording, accepting));
             match (answered?, wait) {
                 ((response, Some(name)), Some(limit)) => Ok(eraser.waited(response, name, limit).await),
@@ -90,41 +64,45 @@ impl Eraser {
         }
     }
 
-    async fn answer(&self, call: DeleteCall) -> Result<Given, Refused> {
-        let rule = &call.site.upstream.profile.label;
+    async fn answer(&self, site: &Arc<Site>, call: ErasureCall) -> Result<Given, Refused> {
+        let rule = &site.upstream.profile.label;
         let customer = label::from_delete_query(call.query.as_deref(), rule)?;
-        names_one_at(&call.site, &customer)?;
-        let today = todays_label(call.site.rules(), &customer)?;
+        names_one_at(site, &customer)?;
+        let today = todays_label(site.rules(), &customer)?;
         let settings = self.settings();
-        let site = Arc::clone(&call.site);
         match site.upstream.erasure.authorize_over(&settings.erasure) {
-            Authorize::Home => self.home(call, customer, &today).await,
+            Authorize::Home => self.home(site, Arc::new(call), customer, &today).await,
             Authorize::Token(token) => {
-                self.check_token(&call, token)?;
-                self.unproved(call, customer, None).await
+                self.check_token(site, &call, token)?;
+                self.unproved(site, &call, customer, None).await
             }
-            Authorize::Open => self.unproved(call, customer, None).await,
+            Authorize::Open => self.unproved(site, &call, customer, None).await,
         }
     }
 
     /// The addressed upstream's answer to the caller's own credentials is the proof. Above the rate nothing is sent, that
     /// question included, until a person approves: that person's word is the proof then.
-    async fn home(&self, call: DeleteCall, customer: CustomerId, today: &Label) -> Result<Given, Refused> {
-        let site = Arc::clone(&call.site);
-        let carried = Carried::new(&call);
+    async fn home(
+        &self,
+        site: &Arc<Site>,
+        call: Arc<ErasureCall>,
+        customer: CustomerId,
+        today: &Label,
+    ) -> Result<Given, Refused> {
+        let carried = Carried { upstream: site.number, call: Arc::clone(&call) };
         let caller = Caller::of(site.number, call.peer, &call.headers, self.shared.run.name);
         if self.shared.failures.are_too_many(caller, Instant::now()) {
             return Err(Code::TooManyFailures.into());
         }
-        let keep = needs_the_callers(&site, &call.instance).then(|| carried.clone());
+        let keep = needs_the_callers(site, &call.instance).then(|| carried.clone());
         if !self.shared.rate.has_room(self.settings().erasure.erasures_per_minute, Instant::now()) {
             if self.shared.ledger.counted().awaiting >= AWAITING_MAX {
                 return Err(Code::Overloaded.into());
             }
-            return self.unproved(call, customer, keep).await;
+            return self.unproved(site, &call, customer, keep).await;
         }
         // As far as it reaches at this moment: a reload while the home is asked takes nothing from it.
-        let reached = self.reached_from(&site);
+        let reached = self.reached_from(site);
         let within = self.settings().erasure.barrier_timeout;
         let leave = self.shared.failures.leave(caller, within).await.ok_or(Code::TooManyFailures)?;
         let tag = self.shared.keys.tag(&customer);
@@ -132,7 +110,7 @@ impl Eraser {
         let tags = self.shared.holds.tags(&customer);
         let text = text_of(&site.aliases, &customer, today.form);
         let sent = self.now().wall;
-        let (answer, held) = self.probe(&site, &carried, &text, &tags).await?;
+        let (answer, held) = self.probe(site, &carried, &text, &tags).await?;
         drop(leave);
         if !answer.response.status().is_success() {
             self.shared.failures.note(caller, Instant::now());
@@ -141,15 +119,15 @@ impl Eraser {
         self.shared.failures.was_good(caller, Instant::now());
         let elapsed = (self.shared.surroundings.elapsed)();
         self.shared.lanes.note(site.number, site.upstream.deletes_per_minute(), elapsed);
-        let counts = send::is_success(&site, &answer);
-        let evidence = send::evidence(&site, &call.instance.prefix, &answer, (sent, self.now().wall), true);
+        let counts = send::is_success(site, &answer);
+        let evidence = send::evidence(site, &call.instance.prefix, &answer, (sent, self.now().wall), true);
         let probe: (Probe, Option<QuiescenceProbe>) = (Probe { form: today.form, evidence }, counts.then_some(watch));
         let asked = Asked {
             scope: Scope::Among(reached),
             probe: (!held).then_some(probe),
             carried: keep,
             above: Some(false),
-            ..asked(&call, call.instance.clone(), customer)
+            ..asked(site, &call, call.instance.clone(), customer)
         };
         self.accepted(asked, passed_on(answer)).await
     }
@@ -181,19 +159,20 @@ impl Eraser {
     /// Nothing was asked of the addressed upstream. With a call of the caller's, a person has to approve.
     async fn unproved(
         &self,
-        call: DeleteCall,
+        site: &Site,
+        call: &ErasureCall,
         customer: CustomerId,
         carried: Option<Carried>,
     ) -> Result<Given, Refused> {
-        let own = &call.site.upstream.erasure.authorize;
-        let home = matches!(call.site.upstream.erasure.authorize_over(&self.settings().erasure), Authorize::Home);
+        let own = &site.upstream.erasure.authorize;
+        let home = matches!(site.upstream.erasure.authorize_over(&self.settings().erasure), Authorize::Home);
         // Only credentials that a service is asked about say whose instance it is.
         let caller = call.instance.caller.filter(|_| home);
         let instance = Instance { caller, ..call.instance.clone() };
-        let group = || Scope::Among(self.reached_from(&call.site));
+        let group = || Scope::Among(self.reached_from(site));
         // Whoever may erase at this upstream by its own word may not therefore erase at those of other groups.
         let scope = if home || own.is_some() { group() } else { Scope::All };
-        let asked = Asked { carried, scope, above: home.then_some(true), ..asked(&call, instance, customer) };
+        let asked = Asked { carried, scope, above: home.then_some(true), ..asked(site, call, instance, customer) };
         self.accepted(asked, empty(StatusCode::ACCEPTED)).await
     }
 
@@ -216,14 +195,14 @@ impl Eraser {
 
     /// The answer to who wants to wait until all upstreams have accepted.
     async fn waited(&self, otherwise: Response<Bytes>, name: Uuid, limit: Duration) -> Response<Bytes> {
-        match timeout(limit.min(WAIT_MAX), self.shared.ledger.accepted_everywhere(name)).await {
+        match timeout(limit, self.shared.ledger.accepted_everywhere(name)).await {
             Ok(Ok(())) => naming(empty(StatusCode::OK), name),
             Ok(Err(_)) | Err(_) => otherwise,
         }
     }
 
     /// The right token is never asked to wait, however many wrong ones came from the same address.
-    fn check_token(&self, call: &DeleteCall, token: &Secret) -> Result<(), Refused> {
+    fn check_token(&self, site: &Site, call: &ErasureCall, token: &Secret) -> Result<(), Refused> {
         let wanted = token.read().map_err(|error| {
             report::warn("the token of erasures cannot be read", &error);
             Code::ErasureUnauthorised
@@ -232,7 +211,7 @@ impl Eraser {
         if shown.is_some_and(|shown| same(shown, wanted.expose().as_bytes())) {
             return Ok(());
         }
-        let caller = Caller::new(call.site.number, call.peer, None, self.shared.run.name);
+        let caller = Caller::new(site.number, call.peer, None, self.shared.run.name);
         let too_many = self.shared.failures.are_too_many(caller, Instant::now());
         self.shared.failures.note(caller, Instant::now());
         Err(if too_many { Code::TooManyFailures.into() } else { Code::ErasureUnauthorised.into() })
@@ -250,10 +229,10 @@ fn needs_the_callers(site: &Site, instance: &Instance) -> bool {
     site.upstream.credentials.is_none() || instance.caller.is_some_and(|key| site.instances.known().own != Some(key))
 }
 
-fn asked(call: &DeleteCall, instance: Instance, customer: CustomerId) -> Asked {
-    let upstream = &call.site.upstream;
+fn asked(site: &Site, call: &ErasureCall, instance: Instance, customer: CustomerId) -> Asked {
+    let upstream = &site.upstream;
     let addressed = Addressed {
-        upstream: call.site.number,
+        upstream: site.number,
         instance,
         profile: upstream.profile.name.clone(),
         api: call.api,
@@ -287,8 +266,7 @@ pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 /// Compares in a time that depends on neither: it is the digests that are compared, to their last byte.
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
-    let digests = Sha256::digest(one).into_iter().zip(Sha256::digest(other));
-    digests.fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
+    Sha256::digest(one).ct_eq(&Sha256::digest(other)).into()
 }
 
 #[cfg(test)]

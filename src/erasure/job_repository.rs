@@ -7,8 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::Weak;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -55,7 +54,13 @@ struct Gauges {
 
 impl Gauges {
     fn set(&mut self, id: Uuid, unfinished: bool, standing: Standing) {
-        let put = |set: &mut HashSet<Uuid>, is: bool| if is { set.insert(id) } else { set.remove(&id) };
+        let put = |set: &mut HashSet<Uuid>, is: bool| {
+            if is {
+                set.insert(id);
+            } else if !set.is_empty() {
+                set.remove(&id);
+            }
+        };
         put(&mut self.awaiting, unfinished && standing.awaiting_approval);
         put(&mut self.action, unfinished && standing.action_required);
         put(&mut self.unfinished, unfinished);
@@ -116,7 +121,7 @@ impl JobRepository {
     pub(super) fn customer(&self, entry: &Entry) -> Result<Option<CustomerId>, StoreError> {
         const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure's customer" };
         let Some(sealed) = &entry.sealed else { return Ok(None) };
-        let bytes = STANDARD.decode(sealed).map_err(|_| CORRUPT)?;
+        let bytes = BASE64.decode(sealed.as_bytes()).map_err(|_| CORRUPT)?;
         let plain = self.keys.open_job(entry.job.id, &bytes).map_err(|_| CORRUPT)?;
         let text = std::str::from_utf8(&plain).map_err(|_| CORRUPT)?;
         CustomerId::stored(text).map(Some).ok_or(CORRUPT)
@@ -132,7 +137,7 @@ impl JobRepository {
         anew: bool,
     ) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let entry = Entry { job, tag, sealed: Some(STANDARD.encode(sealed)) };
+        let entry = Entry { job, tag, sealed: Some(BASE64.encode(&sealed)) };
         if anew {
             return self.write(entry, Marks::default(), now, None).await;
         }
@@ -216,12 +221,9 @@ impl JobRepository {
         Ok(listed.collect())
     }
 
-    /// What the list says of a job, or would if it could be read.
-    pub(super) async fn summary(&self, listed: &Listed) -> Result<Option<Summary>, StoreError> {
-        if let Some(summary) = &listed.summary {
-            return Ok(Some(summary.clone()));
-        }
-        Ok(self.load(listed.id).await?.map(|entry| Summary::of(&entry.job)))
+    /// What the list would say of a job if it could be read.
+    pub(super) async fn summary(&self, id: Uuid) -> Result<Option<Summary>, StoreError> {
+        Ok(self.load(id).await?.map(|entry| Summary::of(&entry.job)))
     }
 
     /// After a start: how a listed job stands.

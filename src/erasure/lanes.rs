@@ -83,6 +83,16 @@ impl Lane {
         }
     }
 
+    /// Very many at once, as a start has them: sets that are built in their order are quicker and smaller than those that grow.
+    fn insert_all(&mut self, turns: Vec<Turn>) {
+        if !self.places.is_empty() {
+            return turns.into_iter().for_each(|turn| self.insert(turn));
+        }
+        self.places = turns.into_iter().map(|turn| (turn.id, turn)).collect();
+        let of = |first| self.places.values().filter(move |turn| turn.first == first).copied();
+        (self.repeats, self.firsts) = (of(false).collect(), of(true).collect());
+    }
+
     fn remove(&mut self, id: Uuid) {
         if let Some(turn) = self.places.remove(&id) {
             self.firsts.remove(&turn);
@@ -179,12 +189,12 @@ impl Lanes {
         Some(Place { lanes: Arc::clone(&self.0), upstream, count, taken: now, spent: AtomicUsize::new(0) })
     }
 
-    /// Stands in line without asking whether the turn has come: after a restart.
-    pub(super) fn line_up(&self, upstream: UpstreamNumber, turn: Turn, per_minute: Option<u32>) {
+    /// These stand in line without asking whether their turns have come: after a restart.
+    pub(super) fn line_up(&self, upstream: UpstreamNumber, turns: Vec<Turn>, per_minute: Option<u32>) {
         let mut all = self.0.lock();
         let lane = all.entry(upstream).or_default();
         lane.per_minute = rate(per_minute);
-        lane.insert(turn);
+        lane.insert_all(turns);
     }
 
     /// The erasure leaves all lines but these.
@@ -282,9 +292,7 @@ mod tests {
     #[test]
     fn p5_every_second_turn_is_a_first_deletes_while_repetitions_wait_too() {
         let lanes = Lanes::default();
-        for n in 0..6 {
-            lanes.line_up(HERE, turn(n, n < 4), Some(1));
-        }
+        lanes.line_up(HERE, (0..6).map(|n| turn(n, n < 4)).collect(), Some(1));
         let served: Vec<u128> = (0..6)
             .map(|minute| {
                 let now = MINUTE * minute;
@@ -293,7 +301,7 @@ mod tests {
                 // What is sent in vain comes back at once, and may not keep first ones waiting.
                 enter(&lanes, turn(n, n < 4), Some(1), now).unwrap().spends();
                 if n < 4 {
-                    lanes.line_up(HERE, turn(n, true), Some(1));
+                    lanes.line_up(HERE, vec![turn(n, true)], Some(1));
                 }
                 next
             })

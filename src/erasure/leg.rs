@@ -10,14 +10,14 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Eraser;
-use super::attempt::{Fences, Granted, Needs, Passes, Round, all};
+use super::attempt::{Fences, Granted, Needs, Passes, Round, all, came_back};
 use super::job_repository::Marks;
 use super::report;
 use super::send::Pass;
 use super::worker::LegPlace;
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
-use crate::domain::{PairKey, UpstreamNumber};
+use crate::domain::{PairKey, UnixSeconds, UpstreamNumber};
 use crate::inflight::{Drain, Fence, Generation};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
@@ -28,6 +28,8 @@ pub(super) struct Leg {
     keys: Vec<TargetKey>,
     /// What entered before this is covered by the erasure there.
     before: Generation,
+    /// When the first of the requests came that it serves.
+    asked: UnixSeconds,
     /// Its turn there.
     place: LegPlace,
 }
@@ -45,6 +47,8 @@ struct Behind {
     passes: Passes,
     /// The acceptance's fence has stood until here.
     unbroken: bool,
+    /// The customer was let in there before this run began.
+    came_back: bool,
 }
 
 impl Behind {
@@ -62,8 +66,8 @@ impl Behind {
 
 impl Leg {
     pub(super) fn new(round: Arc<Round>, granted: Granted) -> Self {
-        let Granted { upstream, keys, before, place } = granted;
-        Self { round, upstream, keys, before, place }
+        let Granted { upstream, keys, before, asked, place } = granted;
+        Self { round, upstream, keys, before, asked, place }
     }
 
     fn covered(&self) -> Mark {
@@ -80,7 +84,7 @@ impl Leg {
             self.round.ended(self.upstream);
             return Ok(None);
         }
-        let (fences, unbroken) = match self.round.fences_around(self.upstream, self.before) {
+        let fences = match self.round.fences_around(self.upstream) {
             Ok(fences) => fences,
             Err(again) => {
                 self.round.ended(self.upstream);
@@ -89,18 +93,26 @@ impl Leg {
         };
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
         let needs = self.round.eraser.needs(&rows, &self.round.reaches);
+        let around = self.round.around(self.upstream);
+        let came_back = came_back(&rows, |upstream| around.contains(&upstream), self.asked);
+        let unbroken = fences.iter().any(|fence| self.is_since(fence, came_back));
         let keys: Vec<TargetKey> = passes.keys().copied().collect();
         let keys = self.round.begin(self.upstream, &keys, self.covered(), &needs).await?;
         if !keys.is_empty() {
             let (straggling, newer, in_sight) = self.drained(&fences, &rows, within / 2).await;
             let accepted = Mutex::default();
-            let behind = Behind { fences, rows, needs, accepted, straggling, newer, passes, unbroken };
+            let behind = Behind { fences, rows, needs, accepted, straggling, newer, passes, unbroken, came_back };
             all(keys.into_iter().map(|key| self.delete(key, &behind))).await?;
             drop(behind);
             in_sight.into_iter().for_each(|upstream| self.look_after(upstream));
         }
         self.round.ended(self.upstream);
         Ok(None)
+    }
+
+    /// Whether this fence has stood since the acceptance of what entered in a generation before `before`.
+    fn is_since(&self, fence: &Fence, came_back: bool) -> bool {
+        fence.generation() <= self.before && !(came_back && fence.is_from_start())
     }
 
     /// With what each delete will go out, and the targets for which there is nothing. One that lacks credentials holds no
@@ -226,7 +238,8 @@ impl Leg {
         let counts = matches!(&outcome, Outcome::Accepted { straggling: None, .. });
         let fences = behind.map(|behind| &behind.fences);
         // One that has stood since the request, if there is one: nobody has been let in since.
-        let since = |fence: &&Arc<Fence>| fence.generation() <= self.before;
+        let came_back = behind.is_some_and(|behind| behind.came_back);
+        let since = |fence: &&Arc<Fence>| self.is_since(fence, came_back);
         let own = fences.and_then(|all| all.iter().filter(since).find_map(|fence| fence.freeze(key.upstream)));
         let whole = own.is_some();
         let frozen = own.or_else(|| fences.and_then(|all| all.iter().find_map(|fence| fence.freeze(key.upstream))));

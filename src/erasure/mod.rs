@@ -45,7 +45,6 @@ use uuid::Uuid;
 
 pub use self::accept::Problem;
 pub use self::answer::Refused;
-pub use self::data_path::DeleteCall;
 pub(crate) use self::data_path::{bearer, same};
 pub use self::decide::{Decided, TargetsThere};
 pub use self::operator_api::{Submission, Submitted};

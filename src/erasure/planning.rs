@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Eraser;
-use super::attempt::{Fences, Needs, narrow, with_passers};
+use super::attempt::{Fences, Needs, came_back, narrow, with_passers};
 use super::job_repository::{Entry, Marks};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
@@ -26,8 +26,8 @@ impl Eraser {
     pub(super) async fn plan(&self, entry: &Entry, fences: &mut Fences, topology: u64) -> Result<(), StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(()) };
         let settings = self.settings();
-        let unbroken = !fences.is_empty();
-        if !unbroken {
+        let was_fenced = !fences.is_empty();
+        if !was_fenced {
             let tag = self.shared.keys.tag(&customer);
             let life = settings.erasure.barrier_timeout;
             fences.push(Arc::new(self.shared.inflight.fence(tag, None, life)));
@@ -42,10 +42,10 @@ impl Eraser {
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.held_of(entry);
         let (probes, frozen) = self.probes((intents, &reaches), &rows, fences);
+        let unbroken = was_fenced && stands(fences, &rows, &entry.job);
         let now = self.now();
-        let released = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Unhold);
-        let approved = entry.job.decisions.iter().any(|decision| decision.verdict == Verdict::Approve);
-        let later = if released { Later::Decision } else { Later::FenceEnded };
+        let decided = |verdict| entry.job.decisions.iter().any(|decision| decision.verdict == verdict);
+        let later = if decided(Verdict::Unhold) { Later::Decision } else { Later::FenceEnded };
         let change = |job: &mut Job| {
             if !job.is_active() {
                 return (BTreeSet::new(), Marks::default());
@@ -57,15 +57,14 @@ impl Eraser {
                 job.asked_anew(&passed_to(&reaches), now.wall);
             }
             job.planned(intents, targets, topology);
-            if approved {
+            if decided(Verdict::Approve) {
                 job.decided_later(known);
             }
-            for probe in &probes {
-                job.probe_counts(probe.key, probe.outcome.clone(), now);
-            }
+            let mut counts = |probe: &&Probed| job.probe_counts(probe.key, probe.outcome.clone(), now);
+            let counting: Vec<&Probed> = probes.iter().filter(|probe| counts(probe)).collect();
             let as_planned = self.settings().topology() == topology;
             let followed = |probe: &Probed| as_planned && settings.goes_on_from(probe.key, job, probe.mark);
-            let marked = marked(&probes, &needs, followed);
+            let marked = marked(&counting, &needs, followed);
             if !unbroken {
                 job.unfence_pending(later);
             }
@@ -119,9 +118,16 @@ impl Eraser {
     }
 }
 
+/// Whether one of these fences has stood everywhere since the request.
+fn stands(fences: &Fences, rows: &[Row], job: &Job) -> bool {
+    let came_back = came_back(rows, |_| true, job.received);
+    let stands = |fence: &&Arc<Fence>| fence.freeze(UpstreamNumber(0)).is_some();
+    fences.iter().filter(stands).any(|fence| !(came_back && fence.is_from_start()))
+}
+
 /// The rows of which nothing is left after these probes.
-fn marked(probes: &[Probed], needs: &Needs, is_followed: impl Fn(&Probed) -> bool) -> Marks {
-    let counts = |probe: &&Probed| probe.markable && is_followed(probe);
+fn marked(probes: &[&Probed], needs: &Needs, is_followed: impl Fn(&Probed) -> bool) -> Marks {
+    let counts = |probe: &&&Probed| probe.markable && is_followed(probe);
     let counting: Vec<_> = probes.iter().filter(counts).map(|probe| probe.key).collect();
     let rows = counting.iter().flat_map(|key| needs.marks(*key, |other| counting.contains(&other)));
     Marks(rows.collect::<BTreeSet<_>>().into_iter().collect())

@@ -1,6 +1,7 @@
 //! What is known again after a start, and what is looked at now and then: all from the list of unfinished erasures, whose
 //! entries say enough. No erasure is read for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::job_repository::Listed;
@@ -18,6 +19,13 @@ const PAGE: usize = 1000;
 /// An erasure that should have been taken up so long ago, in seconds, was forgotten.
 const OVERDUE: u64 = 60;
 
+/// What was found in the list so far.
+#[derive(Default)]
+struct Found {
+    wakes: Vec<(Moment, Uuid)>,
+    lines: BTreeMap<UpstreamNumber, Vec<Turn>>,
+}
+
 impl Eraser {
     /// Knows again what is unfinished: fences of first attempts, places in line, times. Before the listeners open.
     ///
@@ -25,7 +33,13 @@ impl Eraser {
     /// When the store cannot be read: then the listeners must not open.
     pub async fn restore(&self) -> Result<(), StoreError> {
         self.shared.holds.load().await?;
-        self.each_listed(|eraser, listed, summary| eraser.restore_one(listed, summary)).await
+        let mut found = Found::default();
+        self.each_listed(|eraser, listed, summary| eraser.restore_one(listed, summary, &mut found)).await?;
+        for (upstream, turns) in found.lines {
+            self.shared.lanes.line_up(upstream, turns, self.settings().deletes_per_minute(upstream));
+        }
+        self.shared.schedule.wake_all(found.wakes);
+        Ok(())
     }
 
     async fn each_listed(&self, mut show: impl FnMut(&Self, &Listed, &Summary)) -> Result<(), StoreError> {
@@ -34,7 +48,11 @@ impl Eraser {
             let page = self.shared.ledger.listed(cursor, PAGE).await?;
             cursor = page.last().map(|listed| (listed.tag, listed.id));
             for listed in &page {
-                match self.shared.ledger.summary(listed).await {
+                if let Some(summary) = &listed.summary {
+                    show(self, listed, summary);
+                    continue;
+                }
+                match self.shared.ledger.summary(listed.id).await {
                     Ok(Some(summary)) => show(self, listed, &summary),
                     Ok(None) => {}
                     Err(error @ StoreError::Corrupt { .. }) => report::step_failed(listed.id, &error),
@@ -56,7 +74,7 @@ impl Eraser {
         }
     }
 
-    fn restore_one(&self, listed: &Listed, summary: &Summary) {
+    fn restore_one(&self, listed: &Listed, summary: &Summary, found: &mut Found) {
         let settings = self.settings();
         self.shared.ledger.counts(listed.id, summary.standing);
         let held = self.shared.holds.of(&[listed.tag]);
@@ -75,10 +93,10 @@ impl Eraser {
         }
         for place in summary.places.iter().filter(|place| place.in_line && !held.is_at(place.upstream)) {
             let turn = Turn::new(listed.id, place.asked, place.repeat);
-            self.shared.lanes.line_up(place.upstream, turn, settings.deletes_per_minute(place.upstream));
+            found.lines.entry(place.upstream).or_default().push(turn);
         }
         if let Some(at) = summary.next_in(&self.shared.run) {
-            self.shared.schedule.wake(listed.id, at);
+            found.wakes.push((at, listed.id));
         }
     }
 

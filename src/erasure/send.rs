@@ -17,11 +17,10 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::data_path::DeleteCall;
 use super::holds::Tags;
 use super::{Eraser, report};
 use crate::domain::erasure::{Evidence, Fault, Moment, Outcome, Reach, Target, TargetKey, Where, Which, judge};
-use crate::domain::{Instance, UnixSeconds, UpstreamNumber, query};
+use crate::domain::{ErasureCall, UnixSeconds, UpstreamNumber, query};
 use crate::upstream::{Answer, Authenticator, Bounds, CallError, CredentialsError, Fault as Broken, Site};
 
 /// Bytes of an answer that are kept and digested.
@@ -38,31 +37,18 @@ const USER: HeaderValue = HeaderValue::from_static(concat!("forgetgate/", env!("
 /// A caller's own delete, to be sent again under another form of the label.
 #[derive(Clone, Debug)]
 pub(super) struct Carried {
-    upstream: UpstreamNumber,
-    instance: Instance,
-    api: Option<u8>,
-    path: String,
-    query: String,
-    headers: HeaderMap,
+    /// The upstream that it was addressed to.
+    pub(super) upstream: UpstreamNumber,
+    pub(super) call: Arc<ErasureCall>,
 }
 
 impl Carried {
-    pub(super) fn new(call: &DeleteCall) -> Self {
-        Self {
-            upstream: call.site.number,
-            instance: call.instance.clone(),
-            api: call.api,
-            path: call.path.clone(),
-            query: call.query.clone().unwrap_or_default(),
-            headers: call.headers.clone(),
-        }
-    }
-
     /// Whether it was sent with the credentials that open this instance.
     fn is_for(&self, place: &Where, reach: &Reach) -> bool {
         let here = std::slice::from_ref(place);
-        let unsigned = self.instance.caller.is_none() && reach.instances.addressed(&self.instance.prefix) == here;
-        unsigned || reach.instances.resolve(&self.instance) == here
+        let instance = &self.call.instance;
+        let unsigned = instance.caller.is_none() && reach.instances.addressed(&instance.prefix) == here;
+        unsigned || reach.instances.resolve(instance) == here
     }
 
     /// The call with this text as its customer ID, under this version of the API if it is another. `None` if that makes no
@@ -73,15 +59,16 @@ impl Carried {
             let names_it = query::decoded(pair.name).eq_ignore_ascii_case(field.as_bytes());
             names_it.then(|| format!("{field}={}", query::encoded(text)))
         };
-        let query = query::rewritten(&self.query, with_text);
+        let query = query::rewritten(self.call.query.as_deref().unwrap_or_default(), with_text);
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::DELETE;
-        let path = match api.filter(|_| api != self.api) {
-            Some(_) => Cow::Owned(self.instance.prefix.to_string() + &site.upstream.profile.erase.as_ref()?.path(api)),
-            None => Cow::Borrowed(&self.path),
+        let call = &*self.call;
+        let path = match api.filter(|_| api != call.api) {
+            Some(_) => Cow::Owned(call.instance.prefix.to_string() + &site.upstream.profile.erase.as_ref()?.path(api)),
+            None => Cow::Borrowed(&call.path),
         };
         *request.uri_mut() = target(site, &path, &query)?;
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = call.headers.clone();
         Some(request)
     }
 }
@@ -160,7 +147,7 @@ impl Eraser {
             return;
         }
         let calls = all.entry(id).or_default();
-        calls.retain(|earlier| (earlier.upstream, &earlier.instance) != (call.upstream, &call.instance));
+        calls.retain(|earlier| (earlier.upstream, &earlier.call.instance) != (call.upstream, &call.call.instance));
         if calls.len() < CARRIED_FOR_ONE {
             calls.push(call);
         }
@@ -274,6 +261,11 @@ impl Eraser {
     /// A delete was sent whose end could not be recorded: it may be carried out until then, which the next record says.
     pub(super) fn unrecorded(&self, id: Uuid, key: TargetKey, until: Moment) {
         self.shared.unrecorded.lock().insert((id, key), until);
+    }
+
+    /// The same, to be written down before the next one is sent: after a crash nobody else would know.
+    pub(super) fn is_unrecorded(&self, id: Uuid, key: TargetKey) -> Option<Moment> {
+        self.shared.unrecorded.lock().get(&(id, key)).copied()
     }
 
     pub(super) fn take_unrecorded(&self, id: Uuid, key: TargetKey) -> Option<Moment> {

@@ -19,7 +19,7 @@ use super::lanes::{Place, Turn};
 use super::leg::Leg;
 use super::{Eraser, report, schedule};
 use crate::domain::erasure::{Job, Later, Moment, Now, OnHold, Step, TargetKey, next_step};
-use crate::domain::{Tag, UpstreamNumber};
+use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
 use crate::inflight::Generation;
 use crate::store::StoreError;
 use crate::telemetry::events;
@@ -211,8 +211,9 @@ impl Eraser {
             match self.shared.lanes.enter(upstream, turn, keys.len(), per_minute, elapsed) {
                 Some(place) => {
                     waiting.extend(keys.split_off(place.count.min(keys.len())));
-                    let before = self.covered(job, &keys);
-                    granted.push(Granted { upstream, keys, before, place: self.leg_begins(job.id, upstream, place) });
+                    let (before, asked) = (self.covered(job, &keys), asked_at(job, &keys));
+                    let place = self.leg_begins(job.id, upstream, place);
+                    granted.push(Granted { upstream, keys, before, asked, place });
                 }
                 None => {
                     lines.push(upstream);
@@ -344,9 +345,14 @@ impl Drop for LookedAfter {
 
 /// The place in line of these targets, of one upstream.
 fn turn_of(job: &Job, keys: &[TargetKey]) -> Turn {
-    let targets = || keys.iter().filter_map(|key| job.target(*key));
-    let asked = targets().map(|target| job.asked_at(target)).min().unwrap_or(job.received);
-    Turn::new(job.id, asked, targets().any(|target| target.is_repeat()))
+    let mut targets = keys.iter().filter_map(|key| job.target(*key));
+    Turn::new(job.id, asked_at(job, keys), targets.any(|target| target.is_repeat()))
+}
+
+/// When the first of the requests came that these serve.
+fn asked_at(job: &Job, keys: &[TargetKey]) -> UnixSeconds {
+    let targets = keys.iter().filter_map(|key| job.target(*key));
+    targets.map(|target| job.asked_at(target)).min().unwrap_or(job.received)
 }
 
 /// What comes after a step.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::ReadBuffer;
+use super::{ReadBuffer, spare};
 
 /// What is copied rather than written by itself: a system call costs more than to copy this.
 const SMALL: usize = 2 * 1024;
@@ -52,8 +52,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BufferedIo<S> {
     }
 
     /// What will be written before anything else: append to it.
-    pub const fn output(&mut self) -> &mut Vec<u8> {
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        if self.output.capacity() == 0 {
+            self.output = spare::spare_output();
+        }
         &mut self.output
+    }
+
+    /// This will be written, and nothing else yet.
+    pub fn begin_with(&mut self, output: Vec<u8>) {
+        spare::give(std::mem::replace(&mut self.output, output));
     }
 
     /// Whether everything that was to be written has left.
@@ -76,13 +84,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BufferedIo<S> {
     pub fn park(&mut self) {
         self.input.park();
         self.discard_output();
-        self.output = Vec::new();
+        self.begin_with(Vec::new());
     }
 
-    /// Between two messages: what an ordinary one does not need is given back.
+    /// Between two messages: what is not in use is given back.
     pub fn slim(&mut self) {
-        if self.is_flushed() && self.output.capacity() > SMALL {
-            self.output = Vec::new();
+        if self.is_flushed() {
+            self.begin_with(Vec::new());
         }
     }
 
@@ -134,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BufferedIo<S> {
         if data.len() > SMALL || self.output.len() > OUTPUT_KEPT - SMALL {
             return self.poll_send(cx, data);
         }
-        self.output.extend_from_slice(data);
+        self.output().extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
     }
 
@@ -154,10 +162,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BufferedIo<S> {
 mod tests {
     use std::future::poll_fn;
 
-    use super::{BufferedIo, SMALL};
+    use super::BufferedIo;
 
     #[tokio::test]
-    async fn p12_between_two_messages_only_little_is_held() {
+    async fn p12_between_two_messages_nothing_is_held() {
         let (ours, _theirs) = tokio::io::duplex(1 << 20);
         let mut link = BufferedIo::new(ours);
         for pieces in [1, 7, 10_000] {
@@ -168,7 +176,7 @@ mod tests {
             assert!(!link.is_flushed(), "what is to be written is kept");
             poll_fn(|cx| link.poll_flush(cx)).await.unwrap();
             link.slim();
-            assert!(link.output.capacity() <= SMALL, "{pieces}: {}", link.output.capacity());
+            assert_eq!(link.output.capacity(), 0, "{pieces}");
         }
     }
 }

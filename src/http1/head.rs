@@ -1,5 +1,6 @@
 //! A request's or an answer's head, read off the bytes that came.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::mem::MaybeUninit;
 
@@ -15,6 +16,14 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// Heads up to this size leave their memory to the next.
 const KEPT: usize = 4 * 1024;
+
+/// Heads that a thread keeps for the next who reads one.
+const SPARE_MAX: usize = 64;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "they are handed over as they are")]
+    static SPARE: RefCell<Vec<Box<Head>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Why some bytes are no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +114,22 @@ impl Head {
         if self.bytes > KEPT {
             (self.uri, self.lines) = (Uri::default(), Lines::default());
         }
+    }
+
+    /// One to read into: another's that its thread has kept, or a new one. What it holds means nothing.
+    #[must_use]
+    pub fn taken() -> Box<Self> {
+        SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    /// Leaves its memory to the next of its thread, so that a connection without a request has none.
+    pub fn put_back(mut self: Box<Self>) {
+        self.forget();
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < SPARE_MAX {
+                spare.push(self);
+            }
+        });
     }
 }
 

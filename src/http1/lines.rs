@@ -7,8 +7,9 @@ use super::LINES_MAX;
 /// A number in decimal digits and nothing else, as `Content-Length` has it.
 #[must_use]
 pub fn decimal(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(*byte - b'0'));
+    let number = text.iter().try_fold(0_u64, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?))?;
+    (!text.is_empty()).then_some(number)
 }
 
 /// Header lines in the order in which they came. Its memory is used again for the next head.
@@ -53,6 +54,40 @@ impl fmt::Debug for Line<'_> {
 impl fmt::Debug for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lines").field("count", &self.places.len()).finish_non_exhaustive()
+    }
+}
+
+/// Copies lines as they came. Those that stand one behind the other are copied at once: write nothing in between without
+/// [`Self::finish`].
+#[derive(Debug)]
+pub struct LineCopy<'l> {
+    lines: &'l Lines,
+    from: u32,
+    to: u32,
+}
+
+impl<'l> LineCopy<'l> {
+    /// For these lines.
+    #[must_use]
+    pub const fn of(lines: &'l Lines) -> Self {
+        Self { lines, from: 0, to: 0 }
+    }
+
+    /// Copies the line of this number. `false`: it has to be written anew, since it is not written as the gate writes lines.
+    pub fn copies(&mut self, number: usize, out: &mut Vec<u8>) -> bool {
+        let Some((from, to)) = self.lines.whole(number) else { return false };
+        if from != self.to {
+            self.finish(out);
+            self.from = from;
+        }
+        self.to = to;
+        true
+    }
+
+    /// What was copied stands in `out` now.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.lines.part(self.from, self.to));
+        self.from = self.to;
     }
 }
 
@@ -128,13 +163,24 @@ impl Lines {
 
     /// The values of all lines of this name, in any case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |line| line.is(name)).map(|line| line.value)
+        // Nearly every line is ruled out by its length, which is seen without looking at its name.
+        let long = self.places.iter().filter(move |place| (place.name_end - place.name) as usize == name.len());
+        let named =
+            long.filter(move |place| self.part(place.name, place.name_end).eq_ignore_ascii_case(name.as_bytes()));
+        named.map(|place| self.part(place.value, place.value_end))
     }
 
     /// The value of the first line of this name.
     #[must_use]
     pub fn first<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
         self.all(name).next()
+    }
+
+    /// Where the line of this number stands, its end included, if it is written as the gate writes lines.
+    fn whole(&self, number: usize) -> Option<(u32, u32)> {
+        let Place { name, name_end, value, value_end } = *self.places.get(number)?;
+        let end = value_end.checked_add(2)?;
+        (self.part(name_end, value) == b": " && self.part(value_end, end) == b"\r\n").then_some((name, end))
     }
 
     pub(super) fn part(&self, from: u32, to: u32) -> &[u8] {

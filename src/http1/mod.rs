@@ -11,6 +11,7 @@ mod chunks;
 mod head;
 mod lines;
 mod read_buffer;
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +20,9 @@ pub use self::body_encoder::BodyEncoder;
 pub use self::buffered_io::BufferedIo;
 pub use self::chunks::{Chunks, Malformed, Next};
 pub use self::head::{AnswerHead, Fault, Head};
-pub use self::lines::{Line, Lines, decimal};
+pub use self::lines::{Line, LineCopy, Lines, decimal};
 pub use self::read_buffer::ReadBuffer;
+pub use self::spare::spare_output;
 
 /// Header lines that a head may have; the operator's own bound may be lower.
 pub const LINES_MAX: usize = 256;

@@ -90,7 +90,12 @@ pub struct Fenced {
 impl Fenced {
     /// To be made under the shard's lock, where the waiting request was counted.
     pub(super) fn behind(inflight: &Arc<Inflight>, tag: Tag, fence: &FenceState) -> Self {
-        let ends = Some(fence.standing.lock().ends).filter(|ends| Instant::now() < *ends);
+        let ends = {
+            let standing = fence.standing.lock();
+            // Who came with an older time than now may meet one whose life is over: nobody would ring.
+            let is_over = standing.frozen > 0 && Instant::now() >= standing.ends;
+            Some(standing.ends).filter(|_| !is_over)
+        };
         Self { inflight: Arc::clone(inflight), tag, moved: Box::pin(Arc::clone(&fence.moved).notified_owned()), ends }
     }
 
@@ -202,6 +207,12 @@ impl Fence {
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// Whether it was raised at a start, in place of one of the run before: that one may have ended before that run did.
+    #[must_use]
+    pub fn is_from_start(&self) -> bool {
+        self.generation == Generation::FIRST
     }
 
     /// Waits until every request that had entered before the fence, where it stands now, has finished recording, or has

@@ -10,6 +10,7 @@ mod guard;
 mod pair_cache;
 mod quiescence;
 mod shard;
+mod short_names;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use self::guard::RequestGuard;
 use self::guard::Stage;
 pub use self::quiescence::QuiescenceProbe;
 use self::shard::Shard;
+pub use self::short_names::ShortNames;
 use crate::domain::{Apis, PairKey, Tag, UpstreamNumber};
 
 /// A power of two; enough that workers rarely meet at a lock.
@@ -53,6 +55,7 @@ struct Tick(u32);
 /// The in-flight table. Shared by all workers and the eraser.
 pub struct Inflight {
     shards: Box<[Mutex<Shard>; SHARDS]>,
+    short_names: ShortNames,
     made: Instant,
     lease_s: u32,
     /// In milliseconds.
@@ -94,6 +97,7 @@ impl Inflight {
         let shards = Box::new(std::array::from_fn(|_| Mutex::new(Shard::new(cache_entries / SHARDS))));
         let inflight = Arc::new(Self {
             shards,
+            short_names: ShortNames::default(),
             made: Instant::now(),
             lease_s: u32::try_from(lease.as_secs()).unwrap_or(u32::MAX),
             straggle: AtomicU64::new(0),
@@ -102,6 +106,12 @@ impl Inflight {
         });
         inflight.set_straggle(straggle);
         inflight
+    }
+
+    /// By which callers may name resources and instances in the keys of requests that enter.
+    #[must_use]
+    pub const fn short_names(&self) -> &ShortNames {
+        &self.short_names
     }
 
     /// For exchanges that are cut from now on.

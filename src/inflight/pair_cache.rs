@@ -1,6 +1,6 @@
 //! The known-pair cache: facts that are already durable and need no write.
 //!
-//! It is exact (the whole key is compared: a false positive would be a lost fact) and bounded. Two generations stand
+//! It compares whole keys, since a false positive would be a lost fact, and is bounded. Two generations stand
 //! in for a list of recent use: what is asked for moves to the young one, and when that is full the old one is dropped.
 
 use std::collections::HashMap;

@@ -357,3 +357,16 @@ async fn p4_a_fence_that_ended_by_itself_was_felt_until_then() {
     drop(inflight.fence_where_let_in(tag(1), vec![HERE], LIFE).unwrap());
     drop(first);
 }
+
+/// A body was waited for since then: what had come with its head is the time that it asks with.
+#[tokio::test(start_paused = true)]
+async fn p4_who_asks_with_an_older_time_waits_at_no_fence_whose_life_is_over() {
+    let inflight = inflight();
+    let _fence = inflight.fence(tag(1), Some(vec![HERE]), LIFE);
+    let before = Instant::now();
+    advance(LIFE).await;
+    if let Err(KeptOut::Fenced(waiting)) = inflight.enter(&key(1, HERE), before) {
+        tokio::time::timeout(MOMENT, waiting.moved()).await.expect("nobody would ring");
+    }
+    assert!(!is_kept_out(&inflight, 1, HERE));
+}

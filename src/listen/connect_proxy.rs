@@ -37,7 +37,7 @@ pub(super) fn is_asked(head: &Head, serving: &Serving) -> bool {
 }
 
 /// Answers a CONNECT, and serves what goes on in its tunnel.
-pub(super) async fn connect(link: BufferedIo<Stream>, head: &Head, serving: Serving) {
+pub(super) async fn connect(link: BufferedIo<Stream>, head: &Head, serving: Box<Serving>) {
     match asked(head) {
         Err(refusal) => refuse(link, head, Crossing::to(&serving.gate(), ""), refusal, &serving).await,
         Ok((host, port)) if serving.gate().routes().leads_to(&host) => {
@@ -72,7 +72,7 @@ fn asked(head: &Head) -> Result<(String, u16), Refusal> {
     Ok((host, port))
 }
 
-async fn to_upstream(mut link: BufferedIo<Stream>, head: &Head, host: String, port: u16, mut serving: Serving) {
+async fn to_upstream(mut link: BufferedIo<Stream>, head: &Head, host: String, port: u16, mut serving: Box<Serving>) {
     let has_authority = serving.door.interceptor.is_some();
     if port == HTTPS && !has_authority {
         let crossing = Crossing::to(&serving.gate(), &host);
@@ -83,7 +83,7 @@ async fn to_upstream(mut link: BufferedIo<Stream>, head: &Head, host: String, po
     }
     serving.peer.tunnel = Some(host.as_str().into());
     if client_hello::first_byte(&mut link).await != Some(HANDSHAKE) {
-        return Box::pin(requests(link, serving)).await;
+        return Box::pin(requests(Box::new(link), serving)).await;
     }
     let Some(hello) = client_hello::read(&mut link).await else { return };
     let refusal = match hello.name {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,10 +15,10 @@ use super::connection_limit::ConnectionLimit;
 use super::current::Current;
 use super::open_connections::Books;
 use super::protocol_detect::ListenerRuntime;
-use crate::erasure::{DeleteCall, Eraser};
+use crate::erasure::Eraser;
 use crate::http1::{BufferedIo, Fault, Head};
 use crate::net::{ConnectionTimers, Peer, Stream};
-use crate::proxy::{self, Caller, EraseCall, Gate, Handled, Hop, Onward, OwnAnswer};
+use crate::proxy::{self, Caller, ErasureExchange, Gate, Handled, Hop, Onward, OwnAnswer};
 
 /// Beyond the bound of heads so much is read: then the answer says what was wrong.
 const ABOVE_OUR_BOUND: usize = 16 * 1024;
@@ -51,27 +51,28 @@ impl Serving {
 enum NoHead {
     /// Nothing more will.
     Closed,
-    /// Something that is none.
-    Fault(Fault),
-    /// More than a head may have.
-    TooLarge,
+    /// Something that is none, and whether it asked for a head without a body.
+    Fault(Fault, bool),
+    /// More than a head may have, and the same.
+    TooLarge(bool),
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(socket: Stream, serving: Serving) {
+pub(super) async fn serve(socket: Stream, serving: Box<Serving>) {
     let watch = Rc::clone(&serving.watch);
-    watched(&watch, requests(BufferedIo::new(socket), serving)).await;
+    watched(&watch, Box::pin(requests(Box::new(BufferedIo::new(socket)), serving))).await;
 }
 
 /// Serves one request that is already on its way, and nothing behind it.
-pub(super) async fn serve_one(socket: Stream, serving: Serving) {
+pub(super) async fn serve_one(socket: Stream, serving: Box<Serving>) {
     let watch = Rc::clone(&serving.watch);
-    watched(&watch, one_request(BufferedIo::new(socket), serving)).await;
+    watched(&watch, Box::pin(one_request(BufferedIo::new(socket), serving))).await;
 }
 
 /// Goes on with a connection until its watch ends it.
-pub(super) async fn watched(watch: &ConnectionTimers, step: impl Future<Output = ()>) {
-    let mut step = pin!(step);
+///
+/// The step is boxed by the caller: what a connection's task holds it would hold twice, as an argument and pinned.
+pub(super) async fn watched(watch: &ConnectionTimers, mut step: Pin<Box<impl Future<Output = ()>>>) {
     poll_fn(|cx| {
         watch.woken_by(cx.waker());
         if watch.is_cut() {
@@ -84,48 +85,52 @@ pub(super) async fn watched(watch: &ConnectionTimers, step: impl Future<Output =
 }
 
 /// Reads a head. What came instead of one has been answered, where it can be.
-async fn next_head(link: &mut BufferedIo<Stream>, head: &mut Head, serving: &Serving) -> Result<(), Onward> {
+async fn next_head(link: &mut BufferedIo<Stream>, serving: &Serving) -> Result<Box<Head>, Onward> {
     let mut looked_at = 0;
-    let fault = match poll_fn(|cx| poll_head(link, head, serving, &mut looked_at, cx)).await {
-        Ok(()) => {
+    match poll_fn(|cx| poll_head(link, serving, &mut looked_at, cx)).await {
+        Ok(head) => {
             serving.watch.request();
-            return Ok(());
+            Ok(head)
         }
-        Err(NoHead::Closed | NoHead::Fault(Fault::Http2)) => return Err(Onward::Close),
-        Err(NoHead::Fault(fault)) => Some(fault),
-        Err(NoHead::TooLarge) => None,
-    };
-    serving.watch.request();
-    let answer = proxy::refuse_head(&serving.gate(), fault);
-    let hop = Hop { version: Version::HTTP_11, keep: false, head_only: head.method == Method::HEAD };
-    write(link, serving, &answer, hop).await;
-    Err(Onward::CloseSending)
-}
-
-async fn one_request(mut link: BufferedIo<Stream>, serving: Serving) {
-    let mut head = Head::default();
-    // It is no idle connection, which a stop would end at once.
-    serving.watch.head_began();
-    if next_head(&mut link, &mut head, &serving).await.is_ok() {
-        request(&mut link, &mut head, &serving).await;
+        Err(NoHead::Closed | NoHead::Fault(Fault::Http2, _)) => Err(Onward::Close),
+        Err(NoHead::Fault(fault, head_only)) => Err(Box::pin(no_head(link, serving, Some(fault), head_only)).await),
+        Err(NoHead::TooLarge(head_only)) => Err(Box::pin(no_head(link, serving, None, head_only)).await),
     }
 }
 
-/// Handles requests, one after the other.
-pub(super) async fn requests(mut link: BufferedIo<Stream>, serving: Serving) {
-    let mut head = Head::default();
+/// Answers what is no head.
+async fn no_head(link: &mut BufferedIo<Stream>, serving: &Serving, fault: Option<Fault>, head_only: bool) -> Onward {
+    serving.watch.request();
+    let answer = proxy::refuse_head(&serving.gate(), fault);
+    write(link, serving, &answer, Hop { version: Version::HTTP_11, keep: false, head_only }).await;
+    Onward::CloseSending
+}
+
+async fn one_request(mut link: BufferedIo<Stream>, serving: Box<Serving>) {
+    // It is no idle connection, which a stop would end at once.
+    serving.watch.head_began();
+    if let Ok(mut head) = next_head(&mut link, &serving).await {
+        request(&mut link, &mut head, &serving).await;
+        head.put_back();
+    }
+}
+
+/// Handles requests, one after the other. What it holds while none comes is all that an idle connection costs.
+pub(super) async fn requests(mut link: Box<BufferedIo<Stream>>, serving: Box<Serving>) {
     serving.watch.fresh();
     let sending = loop {
-        match next_head(&mut link, &mut head, &serving).await {
-            Ok(()) => {}
+        let mut head = match next_head(&mut link, &serving).await {
+            Ok(head) => head,
             Err(Onward::CloseSending) => break true,
             Err(Onward::Close | Onward::Keep | Onward::Cut) => return,
-        }
+        };
         if connect_proxy::is_asked(&head, &serving) {
-            return Box::pin(connect_proxy::connect(link, &head, serving)).await;
+            return Box::pin(connect_proxy::connect(*link, &head, serving)).await;
         }
         // Boxed, so that a connection on which nothing is going on stays small.
-        match Box::pin(request(&mut link, &mut head, &serving)).await {
+        let onward = Box::pin(request(&mut link, &mut head, &serving)).await;
+        head.put_back();
+        match onward {
             // A stop may have come meanwhile.
             Onward::Keep if !serving.watch.is_draining() => {
                 link.slim();
@@ -137,7 +142,7 @@ pub(super) async fn requests(mut link: BufferedIo<Stream>, serving: Serving) {
             Onward::Cut => return,
         }
     };
-    end(link, sending, &serving).await;
+    Box::pin(end(*link, sending, &serving)).await;
 }
 
 /// Writes a connection's last answer to a client that may still be sending.
@@ -200,25 +205,27 @@ async fn request(link: &mut BufferedIo<Stream>, head: &mut Head, serving: &Servi
 /// Reads the next head. `looked_at` is how much of what has come was looked at before.
 fn poll_head(
     link: &mut BufferedIo<Stream>,
-    head: &mut Head,
     serving: &Serving,
     looked_at: &mut usize,
     cx: &mut Context<'_>,
-) -> Poll<Result<(), NoHead>> {
+) -> Poll<Result<Box<Head>, NoHead>> {
     let bytes_max = serving.gate().limits().header_bytes_max + ABOVE_OUR_BOUND;
     loop {
         // A head ends with a line: while none does, a slow one is not read again and again from its beginning.
         let news = link.input.data().get(*looked_at..).unwrap_or_default();
         if link.input.len() >= bytes_max || (!news.is_empty() && (*looked_at == 0 || news.contains(&b'\n'))) {
             serving.watch.head_began();
-            match head.read(link.input.data()) {
+            let mut head = Head::taken();
+            let read = head.read(link.input.data());
+            let head_only = head.method == Method::HEAD;
+            match read {
                 Ok(true) => {
                     link.input.consume(head.bytes);
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok(head));
                 }
-                Ok(false) if link.input.len() >= bytes_max => return Poll::Ready(Err(NoHead::TooLarge)),
-                Ok(false) => {}
-                Err(fault) => return Poll::Ready(Err(NoHead::Fault(fault))),
+                Ok(false) if link.input.len() >= bytes_max => return Poll::Ready(Err(NoHead::TooLarge(head_only))),
+                Ok(false) => head.put_back(),
+                Err(fault) => return Poll::Ready(Err(NoHead::Fault(fault, head_only))),
             }
         }
         *looked_at = link.input.len();
@@ -249,20 +256,10 @@ fn poll_linger(link: &mut BufferedIo<Stream>, thrown_away: &mut usize, cx: &mut 
     }
 }
 
-async fn erase(eraser: &Eraser, call: EraseCall) -> OwnAnswer {
-    let delete = DeleteCall {
-        site: Arc::clone(&call.destination.site),
-        api: call.api,
-        instance: call.instance.clone(),
-        path: call.path.clone(),
-        query: call.query.clone(),
-        headers: call.headers.clone(),
-        forgetgate_authorization: call.forgetgate_authorization.clone(),
-        prefer_wait: call.prefer_wait,
-        peer: call.peer,
-    };
-    match eraser.delete(delete).await {
-        Ok(response) => call.answer(response),
-        Err(refused) => call.refuse(refused.refusal, refused.status, refused.retry_after_s),
+async fn erase(eraser: &Eraser, exchange: ErasureExchange) -> OwnAnswer {
+    let ErasureExchange { destination, call, way_back } = exchange;
+    match eraser.delete(Arc::clone(&destination.site), call).await {
+        Ok(response) => way_back.answer(response),
+        Err(refused) => way_back.refuse(refused.refusal, refused.status, refused.retry_after_s),
     }
 }

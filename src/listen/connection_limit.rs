@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-/// ConnectionLimit for connections. Clones are the same.
+/// How many connections may be open. Clones are the same.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimit(Arc<Semaphore>);
 

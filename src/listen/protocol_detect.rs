@@ -128,7 +128,7 @@ pub(super) enum Spoken {
 }
 
 /// Serves a connection from its first byte to its last.
-pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
+pub(super) async fn arrive(mut stream: Stream, mut serving: Box<Serving>) {
     serving.peer.mode = serving.door.listen.mode;
     serving.peer.listener = Some(Arc::clone(&serving.door.address));
     if let Some(protocol) = &serving.door.listen.proxy_protocol {
@@ -156,17 +156,19 @@ pub(super) async fn arrive(mut stream: Stream, mut serving: Serving) {
         (_, stream, Some(Spoken::Http2)) => http2::serve(stream, serving).await,
         // A proxy is spoken to in HTTP/1.1.
         (ListenMode::Forward, stream, _) | (_, stream, Some(Spoken::Http1)) => serve(stream, serving).await,
-        (ListenMode::Reverse | ListenMode::Transparent, stream, None) => speak(BufferedIo::new(stream), serving).await,
+        (ListenMode::Reverse | ListenMode::Transparent, stream, None) => {
+            speak(Box::new(BufferedIo::new(stream)), serving).await;
+        }
     }
 }
 
 /// Serves the requests of a connection on which nothing was agreed, in the HTTP that it begins with.
-pub(super) async fn speak(link: BufferedIo<Stream>, serving: Serving) {
+pub(super) async fn speak(link: Box<BufferedIo<Stream>>, serving: Box<Serving>) {
     if serving.door.listen.http2 {
         http2::sniff(link, serving).await;
     } else {
         let watch = Rc::clone(&serving.watch);
-        watched(&watch, requests(link, serving)).await;
+        watched(&watch, Box::pin(requests(link, serving))).await;
     }
 }
 

@@ -28,7 +28,7 @@ const CIRCLE: Refusal =
     Refusal::new(Code::HeaderAmbiguous, "The gate's own connection was redirected back to it: it runs in a circle");
 
 /// Serves a connection from its first byte to its last.
-pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
+pub(super) async fn arrived(socket: TcpStream, mut serving: Box<Serving>) {
     // Without a place that it meant, every request of the connection is refused in words.
     serving.peer.meant = original_dst::meant(&socket).unwrap_or_else(|_| {
         serving.gate().counters().turned_away(Rejected::Undirected);
@@ -45,11 +45,11 @@ pub(super) async fn arrived(socket: TcpStream, mut serving: Serving) {
     match unless_ended(&watch, client_hello::first_byte(&mut link)).await.flatten() {
         None => {}
         Some(HANDSHAKE) => watched(&watch, Box::pin(over_tls(link, serving))).await,
-        Some(_) => speak(link, serving).await,
+        Some(_) => speak(Box::new(link), serving).await,
     }
 }
 
-async fn over_tls(mut link: BufferedIo<Stream>, serving: Serving) {
+async fn over_tls(mut link: BufferedIo<Stream>, serving: Box<Serving>) {
     let Some(hello) = client_hello::read(&mut link).await else { return };
     let host = hello.name.clone().or_else(|| address_of(serving.peer.meant)).unwrap_or_default();
     match towards(&hello, &host, &serving).await {

@@ -35,7 +35,7 @@ const OUT_OF_REACH: Refusal = Refusal::new(
 
 /// Opens TLS as this host, for which there is an upstream, and serves the requests in it. What has been read of the
 /// handshake is still in `link`.
-pub(super) async fn opened(link: BufferedIo<Stream>, host: &str, mut serving: Serving) {
+pub(super) async fn opened(link: BufferedIo<Stream>, host: &str, mut serving: Box<Serving>) {
     let (stream, read) = link.into_parts();
     let opened = match &serving.door.interceptor {
         Some(interceptor) => interceptor.accept(Stream::begun(read, stream), host).await,
@@ -49,7 +49,7 @@ pub(super) async fn opened(link: BufferedIo<Stream>, host: &str, mut serving: Se
     if is_http2 {
         return Box::pin(http2::serve(stream, serving)).await;
     }
-    Box::pin(requests(BufferedIo::new(stream), serving)).await;
+    Box::pin(requests(Box::new(BufferedIo::new(stream)), serving)).await;
 }
 
 /// Whether an upstream names this address.

@@ -162,7 +162,7 @@ impl Worker {
         let books = self.books.of(listener);
         let (watch, entered) = books.enter();
         let (current, eraser) = (self.current.clone(), self.eraser.clone());
-        let serving = Serving { current, eraser, watch, peer, books, door, room };
+        let serving = Box::new(Serving { current, eraser, watch, peer, books, door, room });
         let counters = Arc::clone(self.current.gate().counters());
         counters.connection_opened();
         let open = Open { counters, _entered: entered, _permit: permit };

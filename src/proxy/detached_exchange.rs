@@ -34,13 +34,17 @@ pub(super) struct Remains {
 
 impl Remains {
     /// Both bodies have come to their ends: the connection can be used again, and an erasure need not wait for it.
-    pub(super) fn complete(self) {
+    pub(super) fn complete(mut self) {
+        let now = Instant::now();
         for passage in self.passages {
             passage.ended();
         }
         if let Some(service) = self.service.filter(|service| service.reusable) {
             let (opened, kept) = (service.opened, service.kept());
-            self.gate.pool(self.slot).put_back(service.link, opened, kept, Instant::now());
+            self.gate.pool(self.slot).put_back(service.link, opened, kept, now);
+        }
+        if let Some(entry) = &mut self.entry {
+            entry.ended_at(now);
         }
         // The next one finds the connection.
         drop(self.place);

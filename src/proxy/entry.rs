@@ -24,6 +24,8 @@ pub(super) struct Entry {
     counters: Arc<WorkerCounters>,
     log: Option<AccessLog>,
     began: Instant,
+    /// Where somebody has looked at the clock already.
+    ended_at: Option<Instant>,
     in_flight: Rc<Cell<usize>>,
     record: AccessRecord,
 }
@@ -49,7 +51,8 @@ impl Entry {
             ended: EndReason::ClientGone,
             request_id: None,
         };
-        Self { counters: Arc::clone(counters), log: log.cloned(), began: now, in_flight: Rc::clone(in_flight), record }
+        let (counters, in_flight) = (Arc::clone(counters), Rc::clone(in_flight));
+        Self { counters, log: log.cloned(), began: now, ended_at: None, in_flight, record }
     }
 
     /// The request's upstream is known.
@@ -157,6 +160,11 @@ impl Entry {
         self.record.ended = ended;
     }
 
+    /// It ended at this moment.
+    pub(super) fn ended_at(&mut self, now: Instant) {
+        self.ended_at = Some(now);
+    }
+
     pub(super) fn carried_in(&mut self, bytes: u64) {
         self.record.bytes_in = bytes;
     }
@@ -175,9 +183,9 @@ impl Drop for Entry {
             upstream.request_ended();
         }
         if let Some(log) = &self.log {
-            let now = Instant::now();
-            let call = self.record.call.take();
-            log.record_at(AccessRecord { call, took: now - self.began, ..self.record.clone() }, now);
+            let now = self.ended_at.unwrap_or_else(Instant::now);
+            self.record.took = now.saturating_duration_since(self.began);
+            log.record_at(&mut self.record, now);
         }
     }
 }

@@ -1,110 +1,57 @@
 //! A delete by label, made ready for the erasure: which this module does not know, and which does not know this one.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Response};
 
 use super::entry::Entry;
 use super::respond::{self, OwnAnswer, Refusing};
 use super::route::Destination;
 use super::trace::RequestId;
-use crate::domain::Instance;
+use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::Refusal;
+use crate::domain::{ErasureCall, Instance};
 use crate::http1::{Head, Lines};
 use crate::telemetry::EndReason;
 
-/// Longest wait that `Prefer: wait` may ask for.
-const WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// Everything about a delete that its head says.
-pub(super) struct Prepared {
+/// A delete by label whose head was read: where it goes, and what it is.
+pub(super) struct Addressed {
     destination: Arc<Destination>,
-    api: Option<u8>,
-    instance: Instance,
-    method: Method,
-    path: String,
-    query: Option<String>,
-    headers: HeaderMap,
-    forgetgate_authorization: Option<HeaderValue>,
-    prefer_wait: Option<Duration>,
-    peer: Option<IpAddr>,
+    call: ErasureCall,
 }
 
-/// A delete by label on the data path.
-pub struct EraseCall {
+/// A delete by label on its way to the erasure, and the way back of the answer.
+#[derive(Debug)]
+pub struct ErasureExchange {
     /// The addressed upstream.
     pub destination: Arc<Destination>,
-    /// Version of the API in the path.
-    pub api: Option<u8>,
-    /// Which of the upstream's instances it is for.
-    pub instance: Instance,
-    /// The method.
-    pub method: Method,
-    /// The path below the upstream's base, as it was sent.
-    pub path: String,
-    /// The caller's query, as it was sent.
-    pub query: Option<String>,
-    /// The head for the upstream: hop-by-hop lines and the label gone, `Host` set, no body.
-    pub headers: HeaderMap,
-    /// The caller's authority towards the gate.
-    pub forgetgate_authorization: Option<HeaderValue>,
-    /// How long the caller wants to wait for all targets.
-    pub prefer_wait: Option<Duration>,
-    /// Who calls.
-    pub peer: Option<IpAddr>,
+    /// What was sent.
+    pub call: ErasureCall,
+    /// For the answer.
+    pub way_back: WayBack,
+}
+
+/// What the answer to a delete needs.
+#[derive(Debug)]
+pub struct WayBack {
     /// The request's name.
     pub(super) request_id: RequestId,
-    entry: Entry,
+    pub(super) entry: Entry,
     /// The page that asks, if it is one.
-    page: Option<Vec<u8>>,
+    pub(super) page: Option<Vec<u8>>,
     /// Whether the connection ends behind the answer, because a body was left behind.
-    close: bool,
+    pub(super) close: bool,
+    /// How its service writes errors.
+    pub(super) shape: ErrorShape,
 }
 
-// Path, query and headers name the customer: they are never shown.
-impl fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").field("api", &self.api).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for EraseCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EraseCall").field("api", &self.api).finish_non_exhaustive()
-    }
-}
-
-impl Prepared {
-    pub(super) fn into_call(
-        self,
-        entry: Entry,
-        request_id: RequestId,
-        page: Option<Vec<u8>>,
-        close: bool,
-    ) -> EraseCall {
-        let Self { destination, api, instance, method, path, query, headers, .. } = self;
-        let Self { forgetgate_authorization, prefer_wait, peer, .. } = self;
-        EraseCall {
-            destination,
-            api,
-            instance,
-            method,
-            path,
-            query,
-            headers,
-            forgetgate_authorization,
-            prefer_wait,
-            peer,
-            request_id,
-            entry,
-            page,
-            close,
-        }
+impl Addressed {
+    pub(super) fn exchange(self, way_back: WayBack) -> ErasureExchange {
+        ErasureExchange { destination: self.destination, call: self.call, way_back }
     }
 }
 
@@ -123,24 +70,23 @@ pub(super) fn prepare(
     head: &Head,
     lines: &[u8],
     peer: Option<IpAddr>,
-) -> Prepared {
+) -> Addressed {
     let forgetgate_authorization =
         head.lines.first("forgetgate-authorization").and_then(|value| HeaderValue::from_bytes(value).ok());
     let mut headers = map_of(lines);
     // The query says whose data it is. SDKs send their default label along, which may be another customer's.
     headers.remove(&destination.site.upstream.profile.label.header);
-    Prepared {
-        destination: Arc::clone(destination),
+    let call = ErasureCall {
         api,
         instance,
-        method: head.method.clone(),
         path,
         query: head.uri.query().map(str::to_owned),
         headers,
         forgetgate_authorization,
         prefer_wait: head.lines.all("prefer").find_map(wait_of),
         peer,
-    }
+    };
+    Addressed { destination: Arc::clone(destination), call }
 }
 
 /// Lines as the library's map, for calls that are not the request's own.
@@ -163,10 +109,10 @@ fn wait_of(value: &[u8]) -> Option<Duration> {
         let (name, value) = part.split_once('=')?;
         name.trim().eq_ignore_ascii_case("wait").then(|| value.trim().trim_matches('"').parse::<u64>().ok())?
     })?;
-    Some(Duration::from_secs(seconds).min(WAIT_MAX))
+    Some(Duration::from_secs(seconds).min(ErasureCall::WAIT_MAX))
 }
 
-impl EraseCall {
+impl WayBack {
     /// The erasure's answer on its way to the caller.
     #[must_use]
     pub fn answer(mut self, response: Response<Bytes>) -> OwnAnswer {
@@ -180,8 +126,7 @@ impl EraseCall {
     #[must_use]
     pub fn refuse(mut self, refusal: Refusal, status: u16, retry_after_s: Option<u32>) -> OwnAnswer {
         self.entry.refused(refusal.code, status);
-        let shape = self.destination.site.upstream.profile.error;
-        let (request_id, close) = (&self.request_id, self.close);
+        let (shape, request_id, close) = (self.shape, &self.request_id, self.close);
         let answer = respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close });
         answer.for_page(self.page.as_deref())
     }

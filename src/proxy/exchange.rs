@@ -125,13 +125,13 @@ impl Exchange {
     pub(super) fn begin(&mut self, taken: Taken, caller: &Caller<'_>) {
         let Taken { mut link, reused, opened } = taken;
         link.moved = false;
-        *link.output() = std::mem::take(&mut self.head);
+        link.begin_with(std::mem::take(&mut self.head));
         self.reused = reused;
         self.service = Some(Service::new(link, opened, self.accept.clone()));
         self.passages.iter_mut().for_each(crate::inflight::RequestGuard::forwarded);
         self.watch = Some(Rc::clone(caller.watch));
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
-        caller.watch.due_at(Instant::now() + self.response_timeout());
+        caller.watch.due_within(self.response_timeout(), self.gate.now());
     }
 
     /// The connection was dead, and nothing was sent: everything is as it was before.

@@ -87,7 +87,8 @@ pub(super) async fn forward(
         }
     }
     if exchange.is_accepted_websocket() {
-        return Ok(tunnel(exchange, caller, request_id).await);
+        // Boxed, so that what every request carries along stays small.
+        return Ok(Box::pin(tunnel(exchange, caller, request_id)).await);
     }
     let Some(framing) = framed(&mut exchange, caller, hop).await else {
         return Ok(exchange.caller_left());

@@ -10,7 +10,7 @@ use super::names::{Kind, kind};
 use super::rewrite::OUR_VIA;
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BodyDecoder;
-use crate::http1::{Fault, Head, Lines, decimal};
+use crate::http1::{Fault, Head, Line, Lines, decimal};
 
 /// How the body of a request is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,38 @@ pub(super) struct HeadBounds {
     pub(super) header_bytes_max: usize,
 }
 
-/// What each line is, in the order of the lines.
-pub(super) type Kinds = SmallVec<[Kind; 24]>;
+/// What each line is, in the order of the lines, and which kinds there are at all.
+#[derive(Debug, Default)]
+pub(super) struct Kinds {
+    each: SmallVec<[Kind; 24]>,
+    /// A bit for each kind.
+    present: u32,
+}
+
+impl Kinds {
+    pub(super) fn of(lines: &Lines) -> Self {
+        let mut present = 0;
+        let sorted = |line: Line<'_>| {
+            let kind = kind(line.name);
+            present |= bit(kind);
+            kind
+        };
+        Self { each: lines.iter().map(sorted).collect(), present }
+    }
+
+    /// All of them, or none if there is none of this kind: most kinds are asked for in vain.
+    pub(super) fn if_any(&self, wanted: Kind) -> &[Kind] {
+        if self.present & bit(wanted) == 0 { &[] } else { &self.each }
+    }
+
+    pub(super) fn each(&self) -> &[Kind] {
+        &self.each
+    }
+}
+
+const fn bit(kind: Kind) -> u32 {
+    1 << kind as u32
+}
 
 /// Gates that a request may have been through: of a chain there are two or three, of a circle there is no end.
 const GATES_MAX: usize = 4;
@@ -71,7 +101,7 @@ pub(super) fn check(head: &Head, bounds: HeadBounds) -> Result<(BodyLength, Kind
     if head.method == Method::CONNECT {
         return Err(Refusal::new(Code::UpstreamUnknown, "The gate is no forward proxy: CONNECT has no route"));
     }
-    let kinds: Kinds = head.lines.iter().map(|line| kind(line.name)).collect();
+    let kinds = Kinds::of(&head.lines);
     let gates = of_kind(&head.lines, &kinds, Kind::Via).flat_map(|line| line.split(|byte| *byte == b','));
     if gates.filter(|one| one.trim_ascii().starts_with(OUR_VIA.as_bytes())).nth(GATES_MAX).is_some() {
         return Err(Code::LoopDetected.into());
@@ -82,7 +112,7 @@ pub(super) fn check(head: &Head, bounds: HeadBounds) -> Result<(BodyLength, Kind
 
 /// The values of the lines of one kind.
 pub(super) fn of_kind<'a>(lines: &'a Lines, kinds: &'a Kinds, wanted: Kind) -> impl Iterator<Item = &'a [u8]> {
-    lines.iter().zip(kinds).filter(move |(_, kind)| **kind == wanted).map(|(line, _)| line.value)
+    lines.iter().zip(kinds.if_any(wanted)).filter(move |(_, kind)| **kind == wanted).map(|(line, _)| line.value)
 }
 
 fn check_host(head: &Head, kinds: &Kinds) -> Result<(), Refusal> {
@@ -118,7 +148,10 @@ fn is_host(text: &[u8]) -> bool {
         None => text.split_at(text.iter().position(|byte| *byte == b':').unwrap_or(text.len())),
     };
     let literal = host.starts_with(b"[");
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let allowed = |byte: &u8| {
+        matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
+            || matches!(byte, b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b'%')
+    };
     let host = host.iter().all(|byte| allowed(byte) || (literal && matches!(byte, b'[' | b':' | b']')));
     let digits = match port {
         [] => true,

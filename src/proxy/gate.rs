@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::caller::{Caller, Inbound};
 use super::entry::Entry;
 use super::framing::HeadBounds;
+use super::keys_shown::KeysShown;
 use super::route::Routes;
 use crate::config::Limits;
 use crate::domain::UnixSeconds;
@@ -74,6 +75,7 @@ struct OfWorker {
     in_flight: Rc<Cell<usize>>,
     unix_now: Cell<UnixSeconds>,
     began: Cell<Instant>,
+    keys_shown: KeysShown,
 }
 
 impl Gate {
@@ -81,7 +83,7 @@ impl Gate {
     #[must_use]
     pub fn new(shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
         let (unix_now, began) = (Cell::new(clock::unix_now()), Cell::new(Instant::now()));
-        let worker = Rc::new(OfWorker { in_flight: Rc::default(), unix_now, began });
+        let worker = Rc::new(OfWorker { in_flight: Rc::default(), unix_now, began, keys_shown: KeysShown::default() });
         let pools = pools(&shared, |_, _| None);
         Rc::new(Self { shared, pools, counters, worker })
     }
@@ -190,6 +192,11 @@ impl Gate {
 
     pub(super) fn keys(&self) -> &Keys {
         &self.shared.keys
+    }
+
+    /// Fingerprints of keys are made with the store's key, and so the same whatever the upstream and the configuration.
+    pub(super) fn keys_shown(&self) -> &KeysShown {
+        &self.worker.keys_shown
     }
 
     pub(super) fn unix_now(&self) -> UnixSeconds {

@@ -34,7 +34,7 @@ pub(super) struct Gathered<'h> {
 pub(super) fn gather<'h>(head: &'h Head, kinds: &Kinds, governed: &Governed) -> Result<Gathered<'h>, Refusal> {
     let mut found = Gathered::default();
     let mut to_websocket = false;
-    for (line, kind) in head.lines.iter().zip(kinds) {
+    for (line, kind) in head.lines.iter().zip(kinds.each()) {
         match kind {
             Kind::Connection => nominate(&mut found, line.value, governed)?,
             Kind::Te => found.te_trailers |= has_token(line.value, "trailers"),

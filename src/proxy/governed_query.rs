@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::governed_headers::{either, legacy_wish, wish};
 use super::names::{LEGACY_OPT_OUT, Role};
 use super::rewrite::Moved;
+use super::route::Destination;
 use crate::domain::decide::{OptOutLine, Permit, Wish};
 use crate::domain::profile::Profile;
 use crate::domain::query::{self, Pair};
@@ -36,17 +37,32 @@ fn role(profile: &Profile, pair: Pair<'_>) -> Option<Role> {
 
 /// As how many governed parameters a reader that divides, decodes or folds further could take a pair.
 fn governed_in(profile: &Profile, pair: Pair<'_>) -> usize {
+    names(profile).map(|name| query::spellings(pair.whole, name)).fold(0, usize::saturating_add)
+}
+
+/// The names of the governed parameters.
+fn names(profile: &Profile) -> impl Iterator<Item = &str> {
     let opt_out = profile.opt_out.as_ref();
     let legacy = opt_out.map(|_| LEGACY_OPT_OUT);
-    let governed = [profile.label.query.as_deref(), opt_out.and_then(|rule| rule.query.as_deref()), legacy];
-    let spellings = governed.into_iter().flatten().map(|name| query::spellings(pair.whole, name));
-    spellings.fold(0, usize::saturating_add)
+    [profile.label.query.as_deref(), opt_out.and_then(|rule| rule.query.as_deref()), legacy].into_iter().flatten()
+}
+
+/// The fewest letters that any governed parameter's name has.
+pub(super) fn letters_min(profile: &Profile) -> usize {
+    names(profile).map(query::letters_in).min().unwrap_or(usize::MAX)
 }
 
 /// Reads the query of a governed call.
-pub(super) fn read<'q>(query: Option<&'q str>, profile: &Profile) -> Result<InQuery<'q>, Refusal> {
+pub(super) fn read<'q>(query: Option<&'q str>, destination: &Destination) -> Result<InQuery<'q>, Refusal> {
     let mut found = InQuery::default();
-    for pair in query.into_iter().flat_map(query::pairs) {
+    let Some(query) = query else { return Ok(found) };
+    let (profile, letters_min) = (&destination.site.upstream.profile, destination.governed.query_letters_min);
+    let is_plain = query::is_plain(query);
+    for pair in query::pairs(query) {
+        // Nobody reads more in it than is written, and that is too short.
+        if is_plain && pair.name.len() < letters_min {
+            continue;
+        }
         let role = role(profile, pair);
         if governed_in(profile, pair) > usize::from(role.is_some()) {
             let sentence = "The query has a second spelling of a parameter that the gate depends on";

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::header::AUTHORIZATION;
 
+use super::Gate;
 use super::framing::{self, Kinds};
 use super::governed_headers::Gathered;
 use super::names::Kind;
@@ -14,11 +15,11 @@ use crate::upstream::Site;
 
 /// Reads the instance off a request that is sent below this prefix.
 pub(super) fn instance(
+    gate: &Gate,
     site: &Site,
     prefix: &str,
     head: &Head,
-    kinds: &Kinds,
-    gathered: &Gathered<'_>,
+    (kinds, gathered): (&Kinds, &Gathered<'_>),
 ) -> Result<Instance, Refusal> {
     let mut caller = None;
     // What a `Connection` line names does not go on.
@@ -26,7 +27,7 @@ pub(super) fn instance(
         let mut lines = framing::of_kind(&head.lines, kinds, Kind::Authorization);
         let mut in_query = keys_in_query(head.uri.query().unwrap_or_default());
         let (line, key) = (lines.next(), in_query.next());
-        let shown = line.map(|line| site.instances.fingerprint(line));
+        let shown = line.map(|line| gate.keys_shown().fingerprint(line, |line| site.instances.fingerprint(line)));
         let named = key.map(|key| site.instances.fingerprint_of_key(&String::from_utf8_lossy(&key)));
         let differ = shown.zip(named).is_some_and(|(shown, named)| shown != Some(named));
         if lines.next().is_some() || in_query.next().is_some() || differ {

@@ -18,6 +18,7 @@ mod gate;
 mod governed_headers;
 mod governed_query;
 mod instance;
+mod keys_shown;
 mod names;
 mod passthrough;
 mod patience;
@@ -40,7 +41,7 @@ pub use self::caller::Caller;
 use self::caller::Inbound;
 use self::classify::Target;
 use self::entry::Entry;
-pub use self::erase::EraseCall;
+pub use self::erase::{ErasureExchange, WayBack};
 use self::forward::Beginning;
 use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
@@ -62,7 +63,7 @@ use crate::domain::policy::{Mode, Policy};
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BodyDecoder;
-use crate::http1::{Fault, Head};
+use crate::http1::{Fault, Head, spare_output};
 
 /// What became of a request.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub enum Handled {
     /// The gate answers it.
     Own(OwnAnswer),
     /// It is a delete by label: the erasure answers it.
-    Erase(Box<EraseCall>),
+    Erase(Box<ErasureExchange>),
 }
 
 /// How a connection goes on behind an answer that was passed on.
@@ -116,7 +117,9 @@ pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, h
         }
         Ok(Told::Erase(call)) => {
             let close = !Box::pin(gate::drained(caller, &mut inbound)).await;
-            Handled::Erase(Box::new(call.into_call(entry, request_id, page.map(<[u8]>::to_vec), close)))
+            let page = page.map(<[u8]>::to_vec);
+            let way_back = WayBack { request_id, entry, page, close, shape };
+            Handled::Erase(Box::new(call.exchange(way_back)))
         }
         Err(refusal) => {
             let close = !Box::pin(gate::drained_behind(caller, &mut inbound, refusal.code)).await;
@@ -168,7 +171,7 @@ enum Told {
         webchat: Option<Asked>,
         recorded: Recorded,
     },
-    Erase(erase::Prepared),
+    Erase(erase::Addressed),
 }
 
 async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) -> Result<Told, Refusal> {
@@ -190,7 +193,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     let accept = if target.upgrades { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
-    let asked = if governed { governed_query::read(head.uri.query(), profile)? } else { InQuery::default() };
+    let asked = if governed { governed_query::read(head.uri.query(), &destination)? } else { InQuery::default() };
     let policy = policy_for(&destination, &target, head, caller);
     let judged_by = destination.site.rules_under(policy);
     if target.found.classes.log_query() {
@@ -210,7 +213,7 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
     };
     let webchat = rebuild.webchat;
     let prefix = target.prefix(head);
-    let place = || instance::instance(&destination.site, prefix, head, &kinds, &gathered);
+    let place = || instance::instance(gate, &destination.site, prefix, head, (&kinds, &gathered));
     if target.found.classes.erase() {
         let place = place()?;
         let instance = gate.routes().via_of(caller.peer);
@@ -327,7 +330,8 @@ const OWN_LINES_BYTES: usize = 320;
 impl Rebuild<'_> {
     fn whole(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
         let (orders, moved, label) = self.query_orders(permit);
-        let mut out = Vec::with_capacity(self.head.bytes + OWN_LINES_BYTES);
+        let mut out = spare_output();
+        out.reserve(self.head.bytes + OWN_LINES_BYTES);
         out.extend_from_slice(self.head.method.as_str().as_bytes());
         out.push(b' ');
         self.target.write(self.head, &self.destination.site, self.policy, &orders, &mut out);

@@ -1,6 +1,7 @@
 //! Header names, sorted by what the gate does about them. One look at a name, no map look-ups.
 //! See docs/decisions/013-dropped-headers.md.
 
+use super::governed_query;
 use crate::domain::profile::Profile;
 
 /// What the gate does about a header line, apart from those that the profile governs.
@@ -46,55 +47,57 @@ pub(super) enum Kind {
     Via,
 }
 
-/// Longest name that is more than passed on.
-const NAME_MAX: usize = 24;
-
 /// Sorts a name, in whatever case it came.
 pub(super) fn kind(name: &[u8]) -> Kind {
-    let mut folded = [0; NAME_MAX];
-    let Some(folded) = folded.get_mut(..name.len()) else { return Kind::Other };
-    let mut is_twin = false;
-    for (to, byte) in folded.iter_mut().zip(name) {
-        *to = fold(*byte);
-        is_twin |= matches!(byte, b'_' | b'.');
-    }
-    match kind_of(folded) {
-        // What the gate drops, or writes itself, does not come in by another spelling: CGI, WSGI and PHP would take it for that.
-        Kind::Dropped | Kind::KeepAlive | Kind::TransferEncoding | Kind::ContentLength | Kind::RequestId if is_twin => {
-            Kind::Dropped
+    for (known, kind) in alike(name) {
+        // Nearly all spell it so, or in lower case.
+        if name == known.as_bytes() || name.eq_ignore_ascii_case(known.as_bytes()) {
+            return *kind;
         }
+        if name.iter().zip(known.bytes()).all(|(a, b)| fold(*a) == fold(b)) {
+            return twin(*kind);
+        }
+    }
+    Kind::Other
+}
+
+/// What the gate drops, or writes itself, does not come in by another spelling: CGI, WSGI and PHP would take it for that.
+const fn twin(kind: Kind) -> Kind {
+    match kind {
+        Kind::KeepAlive | Kind::TransferEncoding | Kind::ContentLength | Kind::RequestId => Kind::Dropped,
         kind => kind,
     }
 }
 
-/// Sorts a name in lower case.
-fn kind_of(lower: &[u8]) -> Kind {
-    match lower {
-        b"host" => Kind::Host,
-        b"connection" => Kind::Connection,
-        b"authorization" => Kind::Authorization,
-        b"proxy-authorization" => Kind::ProxyAuthorization,
-        b"keep-alive" | b"proxy-connection" => Kind::KeepAlive,
-        b"expect" => Kind::Expect,
-        b"http2-settings" | b"forgetgate-authorization" | b"x-original-url" | b"x-rewrite-url" => Kind::Dropped,
-        b"te" => Kind::Te,
-        b"transfer-encoding" => Kind::TransferEncoding,
-        b"content-length" => Kind::ContentLength,
-        b"upgrade" => Kind::Upgrade,
-        b"trailer" => Kind::Trailer,
-        b"via" => Kind::Via,
-        b"x-request-id" => Kind::RequestId,
-        b"traceparent" => Kind::TraceParent,
-        b"tracestate" => Kind::TraceState,
-        b"x-forwarded-for" | b"x-forwarded-host" | b"x-forwarded-proto" | b"forwarded" => Kind::Forwarding,
-        [b'x', rest @ ..] if rest.len() > 10 => {
-            if METHOD_OVERRIDES.iter().any(|name| folds_into(lower, name)) {
-                Kind::MethodOverride
-            } else {
-                Kind::Other
-            }
-        }
-        _ => Kind::Other,
+/// The names that have the length and the first letter of this one: nearly always none, or the one that it is.
+fn alike(name: &[u8]) -> &'static [(&'static str, Kind)] {
+    match (name.len(), name.first().map_or(0, u8::to_ascii_lowercase)) {
+        (2, b't') => &[("TE", Kind::Te)],
+        (3, b'v') => &[("Via", Kind::Via)],
+        (4, b'h') => &[("Host", Kind::Host)],
+        (6, b'e') => &[("Expect", Kind::Expect)],
+        (7, b't') => &[("Trailer", Kind::Trailer)],
+        (7, b'u') => &[("Upgrade", Kind::Upgrade)],
+        (9, b'f') => &[("Forwarded", Kind::Forwarding)],
+        (10, b'c') => &[("Connection", Kind::Connection)],
+        (10, b'k') => &[("Keep-Alive", Kind::KeepAlive)],
+        (10, b't') => &[("Tracestate", Kind::TraceState)],
+        (11, b't') => &[("Traceparent", Kind::TraceParent)],
+        (12, b'x') => &[("X-Request-Id", Kind::RequestId)],
+        (13, b'a') => &[("Authorization", Kind::Authorization)],
+        (13, b'x') => &[("X-Rewrite-URL", Kind::Dropped), ("X-HTTP-Method", Kind::MethodOverride)],
+        (14, b'c') => &[("Content-Length", Kind::ContentLength)],
+        (14, b'h') => &[("HTTP2-Settings", Kind::Dropped)],
+        (14, b'x') => &[("X-Original-URL", Kind::Dropped)],
+        (15, b'x') => &[("X-Forwarded-For", Kind::Forwarding)],
+        (16, b'p') => &[("Proxy-Connection", Kind::KeepAlive)],
+        (16, b'x') => &[("X-Forwarded-Host", Kind::Forwarding)],
+        (17, b't') => &[("Transfer-Encoding", Kind::TransferEncoding)],
+        (17, b'x') => &[("X-Forwarded-Proto", Kind::Forwarding), ("X-Method-Override", Kind::MethodOverride)],
+        (19, b'p') => &[("Proxy-Authorization", Kind::ProxyAuthorization)],
+        (22, b'x') => &[("X-HTTP-Method-Override", Kind::MethodOverride)],
+        (24, b'f') => &[("Forgetgate-Authorization", Kind::Dropped)],
+        _ => &[],
     }
 }
 
@@ -111,6 +114,8 @@ pub(super) struct Governed {
     label: String,
     /// As the gate writes it.
     pub(super) label_as_written: Vec<u8>,
+    /// The fewest letters that the name of a governed parameter of a query has.
+    pub(super) query_letters_min: usize,
     pub(super) opt_out: Option<OptOutNames>,
 }
 
@@ -151,7 +156,12 @@ impl Governed {
             }
         });
         let label = &profile.label;
-        Self { label: label.header.clone(), label_as_written: label.header_written.clone().into_bytes(), opt_out }
+        Self {
+            label: label.header.clone(),
+            label_as_written: label.header_written.clone().into_bytes(),
+            query_letters_min: governed_query::letters_min(profile),
+            opt_out,
+        }
     }
 
     /// Which governed header this is, if it is one.
@@ -182,7 +192,64 @@ fn folds_into(name: &[u8], governed: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, folds_into, kind};
+    use super::{Kind, METHOD_OVERRIDES, alike, folds_into, kind};
+
+    /// Every name that means something: a name of another length or with another first letter is none of them.
+    const KNOWN: [(&str, Kind); 27] = [
+        ("Host", Kind::Host),
+        ("Connection", Kind::Connection),
+        ("Authorization", Kind::Authorization),
+        ("Proxy-Authorization", Kind::ProxyAuthorization),
+        ("Keep-Alive", Kind::KeepAlive),
+        ("Proxy-Connection", Kind::KeepAlive),
+        ("Expect", Kind::Expect),
+        ("HTTP2-Settings", Kind::Dropped),
+        ("Forgetgate-Authorization", Kind::Dropped),
+        ("X-Original-URL", Kind::Dropped),
+        ("X-Rewrite-URL", Kind::Dropped),
+        ("TE", Kind::Te),
+        ("Transfer-Encoding", Kind::TransferEncoding),
+        ("Content-Length", Kind::ContentLength),
+        ("Upgrade", Kind::Upgrade),
+        ("Trailer", Kind::Trailer),
+        ("Via", Kind::Via),
+        ("X-Request-Id", Kind::RequestId),
+        ("Traceparent", Kind::TraceParent),
+        ("Tracestate", Kind::TraceState),
+        ("X-Forwarded-For", Kind::Forwarding),
+        ("X-Forwarded-Host", Kind::Forwarding),
+        ("X-Forwarded-Proto", Kind::Forwarding),
+        ("Forwarded", Kind::Forwarding),
+        ("X-HTTP-Method-Override", Kind::MethodOverride),
+        ("X-HTTP-Method", Kind::MethodOverride),
+        ("X-Method-Override", Kind::MethodOverride),
+    ];
+
+    #[test]
+    fn p9_every_name_that_means_something_is_known_in_any_case_and_no_other() {
+        for (name, expected) in KNOWN {
+            for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
+                assert_eq!(kind(name.as_bytes()), expected, "{name}");
+                assert_eq!(kind(format!("{name}s").as_bytes()), Kind::Other, "{name}");
+                assert_eq!(kind(&name.as_bytes()[1..]), Kind::Other, "{name}");
+                let other = name.replace(['e', 'E'], "q").replace(['i', 'I'], "j").replace(['o', 'O'], "0");
+                assert_eq!(kind(other.as_bytes()), Kind::Other, "{other}");
+            }
+        }
+        assert!(METHOD_OVERRIDES.iter().all(|name| kind(name.as_bytes()) == Kind::MethodOverride));
+        let mut found = 0;
+        for (length, first) in (0..=32).flat_map(|length| (0..=255).map(move |first| (length, first))) {
+            let mut name = vec![b'a'; length];
+            name.iter_mut().take(1).for_each(|byte| *byte = first);
+            let alike = alike(&name).iter().filter(|_| !first.is_ascii_uppercase());
+            found += alike
+                .inspect(|(known, _)| {
+                    assert!(known.len() == length && known.as_bytes()[0].to_ascii_lowercase() == first)
+                })
+                .count();
+        }
+        assert_eq!(found, KNOWN.len(), "each is looked for where it stands");
+    }
 
     #[test]
     fn p9_twins_of_what_the_gate_drops_or_writes_are_dropped_with_it() {

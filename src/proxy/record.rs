@@ -11,7 +11,7 @@ use super::forward::Passages;
 use super::route::Destination;
 use crate::domain::decide::{Label, Permit};
 use crate::domain::refusal::{Code, Refusal};
-use crate::domain::{self, Apis, PairKey};
+use crate::domain::{self, Apis, InstanceHash, PairKey, ResourceHash};
 use crate::inflight::{Entered, KeptOut};
 use crate::store::Placement;
 
@@ -47,7 +47,7 @@ pub(super) struct Place<'a> {
 pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Result<Recorded, Refusal> {
     let mut passages = Passages::new();
     if !permit.labels().is_empty() {
-        let keys: SmallVec<[PairKey; 1]> = permit.labels().iter().map(|label| pair_key(gate, label, place)).collect();
+        let keys: SmallVec<[PairKey; 1]> = permit.labels().iter().map(|label| known_as(gate, label, place)).collect();
         let apis = Apis::of(place.api);
         let entered = match try_enter_all(gate, (&keys, apis), gate.now()) {
             Ok(entered) => entered,
@@ -58,7 +58,7 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
             if known {
                 counters.known_pair();
             } else {
-                Box::pin(make_durable(gate, label, *key, place)).await?;
+                Box::pin(make_durable(gate, label, stored_as(gate, *key, place), place)).await?;
                 counters.recorded_pair();
                 passage.recorded();
             }
@@ -69,11 +69,21 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
     Ok(Recorded { permit, passages, unanswered })
 }
 
-fn pair_key(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
+/// The pair as the in-flight table knows it: by short names of its resource and instance, which cost nearly nothing. The
+/// store's are made for a row that is not known.
+fn known_as(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
+    let names = gate.inflight().short_names();
+    let resource = ResourceHash(names.of(place.resource));
+    let instance = InstanceHash(names.of(place.instance.canonical()));
     let tag = gate.keys().tag(&label.id);
-    let resource = gate.keys().resource_hash(tag, place.resource);
-    let instance = gate.keys().instance_hash(tag, place.instance);
     PairKey { tag, upstream: place.destination.site.number, form: label.form, resource, instance }
+}
+
+/// The same pair as the store knows it.
+fn stored_as(gate: &Gate, known: PairKey, place: Place<'_>) -> PairKey {
+    let resource = gate.keys().resource_hash(known.tag, place.resource);
+    let instance = gate.keys().instance_hash(known.tag, place.instance);
+    PairKey { resource, instance, ..known }
 }
 
 /// Waits while a customer is being erased, then enters. Where as many wait already as may, nobody waits.

@@ -1,21 +1,21 @@
 //! The heads that go on, built line by line: what is governed is left out in every spelling, then ours is written. A head
 //! is written anew and never edited in place, since removing lines would change the order of the others.
 
-use std::io::Write as _;
-
 use http::header::HeaderName;
+use smallvec::SmallVec;
 
-use super::framing::{BodyLength, Kinds};
+use super::framing::{BodyLength, Kinds, of_kind};
 use super::governed_headers::{Gathered, nominations};
 use super::names::{Governed, Kind, Role, kind};
 use super::trace::{self, RequestId};
 use super::webchat::Asked;
 use crate::domain::decide::{LabelLine, OptOutLine};
-use crate::http1::{Line, Lines, decimal};
+use crate::http1::{Line, LineCopy, Lines, decimal};
 use crate::net::Peer;
 
 /// `Via` of everything that the gate passes on.
 pub(super) const OUR_VIA: &str = "1.1 forgetgate";
+const OUR_VIA_LINE: &[u8] = b"Via: 1.1 forgetgate\r\n";
 
 /// What the judgement says of the governed lines.
 #[derive(Clone, Copy, Debug)]
@@ -76,14 +76,20 @@ pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 impl NewHead<'_> {
     /// Appends the head's lines, without the empty one at the end.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let sent = self.lines.iter().zip(self.kinds).find(|(_, kind)| **kind == Kind::TraceParent);
-        let (traceparent, continued) = trace::traceparent(sent.map(|(line, _)| line.value));
+        let sent = of_kind(self.lines, self.kinds, Kind::TraceParent).next();
+        let (traceparent, continued) = trace::traceparent(sent);
         let mut written = Written::default();
-        for (line, kind) in self.lines.iter().zip(self.kinds) {
-            if !is_nominated(&self.gathered.nominated, line.name) {
+        let mut copy = LineCopy::of(self.lines);
+        for (number, (line, kind)) in self.lines.iter().zip(self.kinds.each()).enumerate() {
+            if is_nominated(&self.gathered.nominated, line.name) {
+                continue;
+            }
+            if !(self.passes(line.name, *kind) && copy.copies(number, out)) {
+                copy.finish(out);
                 self.line(out, line, *kind, continued, &mut written);
             }
         }
+        copy.finish(out);
         if !written.host {
             line(out, b"Host", self.host);
         }
@@ -106,11 +112,26 @@ impl NewHead<'_> {
         }
         match self.instance {
             Some(comment) => line(out, b"Via", [OUR_VIA, comment].join(" ").as_bytes()),
-            None => line(out, b"Via", OUR_VIA.as_bytes()),
+            None => out.extend_from_slice(OUR_VIA_LINE),
         }
         line(out, b"Traceparent", &traceparent);
         if !written.request_id {
-            line(out, b"X-Request-Id", self.request_id.as_str().as_bytes());
+            line(out, b"X-Request-Id", self.request_id.as_bytes());
+        }
+    }
+
+    /// Whether a line passes as it is. Of those that do, some have to be looked at more closely: see [`Self::line`].
+    fn passes(&self, name: &[u8], kind: Kind) -> bool {
+        match kind {
+            Kind::Other if self.webchat.is_some() => false,
+            Kind::Other => match self.governed.role(name) {
+                None => true,
+                Some(Role::Label) => *self.orders.label == LabelLine::Keep && !self.moved.label,
+                Some(Role::LabelTwin | Role::OptOut | Role::LegacyOptOut) => false,
+            },
+            Kind::MethodOverride | Kind::Via => true,
+            Kind::Authorization => self.authorization.is_none(),
+            _ => false,
         }
     }
 
@@ -127,7 +148,7 @@ impl NewHead<'_> {
                 written.length = true;
             }
             Kind::RequestId if !written.request_id => {
-                line(out, name, self.request_id.as_str().as_bytes());
+                line(out, name, self.request_id.as_bytes());
                 written.request_id = true;
             }
             Kind::Connection | Kind::KeepAlive | Kind::Expect | Kind::Dropped | Kind::Te => {}
@@ -269,49 +290,55 @@ pub(super) enum AnswerFraming {
 
 /// Appends an answer's lines: what was for the last hop only goes, `Via`, the request's name and the framing come.
 pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFraming, request_id: &RequestId) {
-    // Those that are there, so that a long list costs no look at every line (P12).
-    let mut nominated: smallvec::SmallVec<[Vec<u8>; 2]> = smallvec::SmallVec::new();
-    let mut named = false;
-    let mut length_written = framing != AnswerFraming::Same && !matches!(framing, AnswerFraming::Length(_));
-    for each in sent.iter() {
-        if kind(each.name) == Kind::Connection {
-            nominated.extend(nominations(each.value).map(<[u8]>::to_ascii_lowercase));
-        }
-    }
-    nominated.sort_unstable();
+    let kinds = Kinds::of(sent);
+    let nominated = nominated(sent, &kinds);
     let is_nominated = |name: &[u8]| {
         !nominated.is_empty()
             && nominated.binary_search_by(|each| each.as_slice().cmp(&name.to_ascii_lowercase())).is_ok()
     };
-    for each in sent.iter() {
-        match kind(each.name) {
+    let mut named = false;
+    let mut length_written = framing != AnswerFraming::Same && !matches!(framing, AnswerFraming::Length(_));
+    let mut copy = LineCopy::of(sent);
+    for (number, (each, kind)) in sent.iter().zip(kinds.each()).enumerate() {
+        match kind {
             Kind::ContentLength if length_written => continue,
             Kind::ContentLength => {
+                copy.finish(out);
                 // One, and in canonical decimal.
                 let length = decimal(each.value).unwrap_or_default();
                 line(out, each.name, itoa::Buffer::new().format(length).as_bytes());
                 length_written = true;
                 continue;
             }
-            kind if is_for_one_hop(kind) => continue,
+            kind if is_for_one_hop(*kind) => continue,
             Kind::RequestId => named = true,
             _ => {}
         }
         // What an answer nominates is dropped, but never what frames or dates it.
-        if !is_nominated(each.name) {
+        if !is_nominated(each.name) && !copy.copies(number, out) {
+            copy.finish(out);
             line(out, each.name, each.value);
         }
     }
+    copy.finish(out);
     if let (AnswerFraming::Length(length), false) = (framing, length_written) {
         line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
     }
     if framing == AnswerFraming::Chunked {
         line(out, b"Transfer-Encoding", b"chunked");
     }
-    line(out, b"Via", OUR_VIA.as_bytes());
+    out.extend_from_slice(OUR_VIA_LINE);
     if !named {
-        line(out, b"X-Request-Id", request_id.as_str().as_bytes());
+        line(out, b"X-Request-Id", request_id.as_bytes());
     }
+}
+
+/// What an answer's `Connection` lines name, sorted, so that a long list costs no look at every line (P12).
+fn nominated(sent: &Lines, kinds: &Kinds) -> SmallVec<[Vec<u8>; 2]> {
+    let values = of_kind(sent, kinds, Kind::Connection);
+    let mut nominated: SmallVec<_> = values.flat_map(nominations).map(<[u8]>::to_ascii_lowercase).collect();
+    nominated.sort_unstable();
+    nominated
 }
 
 /// Whether a line of this kind is for one hop only.
@@ -321,8 +348,9 @@ const fn is_for_one_hop(kind: Kind) -> bool {
 
 /// Appends the first line of an answer.
 pub(super) fn status_line(out: &mut Vec<u8>, http10: bool, status: u16, reason: &[u8]) {
-    // Writing to memory does not fail.
-    drop(write!(out, "HTTP/1.{} {status:03} ", u8::from(!http10)));
+    let digit = |unit: u16| b'0' + u8::try_from(status / unit % 10).unwrap_or_default();
+    out.extend_from_slice(if http10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(&[digit(100), digit(10), digit(1), b' ']);
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
 }

@@ -2,6 +2,7 @@
 //!
 //! Both are only names for people who look for a request; neither need be hard to guess.
 
+use data_encoding::HEXLOWER;
 use smallvec::SmallVec;
 use uuid::Uuid;
 
@@ -31,6 +32,11 @@ impl RequestId {
     pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The same as bytes.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// A `traceparent`.
@@ -44,10 +50,10 @@ pub(super) fn traceparent(sent: Option<&[u8]>) -> (TraceParent, bool) {
     if let Some(sent) = continued {
         text = *sent;
     } else if let Some(trace_id) = text.get_mut(3..35) {
-        hex(fastrand::u128(1..), trace_id);
+        HEXLOWER.encode_mut(&fastrand::u128(1..).to_be_bytes(), trace_id);
     }
     if let Some(span_id) = text.get_mut(36..52) {
-        hex(u128::from(fastrand::u64(1..)), span_id);
+        HEXLOWER.encode_mut(&fastrand::u64(1..).to_be_bytes(), span_id);
     }
     (text, continued.is_some())
 }
@@ -62,16 +68,6 @@ fn valid(bytes: &[u8]) -> Option<&[u8; 55]> {
     let not_zero =
         |range: std::ops::Range<usize>| text.get(range).is_some_and(|id| id.iter().any(|byte| *byte != b'0'));
     (shaped && text.starts_with(b"00-") && not_zero(3..35) && not_zero(36..52)).then_some(text)
-}
-
-fn hex(mut number: u128, digits: &mut [u8]) {
-    for digit in digits.iter_mut().rev() {
-        *digit = match (number & 0xf) as u8 {
-            small @ 0..=9 => b'0' + small,
-            large => b'a' + large - 10,
-        };
-        number >>= 4;
-    }
 }
 
 #[cfg(test)]

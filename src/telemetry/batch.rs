@@ -4,7 +4,7 @@ use std::io::Write;
 
 /// A batch that grows beyond this is written before its end.
 const BYTES_MAX: usize = 64 * 1024;
-/// ConnectionLimit for the line that goes beyond.
+/// Room for the line that goes beyond.
 const ROOM: usize = BYTES_MAX + 1024;
 
 /// Whole lines on their way to `out`.

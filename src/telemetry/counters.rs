@@ -11,38 +11,20 @@ use super::counter::{Counter, Row};
 use super::failure_kind::FailureKind;
 use super::figures::{LastError, UpstreamFigures};
 use super::handshakes::HandshakeEnd;
+use super::status_class::StatusClass;
 use super::trouble::Trouble;
 use super::turned_away::Rejected;
+use super::upstream_counts::CounterSet;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
-use crate::domain::webchat::Finding;
 
 /// What one worker counts for one upstream.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct UpstreamCounters {
-    requests: Counter,
-    labelled: Counter,
-    rewritten: Counter,
-    derived: Counter,
-    cut: Counter,
-    overridden: Counter,
-    opted_out: Counter,
-    unlabelled: Counter,
-    unlabellable: Counter,
-    unknown: Counter,
-    beta: Counter,
-    known_pairs: Counter,
-    recorded_pairs: Counter,
-    bytes_in: Counter,
-    bytes_out: Counter,
+    pub(super) counted: CounterSet,
     began: Counter,
     ended: Counter,
-    refused: Row<{ Code::ALL.len() }>,
-    would_refuse: Row<{ Code::ALL.len() }>,
-    answered: Row<5>,
-    failed: Row<{ FailureKind::ALL.len() }>,
-    webchat: Row<{ Finding::ALL.len() }>,
     /// Not a counter: how many addresses rest, as the worker last saw it.
     resting: AtomicU64,
     /// Seconds since 1970, shifted by eight bits, and the number of the kind; 0 for none.
@@ -52,96 +34,15 @@ pub struct UpstreamCounters {
 }
 
 impl UpstreamCounters {
-    /// A request was routed here, whatever becomes of it.
-    pub fn request(&self) {
-        self.requests.bump();
-    }
-
-    /// It went on with a label.
-    pub fn labelled(&self) {
-        self.labelled.bump();
-    }
-
-    /// Its label was replaced by an alias.
-    pub fn rewritten(&self) {
-        self.rewritten.bump();
-    }
-
-    /// Its label was derived from something else in the request.
-    pub fn derived(&self) {
-        self.derived.bump();
-    }
-
-    /// Its label named further customers, who were removed from it.
-    pub fn cut(&self) {
-        self.cut.bump();
-    }
-
-    /// Its label named another customer than its verified token.
-    pub fn overridden(&self) {
-        self.overridden.bump();
-    }
-
-    /// It went on with the opt-out.
-    pub fn opted_out(&self) {
-        self.opted_out.bump();
-    }
-
-    /// Policy let it go on without a label although its data can be labelled.
-    pub fn unlabelled(&self) {
-        self.unlabelled.bump();
-    }
-
-    /// It carries customers' data that the service knows no label for: no delete by label finds it.
-    pub fn unlabellable(&self) {
-        self.unlabellable.bump();
-    }
-
-    /// The profile does not name this call.
-    pub fn unknown(&self) {
-        self.unknown.bump();
-    }
-
-    /// A beta call.
-    pub fn beta(&self) {
-        self.beta.bump();
-    }
-
-    /// The fact was known already: no write.
-    pub fn known_pair(&self) {
-        self.known_pairs.bump();
-    }
-
-    /// The fact was made durable first.
-    pub fn recorded_pair(&self) {
-        self.recorded_pairs.bump();
-    }
-
-    /// Refused.
-    pub fn refused(&self, code: Code) {
-        self.refused.bump(code as usize);
-    }
-
-    /// Would have been refused, were the policy not only observing.
-    pub fn would_refuse(&self, code: Code) {
-        self.would_refuse.bump(code as usize);
-    }
-
     /// The caller got a status, the upstream's or the gate's. Statuses outside 100..=599 are counted as 5xx.
     pub fn answered(&self, status: u16) {
-        let class = usize::from(status / 100);
-        self.answered.bump(if (1..=5).contains(&class) { class - 1 } else { 4 });
+        self.responded(StatusClass::of(status));
     }
 
     /// The upstream failed. Reads the clock: the last failure is shown with its time.
     pub fn upstream_failed(&self, kind: FailureKind) {
-        self.failed.bump(kind as usize);
+        self.failed(kind);
         self.last_failure.store((clock::unix_now().0 << 8) | kind as u64, Relaxed);
-    }
-
-    /// An answer held a Web Chat's configuration, of which this became.
-    pub fn found(&self, finding: Finding) {
-        self.webchat.bump(finding as usize);
     }
 
     /// What is wrong with it, for the log: [`Self::upstream_failed`] only counts.
@@ -153,16 +54,6 @@ impl UpstreamCounters {
     /// So many of its addresses have lately taken no connection.
     pub fn resting(&self, addresses: usize) {
         self.resting.store(addresses as u64, Relaxed);
-    }
-
-    /// Bytes of bodies from the caller.
-    pub fn bytes_in(&self, bytes: u64) {
-        self.bytes_in.add(bytes);
-    }
-
-    /// Bytes of bodies to the caller.
-    pub fn bytes_out(&self, bytes: u64) {
-        self.bytes_out.add(bytes);
     }
 
     /// One more in flight.
@@ -177,34 +68,10 @@ impl UpstreamCounters {
 
     /// Adds these counters to `sums`.
     pub(super) fn add_to(&self, sums: &mut UpstreamFigures) {
-        let pairs: [(&mut u64, &Counter); 15] = [
-            (&mut sums.requests, &self.requests),
-            (&mut sums.labelled, &self.labelled),
-            (&mut sums.rewritten, &self.rewritten),
-            (&mut sums.derived, &self.derived),
-            (&mut sums.cut, &self.cut),
-            (&mut sums.overridden, &self.overridden),
-            (&mut sums.opted_out, &self.opted_out),
-            (&mut sums.unlabelled, &self.unlabelled),
-            (&mut sums.unlabellable, &self.unlabellable),
-            (&mut sums.unknown, &self.unknown),
-            (&mut sums.beta, &self.beta),
-            (&mut sums.known_pairs, &self.known_pairs),
-            (&mut sums.recorded_pairs, &self.recorded_pairs),
-            (&mut sums.bytes_in, &self.bytes_in),
-            (&mut sums.bytes_out, &self.bytes_out),
-        ];
-        for (sum, counter) in pairs {
-            *sum += counter.read();
-        }
+        self.counted.add_to(&mut sums.counts);
         // Read in this order, a request that ends between the two reads is counted as in flight and never as less than none.
         let ended = self.ended.read();
         sums.in_flight += self.began.read().saturating_sub(ended);
-        self.refused.add_to(&mut sums.refused);
-        self.would_refuse.add_to(&mut sums.would_refuse);
-        self.answered.add_to(&mut sums.answered);
-        self.failed.add_to(&mut sums.failed);
-        self.webchat.add_to(&mut sums.webchat);
         // All workers see the same ones.
         sums.addresses_resting = sums.addresses_resting.max(self.resting.load(Relaxed));
         sums.last_error = sums.last_error.max(self.last_error());

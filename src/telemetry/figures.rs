@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::failure_kind::FailureKind;
 use super::handshakes::HandshakeEnd;
 use super::turned_away::Rejected;
+use super::upstream_counts::UpstreamCounts;
 use crate::domain::UnixSeconds;
 use crate::domain::refusal::Code;
-use crate::domain::webchat::Finding;
 
 /// The last failure of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,51 +36,13 @@ impl Ord for LastError {
 pub struct UpstreamFigures {
     /// Its name.
     pub name: Arc<str>,
-    /// Requests that were routed there.
-    pub requests: u64,
-    /// Forwarded with a label.
-    pub labelled: u64,
-    /// Labels replaced by an alias.
-    pub rewritten: u64,
-    /// Labels derived from elsewhere in the request.
-    pub derived: u64,
-    /// Labels from which further customers were removed.
-    pub cut: u64,
-    /// Labels of which the customer was replaced by a verified token's.
-    pub overridden: u64,
-    /// Forwarded with the opt-out.
-    pub opted_out: u64,
-    /// Let through without a label.
-    pub unlabelled: u64,
-    /// Forwarded with data that the service knows no label for.
-    pub unlabellable: u64,
-    /// Calls that the profile does not name.
-    pub unknown: u64,
-    /// Beta calls.
-    pub beta: u64,
-    /// Facts that were in the index already.
-    pub known_pairs: u64,
-    /// Facts that were made durable first.
-    pub recorded_pairs: u64,
-    /// Body bytes from callers.
-    pub bytes_in: u64,
-    /// Body bytes to callers.
-    pub bytes_out: u64,
+    /// What is counted of every upstream.
+    pub counts: UpstreamCounts,
     /// In flight at this moment.
     pub in_flight: u64,
     /// Of its addresses, those that have lately taken no connection.
     pub addresses_resting: u64,
-    /// Refused, by the place of the code in [`Code::ALL`].
-    pub refused: [u64; Code::ALL.len()],
-    /// What enforcing would have refused, likewise.
-    pub would_refuse: [u64; Code::ALL.len()],
-    /// Answers, 1xx to 5xx.
-    pub answered: [u64; 5],
-    /// Failures of the upstream, by the place of the kind in [`FailureKind::ALL`].
-    pub failed: [u64; FailureKind::ALL.len()],
-    /// Answers with Web Chat in them, by the place of the finding in [`Finding::ALL`].
-    pub webchat: [u64; Finding::ALL.len()],
-    /// The last of those.
+    /// The last of its failures.
     pub last_error: Option<LastError>,
     /// Why it was, in words.
     pub last_reason: Option<Arc<str>>,
@@ -90,28 +52,9 @@ impl UpstreamFigures {
     pub(super) const fn none(name: Arc<str>) -> Self {
         Self {
             name,
-            requests: 0,
-            labelled: 0,
-            rewritten: 0,
-            derived: 0,
-            cut: 0,
-            overridden: 0,
-            opted_out: 0,
-            unlabelled: 0,
-            unlabellable: 0,
-            unknown: 0,
-            beta: 0,
-            known_pairs: 0,
-            recorded_pairs: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+            counts: UpstreamCounts::none(),
             in_flight: 0,
             addresses_resting: 0,
-            refused: [0; Code::ALL.len()],
-            would_refuse: [0; Code::ALL.len()],
-            answered: [0; 5],
-            failed: [0; FailureKind::ALL.len()],
-            webchat: [0; Finding::ALL.len()],
             last_error: None,
             last_reason: None,
         }

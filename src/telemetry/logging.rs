@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, FilterFn, filter_fn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -62,13 +62,18 @@ pub fn init(log: &Log) -> Result<LogGuard, LoggingError> {
     let look = Look { format: log.format, ansi: io::stderr().is_terminal() };
     // Asked before there is a log: what passes a filter is worked out anew for each, and the last one should be alone.
     let shows_access = lets_access_pass(filter(log)?);
-    let (chosen, handle) = reload::Layer::new(filter(log)?);
+    // What libraries say by the `log` crate is let through to here as the first filter wants it, for good: from INFO up, of
+    // which the operator's own then lets pass what it does.
+    let (chosen, handle) = reload::Layer::new(EnvFilter::new("info"));
+    let operators = filter(log)?;
     let spool = Spool::default();
     let writer = spool.clone();
     tracing_subscriber::registry()
-        .with(lines(look, move || writer.clone()).with_filter(chosen.and(filter_fn(may_be_written))))
+        .with(lines(look, move || writer.clone()).with_filter(chosen.and(never_written_are_kept_out())))
         .try_init()
         .map_err(LoggingError::Twice)?;
+    // It fails only where the subscriber is gone, and that lives as long as the process.
+    handle.reload(operators).ok();
     spool.clone().start(|lines| events::LogLinesDropped { lines }.emit()).map_err(LoggingError::Thread)?;
     // Logging is set up once, so there is no other.
     SET_UP.set(SetUp { look, handle, shows_access: AtomicBool::new(shows_access), spool: spool.clone() }).ok();
@@ -183,6 +188,12 @@ where
     }
 }
 
+/// A filter by [`may_be_written`]. That it may let pass every level is said, so that the other filter's hint holds: without
+/// a hint every line that is not wanted, however fine, would be made and taken through all filters.
+fn never_written_are_kept_out() -> FilterFn<fn(&Metadata<'_>) -> bool> {
+    filter_fn(may_be_written as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::TRACE)
+}
+
 /// The gate's own targets at any level, everything else from INFO up. HTTP/2's library warns of single frames, which a peer
 /// may send as fast as it likes, and shows what was in them: of that one only what is an error.
 fn may_be_written(metadata: &Metadata<'_>) -> bool {
@@ -197,15 +208,17 @@ fn may_be_written(metadata: &Metadata<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        EnvFilter, FilterExt, Layer, LogFormat, Look, SubscriberExt, filter_fn, lets_access_pass, lines, may_be_written,
+        EnvFilter, FilterExt, Layer, LevelFilter, LogFormat, Look, SubscriberExt, lets_access_pass, lines,
+        never_written_are_kept_out,
     };
+    use tracing::Subscriber;
     use tracing_subscriber::Registry;
 
     use crate::telemetry::tests::Sink;
 
     fn with_log(format: LogFormat, directives: &str, say: impl FnOnce()) -> String {
         let sink = Sink::default();
-        let filter = EnvFilter::new(directives).and(filter_fn(may_be_written));
+        let filter = EnvFilter::new(directives).and(never_written_are_kept_out());
         let lines = lines::<Registry, _>(Look { format, ansi: false }, sink.clone()).with_filter(filter);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), say);
         sink.text()
@@ -220,6 +233,19 @@ mod tests {
         });
         assert!(!log.contains("canary"), "{log}");
         assert!(log.contains("connection") && log.contains("own"), "{log}");
+    }
+
+    /// A first message makes sled say hundreds of such lines.
+    #[test]
+    fn p12_a_line_that_is_finer_than_the_filter_is_not_even_looked_at() {
+        for (directives, hint) in
+            [("info", LevelFilter::INFO), ("warn,forgetgate=debug", LevelFilter::DEBUG), ("off", LevelFilter::OFF)]
+        {
+            let filter = EnvFilter::new(directives).and(never_written_are_kept_out());
+            let look = Look { format: LogFormat::Text, ansi: false };
+            let lines = lines::<Registry, _>(look, Sink::default()).with_filter(filter);
+            assert_eq!(tracing_subscriber::registry().with(lines).max_level_hint(), Some(hint), "{directives}");
+        }
     }
 
     #[test]

@@ -11,13 +11,10 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry as Families;
 
-use super::failure_kind::FailureKind;
-use super::figures::UpstreamFigures;
 use super::handshakes::HandshakeEnd;
 use super::registry::Registry;
 use super::turned_away::Rejected;
-use crate::domain::refusal::Code;
-use crate::domain::webchat::Finding;
+use super::upstream_counts::{Columns, REFUSALS, Shown, UpstreamCounts};
 
 /// `Content-Type` of [`Registry::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,35 +29,6 @@ pub struct Gauge {
     /// Its value.
     pub value: i64,
 }
-
-/// A column of an upstream's figures: its metric, what it means, and where it is.
-type Column = (&'static str, &'static str, fn(&UpstreamFigures) -> u64);
-
-const COLUMNS: [Column; 15] = [
-    ("forgetgate_requests", "Requests routed to an upstream", |f| f.requests),
-    ("forgetgate_requests_labelled", "Requests forwarded with a label", |f| f.labelled),
-    ("forgetgate_requests_opted_out", "Requests forwarded with the opt-out", |f| f.opted_out),
-    ("forgetgate_requests_unlabelled", "Requests whose data can be labelled, let through without a label", |f| {
-        f.unlabelled
-    }),
-    ("forgetgate_requests_unlabellable", "Requests with customers' data that the service knows no label for", |f| {
-        f.unlabellable
-    }),
-    ("forgetgate_requests_unknown", "Requests for calls that the profile does not name", |f| f.unknown),
-    ("forgetgate_requests_beta", "Requests for beta calls", |f| f.beta),
-    ("forgetgate_labels_rewritten", "Labels replaced by an alias", |f| f.rewritten),
-    ("forgetgate_labels_derived", "Labels derived from elsewhere in the request", |f| f.derived),
-    ("forgetgate_labels_cut", "Labels from which further customers were removed", |f| f.cut),
-    ("forgetgate_labels_overridden", "Labels of which the customer was replaced by a verified token's", |f| {
-        f.overridden
-    }),
-    ("forgetgate_pairs_known", "Labelled requests whose fact was in the index already", |f| f.known_pairs),
-    ("forgetgate_pairs_recorded", "Labelled requests whose fact was made durable first", |f| f.recorded_pairs),
-    ("forgetgate_received_bytes", "Body bytes received from callers", |f| f.bytes_in),
-    ("forgetgate_sent_bytes", "Body bytes sent to callers", |f| f.bytes_out),
-];
-
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Registry {
     /// All metrics as text, of type [`CONTENT_TYPE`]. `further` are gauges that the caller had to wait for.
@@ -105,39 +73,22 @@ impl Collector for Scrape {
 impl Scrape {
     fn upstreams(&self, page: &mut Page<'_>) -> fmt::Result {
         let upstreams = self.registry.per_upstream();
-        for (name, help, value) in COLUMNS {
-            page.counter(name, help, |family| {
-                upstreams
-                    .iter()
-                    .try_for_each(|upstream| sample(family, &[("upstream", &upstream.name)], value(upstream)))
+        for shown in UpstreamCounts::SHOWN {
+            page.counter(shown.metric, shown.help, |family| {
+                upstreams.iter().try_for_each(|upstream| {
+                    sample(family, &[("upstream", &upstream.name)], (shown.value)(&upstream.counts))
+                })
             })?;
         }
-        let codes = Code::ALL.map(Code::as_str);
         let unrouted = self.registry.gate().unrouted;
-        page.counter(
-            "forgetgate_refusals",
-            "Requests refused, by code; without an upstream where none was found",
-            |family| {
-                grid(family, &upstreams, "code", &codes, |upstream| &upstream.refused)?;
-                row(family, "", "code", &codes, &unrouted)
-            },
-        )?;
-        page.counter(
-            "forgetgate_would_refuse",
-            "What enforcing would have refused, where policy only observes",
-            |family| grid(family, &upstreams, "code", &codes, |upstream| &upstream.would_refuse),
-        )?;
-        page.counter("forgetgate_responses", "Answers to callers, by class of status", |family| {
-            grid(family, &upstreams, "class", &CLASSES, |upstream| &upstream.answered)
-        })?;
-        let kinds = FailureKind::ALL.map(FailureKind::as_str);
-        page.counter("forgetgate_upstream_failures", "Failures of upstreams, by kind", |family| {
-            grid(family, &upstreams, "code", &kinds, |upstream| &upstream.failed)
-        })?;
-        let findings = Finding::ALL.map(Finding::as_str);
-        page.counter("forgetgate_webchat", "Pages and scripts with Web Chat in them, by its opt-out", |family| {
-            grid(family, &upstreams, "result", &findings, |upstream| &upstream.webchat)
-        })?;
+        for Shown { metric, help, value: Columns { label, names, counts } } in UpstreamCounts::ROWS {
+            page.counter(metric, help, |family| {
+                for upstream in &upstreams {
+                    row(family, &upstream.name, label, &names(), counts(&upstream.counts))?;
+                }
+                if *metric == REFUSALS { row(family, "", label, &names(), &unrouted) } else { Ok(()) }
+            })?;
+        }
         let resting = "Addresses of upstreams that have lately taken no connection";
         page.gauge("forgetgate_upstream_addresses_resting", resting, |family| {
             upstreams.iter().try_for_each(|upstream| {
@@ -301,15 +252,4 @@ fn row(family: &mut MetricEncoder<'_>, upstream: &str, label: &str, names: &[&st
         .iter()
         .zip(counts)
         .try_for_each(|(name, count)| sample(family, &[("upstream", upstream), (label, name)], *count))
-}
-
-/// All upstreams' rows of a counter with a second label.
-fn grid<'f, const N: usize>(
-    family: &mut MetricEncoder<'_>,
-    upstreams: &'f [UpstreamFigures],
-    label: &str,
-    names: &[&str; N],
-    counts: impl Fn(&'f UpstreamFigures) -> &'f [u64; N],
-) -> fmt::Result {
-    upstreams.iter().try_for_each(|upstream| row(family, &upstream.name, label, names, counts(upstream)))
 }

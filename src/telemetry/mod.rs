@@ -20,9 +20,11 @@ mod registry;
 mod reloads;
 mod snapshots;
 mod spool;
+mod status_class;
 mod token_keys;
 mod trouble;
 mod turned_away;
+mod upstream_counts;
 
 pub use self::access_log::{AccessLog, AccessRecord, AccessWriter, EndReason};
 pub use self::clock::{from_rfc3339, rfc3339, unix_now};
@@ -37,9 +39,11 @@ pub use self::panics::report_panics;
 pub use self::registry::Registry;
 pub use self::reloads::ReloadCounters;
 pub use self::snapshots::SnapshotCounters;
+pub use self::status_class::StatusClass;
 pub use self::token_keys::TokenKeyCounters;
 pub use self::trouble::Trouble;
 pub use self::turned_away::Rejected;
+pub use self::upstream_counts::UpstreamCounts;
 
 /// An error with all that is behind it on one line, outermost first.
 #[must_use]

@@ -128,5 +128,5 @@ fn the_page_is_whole_and_has_no_labels_but_those_of_closed_sets() {
 fn an_upstream_that_does_not_exist_is_no_panic() {
     let registry = Registry::new(&names(), 0);
     registry.worker(9).upstream(9).request();
-    assert_eq!(registry.per_upstream().iter().map(|figures| figures.requests).sum::<u64>(), 0);
+    assert_eq!(registry.per_upstream().iter().map(|figures| figures.counts.requests).sum::<u64>(), 0);
 }

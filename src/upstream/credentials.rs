@@ -8,8 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use http::HeaderValue;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -138,7 +137,7 @@ impl By {
             Self::Basic { username, password } => {
                 let password = read(password)?;
                 let pair = Zeroizing::new(format!("{username}:{}", password.expose()));
-                ("Basic", Zeroizing::new(STANDARD.encode(pair.as_bytes())))
+                ("Basic", Zeroizing::new(BASE64.encode(pair.as_bytes())))
             }
             Self::Bearer(token) => ("Bearer", Zeroizing::new(read(token)?.expose().to_owned())),
         };

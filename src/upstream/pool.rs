@@ -40,10 +40,46 @@ struct Idle {
     put_back: Look,
 }
 
+/// What came back, in this order. An entry moves once, however often the pool is asked.
+#[derive(Debug, Default)]
+struct Rested {
+    /// Looked at by the runtime since they came back.
+    looked_at: Vec<Idle>,
+    /// Not yet, when last asked.
+    new: Vec<Idle>,
+}
+
+impl Rested {
+    /// The last to come back, rather one that was looked at since then; whether it was.
+    fn pop(&mut self, now: Instant) -> Option<(Idle, bool)> {
+        if self.new.first().is_some_and(|first| !first.put_back.is_last()) {
+            let looked_at = self.new.partition_point(|each| !each.put_back.is_last());
+            self.looked_at.extend(self.new.drain(..looked_at));
+        }
+        let known = if reactor_epoch::is_recent(now) { self.looked_at.pop() } else { None };
+        let unknown = |rested: &mut Self| rested.new.pop().or_else(|| rested.looked_at.pop());
+        known.map(|idle| (idle, true)).or_else(|| unknown(self).map(|idle| (idle, false)))
+    }
+
+    fn push(&mut self, idle: Idle) {
+        if self.looked_at.len() + self.new.len() == IDLE_CONNECTIONS_MAX {
+            // The oldest.
+            let from = if self.looked_at.is_empty() { &mut self.new } else { &mut self.looked_at };
+            from.remove(0);
+        }
+        self.new.push(idle);
+    }
+
+    fn retain(&mut self, mut keep: impl FnMut(&mut Idle) -> bool) {
+        self.looked_at.retain_mut(&mut keep);
+        self.new.retain_mut(keep);
+    }
+}
+
 /// Connections to one upstream.
 #[derive(Debug)]
 pub struct Pool {
-    idle: RefCell<Vec<Idle>>,
+    idle: RefCell<Rested>,
     http2: Rc<Connections>,
     places: Places,
     bounds: Cell<Bounds>,
@@ -84,7 +120,7 @@ impl Pool {
     pub fn new(connector: Connector, limits: &Limits, workers: usize) -> Self {
         let bounds = Bounds::of(limits, workers);
         Self {
-            idle: RefCell::new(Vec::new()),
+            idle: RefCell::default(),
             http2: Connections::new(connector),
             places: Places::new(bounds.places, limits.connect_timeout),
             bounds: Cell::new(bounds),
@@ -120,14 +156,9 @@ impl Pool {
         }
         let mut idle = self.idle.borrow_mut();
         loop {
-            // Rather one that was looked at since it came back than the very last.
-            let at = idle.iter().rposition(|each| reactor_epoch::has_looked_since(each.put_back, now));
-            let Idle { mut link, since, opened, idle_max, .. } = match at {
-                Some(at) => idle.remove(at),
-                None => idle.pop()?,
-            };
+            let (Idle { mut link, since, opened, idle_max, .. }, looked_at) = idle.pop(now)?;
             let fresh = now.saturating_duration_since(since) <= idle_max;
-            if fresh && is_quiet(&mut link) && (at.is_some() || is_silent(&link)) {
+            if fresh && is_quiet(&mut link) && (looked_at || is_silent(&link)) {
                 return Some(Taken { link, reused: true, opened });
             }
         }
@@ -156,11 +187,7 @@ impl Pool {
             return;
         }
         link.park();
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() == IDLE_CONNECTIONS_MAX {
-            idle.remove(0);
-        }
-        idle.push(Idle { link, since: now, opened, idle_max, put_back: reactor_epoch::last() });
+        self.idle.borrow_mut().push(Idle { link, since: now, opened, idle_max, put_back: reactor_epoch::last() });
     }
 
     /// How many of the service's addresses have lately taken no connection.
@@ -171,7 +198,7 @@ impl Pool {
 
     /// Closes all that is idle; what is busy carries nothing further.
     pub fn clear(&self) {
-        self.idle.borrow_mut().clear();
+        *self.idle.borrow_mut() = Rested::default();
         self.http2.forget();
     }
 
@@ -179,7 +206,7 @@ impl Pool {
     pub fn prune(&self, now: Instant) {
         let Bounds { idle_max, age_max, .. } = self.bounds.get();
         self.http2.prune(now, idle_max, age_max);
-        self.idle.borrow_mut().retain_mut(|idle| {
+        self.idle.borrow_mut().retain(|idle| {
             now.saturating_duration_since(idle.since) <= idle.idle_max.min(idle_max) && is_quiet(&mut idle.link)
         });
     }

@@ -31,7 +31,14 @@ pub(super) fn last() -> Look {
     Look(LOOKED.get().map(|(turns, _)| turns))
 }
 
-/// Whether the runtime has looked since `before`, and not too long ago.
-pub(super) fn has_looked_since(before: Look, now: Instant) -> bool {
-    LOOKED.get().is_some_and(|(turns, at)| before.0 != Some(turns) && now.saturating_duration_since(at) <= GOOD_FOR)
+impl Look {
+    /// Whether the runtime has not looked since.
+    pub(super) fn is_last(self) -> bool {
+        self == last()
+    }
+}
+
+/// Whether the runtime has looked not too long ago.
+pub(super) fn is_recent(now: Instant) -> bool {
+    LOOKED.get().is_some_and(|(_, at)| now.saturating_duration_since(at) <= GOOD_FOR)
 }

@@ -7,8 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 
 use super::addresses::Addresses;
 use super::credentials::sensitive;
@@ -115,5 +114,5 @@ impl Through {
 }
 
 fn basic(pair: &str) -> Option<HeaderValue> {
-    sensitive("Basic", &Zeroizing::new(STANDARD.encode(pair.as_bytes())))
+    sensitive("Basic", &Zeroizing::new(BASE64.encode(pair.as_bytes())))
 }

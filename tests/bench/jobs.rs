@@ -1,8 +1,9 @@
-//! How long a store with very many unfinished erasures takes to open, and how much memory: after a clean close, after a kill, and
-//! once more. Each opening is a process of its own, which also reads all list entries, as a start does.
-//! `cargo bench --bench jobs -- 100000`.
+//! How long a start takes with very many unfinished erasures, and how much memory: after a clean close, after a kill, and once
+//! more. First the store alone, in a process of its own that also reads all list entries, as a start does; then the product, from
+//! its start until it says that it is ready. `cargo bench --bench jobs -- 100000`.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock itself")]
 
+mod gate;
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
@@ -10,20 +11,24 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use forgetgate::domain::{Tag, UnixSeconds};
+use forgetgate::domain::erasure::{Intent, Job, Moment, NewJob, Scope, Stamp, Summary, Target, TargetKey, TargetState};
+use forgetgate::domain::erasure::{Where, WhereId};
+use forgetgate::domain::{CustomerId, LabelForm, UnixSeconds, UpstreamNumber};
+use forgetgate::store::seal::Keys;
 use forgetgate::store::{JobWrite, Opened, StoredJob, open};
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
+use crate::gate::{Gate, cpu_seconds, memory};
 use crate::support::{config, copied, runtime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const BODY: usize = 900;
-const SUMMARY: usize = 40;
 const AT_ONCE: usize = 512;
 const PAGE: usize = 1000;
+/// One in so many was interrupted in its first attempt: its customer is to be kept out.
+const FENCED_EACH: u64 = 100;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -43,6 +48,9 @@ fn number(text: &str) -> u64 {
 fn measure(jobs: u64) {
     let directory = tempfile::tempdir().expect("a directory");
     let (live, killed) = (directory.path().join("live"), directory.path().join("killed"));
+    std::fs::create_dir_all(&live).expect("a directory");
+    // Its first start makes the store, and gives the upstream its number.
+    drop(Gate::start(&live));
     let mut filling = itself(&["fill", &live.display().to_string(), &jobs.to_string()]);
     let mut filling = filling.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a child");
     let mut line = String::new();
@@ -57,11 +65,18 @@ fn measure(jobs: u64) {
     drop(filling.stdin.take());
     assert!(filling.wait().expect("the child's end").success(), "the child failed");
     for (what, directory) in [("clean close", &live), ("kill", &killed)] {
+        let product = directory.with_extension("product");
+        copied(directory, &product);
         for time in ["first", "second"] {
             let opened = itself(&["open", &directory.display().to_string()]).output().expect("a child");
             assert!(opened.status.success(), "the child failed");
             say(&format!("after a {what}, {time} opening: {}", String::from_utf8_lossy(&opened.stdout).trim_end()));
         }
+        for time in ["first", "second"] {
+            let gate = Gate::start(&product);
+            say(&format!("after a {what}, {time} start of the product: {gate}"));
+        }
+        std::fs::remove_dir_all(product).expect("a copy that is done with");
     }
 }
 
@@ -76,25 +91,55 @@ fn say(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("stdout");
 }
 
-fn job(number: u64, step: u8) -> StoredJob {
+/// An erasure with one upstream after so many steps: accepted; planned; and then in line there or, every second, tried in vain.
+fn erasure(number: u64, step: u8) -> Job {
     let mut random = fastrand::Rng::with_seed(number + 1);
-    let tag = Tag(std::array::from_fn(|_| random.u8(..)));
     // As a UUIDv7: in the order of time.
     let id = Uuid::from_u128(u128::from(number) << 64 | u128::from(random.u64(..)));
-    let received = UnixSeconds(1_800_000_000 + number / 100);
-    let summary = vec![step; SUMMARY];
-    StoredJob { id, tag, finished: false, received, of: None, summary, body: vec![step; BODY] }
+    let upstream = UpstreamNumber(1);
+    let intent = Intent { scope: Scope::Only(vec![upstream]), addressed: None, mark: None };
+    let (submitted, reason) = (None, Some("as requested".to_owned()));
+    let new = NewJob { id, submitted, deadline: 2_592_000, reason, intent, mark: None, awaiting_approval: false };
+    let mut job = Job::new(new, UnixSeconds(1_800_000_000 + number / 100));
+    job.stamp = Stamp { run: 7, at: Moment(1_800_000_000) };
+    if step > 0 {
+        let key =
+            TargetKey { upstream, instance: WhereId([1; 8]), form: LabelForm::RAW, label_of: upstream, api: None };
+        let mut target = Target::new(key, Where::default(), "speech".to_owned(), 86_400);
+        if step > 1 && number % FENCED_EACH != 0 {
+            target.unfenced = true;
+            if number % 2 == 0 {
+                (target.state, target.next) = (TargetState::Retrying, Some(job.stamp.at.after(3600)));
+                (target.attempts, target.failures) = (1, 1);
+            }
+        }
+        (job.covered, job.targets) = (std::mem::take(&mut job.intents), vec![target]);
+    }
+    job
 }
 
-/// Each job is created and goes through two steps, as one whose delete was accepted.
+/// As the gate stores it.
+fn stored(keys: &Keys, number: u64, step: u8) -> StoredJob {
+    let job = erasure(number, step);
+    let customer = CustomerId::new(&format!("customer-{number:012}")).expect("an ID");
+    let sealed = keys.seal_job(job.id, customer.expose().as_bytes()).expect("a sealed ID");
+    let sealed = data_encoding::BASE64.encode(&sealed);
+    let body = serde_json::json!({ "v": 3, "body": { "erasure": { "job": job, "sealed": sealed } } });
+    let body = keys.seal_job(job.id, body.to_string().as_bytes()).expect("a sealed body");
+    let summary = Summary::of(&job).to_bytes();
+    let (id, tag, received) = (job.id, keys.tag(&customer), job.received);
+    StoredJob { id, tag, finished: false, received, of: None, summary, body }
+}
+
+/// Each job is created and goes through two steps, as one that does not get on at its upstream.
 fn fill(directory: &Path, jobs: u64) {
-    std::fs::create_dir_all(directory).expect("a directory");
     let store: Opened = open(&config(directory)).expect("a store");
     let start = Instant::now();
     let steps = stream::iter(0..jobs).for_each_concurrent(AT_ONCE, async |number| {
-        assert!(store.jobs.create(job(number, 0)).await.expect("a job"), "a new one");
+        let made = store.jobs.create(stored(&store.keys, number, 0)).await.expect("a job");
+        assert!(made, "a new one");
         for step in [1, 2] {
-            let job = job(number, step);
+            let job = stored(&store.keys, number, step);
             let write = JobWrite { at: job.received, job, erased: Vec::new(), also: None };
             assert!(store.jobs.commit(write).await.expect("a step"), "a step");
         }
@@ -109,7 +154,7 @@ fn fill(directory: &Path, jobs: u64) {
 fn reopen(directory: &Path) {
     let start = Instant::now();
     let store = open(&config(directory)).expect("a store");
-    let (opened, memory) = (start.elapsed(), memory("VmRSS"));
+    let (opened, now) = (start.elapsed(), memory("self", "VmRSS"));
     let (mut cursor, mut listed) = (None, 0);
     runtime().block_on(async {
         loop {
@@ -125,24 +170,9 @@ fn reopen(directory: &Path) {
     let figures = runtime().block_on(store.index.figures()).expect("figures");
     assert_eq!(figures.unfinished_jobs, listed as u64, "the figures count what is listed");
     say(&format!(
-        "open {opened:?} ({memory}), with {listed} list entries {all:?} ({} s of CPU, {} now, {} at most)",
-        cpu_seconds(),
-        self::memory("VmRSS"),
-        self::memory("VmHWM")
+        "open {opened:?} ({now}), with {listed} list entries {all:?} ({} s of CPU, {} now, {} at most)",
+        cpu_seconds("self"),
+        memory("self", "VmRSS"),
+        memory("self", "VmHWM")
     ));
-}
-
-fn memory(what: &str) -> String {
-    let status = std::fs::read_to_string("/proc/self/status").expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a figure");
-    let kilobytes = line.split_whitespace().nth(1).and_then(|figure| figure.parse::<u64>().ok()).expect("a figure");
-    format!("{} MiB", kilobytes >> 10)
-}
-
-/// Of this process so far; on a machine that others use as well, time alone says little.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("its times");
-    let after_name = stat.rsplit(')').next().expect("its times").split_whitespace();
-    // In hundredths of a second, user and system.
-    after_name.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

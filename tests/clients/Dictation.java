@@ -18,6 +18,7 @@ import java.util.Base64;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -38,12 +39,16 @@ class Dictation {
         return all;
     }
 
-    // What one WebSocket tells its user. A sound is sent once the service listens; its end is said once it is sent.
+    // What one WebSocket tells its user. A sound is sent once the service listens; its end is said once it is sent. The JDK's
+    // client refuses what is sent while something else is being sent, and the service may answer before the client says that
+    // its question is out: so each piece follows the one before.
     static class Heard implements WebSocket.Listener {
         final CompletableFuture<Seen> outcome = new CompletableFuture<>();
         final byte[] sound;
         final StringBuilder text = new StringBuilder();
         final StringBuilder message = new StringBuilder();
+        final CompletableFuture<WebSocket> begun = new CompletableFuture<>();
+        CompletableFuture<WebSocket> sent = begun;
         boolean isSent;
 
         Heard(byte[] sound) {
@@ -69,19 +74,29 @@ class Dictation {
             return null;
         }
 
+        // Called by the client's listener only, which is called for one message at a time.
         void listening(WebSocket socket) {
             if (isSent) {
-                socket.sendClose(WebSocket.NORMAL_CLOSURE, "");
+                then(open -> open.sendClose(WebSocket.NORMAL_CLOSURE, ""));
                 return;
             }
             isSent = true;
             int third = sound.length / 3;
-            CompletableFuture<WebSocket> sent = CompletableFuture.completedFuture(socket);
             for (int place = 0; place < 3; place++) {
                 ByteBuffer piece = ByteBuffer.wrap(sound, place * third, third);
-                sent = sent.thenCompose(open -> open.sendBinary(piece, true));
+                then(open -> open.sendBinary(piece, true));
             }
-            sent.thenCompose(open -> open.sendText("{\"action\":\"stop\"}", true));
+            then(open -> open.sendText("{\"action\":\"stop\"}", true));
+        }
+
+        // What cannot be sent is the outcome.
+        void then(Function<WebSocket, CompletableFuture<WebSocket>> piece) {
+            sent = sent.thenCompose(piece);
+            sent.whenComplete((open, error) -> {
+                if (error != null) {
+                    outcome.complete(new Seen(0, String.valueOf(error)));
+                }
+            });
         }
 
         @Override
@@ -95,10 +110,11 @@ class Dictation {
             return null;
         }
 
+        // The end is told once the answer to it is out (an error here means that it was out before): the program ends at once.
         @Override
         public CompletionStage<?> onClose(WebSocket socket, int code, String reason) {
-            outcome.complete(new Seen(code == WebSocket.NORMAL_CLOSURE ? 200 : 0, text.toString()));
-            return null;
+            Seen seen = new Seen(code == WebSocket.NORMAL_CLOSURE ? 200 : 0, text.toString());
+            return socket.sendClose(code, "").handle((open, error) -> outcome.complete(seen));
         }
 
         @Override
@@ -118,6 +134,7 @@ class Dictation {
         try {
             WebSocket socket = builder.buildAsync(URI.create(base.replaceFirst("http", "ws") + target), heard).join();
             socket.sendText(first, true).join();
+            heard.begun.complete(socket);
             return heard.outcome.join();
         } catch (CompletionException refused) {
             if (refused.getCause() instanceof WebSocketHandshakeException handshake) {

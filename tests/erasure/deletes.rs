@@ -93,7 +93,7 @@ async fn the_call_is_the_profiles_with_the_upstreams_credentials_and_version() {
     let mut call = world.call("ann", "one");
     call.api = Some(2);
     call.query = Some("customer_id=ann&version=2019-02-03".into());
-    let id = crate::world::erasure_of(&world.eraser.delete(call).await.unwrap());
+    let id = crate::world::erasure_of(&world.send("one", call).await.unwrap());
     world.until_state(id, JobState::Settling).await;
 
     assert_eq!(one.calls(), ["DELETE /base/v2/user_data?customer_id=ann&version=2019-02-03"]);
@@ -171,7 +171,7 @@ async fn an_upstream_that_held_labels_before_is_always_a_target_in_both_forms() 
         pair(Plan::default(), |upstream| upstream.held_labels_before = &*upstream.name == "two").await;
     let mut call = world.call("", "one");
     call.query = Some("customer_id=ann%40example.com".into());
-    let id = crate::world::erasure_of(&world.eraser.delete(call).await.unwrap());
+    let id = crate::world::erasure_of(&world.send("one", call).await.unwrap());
     world.until_state(id, JobState::Settling).await;
     let alias = world.alias("ann@example.com", "two");
     let texts = ["ann%40example.com", &alias];

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
-use forgetgate::domain::erasure::JobState;
+use forgetgate::config::Erasure;
+use forgetgate::domain::erasure::{JobState, TargetState};
 use forgetgate::domain::refusal::Code;
 use forgetgate::domain::{LabelForm, Tag, UnixSeconds};
-use forgetgate::erasure::{Problem, Submission};
+use forgetgate::erasure::{Problem, Submission, View};
 use forgetgate::store::{JobWrite, Jobs, ListedJob, StoreError, StoreFuture, StoredHold, StoredJob};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::service::{Service, soon};
-use crate::world::{Plan, World, open_store, pair, submission, upstream};
+use crate::world::{Plan, World, erasure, open_store, pair, shared, submission, upstream};
 
 /// How jobs cannot be written for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,8 @@ impl Jobs for Failing {
         if *self.fails.lock() == Fails::JobsOnly { held } else { self.write(held) }
     }
     fn unhold(&self, id: Uuid) -> StoreFuture<'_, bool> {
-        self.write(self.jobs.unhold(id))
+        let ended = self.jobs.unhold(id);
+        if *self.fails.lock() == Fails::JobsOnly { ended } else { self.write(ended) }
     }
     fn holds(&self, cursor: Option<Uuid>, limit: usize) -> StoreFuture<'_, Vec<StoredHold>> {
         self.read(self.jobs.holds(cursor, limit))
@@ -264,6 +267,38 @@ async fn p4_a_delete_without_an_answer_is_remembered_also_where_that_cannot_be_r
     assert_eq!(one.calls().len(), 3);
 }
 
+/// And the gate is killed while the next attempt drains.
+#[tokio::test]
+async fn p4_a_delete_without_an_answer_that_could_not_be_recorded_is_written_down_before_the_next_one() {
+    let plan = Plan { erasure: Erasure { barrier_timeout: Duration::from_secs(1), ..erasure() }, ..Plan::default() };
+    let (plan, failing) = failing(Fails::Not, plan);
+    let store = plan.store.as_ref().map(shared);
+    let (one, two) = (Service::start().await, Service::start().await);
+    let upstreams = || vec![upstream("one", &one.url), upstream("two", &two.url)];
+    let world = World::new(plan, upstreams()).await;
+    let open = world.forward("ann", "one", LabelForm::RAW).await;
+    let answer = one.will_wait();
+    let id = world.erase("ann", "one").await;
+    one.saw(1).await;
+    *failing.fails.lock() = Fails::Before;
+    drop(answer);
+    turns().await;
+    *failing.fails.lock() = Fails::Not;
+    world.pass(1);
+    world.until_target(id, "one", TargetState::Draining).await;
+    // What still runs of the first life writes nothing any more.
+    *failing.fails.lock() = Fails::Before;
+    drop((world, open));
+
+    let world = World::new(Plan { store, ..Plan::default() }, upstreams()).await;
+
+    let told = |view: &View| view.state == JobState::Settling || view.targets[0].next_attempt.is_some();
+    assert_eq!(world.until(id, told).await.state, JobState::Running, "the first may be carried out after the second");
+    world.pass(31);
+    world.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 3);
+}
+
 #[tokio::test]
 async fn p5_a_request_that_is_accepted_while_an_earlier_one_is_in_doubt_is_not_withdrawn_with_it() {
     asked_again(None, Fails::Before).await;
@@ -306,7 +341,7 @@ async fn p5_an_erasure_in_line_that_was_not_told_of_its_release_is_found_all_the
 
     for _ in 0..3 {
         world.pass(61);
-        tokio::time::advance(std::time::Duration::from_secs(61)).await;
+        tokio::time::advance(Duration::from_secs(61)).await;
         turns().await;
     }
     tokio::time::resume();

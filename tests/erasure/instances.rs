@@ -93,7 +93,7 @@ async fn p4_a_delete_at_one_instance_reaches_the_other_by_its_own_path() {
     let mut call = world.call("ann", "one");
     (call.path, call.instance) = ("/instances/G1/v1/user_data".into(), at_path("/instances/G1"));
     call.query = Some("customer_id=ann&version=2020-01-01".into());
-    let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
+    let id = erasure_of(&soon(world.send("one", call)).await.unwrap());
     world.until_state(id, JobState::Settling).await;
     let caller = "Basic Y2FsbGVy";
     assert_eq!(
@@ -213,7 +213,7 @@ async fn p10_a_delete_with_ones_own_key_covers_ones_own_instance_and_no_other() 
     call.instance = world.with_key("one", A);
     call.headers.insert(AUTHORIZATION, HeaderValue::from_static(A));
     call.query = Some("customer_id=ann&version=2020-01-01".into());
-    let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
+    let id = erasure_of(&soon(world.send("one", call)).await.unwrap());
     let view = world.until_state(id, JobState::ActionRequired).await;
     let word: Vec<_> = states(&view).into_iter().map(|(_, state)| state).collect();
     assert_eq!(word.iter().filter(|state| *state == "accepted").count(), 1, "{word:?}");
@@ -232,7 +232,7 @@ async fn p4_every_version_of_the_api_that_was_used_is_deleted_by() {
         }
         let mut call = world.call("ann", "one");
         call.query = Some("customer_id=ann&version=2020-01-01".into());
-        let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
+        let id = erasure_of(&soon(world.send("one", call)).await.unwrap());
         world.until_state(id, JobState::Settling).await;
         let sent: Vec<String> = service.calls().into_iter().map(|call| call.replace("/base", "")).collect();
         assert_eq!(sent.len(), 2, "{sent:?}");
@@ -281,8 +281,7 @@ struct Held {
 }
 
 fn basic(key: &str) -> String {
-    use base64::Engine as _;
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("apikey:{key}")))
+    format!("Basic {}", data_encoding::BASE64.encode(format!("apikey:{key}").as_bytes()))
 }
 
 /// By paths; by keys, one of them rotated; and by keys of which one has no name.
@@ -347,7 +346,7 @@ async fn p4_the_campaign_every_instance_that_holds_a_customer_is_asked_with_its_
         let caller = home.key.as_deref().and_then(|key| world.with_key(home.upstream, key).caller);
         call.instance = Instance { prefix: home.prefix.as_str().into(), caller };
         call.path = format!("{}/v1/user_data", home.prefix);
-        let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
+        let id = erasure_of(&soon(world.send(home.upstream, call)).await.unwrap());
         // A home that nobody has named is opened by its own caller's credentials.
         let blocked = held.iter().any(|place| place.opened_by.is_none() && *place != home);
         let state = if blocked { JobState::ActionRequired } else { JobState::Settling };

@@ -1,5 +1,6 @@
 //! Deletes on the data path: whose, by what authority, and the answer (P5, P10).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -110,7 +111,7 @@ async fn p4_a_probe_during_which_something_was_on_its_way_does_not_count() {
 async fn p4_a_request_that_came_and_went_during_the_probe_makes_it_not_count() {
     let (world, one, _two) = pair(home(), |_| {}).await;
     let answer = one.will_wait();
-    let deleting = world.eraser.delete(world.call("ann", "one"));
+    let deleting = world.send("one", world.call("ann", "one"));
     let traffic = async {
         one.saw(1).await;
         assert!(!world.is_kept_out("ann", "one"), "a probe fences nobody");
@@ -129,7 +130,7 @@ async fn p10_the_probe_is_sent_as_the_gate_would_label_and_the_raw_form_only_whe
     let alias = world.alias("ann@example.com", "one");
     let mut call = world.call("", "one");
     call.query = Some("version=2019-09-09&customer%5Fid=ann%40example.com&x=%7E+y".into());
-    let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
+    let id = erasure_of(&soon(world.send("one", call)).await.unwrap());
     world.until_state(id, JobState::Settling).await;
     let probe = format!("DELETE /base/v1/user_data?version=2019-09-09&customer_id={alias}&x=%7E+y");
     assert_eq!(one.calls(), [probe.as_str()], "an aliased ID is never sent raw");
@@ -138,7 +139,7 @@ async fn p10_the_probe_is_sent_as_the_gate_would_label_and_the_raw_form_only_whe
     world.labelled("ann@example.com", "one", ALIAS).await;
     let mut call = world.call("", "one");
     call.query = Some("customer_id=ann%40example.com".into());
-    let id = erasure_of(&soon(world.eraser.delete(call)).await.unwrap());
+    let id = erasure_of(&soon(world.send("one", call)).await.unwrap());
     world.until_state(id, JobState::Settling).await;
     let raw = "DELETE /base/v1/user_data?customer_id=ann%40example.com";
     let again = format!("DELETE /base/v1/user_data?customer_id={alias}");
@@ -165,14 +166,14 @@ async fn p10_with_a_token_only_who_shows_it_erases_and_the_home_sees_nothing_of_
     for shown in [None, Some("Bearer wrong"), Some("s3cret"), Some("Basic s3cret"), Some("Bearer s3cret2")] {
         let mut call = world.call("ann", "one");
         call.forgetgate_authorization = shown.map(HeaderValue::from_static);
-        let refused = soon(world.eraser.delete(call)).await.unwrap_err();
+        let refused = soon(world.send("one", call)).await.unwrap_err();
         assert_eq!((refused.refusal.code, refused.status), (Code::ErasureUnauthorised, 400), "{shown:?}");
     }
     assert_eq!((all(&world).await.erasures.len(), one.calls().len()), (0, 0));
 
     let mut call = world.call("ann", "one");
     call.forgetgate_authorization = Some(HeaderValue::from_static("Bearer s3cret"));
-    let response = soon(world.eraser.delete(call)).await.unwrap();
+    let response = soon(world.send("one", call)).await.unwrap();
     assert_eq!((response.status().as_u16(), &response.body()[..]), (202, &b"{}"[..]));
     assert_eq!(header(&response, "content-type"), "application/json");
     world.until_state(erasure_of(&response), JobState::Settling).await;
@@ -191,7 +192,7 @@ async fn p10_who_fails_too_often_waits() {
     assert_eq!(one.calls().len(), 10, "the upstream is spared");
     let mut other = world.call("ann", "one");
     other.peer = Some([127, 0, 0, 2].into());
-    assert_eq!(soon(world.eraser.delete(other)).await.unwrap().status(), 200, "others are not held up");
+    assert_eq!(soon(world.send("one", other)).await.unwrap().status(), 200, "others are not held up");
 }
 
 #[tokio::test]
@@ -237,7 +238,7 @@ async fn prefer_wait_is_answered_once_every_upstream_has_accepted_or_when_the_ti
     let answer = two.will_wait();
     let mut call = world.call("ann", "one");
     call.prefer_wait = Some(Duration::from_secs(20));
-    let deleting = world.eraser.delete(call);
+    let deleting = world.send("one", call);
     let upstreams = async {
         one.saw(1).await;
         two.saw(1).await;
@@ -251,7 +252,7 @@ async fn prefer_wait_is_answered_once_every_upstream_has_accepted_or_when_the_ti
     one.will_say(&[503]);
     let mut call = world.call("bob", "one");
     call.prefer_wait = Some(Duration::from_millis(50));
-    let response = soon(world.eraser.delete(call)).await.unwrap();
+    let response = soon(world.send("one", call)).await.unwrap();
     assert_eq!(response.status(), 202);
     assert_eq!(world.until_target(erasure_of(&response), "one", TargetState::Retrying).await.state, JobState::Running);
 }
@@ -276,12 +277,12 @@ async fn p6_a_delete_must_name_one_customer_and_never_by_an_alias() {
     for (query, code) in table {
         let mut call = world.call("", "one");
         call.query = query.clone();
-        assert_eq!(soon(world.eraser.delete(call)).await.unwrap_err().refusal.code, code, "{query:?}");
+        assert_eq!(soon(world.send("one", call)).await.unwrap_err().refusal.code, code, "{query:?}");
     }
     assert_eq!(one.calls().len(), 0);
     let mut call = world.call("", "one");
     call.query = Some("customer_id=a%3Db%3B%20c".into());
-    soon(world.eraser.delete(call)).await.unwrap();
+    soon(world.send("one", call)).await.unwrap();
     let seen = one.saw(1).await;
     assert_eq!(seen[0].call, "DELETE /base/v1/user_data?customer_id=a%3Db%3B%20c&version=2020-01-01");
 }
@@ -342,8 +343,8 @@ async fn p5_a_caller_who_leaves_in_the_middle_ends_nothing() {
     let (world, one, _two) = pair(home(), |_| {}).await;
     let answer = one.will_wait();
     let deleting = tokio::spawn({
-        let (eraser, call) = (world.eraser.clone(), world.call("ann", "one"));
-        async move { eraser.delete(call).await.map(drop) }
+        let (eraser, site, call) = (world.eraser.clone(), Arc::clone(world.site("one")), world.call("ann", "one"));
+        async move { eraser.delete(site, call).await.map(drop) }
     });
     one.saw(1).await;
     deleting.abort();
@@ -366,11 +367,11 @@ async fn p5_an_upstream_that_is_being_left_is_asked_nothing_and_is_not_left_whil
     let (world, one, _two) = pair(plan, |_| {}).await;
     let answer = one.will_wait();
     let asking = tokio::spawn({
-        let (eraser, call) = (world.eraser.clone(), world.call("ann", "one"));
-        async move { eraser.delete(call).await }
+        let (eraser, site, call) = (world.eraser.clone(), Arc::clone(world.site("one")), world.call("ann", "one"));
+        async move { eraser.delete(site, call).await }
     });
     one.saw(1).await;
-    let recordings = std::sync::Arc::clone(&world.site("one").recordings);
+    let recordings = Arc::clone(&world.site("one").recordings);
     let mut leaving = std::pin::pin!(recordings.close());
     assert!(futures_util::FutureExt::now_or_never(leaving.as_mut()).is_none(), "its answer is not recorded yet");
     let refused = world.delete("bob", "one").await.unwrap_err();

@@ -182,8 +182,8 @@ async fn p5_no_upstream_may_move_while_the_home_is_asked_whether_to_accept_an_er
     let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };
     let (world, one, _two) = pair(plan, |_| {}).await;
     let answer = one.will_wait();
-    let (eraser, call) = (world.eraser.clone(), world.call("ann", "one"));
-    let asking = tokio::spawn(async move { eraser.delete(call).await });
+    let (eraser, site, call) = (world.eraser.clone(), Arc::clone(world.site("one")), world.call("ann", "one"));
+    let asking = tokio::spawn(async move { eraser.delete(site, call).await });
     one.saw(1).await;
 
     assert!(world.eraser.awaits().await.unwrap().contains(&world.site("two").number));

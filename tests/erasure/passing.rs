@@ -2,12 +2,12 @@
 
 use forgetgate::config::{Authorize, Erasure, Upstream};
 use forgetgate::domain::LabelForm;
-use forgetgate::domain::erasure::{JobState, TargetState, Verdict};
+use forgetgate::domain::erasure::{JobState, Later, TargetState, Verdict};
 use forgetgate::erasure::Decided;
 
-use crate::failing::turns;
+use crate::failing::{Fails, failing, turns};
 use crate::service::Service;
-use crate::world::{Plan, World, erasure, pair, profile, submission, upstream};
+use crate::world::{Plan, World, erasure, id, pair, profile, shared, submission, upstream};
 
 fn passes_on(upstream: &mut Upstream) {
     if &*upstream.name == "one" {
@@ -143,4 +143,40 @@ async fn p4_a_request_that_joins_and_does_not_reach_what_is_passed_on_forgets_no
     let again = world.submit(submission("ann")).await.unwrap().id;
     world.until_state(again, JobState::Done).await;
     assert_eq!(two.calls().len(), 2);
+}
+
+/// The hold was taken off, and the gate was killed before the erasure had noted that.
+#[tokio::test]
+async fn p4_what_is_passed_on_during_a_hold_is_not_forgotten_where_a_crash_follows_its_end() {
+    let services = [Service::start().await, Service::start().await];
+    let upstreams = || {
+        let named = ["one", "two"].iter().zip(&services);
+        let mut upstreams: Vec<Upstream> = named.map(|(name, service)| upstream(name, &service.url)).collect();
+        upstreams.iter_mut().for_each(passes_on);
+        upstreams
+    };
+    let (plan, failing) = failing(Fails::Not, Plan::default());
+    let store = plan.store.as_ref().map(shared);
+    let world = World::new(plan, upstreams()).await;
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    let (by, note, upstream) = ("A. Person".into(), "court".into(), Some("one".into()));
+    let hold = Decided { verdict: Verdict::Hold, by, note, upstream };
+    let hold = world.eraser.hold(&id("ann"), hold).await.unwrap();
+    let asked = world.submit(submission("ann")).await.unwrap().id;
+    world.until_target(asked, "two", TargetState::Accepted).await;
+    world.let_in("ann", "one").await;
+    world.pass(600);
+    world.labelled("ann", "one", LabelForm::RAW).await;
+    *failing.fails.lock() = Fails::JobsOnly;
+    world.eraser.unhold(hold.id, "A. Person".into()).await.unwrap();
+    let now = world.now().0;
+    drop(world);
+
+    let world = World::new(Plan { store, now, ..Plan::default() }, upstreams()).await;
+
+    let view = world.until_state(asked, JobState::Settling).await;
+    assert_eq!(services[1].calls().len(), 1);
+    assert_eq!(world.marked("ann").await, [(1, 0, false)], "the row is the only trace of what was passed on");
+    let at = |name: &str| view.targets.iter().find(|target| target.upstream == name).unwrap();
+    assert_eq!(at("one").instant_after_answer, Some(Later::FenceEnded));
 }

@@ -33,7 +33,7 @@ async fn p10_strangers_deletes_that_the_service_refuses_put_no_right_one_off() {
         let mut call = world.call("somebody", "slow");
         let key = format!("Basic c3RyYW5nZXI{n}");
         call.headers.insert(AUTHORIZATION, key.parse().unwrap());
-        assert!(!soon(world.eraser.delete(call)).await.unwrap().status().is_success());
+        assert!(!soon(world.send("slow", call)).await.unwrap().status().is_success());
     }
     world.labelled("ann", "slow", LabelForm::RAW).await;
 
@@ -54,9 +54,9 @@ async fn p10_a_stale_key_locks_out_itself_and_not_its_neighbours_at_the_same_add
     };
     service.will_say(&[404; 10]);
     for _ in 0..10 {
-        assert_eq!(soon(world.eraser.delete(stale())).await.unwrap().status(), 404);
+        assert_eq!(soon(world.send("one", stale())).await.unwrap().status(), 404);
     }
-    assert_eq!(soon(world.eraser.delete(stale())).await.unwrap_err().refusal.code, Code::TooManyFailures);
+    assert_eq!(soon(world.send("one", stale())).await.unwrap_err().refusal.code, Code::TooManyFailures);
     let id = world.erase("ann", "one").await;
     world.until_state(id, JobState::Settling).await;
 }

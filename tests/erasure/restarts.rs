@@ -197,3 +197,52 @@ async fn p4_a_probe_of_an_earlier_run_marks_nothing_since_its_fence_may_have_end
     assert_eq!(one.calls().len(), 1, "the probe is the delete");
     assert_eq!(second.marked("ann").await, [(1, 0, false)], "what came after it is there");
 }
+
+/// Its fence had ended before the crash, and nothing had said so: the customer has come back since.
+#[tokio::test(start_paused = true)]
+async fn p13_an_erasure_whose_fence_had_ended_before_a_crash_says_that_its_instant_lies_after_the_answer() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let first = World::idle(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    first.pass(11);
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    drop(first);
+
+    let plan = Plan { store: Some(store), now: BEGIN + 12, ..Plan::default() };
+    let second = World::new(plan, upstreams(&one, &two)).await;
+
+    let view = second.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 1);
+    assert_eq!(view.targets[0].instant_after_answer, Some(Later::FenceEnded), "what came since the answer was erased");
+}
+
+/// A caller's own delete is accepted there while the erasure's is under way, and then the gate ends.
+#[tokio::test]
+async fn p4_a_delete_that_was_under_way_at_a_stop_is_reckoned_with_although_a_callers_own_was_accepted_meanwhile() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let home = || Erasure { authorize: forgetgate::config::Authorize::Home, ..erasure() };
+    let plan = Plan { store: Some(shared(&store)), erasure: home(), ..Plan::default() };
+    let first = World::new(plan, upstreams(&one, &two)).await;
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    let _never = one.will_wait();
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    one.saw(1).await;
+    first.erase("ann", "one").await;
+    assert_eq!(one.calls().len(), 2, "the caller's own was accepted");
+    first.until(id, |view| view.state != JobState::Accepted).await;
+    drop(first);
+
+    let second =
+        World::new(Plan { store: Some(store), erasure: home(), ..Plan::default() }, upstreams(&one, &two)).await;
+
+    one.saw(3).await;
+    let told = |view: &View| view.state == JobState::Settling || view.targets[0].next_attempt.is_some();
+    assert_eq!(second.until(id, told).await.state, JobState::Running, "the first may still be carried out");
+    second.pass(31);
+    second.until_state(id, JobState::Settling).await;
+    assert_eq!(one.calls().len(), 4);
+}

@@ -9,9 +9,11 @@ use forgetgate::config::{Engine, Erasure, Store, Upstream};
 use forgetgate::domain::alias::AliasKey;
 use forgetgate::domain::decide::text_of;
 use forgetgate::domain::erasure::{JobState, TargetState};
-use forgetgate::domain::{Apis, CustomerId, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds};
+use forgetgate::domain::{
+    Apis, CustomerId, ErasureCall, Instance, InstanceHash, LabelForm, PairKey, ResourceHash, UnixSeconds,
+};
 use forgetgate::erasure::{
-    Clock, DeleteCall, Eraser, Parts, Problem, Refused, Submission, Submitted, Surroundings, TargetWord, View,
+    Clock, Eraser, Parts, Problem, Refused, Submission, Submitted, Surroundings, TargetWord, View,
 };
 use forgetgate::inflight::{Inflight, RequestGuard};
 use forgetgate::store::seal::Keys;
@@ -255,9 +257,8 @@ impl World {
         text_of(&self.site(name).aliases, &id(customer), ALIAS).into()
     }
 
-    pub(crate) fn call(&self, customer: &str, name: &str) -> DeleteCall {
-        DeleteCall {
-            site: Arc::clone(self.site(name)),
+    pub(crate) fn call(&self, customer: &str, name: &str) -> ErasureCall {
+        ErasureCall {
             api: Some(1),
             instance: Instance { prefix: "".into(), caller: self.site(name).instances.fingerprint(CALLER.as_bytes()) },
             path: "/v1/user_data".into(),
@@ -269,9 +270,14 @@ impl World {
         }
     }
 
+    /// Sends a delete to an upstream on the data path.
+    pub(crate) fn send(&self, name: &str, call: ErasureCall) -> impl Future<Output = Result<Response<Bytes>, Refused>> {
+        self.eraser.delete(Arc::clone(self.site(name)), call)
+    }
+
     /// Deletes on the data path.
     pub(crate) async fn delete(&self, customer: &str, name: &str) -> Result<Response<Bytes>, Refused> {
-        soon(self.eraser.delete(self.call(customer, name))).await
+        soon(self.send(name, self.call(customer, name))).await
     }
 
     /// Deletes on the data path, which must be accepted.

@@ -7,8 +7,7 @@ mod budget;
 
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use forgetgate::domain::UnixSeconds;
 use forgetgate::domain::derive::{bearer, from_claims};
 use forgetgate::domain::token::{KEYS_MAX, KeySet, KeysAt, Token, Trust};
@@ -56,7 +55,7 @@ fn assembled(data: &[u8]) -> Vec<u8> {
     let mut next = || parts.next().unwrap_or_default();
     let (header, claims, signature) = (next(), next(), next());
     let header = if header.is_empty() { br#"{"alg":"ES256","kid":"p256"}"# } else { header };
-    [header, claims, signature].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".").into_bytes()
+    [header, claims, signature].map(|part| BASE64URL_NOPAD.encode(part)).join(".").into_bytes()
 }
 
 fn judge(text: &[u8]) {
@@ -64,8 +63,8 @@ fn judge(text: &[u8]) {
     assert!(bearer([line.as_slice(), line.as_slice()].into_iter()).is_ok());
     let Ok(token) = Token::read(text) else { return };
     for part in text.split(|byte| *byte == b'.') {
-        let decoded = URL_SAFE_NO_PAD.decode(part).expect("what was read is base64url");
-        assert_eq!(URL_SAFE_NO_PAD.encode(decoded).as_bytes(), part, "a second spelling of one token");
+        let decoded = BASE64URL_NOPAD.decode(part).expect("what was read is base64url");
+        assert_eq!(BASE64URL_NOPAD.encode(&decoded).as_bytes(), part, "a second spelling of one token");
     }
     let trust = Trust {
         keys: KeysAt::File("keys".into()),

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forgetgate::config::Secret;
+use forgetgate::domain::ErasureCall;
 use forgetgate::domain::erasure::JobState;
-use forgetgate::erasure::{DeleteCall, Problem, Refused, Submission, Submitted};
+use forgetgate::erasure::{Problem, Refused, Submission, Submitted};
 use forgetgate::upstream::Site;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -165,12 +166,12 @@ impl Life {
         let asked = self.ask(customer, &reach);
         let stranger = asking.stranger && authority != Authority::Open;
         let ask = self.begins_to_ask(Ask { waits: asking.wait, stranger, group, addressed, ..asked });
-        let call = self.call(ask, site, asking);
+        let call = self.call(ask, asking);
         let who = if stranger { "a stranger deletes" } else { "deletes" };
         self.world.say(&format!("a{ask}"), format_args!("{who} c{customer} at u{upstream}"));
         let (life, open) = (Arc::clone(self), Open::begin(self));
         tokio::spawn(async move {
-            let deleting = life.eraser.delete(call);
+            let deleting = life.eraser.delete(site, call);
             let answer = match leaves {
                 Some(time) => timeout(Duration::from_millis(time), deleting).await,
                 None => Ok(deleting.await),
@@ -187,7 +188,7 @@ impl Life {
     }
 
     /// What a caller sends, right or wrong in what authorises it.
-    fn call(&self, ask: usize, site: Arc<Site>, asking: Asking) -> DeleteCall {
+    fn call(&self, ask: usize, asking: Asking) -> ErasureCall {
         let authority = self.world.land.authority;
         let id = self.world.customers[asking.customer].0.expose();
         let token = if asking.stranger { "Bearer a wrong one".to_owned() } else { format!("Bearer {TOKEN}") };
@@ -196,9 +197,8 @@ impl Life {
         if authority == Authority::Home {
             headers.insert(AUTHORIZATION, token.clone());
         }
-        DeleteCall {
+        ErasureCall {
             instance: forgetgate::domain::Instance::default(),
-            site,
             api: Some(1),
             path: "/v1/user_data".into(),
             query: Some(format!("customer_id={id}")),

@@ -30,6 +30,9 @@ fn p12_the_operator_may_set_the_size_of_a_head() {
     let world = limited("header_bytes_max = \"8KiB\"");
     assert_eq!(world.ask(padded(7_000)).status, 200);
     world.ask(padded(9_000)).assert_refused(431, "header_too_large");
+    let world = limited("header_bytes_max = \"1KiB\"");
+    assert_eq!(world.ask(padded(700)).status, 200);
+    world.ask(padded(1_100)).assert_refused(431, "header_too_large");
 }
 
 #[test]
@@ -43,6 +46,9 @@ fn p12_too_many_lines_are_a_431() {
     world.ask(lines(20)).assert_refused(431, "header_too_large");
     assert_eq!(World::start().ask(lines(99)).status, 200);
     assert_eq!(World::start().ask(lines(101)).status, 431);
+    let world = limited("headers_max = 200");
+    assert_eq!(world.ask(lines(199)).status, 200);
+    world.ask(lines(200)).assert_refused(431, "header_too_large");
 }
 
 /// It is answered when it is too much, and what still comes is thrown away, so that the answer can be read.
@@ -207,7 +213,7 @@ fn p12_a_flood_of_pipelined_requests_is_answered() {
     assert_eq!(world.upstream.seen().len(), count);
 }
 
-/// ConnectionLimit is for those who come, and not for the listeners that wait for them.
+/// Room is for those who come, and not for the listeners that wait for them.
 #[test]
 fn p12_a_listener_at_which_nobody_calls_takes_no_room_from_another() {
     let listen = "[[listen]]\naddress = \"127.0.0.1:0\"\n".repeat(2);

@@ -21,6 +21,7 @@ mod keys;
 mod kill;
 mod many;
 mod power;
+mod read_ahead;
 mod recorder;
 mod rewrite;
 mod snapshot;

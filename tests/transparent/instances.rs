@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-
 use crate::gate::{Gate, Plan, ask};
 use crate::namespace::{Network, eventually, in_its_own};
 
@@ -76,7 +74,7 @@ fn all_instances() -> Vec<Held> {
 }
 
 fn basic(key: &str) -> String {
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("apikey:{key}")))
+    format!("Basic {}", data_encoding::BASE64.encode(format!("apikey:{key}").as_bytes()))
 }
 
 /// A call of a legacy client: to a host, with what it always shows.

@@ -31,6 +31,9 @@ pub(super) fn own_limits(upstream: &Table<'_>) -> OwnLimits {
     own
 }
 
+/// Of the 256 lines that a head can have, some are left for those that the gate adds.
+const HEADERS_MAX: usize = 200;
+
 pub(super) fn limits(root: &Table<'_>) -> Limits {
     let d = Limits::default();
     let Some(table) = root.get("limits").and_then(|value| value.table("[limits]")) else {
@@ -45,10 +48,8 @@ pub(super) fn limits(root: &Table<'_>) -> Limits {
     let limits = Limits {
         connections_max: count(table, "connections_max", d.connections_max, &(1..=1_000_000)),
         in_flight_max: count(table, "in_flight_max", d.in_flight_max, &(1..=1_000_000)),
-        // hyper refuses a head of more than 100 lines itself, in words of its own.
-        headers_max: count(table, "headers_max", d.headers_max, &(16..=100)),
-        // hyper's buffer cannot be smaller than 8 KiB.
-        header_bytes_max: bytes("header_bytes_max", d.header_bytes_max, 8 << 10..=1 << 20),
+        headers_max: count(table, "headers_max", d.headers_max, &(16..=HEADERS_MAX)),
+        header_bytes_max: bytes("header_bytes_max", d.header_bytes_max, 1 << 10..=1 << 20),
         inspected_body_bytes_max: bytes("inspected_body_bytes_max", d.inspected_body_bytes_max, 1 << 10..=64 << 20),
         header_timeout: time("header_timeout", d.header_timeout, HOUR),
         idle_timeout: time("idle_timeout", d.idle_timeout, DAY),

@@ -54,8 +54,10 @@ impl Where {
             Which::Unnamed(Some(key)) => (3, &key.0),
             Which::Unknown(hash) => (4, &hash.0),
         };
-        let place = Instance { prefix: self.prefix.clone(), caller: None }.canonical();
-        let digest = Sha256::new().chain_update([kind]).chain_update(whose).chain_update([0]).chain_update(place);
+        let place = Instance { prefix: self.prefix.clone(), caller: None };
+        let (prefix, _) = place.canonical();
+        let digest = Sha256::new().chain_update([kind]).chain_update(whose).chain_update([0]);
+        let digest = digest.chain_update(prefix.as_bytes()).chain_update([0]);
         WhereId(digest.finalize().first_chunk::<8>().copied().unwrap_or_default())
     }
 

@@ -186,13 +186,15 @@ impl Job {
         there.for_each(|target| target.rejoin(mark, at));
     }
 
-    /// A probe's answer counts as this target's delete.
-    pub fn probe_counts(&mut self, key: TargetKey, outcome: Outcome, now: Now) {
-        if let Some(target) = self.target_mut(key)
-            && target.sending()
-        {
+    /// A probe's answer counts as this target's delete. `false`: it does not. Where a delete is under way its end is to be
+    /// known first, also after a crash.
+    pub fn probe_counts(&mut self, key: TargetKey, outcome: Outcome, now: Now) -> bool {
+        let Some(target) = self.target_mut(key).filter(|target| !target.is_under_way()) else { return false };
+        let counts = target.sending();
+        if counts {
             target.ended(outcome, now, 0);
         }
+        counts
     }
 
     /// An attempt has got so far. Nothing changes for targets at which none is to be made.

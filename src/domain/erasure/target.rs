@@ -135,6 +135,12 @@ impl Target {
         self.unfenced && self.attempt_at() == Some(Moment(0)) && self.state != TargetState::Sent
     }
 
+    /// Whether a delete has been sent there whose end is not known.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.state == TargetState::Sent && self.next.is_none()
+    }
+
     /// Whether the upstream has accepted a delete that counts.
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
@@ -176,7 +182,7 @@ impl Target {
         for moment in [&mut self.next, &mut self.unanswered, &mut self.accepted_at].into_iter().flatten() {
             *moment = stamp.taken_over(*moment, run);
         }
-        if self.state == TargetState::Sent && self.next.is_none() {
+        if self.is_under_way() {
             self.unanswered = self.unanswered.max(Some(run.begun.after(run.straggle)));
             self.state = TargetState::Pending;
             if self.reopened {
@@ -214,7 +220,7 @@ impl Target {
 
     /// The delete was not sent after all.
     pub(super) fn unsent(&mut self) {
-        if self.state == TargetState::Sent && self.next.is_none() {
+        if self.is_under_way() {
             self.state = TargetState::Pending;
             self.attempts = self.attempts.saturating_sub(1);
             self.let_in_again();
@@ -302,7 +308,7 @@ impl Target {
     /// goes to the end of the line; what waits or was sent in vain keeps its place.
     pub(super) fn rejoin(&mut self, mark: Option<Mark>, at: UnixSeconds) {
         self.mark = Mark::wider(self.mark, mark);
-        let under_way = self.state == TargetState::Sent && self.next.is_none();
+        let under_way = self.is_under_way();
         if self.is_accepted() || under_way {
             self.asked = Some(at);
         }

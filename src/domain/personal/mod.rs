@@ -6,11 +6,12 @@
 
 mod numbers;
 
-use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use regex::{Regex, RegexBuilder};
 
 use super::careless;
+use super::placeholders::lowercase;
 
 /// Bytes of a compiled expression: what an operator writes is bounded, too (P12).
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -46,16 +47,26 @@ impl Known {
         ("iban", Self::Iban),
     ];
 
-    fn is_in(self, text: &str) -> bool {
-        // Most IDs hold too few digits for any of these numbers, which is seen at once.
-        let digits = || text.bytes().filter(u8::is_ascii_digit).count() >= DIGITS_MIN;
+    /// Whether it is in a text that holds so many digits, and an `@` or none.
+    fn is_in(self, text: &str, digits: usize, at: bool) -> bool {
+        // What most IDs do not hold is seen at once.
+        let possible = match self {
+            Self::Email | Self::Handle => at,
+            Self::Social => text.len() >= *SOCIAL_LENGTHS.start(),
+            Self::Phone | Self::Ssn | Self::Card => digits >= DIGITS_MIN,
+            Self::Iban => digits >= IBAN_DIGITS_MIN,
+        };
+        possible && self.is_found_in(text)
+    }
+
+    fn is_found_in(self, text: &str) -> bool {
         match self {
             Self::Email => has_at(text, true),
             Self::Handle => has_at(text, false),
-            Self::Social => words(text).any(|word| SOCIAL.contains(&word)),
-            Self::Phone => digits() && numbers::has_phone(text),
-            Self::Ssn => digits() && numbers::has_ssn(text),
-            Self::Card => digits() && numbers::has_card(text),
+            Self::Social => words(text).any(|word| SOCIAL_LENGTHS.contains(&word.len()) && SOCIAL.contains(&word)),
+            Self::Phone => numbers::has_phone(text),
+            Self::Ssn => numbers::has_ssn(text),
+            Self::Card => numbers::has_card(text),
             Self::Iban => numbers::has_iban(text),
         }
     }
@@ -63,6 +74,8 @@ impl Known {
 
 /// Digits of the shortest number of a person's.
 const DIGITS_MIN: usize = 7;
+/// Those of an account's number that are there in every country: the check digits.
+const IBAN_DIGITS_MIN: usize = 2;
 
 /// Networks whose names or numbers lead to a person.
 const SOCIAL: [&str; 14] = [
@@ -81,6 +94,9 @@ const SOCIAL: [&str; 14] = [
     "skype",
     "github",
 ];
+
+/// How long these are.
+const SOCIAL_LENGTHS: RangeInclusive<usize> = 5..=9;
 
 /// One thing that is looked for.
 #[derive(Clone, Debug)]
@@ -146,12 +162,7 @@ impl PersonalPatterns {
     /// address is one all the same.
     #[must_use]
     pub fn are_in(&self, id: &str) -> bool {
-        let folded = if id.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-            id.into()
-        } else {
-            Cow::Owned(id.to_lowercase())
-        };
-        if self.find(&folded, id) {
+        if self.find(&lowercase(id), id) {
             return true;
         }
         if id.is_ascii() && !id.contains('%') {
@@ -162,8 +173,11 @@ impl PersonalPatterns {
     }
 
     fn find(&self, folded: &str, written: &str) -> bool {
+        // No early end: counted in strides, which is faster than to stop at the first.
+        let digits = folded.bytes().map(|byte| usize::from(byte.is_ascii_digit())).sum::<usize>();
+        let at = folded.bytes().fold(false, |at, byte| at | (byte == b'@'));
         self.0.iter().any(|pattern| match pattern {
-            Pattern::Known(known) => known.is_in(folded),
+            Pattern::Known(known) => known.is_in(folded, digits, at),
             Pattern::Own(regex) => regex.is_match(written),
         })
     }
@@ -171,9 +185,9 @@ impl PersonalPatterns {
 
 /// Whether there is an `@` in front of a name. With a name before it, it makes an address.
 fn has_at(text: &str, address: bool) -> bool {
-    text.match_indices('@').any(|(at, sign)| {
+    memchr::memchr_iter(b'@', text.as_bytes()).any(|at| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
-        let behind = text.get(at + sign.len()..).and_then(|behind| behind.chars().next());
+        let behind = text.get(at + 1..).and_then(|behind| behind.chars().next());
         let named = before.is_some_and(|c| !c.is_whitespace() && !"<>(),;:\"'|/@".contains(c));
         named == address && behind.is_some_and(|c| c.is_alphanumeric() || c == '_' || (address && c == '['))
     })
@@ -181,7 +195,8 @@ fn has_at(text: &str, address: bool) -> bool {
 
 /// The words of a text: letters and digits, divided by all else, `_` too.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || (!c.is_ascii() && c.is_alphanumeric())))
+        .filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -117,18 +117,20 @@ const IBAN_LENGTHS: &str = "ad24 ae23 al28 at20 az28 ba20 be16 bg22 bh22 br29 by
     es24 fi18 fo18 fr27 gb22 ge22 gi23 gl18 gr27 gt28 hr21 hu28 ie22 il23 iq23 is26 it27 jo30 kw30 kz20 lb28 lc32 li21 lt20 \
     lu20 lv21 ly25 mc27 md24 me22 mk19 mr27 mt31 mu30 nl18 no15 pk24 pl28 ps29 pt25 qa29 ro24 rs22 sa24 sc31 se24 si19 sk24 \
     sm27 st25 sv28 tl23 tn24 tr26 ua29 va22 vg24 xk20";
-/// The most of those.
+/// The fewest and the most of those.
+const IBAN_LENGTH_MIN: usize = 15;
 const IBAN_LENGTH_MAX: usize = 34;
 
 pub(super) fn has_iban(text: &str) -> bool {
-    let mut starts = text.char_indices().filter(|(at, _)| {
-        let before = text.get(..*at).and_then(|before| before.chars().next_back());
-        let begins = text.as_bytes().get(*at..at + 4).is_some_and(|head| {
-            matches!(head, [a, b, c, d] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() && c.is_ascii_digit() && d.is_ascii_digit())
-        });
-        begins && !before.is_some_and(char::is_alphanumeric)
-    });
-    starts.any(|(at, _)| text.get(at..).is_some_and(is_iban))
+    if text.len() < IBAN_LENGTH_MIN {
+        return false;
+    }
+    let begins = |head: &[u8]| matches!(head, [a, b, c, d] if c.is_ascii_digit() && d.is_ascii_digit() && a.is_ascii_alphabetic() && b.is_ascii_alphabetic());
+    let mut starts = text.as_bytes().windows(4).enumerate().filter(|(_, head)| begins(head));
+    starts.any(|(at, _)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        !before.is_some_and(char::is_alphanumeric) && text.get(at..).is_some_and(is_iban)
+    })
 }
 
 /// Whether the text begins with one, in one piece or in groups of four.

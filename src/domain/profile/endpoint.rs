@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::classes::Classes;
-use super::matching::segments;
+use super::matching::from_the_end;
 use super::template::{PathTemplate, Segment};
 use crate::domain::query;
 
@@ -58,7 +58,6 @@ impl Endpoint {
     /// Appends the resource of a request that matched this endpoint, such as `assistants/a1`, in decoded form.
     pub(super) fn push_resource(&self, path: &str, out: &mut String) {
         let Some(resource) = &self.resource else { return };
-        let found = segments(path);
         for (index, part) in resource.parts.iter().enumerate() {
             if index > 0 {
                 out.push('/');
@@ -66,8 +65,12 @@ impl Endpoint {
             match part {
                 ResourcePart::Fixed(text) => out.push_str(text),
                 ResourcePart::FromTheEnd(back) => {
-                    let segment = found.iter().rev().nth(*back).copied().unwrap_or_default();
-                    out.push_str(&percent_encoding::percent_decode_str(segment).decode_utf8_lossy());
+                    let segment = from_the_end(path, *back);
+                    if memchr::memchr(b'%', segment.as_bytes()).is_none() {
+                        out.push_str(segment);
+                    } else {
+                        out.push_str(&percent_encoding::percent_decode_str(segment).decode_utf8_lossy());
+                    }
                 }
             }
         }

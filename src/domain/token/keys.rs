@@ -3,15 +3,13 @@
 //! A key that cannot verify a signature is left out, as the RFC asks: a set may hold keys of kinds and uses that only others
 //! know. A set of which nothing is left is a fault, and so is one that is too large.
 
-use base64::Engine as _;
-use base64::alphabet::URL_SAFE;
-use base64::engine::general_purpose::GeneralPurpose;
-use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use data_encoding::BASE64URL_NOPAD;
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::algorithm::{Algorithm, Curve, Verifier};
+use crate::domain::instance::without_padding;
 
 /// Keys in a set.
 pub const KEYS_MAX: usize = 64;
@@ -20,11 +18,6 @@ pub const BYTES_MAX: usize = 256 * 1024;
 
 /// Bits of an RSA modulus: less can be broken, more costs too much.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Why a text is no set of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,7 +165,7 @@ fn key(written: &Written) -> Option<Key> {
 
 fn rsa(written: &Written) -> Option<Material> {
     let number = |text: Option<&str>| {
-        let bytes = BASE64.decode(text?).ok()?;
+        let bytes = decoded(text?)?;
         let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
         Some(Box::<[u8]>::from(bytes.get(zeros..)?))
     };
@@ -188,5 +181,10 @@ fn point(written: &Written, curve: Curve, bytes: usize) -> Option<Material> {
 }
 
 fn sized(text: &str, bytes: usize) -> Option<Vec<u8>> {
-    BASE64.decode(text).ok().filter(|decoded| decoded.len() == bytes)
+    decoded(text).filter(|decoded| decoded.len() == bytes)
+}
+
+/// Base64url, with or without padding.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    BASE64URL_NOPAD.decode(without_padding(text.as_bytes())).ok()
 }

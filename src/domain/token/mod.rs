@@ -13,8 +13,7 @@ mod unverified;
 use std::fmt;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
@@ -151,7 +150,7 @@ impl<'a> Token<'a> {
         else {
             return Err(Unverified::Unreadable);
         };
-        let decoded = |part: &[u8]| URL_SAFE_NO_PAD.decode(part).map_err(|_| Unverified::Unreadable);
+        let decoded = |part: &[u8]| BASE64URL_NOPAD.decode(part).map_err(|_| Unverified::Unreadable);
         let Header { alg, kid, crit } =
             serde_json::from_slice(&decoded(header)?).map_err(|_| Unverified::Unreadable)?;
         if crit {

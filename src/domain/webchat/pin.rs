@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use super::super::steps;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use data_encoding::BASE64_NOPAD;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// Longest hash as it is written: of SHA-512, with what may stand before and behind it.
@@ -38,9 +37,9 @@ impl Pins {
 #[must_use]
 pub fn hashes_of(text: &[u8]) -> [String; 3] {
     [
-        STANDARD_NO_PAD.encode(Sha256::digest(text)),
-        STANDARD_NO_PAD.encode(Sha384::digest(text)),
-        STANDARD_NO_PAD.encode(Sha512::digest(text)),
+        BASE64_NOPAD.encode(&Sha256::digest(text)),
+        BASE64_NOPAD.encode(&Sha384::digest(text)),
+        BASE64_NOPAD.encode(&Sha512::digest(text)),
     ]
 }
 

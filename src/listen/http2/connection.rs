@@ -70,7 +70,7 @@ impl StreamAccounting {
 }
 
 /// Serves a connection to its end.
-pub(in crate::listen) async fn serve(stream: Stream, serving: Serving) {
+pub(in crate::listen) async fn serve(stream: Stream, serving: Box<Serving>) {
     let (watch, open, spoilt) = (Rc::clone(&serving.watch), Cell::new(0), Cell::new(0));
     let tally = Rc::new(StreamAccounting { watch, open, spoilt, leaving: Cell::new(false) });
     // Where HTTP/2 was negotiated, its preface has as long as a head has.
@@ -107,7 +107,7 @@ enum State {
 
 struct Driver {
     state: State,
-    serving: Serving,
+    serving: Box<Serving>,
     tally: Rc<StreamAccounting>,
     /// Whether the caller's settings have come.
     settled: bool,

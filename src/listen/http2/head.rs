@@ -3,8 +3,7 @@
 //! Whatever two readers could understand differently is written so that the one reader there is sees both: an `:authority`
 //! and a `host` that differ become two `Host` lines, which are refused.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRAILER};
 use http::request::Parts;
@@ -129,7 +128,7 @@ fn framing(parts: &Parts, behind: Behind, out: &mut Vec<u8>) {
         }
         Behind::Tunnel { websocket: true } => {
             out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ");
-            out.extend_from_slice(STANDARD.encode(fastrand::u128(..).to_be_bytes()).as_bytes());
+            out.extend_from_slice(BASE64.encode(&fastrand::u128(..).to_be_bytes()).as_bytes());
             out.extend_from_slice(b"\r\n");
             if !parts.headers.contains_key(SEC_WEBSOCKET_VERSION) {
                 out.extend_from_slice(b"Sec-WebSocket-Version: 13\r\n");

@@ -23,12 +23,12 @@ enum Begins {
 }
 
 /// Serves a connection in the HTTP that it begins with.
-pub(in crate::listen) async fn sniff(mut link: BufferedIo<Stream>, serving: Serving) {
+pub(in crate::listen) async fn sniff(mut link: Box<BufferedIo<Stream>>, serving: Box<Serving>) {
     serving.watch.fresh();
     match poll_fn(|cx| poll_begins(&mut link, &serving, cx)).await {
         Begins::Http1 => {
             let watch = Rc::clone(&serving.watch);
-            watched(&watch, requests(link, serving)).await;
+            watched(&watch, Box::pin(requests(link, serving))).await;
         }
         Begins::Http2 => {
             let (stream, read) = link.into_parts();

@@ -25,7 +25,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(super) async fn carry(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
-    serving: Serving,
+    serving: Box<Serving>,
     tally: Rc<StreamAccounting>,
     _place: OwnedSemaphorePermit,
 ) {
@@ -38,7 +38,7 @@ pub(super) async fn carry(
 async fn translate(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    serving: Serving,
+    serving: Box<Serving>,
     tally: &StreamAccounting,
 ) -> Result<(), Ended> {
     let (near, far) = tokio::io::duplex(PIPE);
@@ -72,7 +72,7 @@ async fn translate(
         download: None,
         watch: Rc::clone(&watch),
     };
-    let serving = Serving { watch: Rc::clone(&watch), ..serving };
+    let serving = Box::new(Serving { watch: Rc::clone(&watch), ..*serving });
     // The pipe's ends are dropped as each of the two has done its part: that is how one learns of the other's end.
     let translated = async move {
         let ended = poll_fn(|cx| translation.poll(cx)).await;

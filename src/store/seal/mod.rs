@@ -11,13 +11,13 @@ use std::fmt;
 use chacha20poly1305::ChaCha20Poly1305;
 use chacha20poly1305::aead::{AeadInOut, KeyInit, Nonce, Tag as AeadTag};
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use smallvec::{SmallVec, smallvec};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::domain::instance::FingerprintKey;
+use crate::domain::mac::MacKey;
 use crate::domain::{CustomerId, Instance, InstanceHash, PairKey, ResourceHash, Tag, UpstreamNumber};
 
 /// Bytes that sealing adds: a random nonce in front and the authentication tag behind.
@@ -40,12 +40,12 @@ pub enum Failure {
 /// All keys of one store, in a form that is quick to use. Wiped when dropped, and never printed.
 pub struct Keys {
     root: Hkdf<Sha256>,
-    /// HMAC already keyed with the index key: cloning it saves two of the four hash blocks of a tag.
-    tagger: Hmac<Sha256>,
+    /// Makes tags, keyed with the index key.
+    tagger: MacKey,
     /// The same for resources, with a key of its own.
-    resources: Hmac<Sha256>,
+    resources: MacKey,
     /// And for instances.
-    instances: Hmac<Sha256>,
+    instances: MacKey,
     rows: Hkdf<Sha256>,
     jobs: ChaCha20Poly1305,
 }
@@ -71,9 +71,9 @@ impl Keys {
         let resource = expand(&Hkdf::<Sha256>::new(Some(b"forgetgate resource"), &*index), &[]);
         let instance = expand(&Hkdf::<Sha256>::new(Some(b"forgetgate instance"), &*index), &[]);
         Self {
-            tagger: Hmac::<Sha256>::new_from_slice(&*index).expect("HMAC takes a key of any length"),
-            resources: Hmac::<Sha256>::new_from_slice(&*resource).expect("HMAC takes a key of any length"),
-            instances: Hmac::<Sha256>::new_from_slice(&*instance).expect("HMAC takes a key of any length"),
+            tagger: MacKey::new(&index),
+            resources: MacKey::new(&resource),
+            instances: MacKey::new(&instance),
             rows: Hkdf::<Sha256>::new(Some(b"forgetgate row"), &*index),
             jobs: ChaCha20Poly1305::new(&(*job).into()),
             root,
@@ -83,9 +83,7 @@ impl Keys {
     /// The blind name of a customer in the present epoch: the first 16 bytes of HMAC-SHA-256(index key, canonical ID).
     #[must_use]
     pub fn tag(&self, id: &CustomerId) -> Tag {
-        let mut mac = self.tagger.clone();
-        mac.update(id.expose().as_bytes());
-        Tag(beginning(mac))
+        Tag(self.tagger.of(&[id.expose().as_bytes()]))
     }
 
     /// What stands for a resource such as `assistants/a1` in the key of this customer's rows: enough to tell the customer's
@@ -95,10 +93,7 @@ impl Keys {
         if resource.is_empty() {
             return ResourceHash([0; 8]);
         }
-        let mut mac = self.resources.clone();
-        mac.update(&tag.0);
-        mac.update(resource.as_bytes());
-        ResourceHash(beginning(mac))
+        ResourceHash(self.resources.of(&[&tag.0, resource.as_bytes()]))
     }
 
     /// What stands for an instance in the key of this customer's rows, as [`Self::resource_hash`] does for resources. The
@@ -118,10 +113,8 @@ impl Keys {
         if instance.is_default() {
             return InstanceHash::DEFAULT;
         }
-        let mut mac = self.instances.clone();
-        mac.update(of);
-        mac.update(&instance.canonical());
-        let hash: [u8; 8] = beginning(mac);
+        let (prefix, caller) = instance.canonical();
+        let hash: [u8; 8] = self.instances.of(&[of, prefix.as_bytes(), &[0], caller]);
         // Never that of the default one.
         InstanceHash(if hash == [0; 8] { [1; 8] } else { hash })
     }
@@ -213,15 +206,6 @@ impl Keys {
         let key = expand(&self.rows, &[id.expose().as_bytes()]);
         ChaCha20Poly1305::new(&(*key).into())
     }
-}
-
-fn beginning<const N: usize>(mac: Hmac<Sha256>) -> [u8; N] {
-    let whole = mac.finalize().into_bytes();
-    let mut bytes = [0; N];
-    for (to, from) in bytes.iter_mut().zip(whole.iter()) {
-        *to = *from;
-    }
-    bytes
 }
 
 fn expand(from: &Hkdf<Sha256>, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {

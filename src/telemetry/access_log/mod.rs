@@ -73,14 +73,15 @@ impl AccessLog {
 
     /// Hands over the record of a request that has ended just now. It never waits: a full queue drops the line, and the
     /// drop is counted and shown.
-    pub fn record(&self, record: AccessRecord) {
+    pub fn record(&self, mut record: AccessRecord) {
         if self.is_shown() {
-            self.record_at(record, Instant::now());
+            self.record_at(&mut record, Instant::now());
         }
     }
 
-    /// Like [`record`](Self::record), for one who has looked at the clock already: `ended` is when the request ended.
-    pub fn record_at(&self, record: AccessRecord, ended: Instant) {
+    /// Like [`record`](Self::record), for one who has looked at the clock already: `ended` is when the request ended. What
+    /// the record refers to goes with it.
+    pub fn record_at(&self, record: &mut AccessRecord, ended: Instant) {
         if let Some(queue) = &self.0 {
             queue.put(Packed::of(record, ended));
         }

@@ -99,11 +99,11 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn of(record: AccessRecord, ended_at: Instant) -> Self {
+    pub(super) fn of(record: &mut AccessRecord, ended_at: Instant) -> Self {
         Self {
             upstream: record.upstream,
             method: MethodName::of(&record.method),
-            call: record.call,
+            call: record.call.take(),
             status: record.status,
             refusal: record.refusal,
             bytes_in: record.bytes_in,

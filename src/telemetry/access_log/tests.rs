@@ -100,7 +100,7 @@ fn compare(names: &[Arc<str>], record: &AccessRecord) {
     for look in LOOKS {
         let expected = told(look, names, record);
         let mut line = Vec::new();
-        let packed = Packed::of(record.clone(), Instant::now());
+        let packed = Packed::of(&mut record.clone(), Instant::now());
         Layout::new(look, names).write(&packed, time(&expected), &mut line);
         assert_eq!(String::from_utf8(line).unwrap(), expected, "{look:?}");
     }
@@ -138,10 +138,10 @@ fn a_line_is_the_one_that_tracing_writes_with_each_method_refusal_and_end() {
 #[test]
 fn names_and_calls_are_escaped_as_tracing_escapes_them_and_json_stays_json() {
     for text in ODD {
-        let (names, record) = (names(&[text]), AccessRecord { call: Some(Arc::from(text)), ..record() });
+        let (names, mut record) = (names(&[text]), AccessRecord { call: Some(Arc::from(text)), ..record() });
         compare(&names, &record);
         let mut line = Vec::new();
-        Layout::new(LOOKS[2], &names).write(&Packed::of(record, Instant::now()), 0, &mut line);
+        Layout::new(LOOKS[2], &names).write(&Packed::of(&mut record, Instant::now()), 0, &mut line);
         let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!((&line["upstream"], &line["call"]), (&text.into(), &text.into()));
     }
@@ -170,7 +170,7 @@ proptest! {
         let mut layout = Layout::new(PLAIN, &[]);
         for time in times.into_iter().flat_map(|time| [time, time + 1, time / 1_000_000 * 1_000_000]) {
             let mut line = Vec::new();
-            layout.write(&Packed::of(record(), Instant::now()), time, &mut line);
+            layout.write(&Packed::of(&mut record(), Instant::now()), time, &mut line);
             let expected = format!("{:.6}", Timestamp::from_microsecond(time.try_into().unwrap()).unwrap());
             prop_assert_eq!(line.get(..27), Some(expected.as_bytes()));
         }
@@ -209,7 +209,7 @@ fn lines_show_when_each_request_ended_and_not_when_the_batch_was_written() {
     let (log, writer, sink, _) = log(&names(&["assistant-eu"]));
     let now = Instant::now();
     for ago in [3_000_000, 2_999_999, 0] {
-        log.record_at(record(), now.checked_sub(Duration::from_micros(ago)).unwrap());
+        log.record_at(&mut record(), now.checked_sub(Duration::from_micros(ago)).unwrap());
     }
     drop(log);
     writer.run();

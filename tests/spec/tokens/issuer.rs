@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -29,7 +28,7 @@ impl Key {
 
     fn shown(&self) -> Value {
         let (x, y) = self.pair.public_key().as_ref()[1..].split_at(32);
-        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+        let (x, y) = (BASE64URL_NOPAD.encode(x), BASE64URL_NOPAD.encode(y));
         json!({ "kty": "EC", "crv": "P-256", "kid": self.id, "use": "sig", "x": x, "y": y })
     }
 
@@ -43,7 +42,7 @@ impl Key {
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let signed = format!("{}.{}", part(header), part(&claims));
         let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        format!("{signed}.{}", BASE64URL_NOPAD.encode(signature.as_ref()))
     }
 
     /// A token for this customer, as a header line.
@@ -53,7 +52,7 @@ impl Key {
 }
 
 pub(super) fn part(value: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(value.to_string())
+    BASE64URL_NOPAD.encode(value.to_string().as_bytes())
 }
 
 pub(super) fn bearer(token: &str) -> String {

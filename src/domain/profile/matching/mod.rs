@@ -16,8 +16,8 @@ use std::fmt;
 use self::erasing::{Erasing, Near};
 use self::loose::Loose;
 pub use self::loose::climbs_out;
-use self::spelling::Spelling;
-pub(super) use self::spelling::segments;
+pub(super) use self::spelling::from_the_end;
+use self::spelling::{Spelling, segments, slashes_from_the_end};
 use self::tree::{Index, Tree};
 use super::classes::Classes;
 use super::endpoint::Endpoint;
@@ -77,8 +77,7 @@ impl<'p> Match<'p> {
             return "";
         }
         let body = path.strip_suffix('/').unwrap_or(path);
-        let mut slashes = memchr::memrchr_iter(b'/', body.as_bytes());
-        let end = self.own.checked_sub(1).and_then(|before| slashes.nth(before));
+        let end = self.own.checked_sub(1).and_then(|before| slashes_from_the_end(body).nth(before));
         end.and_then(|end| body.get(..end)).unwrap_or_default()
     }
 

@@ -22,7 +22,7 @@ pub(super) enum Spelling {
 
 /// The segments of a path as it was sent, without the slash before the first and one slash after the last, which old
 /// SDKs write.
-pub(in super::super) fn segments(path: &str) -> SmallVec<[&str; 16]> {
+pub(super) fn segments(path: &str) -> SmallVec<[&str; 16]> {
     let mut segments = SmallVec::new();
     let path = path.strip_prefix('/').unwrap_or(path);
     let body = path.strip_suffix('/').unwrap_or(path);
@@ -30,12 +30,30 @@ pub(in super::super) fn segments(path: &str) -> SmallVec<[&str; 16]> {
         return segments;
     }
     let mut begun = 0;
-    for slash in memchr::memchr_iter(b'/', body.as_bytes()) {
-        segments.push(body.get(begun..slash).unwrap_or_default());
-        begun = slash + 1;
+    // Byte by byte: segments are too short for anything else to pay.
+    for (at, byte) in body.bytes().enumerate() {
+        if byte == b'/' {
+            segments.push(body.get(begun..at).unwrap_or_default());
+            begun = at + 1;
+        }
     }
     segments.push(body.get(begun..).unwrap_or_default());
     segments
+}
+
+/// Where a slash stands, from the last to the first. Byte by byte, as above.
+pub(super) fn slashes_from_the_end(body: &str) -> impl Iterator<Item = usize> {
+    body.as_bytes().iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at)
+}
+
+/// One of [`segments`], counted from the last; empty where there is none.
+pub(in super::super) fn from_the_end(path: &str, back: usize) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let body = path.strip_suffix('/').unwrap_or(path);
+    let mut slashes = slashes_from_the_end(body);
+    let end = back.checked_sub(1).map_or(Some(body.len()), |between| slashes.nth(between));
+    let begin = slashes.next().map_or(0, |slash| slash + 1);
+    end.and_then(|end| body.get(begin..end)).unwrap_or_default()
 }
 
 impl Spelling {
@@ -93,6 +111,20 @@ mod tests {
 
     fn spelling(path: &str) -> Spelling {
         Spelling::of(path, &segments(path))
+    }
+
+    #[test]
+    fn a_segment_counted_from_the_end_is_one_of_all() {
+        for path in ["", "/", "//", "a", "/a", "/a/", "/a/b/c", "/a//c/", "a/b//", "///"] {
+            let all = segments(path);
+            for back in 0..6 {
+                assert_eq!(
+                    from_the_end(path, back),
+                    all.iter().rev().nth(back).copied().unwrap_or_default(),
+                    "{path} {back}"
+                );
+            }
+        }
     }
 
     #[test]

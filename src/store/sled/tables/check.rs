@@ -1,6 +1,7 @@
 //! Whether everything is there. At opening every entry is read and added up, and the sum must be the one that the
 //! latest write says. See docs/decisions/041-completeness-check.md.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::iter;
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, available_parallelism};
 
 use super::placements::Rows;
+use super::read_ahead::ReadAhead;
 use super::table::{Table, Trailer};
 use super::{FORMAT, REMOVING, TableError, Tables};
 use crate::store::sled::files::Files;
@@ -19,6 +21,9 @@ use crate::store::sled::{Check, Tuning};
 /// Into how many pieces each table is parted, for threads to take one after the other.
 const PIECES: u128 = 16;
 const THREADS_MAX: usize = 4;
+/// For so many bytes sled is asked once more for the page that they stand in. Its cache takes note of what was asked for only
+/// when one of 256 queues holds 64 pages, and leaves these in memory until then: 200 MiB of jobs, whatever its capacity.
+const BYTES_PER_ACCESS: usize = 1024;
 
 /// The entry that was written last.
 #[derive(Default)]
@@ -36,6 +41,10 @@ struct Found {
     entries: u64,
     latest: Latest,
     rows: Rows,
+    /// The list of unfinished jobs, by the number of the piece.
+    list: BTreeMap<usize, ReadAhead>,
+    /// Entries of the list that cannot be read ahead.
+    unlisted: u64,
 }
 
 impl Found {
@@ -46,7 +55,17 @@ impl Found {
             entries: self.entries + other.entries,
             latest: if other_is_later { other.latest } else { self.latest },
             rows: self.rows.with(other.rows),
+            list: self.list.into_iter().chain(other.list).collect(),
+            unlisted: self.unlisted + other.unlisted,
         }
+    }
+
+    /// The whole list in its order.
+    fn read_ahead(list: BTreeMap<usize, ReadAhead>) -> ReadAhead {
+        list.into_values().fold(ReadAhead::default(), |mut whole, part| {
+            whole.append(part);
+            whole
+        })
     }
 }
 
@@ -77,7 +96,8 @@ impl Tables {
     /// Reads everything, counts the rows, and refuses what is not all there. A crash leaves a prefix of what was written, so
     /// its last entry names the sum; damage leaves something else.
     pub(super) fn add_up(&mut self, tip: Option<Tip>, check: Check) -> Result<(), TableError> {
-        let Found { sum, entries, latest, rows } = self.read_all()?;
+        let Found { sum, entries, latest, rows, list, unlisted } = self.read_all(true)?;
+        self.read_ahead = (unlisted == 0).then(|| Found::read_ahead(list));
         self.count = rows.count;
         rows.unreadable.iter().for_each(|key| self.leave_unread("placements", key));
         let found = latest.trailer.number;
@@ -101,7 +121,7 @@ impl Tables {
 
     /// Number and sum of the latest write in a closed store, of which every entry is read.
     pub(in super::super) fn latest(files: &Files) -> Result<(u64, u64), TableError> {
-        let found = Self::alone(files)?.read_all()?;
+        let found = Self::alone(files)?.read_all(false)?;
         let is_whole = found.latest.allows(found.sum);
         is_whole
             .then_some((found.latest.trailer.number, found.sum))
@@ -127,8 +147,9 @@ impl Tables {
         Self::of(sled_config(files).open()?, files, &Tuning::default(), &Arc::default())
     }
 
-    /// Reads every entry, in pieces, on as many threads as there are processors, up to four.
-    fn read_all(&self) -> Result<Found, TableError> {
+    /// Reads every entry, in pieces, on as many threads as there are processors, up to four. `ahead`: the list of unfinished
+    /// jobs is kept.
+    fn read_all(&self, ahead: bool) -> Result<Found, TableError> {
         let mut pieces = Vec::new();
         for table in self.all() {
             let parting = table.parting(PIECES)?;
@@ -136,13 +157,13 @@ impl Tables {
             let ends = parting.iter().cloned().map(Excluded).chain([Unbounded]);
             pieces.extend(iter::once(Unbounded).chain(starts).zip(ends).map(|range| (table.clone(), range)));
         }
-        // What a start reads next, the list of unfinished erasures, is still in memory when it comes last.
-        pieces.sort_by_key(|(table, _)| table.id() == self.unfinished.id());
         let next = AtomicUsize::new(0);
         let read = || {
             let mut found = Found::default();
-            while let Some((table, range)) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.read_piece(table, range.clone(), &mut found)?;
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some((table, range)) = pieces.get(number) else { break };
+                self.read_piece(table, range.clone(), ahead.then_some(number), &mut found)?;
             }
             Ok(found)
         };
@@ -158,9 +179,21 @@ impl Tables {
         })
     }
 
-    fn read_piece(&self, table: &Table, range: impl RangeBounds<Vec<u8>>, found: &mut Found) -> Result<(), TableError> {
+    fn read_piece(
+        &self,
+        table: &Table,
+        range: impl RangeBounds<Vec<u8>>,
+        ahead: Option<usize>,
+        found: &mut Found,
+    ) -> Result<(), TableError> {
+        let mut unnoted = 0;
         for entry in table.whole(range) {
             let (key, value, trailer) = entry?;
+            unnoted += key.len() + value.len();
+            for _ in 0..unnoted / BYTES_PER_ACCESS {
+                table.contains_key(&key)?;
+            }
+            unnoted %= BYTES_PER_ACCESS;
             let share = table.share(&key, &value, trailer.number);
             (found.sum, found.entries) = (found.sum.wrapping_add(share), found.entries + 1);
             if trailer.number > found.latest.trailer.number {
@@ -170,6 +203,10 @@ impl Tables {
             }
             if table.id() == self.placements.id() {
                 found.rows.count(&key, &value);
+            }
+            if let Some(number) = ahead.filter(|_| table.id() == self.unfinished.id()) {
+                let fits = found.list.entry(number).or_default().push(&key, &value);
+                found.unlisted += u64::from(!fits);
             }
         }
         Ok(())

@@ -36,6 +36,14 @@ impl Tables {
         after: Option<(Tag, Uuid)>,
         limit: usize,
     ) -> Result<Vec<ListedJob>, TableError> {
+        if let Some(page) = self.read_ahead.as_mut().and_then(|list| list.page(after, limit)) {
+            if page.len() < limit {
+                self.read_ahead = None;
+            }
+            return Ok(page);
+        }
+        // Whoever reads elsewhere has not been told what was read ahead, or reads it a second time.
+        self.read_ahead = None;
         let start = after.map_or(Unbounded, |(tag, id)| Excluded(list_key(tag, id)));
         let mut found = Vec::new();
         for entry in self.unfinished.clone().range((start, Unbounded::<Vec<u8>>)) {

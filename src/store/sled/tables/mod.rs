@@ -5,6 +5,7 @@
 //! of several rows is first noted in one row, and what a crash left undone is done again at opening (`recover.rs`).
 
 mod check;
+mod error;
 mod export;
 mod holds;
 mod instances;
@@ -13,6 +14,7 @@ mod jobs;
 mod listing;
 mod placements;
 mod purge;
+mod read_ahead;
 mod recover;
 mod table;
 mod upstreams;
@@ -26,10 +28,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sled::{Db, IVec};
 
 use self::check::{read_tip, sled_config};
+pub(super) use self::error::TableError;
 use self::export::Changes;
 pub(super) use self::instances::{StoredInstance, instance_key};
 use self::job_rows::JobCounts;
-use self::table::{Table, Trailer};
+use self::read_ahead::ReadAhead;
+use self::table::Table;
 use super::files::Files;
 use super::journal::Journal;
 use super::tip::{Tip, TipFile};
@@ -52,56 +56,6 @@ const FORMAT: u32 = 3;
 const REMOVING: &[u8] = b"removing";
 /// Unreadable entries that are remembered.
 const UNREADABLE_MAX: usize = 1000;
-
-/// What went wrong with the tables. All but `Unreadable` and `TooLarge`, which are one asker's, break the engine: it is
-/// opened again from its files.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TableError {
-    /// sled said so.
-    #[error("sled failed")]
-    Sled(#[from] sled::Error),
-    /// Making it durable failed.
-    #[error("the data file could not be made durable")]
-    Sync(#[from] io::Error),
-    /// sled panicked. Its message is made of what it was given, and is not kept.
-    #[error("sled panicked, and the log says where")]
-    Panic,
-    /// Something in the files does not read.
-    #[error("the store holds something that cannot be read: {0}")]
-    Unreadable(&'static str),
-    /// Something is larger than the tables take.
-    #[error("{0} is larger than the store takes")]
-    TooLarge(&'static str),
-    /// Made by another version.
-    #[error("the store has format {found}, this version reads format {FORMAT}")]
-    Format {
-        /// Which.
-        found: u32,
-    },
-    /// Made with another key.
-    #[error("the store was made with another key")]
-    WrongKey,
-    /// An entry is not as this version writes it.
-    #[error("an entry of the store has no number")]
-    NoTrailer,
-    /// What is there is not what its latest write says.
-    #[error("its {entries} entries do not add up: some are missing, or older than they were")]
-    Incomplete {
-        /// How many were found.
-        entries: u64,
-    },
-    /// It ends before what its tip says.
-    #[error("its latest write has number {found}, and number {expected} had been acknowledged")]
-    Behind {
-        /// What was found.
-        found: u64,
-        /// What its tip says.
-        expected: u64,
-    },
-    /// There is no tip beside the store, or none that reads.
-    #[error("{0}")]
-    NoTip(&'static str),
-}
 
 /// Rows of one upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,6 +105,8 @@ pub(super) struct Tables {
     known_upstreams: BTreeMap<UpstreamNumber, KnownUpstream>,
     count: BTreeMap<UpstreamNumber, Count>,
     job_counts: JobCounts,
+    /// The list of unfinished jobs, until it has been read once or changes.
+    read_ahead: Option<ReadAhead>,
     /// Table and key of what was met and does not read.
     unreadable: BTreeSet<(&'static str, Vec<u8>)>,
     changes: Changes,
@@ -233,6 +189,7 @@ impl Tables {
             known_upstreams: BTreeMap::new(),
             count: BTreeMap::new(),
             job_counts: JobCounts::default(),
+            read_ahead: None,
             unreadable: BTreeSet::new(),
             changes: Changes::default(),
             journal: None,
@@ -367,10 +324,7 @@ impl Tables {
 
     fn write(&mut self, table: &Table, key: &[u8], value: &[u8]) -> Result<Option<IVec>, TableError> {
         let (old, share) = table.old(key)?.unzip();
-        let (number, others) = (self.tip.number + 1, self.tip.sum.wrapping_sub(share.unwrap_or(0)));
-        table.insert(key, value, Trailer { number, others })?;
-        self.changes.add(table.id(), key);
-        (self.tip.number, self.tip.sum) = (number, others.wrapping_add(table.share(key, value, number)));
+        self.write_over(table, (key, value), share)?;
         Ok(old)
     }
 
@@ -378,11 +332,19 @@ impl Tables {
     fn remove(&mut self, table: &Table, key: &[u8]) -> Result<Option<IVec>, TableError> {
         self.make_room(key.len())?;
         let Some((old, share)) = table.old(key)? else { return Ok(None) };
+        self.changes_soon(table);
         self.write(&self.meta.clone(), REMOVING, &share.to_be_bytes())?;
         table.remove(key)?;
         self.changes.add(table.id(), key);
         self.tip.sum = self.tip.sum.wrapping_sub(share);
         Ok(Some(old))
+    }
+
+    /// What was read ahead of a table is not true any more.
+    fn changes_soon(&mut self, table: &Table) {
+        if table.id() == self.unfinished.id() {
+            self.read_ahead = None;
+        }
     }
 
     /// A step of very many rows is made durable in pieces.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sled::IVec;
 
+use super::table::{Table, Trailer};
 use super::{Count, TableError, Tables, UNREADABLE_MAX};
 use crate::domain::{PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::store::row::StoredRow;
@@ -16,22 +17,43 @@ impl Tables {
     pub(in super::super) fn record(&mut self, key: PairKey, row: StoredRow) -> Result<(), TableError> {
         let placements = self.placements.clone();
         let key_bytes = key.to_bytes();
-        let Some(old) = placements.get(key_bytes)? else {
-            self.put(&placements, &key_bytes, &row.to_bytes())?;
+        // Looked up once: nearly every row is new.
+        let Some((old, share)) = placements.old(&key_bytes)? else {
+            self.put_over(&placements, (&key_bytes, &row.to_bytes()), None)?;
             self.count_of(key.upstream).rows += 1;
             return Ok(());
         };
         let Some(old) = StoredRow::from_bytes(&old) else {
             // What was there is not to be read any more; what is now is.
-            self.put(&placements, &key_bytes, &row.to_bytes())?;
+            self.put_over(&placements, (&key_bytes, &row.to_bytes()), Some(share))?;
             return Ok(());
         };
         // The row before the list of marks: a crash in between leaves a mark that the sweep finds to be stale.
-        self.put(&placements, &key_bytes, &row.after(&old).to_bytes())?;
+        self.put_over(&placements, (&key_bytes, &row.after(&old).to_bytes()), Some(share))?;
         if let Some(at) = old.erased_at {
             self.remove(&self.marked.clone(), &mark(at, &key_bytes))?;
             self.count_of(key.upstream).erased -= 1;
         }
+        Ok(())
+    }
+
+    /// Writes an entry over one that was looked up already: `share` is that one's part of the sum.
+    fn put_over(&mut self, table: &Table, (key, value): (&[u8], &[u8]), share: Option<u64>) -> Result<(), TableError> {
+        self.make_room(key.len() + value.len())?;
+        self.write_over(table, (key, value), share)
+    }
+
+    pub(super) fn write_over(
+        &mut self,
+        table: &Table,
+        (key, value): (&[u8], &[u8]),
+        share: Option<u64>,
+    ) -> Result<(), TableError> {
+        self.changes_soon(table);
+        let (number, others) = (self.tip.number + 1, self.tip.sum.wrapping_sub(share.unwrap_or(0)));
+        table.insert(key, value, Trailer { number, others })?;
+        self.changes.add(table.id(), key);
+        (self.tip.number, self.tip.sum) = (number, others.wrapping_add(table.share(key, value, number)));
         Ok(())
     }
 

@@ -12,7 +12,6 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
-pub mod demo;
 pub mod domain;
 pub mod erasure;
 pub mod http1;

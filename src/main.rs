@@ -1,11 +1,12 @@
 //! The command line of `forgetgate`: its commands and arguments. What the commands do is in [`forgetgate::cli`].
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use forgetgate::{cli, demo, telemetry};
+use forgetgate::{cli, telemetry};
 
 /// A request makes a dozen small allocations; this allocator does them at half the price of the system's.
 #[global_allocator]
@@ -73,24 +74,19 @@ enum Command {
         #[arg(long, requires = "name", conflicts_with = "json")]
         toml: bool,
     },
-    /// Run a demonstration: stand-in services, the gate, and nine steps from the first label to an erasure
+    /// Say where the demonstration is
+    #[command(hide = true, disable_help_flag = true)]
     Demo {
-        /// Keep everything running afterwards, with commands to try
-        #[arg(long)]
-        serve: bool,
-        /// The configuration file; if none is given, config.toml in this folder, or else the built-in copy
-        #[arg(long)]
-        config: Option<PathBuf>,
-        /// Use any free ports
-        #[arg(long, hide = true)]
-        free_ports: bool,
-        /// Start only the stand-in services, from this port on
-        #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "0")]
-        services_only: Option<u16>,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        ignored: Vec<String>,
     },
 }
 
-/// The exit code for arguments that name nothing.
+/// What is said to somebody who looks for the demonstration here.
+const DEMO: &str = "the demonstration is a program of its own, forgetgate-demo, because it brings stand-in services that have \
+                    no place beside the gate; run `cargo demo` in the folder of Forgetgate's sources";
+
+/// The exit code for arguments that name nothing that is here.
 const USAGE: u8 = 2;
 
 #[derive(Args)]
@@ -125,16 +121,15 @@ fn main() -> ExitCode {
                 print(&text);
                 ExitCode::SUCCESS
             }
-            Err(error) => {
-                writeln!(io::stderr(), "forgetgate: {error}").ok();
-                ExitCode::from(USAGE)
-            }
+            Err(error) => usage(&error),
         },
-        Command::Demo { services_only: Some(first), .. } => demo::services_only(Some(first)),
-        Command::Demo { serve, config, free_ports, services_only: None } => {
-            demo::run(&demo::Options { config, serve, free_ports }, demo::start_gate)
-        }
+        Command::Demo { .. } => usage(&DEMO),
     }
+}
+
+fn usage(error: &dyn Display) -> ExitCode {
+    writeln!(io::stderr(), "forgetgate: {error}").ok();
+    ExitCode::from(USAGE)
 }
 
 fn profiles(name: Option<&str>, json: bool, toml: bool) -> Result<String, cli::profiles::UnknownProfile> {

@@ -177,17 +177,33 @@ fn the_container_is_built_from_what_is_there_and_does_not_run_as_root() {
     let containerfile = read("deploy/Containerfile");
     let manifest: toml::Table = read("Cargo.toml").parse().expect("Cargo.toml is TOML");
 
-    let toolchain = manifest["package"]["rust-version"].as_str().unwrap_or_default();
+    let toolchain = manifest["workspace"]["package"]["rust-version"].as_str().unwrap_or_default();
     assert!(containerfile.lines().any(|line| line == format!("ARG RUST={toolchain}")), "another toolchain");
     let copies = containerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from="));
     for source in copies.flat_map(|line| line.split(' ').skip(1).collect::<Vec<_>>().into_iter().rev().skip(1)) {
         assert!(root().join(source).exists(), "{source} is not there");
     }
+    // cargo reads the manifest of every member, whichever it builds.
+    for member in manifest["workspace"]["members"].as_array().into_iter().flatten().filter_map(toml::Value::as_str) {
+        assert!(copied(&containerfile, member), "the build lacks {member}");
+    }
+    for line in ["RUN cargo build --locked --profile dist --package forgetgate", "COPY --from=build /src/target/dist/"]
+    {
+        assert!(containerfile.lines().any(|written| written.starts_with(line)), "{line} is missing");
+    }
+    assert!(manifest["profile"].get("dist").is_some(), "there is no profile dist");
     let user = containerfile.lines().filter_map(|line| line.strip_prefix("USER ")).next_back();
     assert!(user.is_some_and(|user| !user.starts_with('0') && !user.starts_with("root")), "{user:?}");
 }
 
-/// The folders and files of the project that the sources embed by a path that leads out of `src`, but for those of tests.
+/// Does the build get this path of the project, or the folder at the root that holds it?
+fn copied(containerfile: &str, path: &str) -> bool {
+    let top = path.split('/').next().unwrap_or_default();
+    let copies = containerfile.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from="));
+    copies.flat_map(str::split_whitespace).any(|word| word == top)
+}
+
+/// The files of the project that the sources embed by a path that leads out of `src`, but for those of tests.
 fn embedded(folder: &std::path::Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("src can be read") {
         let path = entry.expect("an entry can be read").path();
@@ -198,26 +214,57 @@ fn embedded(folder: &std::path::Path, found: &mut Vec<String>) {
             embedded(&path, found);
         } else {
             let text = fs::read_to_string(&path).unwrap_or_default();
-            let outside = text.split("include_str!(\"").skip(1).filter_map(|after| after.split('"').next());
-            let outside = outside.filter_map(|named| path.with_file_name(named).canonicalize().ok());
-            let outside = outside.filter(|named| !named.starts_with(root().join("src")));
-            found.extend(
-                outside.filter_map(|named| Some(named.strip_prefix(root()).ok()?.to_string_lossy().into_owned())),
-            );
+            let named = text.split("include_str!(\"").skip(1).filter_map(|after| after.split('"').next());
+            let named = named.filter_map(|named| path.with_file_name(named).canonicalize().ok());
+            let named = named.filter_map(|named| Some(named.strip_prefix(root()).ok()?.to_path_buf()));
+            let outside = named.filter(|named| !named.components().any(|part| part.as_os_str() == "src"));
+            found.extend(outside.map(|named| named.to_string_lossy().into_owned()));
         }
     }
 }
 
 #[test]
 fn the_container_is_built_with_every_file_that_the_program_embeds() {
-    let file = read("deploy/Containerfile");
-    let copied: Vec<&str> =
-        file.lines().filter(|line| line.starts_with("COPY ")).flat_map(str::split_whitespace).collect();
-    let mut named = Vec::new();
-    embedded(&root().join("src"), &mut named);
+    let containerfile = read("deploy/Containerfile");
+    let (mut by_program, mut by_demo) = (Vec::new(), Vec::new());
+    embedded(&root().join("src"), &mut by_program);
+    embedded(&root().join("demo/src"), &mut by_demo);
 
-    assert!(!named.is_empty(), "the program embeds its demonstration's config");
-    for named in named {
-        assert!(copied.contains(&named.split('/').next().unwrap_or_default()), "the build lacks {named}");
+    assert_eq!(by_demo, ["config.toml"], "what is embedded is found");
+    for named in by_program {
+        assert!(copied(&containerfile, &named), "the build lacks {named}");
     }
+}
+
+#[test]
+fn the_program_is_built_without_its_demonstration() {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--locked", "--offline", "--package", "forgetgate", "--edges", "normal", "--prefix", "none"]);
+
+    let output = command.current_dir(root()).output().expect("cargo can be run");
+
+    let tree = String::from_utf8_lossy(&output.stdout);
+    let packages: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(packages.contains(&"hyper"), "{tree}\n{}", String::from_utf8_lossy(&output.stderr));
+    for kept_out in ["forgetgate-demo", "forgetgate-stand-ins", "tokio-tungstenite", "tungstenite"] {
+        assert!(!packages.contains(&kept_out), "the program depends on {kept_out}");
+    }
+}
+
+#[test]
+fn whoever_looks_for_the_demonstration_in_the_program_is_told_where_it_is() {
+    let output = Command::new(env!("CARGO_BIN_EXE_forgetgate")).args(["demo", "--serve"]).output();
+
+    let output = output.expect("forgetgate can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+    assert!(said.contains("`cargo demo`"), "{said}");
+    let aliases: toml::Table = read(".cargo/config.toml").parse().expect("cargo's config is TOML");
+    let manifests = [read("Cargo.toml"), read("demo/Cargo.toml")].map(|text| text.parse::<toml::Table>());
+    let [Ok(workspace), Ok(demo)] = manifests else { panic!("the manifests are TOML") };
+    let alias: Vec<&str> = aliases["alias"]["demo"].as_str().unwrap_or_default().split(' ').collect();
+    let after = |option| alias.windows(2).find_map(|pair| (pair[0] == option).then_some(pair[1]));
+    assert_eq!(after("--package"), demo["package"]["name"].as_str());
+    assert!(after("--profile").is_some_and(|profile| workspace["profile"].get(profile).is_some()), "{alias:?}");
+    assert!(read("README.md").lines().any(|line| line.starts_with("cargo demo ")), "the README names another command");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use forgetgate::demo::services::{Kind, Options, Running, Seen, Service};
+use forgetgate_stand_ins::{Kind, Options, Running, Seen, Service};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up on it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use forgetgate::demo::services::{Running, Seen};
+use forgetgate_stand_ins::{Running, Seen};
 
 use crate::gate::{Gate, Services, eventually};
 use crate::program::{Answer, Language, Program, digest_of_audio, run};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
-use forgetgate::demo::services::Running;
+use forgetgate_stand_ins::Running;
 use sha2::{Digest, Sha256};
 
 use crate::gate::{Gate, eventually};

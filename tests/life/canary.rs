@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::{BASE64, HEXLOWER};
-use forgetgate::demo::services::{Kind, Options, Running, Seen, Silence};
 use forgetgate::{config, store};
+use forgetgate_stand_ins::{Kind, Options, Running, Seen, Silence};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Call, Gate, Setup, Site, eventually, service_for, service_of};

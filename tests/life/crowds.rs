@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use forgetgate::demo::services::{Kind, Options};
+use forgetgate_stand_ins::{Kind, Options};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 

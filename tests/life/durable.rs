@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use forgetgate::demo::services::{Options, Running, Seen, Silence};
+use forgetgate_stand_ins::{Options, Running, Seen, Silence};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

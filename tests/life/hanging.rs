@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use forgetgate::demo::services::{Options, Running};
+use forgetgate_stand_ins::{Options, Running};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 

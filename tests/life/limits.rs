@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use forgetgate::demo::services::{Running, Silence};
+use forgetgate_stand_ins::{Running, Silence};
 use tokio::time::Instant;
 
 use crate::support::http::connect;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use forgetgate::demo::services::{Options, Running, Seen};
+use forgetgate_stand_ins::{Options, Running, Seen};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::Instant;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use forgetgate::demo::services::Running;
+use forgetgate_stand_ins::Running;
 
 use crate::support::{Call, Gate, Setup, Site, eventually, service};
 

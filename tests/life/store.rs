@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use forgetgate::demo::services::Running;
+use forgetgate_stand_ins::Running;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Call, Gate, Setup, Site, eventually, eventually_some, service};

@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use forgetgate::demo::services::{Running, Silence};
+use forgetgate_stand_ins::{Running, Silence};
 use serde_json::Value;
 
 use crate::support::{Call, Gate, Setup, Site, eventually, service};

@@ -43,7 +43,7 @@ pub(crate) fn check_size(file: &File) -> Vec<String> {
 
 /// The median length of the product's own files.
 pub(crate) fn check_median(files: &[File]) -> Vec<String> {
-    let ours = files.iter().filter(|file| file.path.starts_with("src/") && file.is_rust());
+    let ours = files.iter().filter(|file| file.is_source());
     let mut lengths: Vec<usize> = ours.map(|file| file.text.lines().count()).collect();
     lengths.sort_unstable();
     let median = lengths.get(lengths.len() / 2).copied().unwrap_or_default();
@@ -104,9 +104,11 @@ pub(crate) fn check_strays(file: &File) -> Vec<String> {
 
 /// Printing outside the commands and the demonstration, and log lines that are not written by telemetry.
 pub(crate) fn check_output(file: &File) -> Vec<String> {
-    let Some(module) = file.module() else {
+    if !file.is_source() {
         return Vec::new();
-    };
+    }
+    // The packages of the demonstration go by their folders.
+    let module = file.module().unwrap_or(if file.path.starts_with("demo/src/") { "demo" } else { "stand-ins" });
     let code = Source::of(&file.text).code;
     let mut faults = Vec::new();
     if !["main", "cli", "demo"].contains(&module) {
@@ -185,7 +187,10 @@ mod tests {
         assert_eq!(output("src/proxy/mod.rs", "fn f() { tracing::info!(\"x\"); }"), 1);
         assert_eq!(output("src/proxy/mod.rs", "use tracing::{info};"), 1);
         assert_eq!(output("src/proxy/mod.rs", "// println! and tracing\nfn f() { pretty_print!(1); \"dbg!\"; }"), 0);
+        assert_eq!(output("demo/stand-ins/src/lib.rs", "fn f() { println!(\"x\"); }"), 1);
+        assert_eq!(output("demo/src/lib.rs", "use tracing::{info};"), 1);
         assert_eq!(output("src/cli/mod.rs", "fn f() { println!(\"x\"); }"), 0);
+        assert_eq!(output("demo/src/lib.rs", "fn f() { println!(\"x\"); }"), 0);
         assert_eq!(output("src/telemetry/mod.rs", "fn f() { tracing::info!(\"x\"); }"), 0);
     }
 }

@@ -28,6 +28,12 @@ impl File {
         Path::new(&self.path).extension().is_some_and(|extension| extension == "md")
     }
 
+    /// A source of the product or of its demonstration, and none of their tests.
+    pub(crate) fn is_source(&self) -> bool {
+        let in_src = self.path.starts_with("src/") || (self.path.starts_with("demo/") && self.path.contains("/src/"));
+        in_src && self.is_rust()
+    }
+
     /// The top module of a file under `src/`: `store` for `src/store/sled/mod.rs`, `main` for `src/main.rs`.
     pub(crate) fn module(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
-use forgetgate::demo::services::{Kind, Options, Running, Service};
+use forgetgate_stand_ins::{Kind, Options, Running, Service};
 use tokio::time::Instant;
 
 pub(crate) use self::gate::{Gate, Setup, Site};

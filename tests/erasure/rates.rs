@@ -5,8 +5,8 @@ use std::time::Duration;
 use forgetgate::config::{Authorize, Engine, Erasure, Upstream};
 use forgetgate::domain::erasure::{JobState, Later, Verdict};
 use forgetgate::domain::refusal::Code;
-use forgetgate::domain::{Instance, LabelForm};
-use forgetgate::erasure::{Decided, DeleteCall, View};
+use forgetgate::domain::{ErasureCall, Instance, LabelForm};
+use forgetgate::erasure::{Decided, View};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
@@ -197,7 +197,7 @@ async fn p12_callers_whom_nobody_has_approved_are_bounded_also_where_they_ask_fo
         let caller = world.site("one").instances.fingerprint(key.as_bytes());
         let instance = Instance { prefix: "".into(), caller };
         let headers = HeaderMap::from_iter([(AUTHORIZATION, key)]);
-        soon(world.eraser.delete(DeleteCall { instance, headers, ..world.call(customer, "one") })).await
+        soon(world.send("one", ErasureCall { instance, headers, ..world.call(customer, "one") })).await
     };
     let first = erasure_of(&ask("ann", 0).await.unwrap());
     let mut accepted = 0;

@@ -74,17 +74,14 @@ enum Command {
         #[arg(long, requires = "name", conflicts_with = "json")]
         toml: bool,
     },
-    /// Say where the demonstration is
-    #[command(hide = true, disable_help_flag = true)]
+    /// Run the demonstration, the program forgetgate-demo, if it lies beside this one
+    #[command(disable_help_flag = true)]
     Demo {
+        /// What to hand on to it, such as --serve
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        ignored: Vec<String>,
+        arguments: Vec<String>,
     },
 }
-
-/// What is said to somebody who looks for the demonstration here.
-const DEMO: &str = "the demonstration is a program of its own, forgetgate-demo, because it brings stand-in services that have \
-                    no place beside the gate; run `cargo demo` in the folder of Forgetgate's sources";
 
 /// The exit code for arguments that name nothing that is here.
 const USAGE: u8 = 2;
@@ -123,7 +120,7 @@ fn main() -> ExitCode {
             }
             Err(error) => usage(&error),
         },
-        Command::Demo { .. } => usage(&DEMO),
+        Command::Demo { arguments } => cli::demo(&arguments).print(),
     }
 }
 

@@ -252,13 +252,22 @@ fn the_program_is_built_without_its_demonstration() {
 }
 
 #[test]
-fn whoever_looks_for_the_demonstration_in_the_program_is_told_where_it_is() {
-    let output = Command::new(env!("CARGO_BIN_EXE_forgetgate")).args(["demo", "--serve"]).output();
+fn the_program_hands_over_to_the_demonstration_beside_it_or_says_where_it_is() {
+    let folder = TempDir::new().expect("there is room for a folder");
+    let program = folder.path().join("forgetgate");
+    fs::copy(env!("CARGO_BIN_EXE_forgetgate"), &program).expect("the program can be copied");
+    let demo = || Command::new(&program).args(["demo", "--serve"]).output().expect("forgetgate can be run");
 
-    let output = output.expect("forgetgate can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+    let alone = demo();
+    let said = String::from_utf8_lossy(&alone.stderr);
+    assert_eq!((alone.status.code(), alone.stdout.len()), (Some(2), 0), "{said}");
     assert!(said.contains("`cargo demo`"), "{said}");
+
+    let beside = folder.path().join("forgetgate-demo");
+    fs::write(&beside, "#!/bin/sh\necho \"told $*\"\nexit 7\n").expect("a program can be written");
+    fs::set_permissions(&beside, PermissionsExt::from_mode(0o755)).expect("it can be made a program");
+    let handed_over = demo();
+    assert_eq!((handed_over.status.code(), handed_over.stdout), (Some(7), b"told --serve\n".to_vec()));
     let aliases: toml::Table = read(".cargo/config.toml").parse().expect("cargo's config is TOML");
     let manifests = [read("Cargo.toml"), read("demo/Cargo.toml")].map(|text| text.parse::<toml::Table>());
     let [Ok(workspace), Ok(demo)] = manifests else { panic!("the manifests are TOML") };

@@ -26,7 +26,13 @@ impl FromStr for IpRange {
     type Err = NoRange;
 
     fn from_str(text: &str) -> Result<Self, NoRange> {
-        let range = text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).map_err(|_| NoRange)?;
+        // Apart, because IpNet reads numbers with zeros before them, which others take for octal.
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| NoRange)?;
+        let range = match bits {
+            None => IpNet::from(address),
+            Some(bits) => IpNet::new(address, bits.parse().map_err(|_| NoRange)?).map_err(|_| NoRange)?,
+        };
         if range == range.trunc() { Ok(Self(range)) } else { Err(NoRange) }
     }
 }
@@ -57,7 +63,9 @@ mod tests {
             assert!(has(range, inside), "{inside} is in {range}");
             assert!(!has(range, outside), "{outside} is not in {range}");
         }
-        for none in ["", "10.0.0.0/33", "10.1.0.0/8", "::1/64", "10.0.0.0/", "10.0.0/8", "gate", "10.0.0.0/-1"] {
+        for none in
+            ["", "10.0.0.0/33", "10.1.0.0/8", "::1/64", "10.0.0.0/", "10.0.0/8", "gate", "10.0.0.0/-1", "010.0.0.0/8"]
+        {
             assert!(none.parse::<IpRange>().is_err(), "{none}");
         }
         assert_eq!("10.0.0.0/8".parse::<IpRange>().unwrap().to_string(), "10.0.0.0/8");

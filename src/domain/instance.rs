@@ -1,7 +1,7 @@
 //! Which instance of a service a request is for: by what stands before the profile's own path, or by whose key it shows.
 //!
 //! "A customer ID belongs to the instance whose credentials are used": an upstream may lead to several, and a delete has to
-//! be sent to each that holds something. A key is known by a keyed fingerprint only.
+//! be sent to each that holds something. In the store a key is known by a keyed fingerprint only.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -81,9 +81,19 @@ impl FingerprintKey {
     }
 }
 
-/// Base64 without the padding of its last four letters.
+/// Base64 with its padding, which stands at the end and nowhere else: the library reads several texts in a row.
+pub(super) fn padded_base64(text: &[u8]) -> Option<Vec<u8>> {
+    text.len().is_multiple_of(4).then(|| BASE64_NOPAD.decode(without_padding(text)).ok())?
+}
+
+/// Base64 without its padding, where that is as long as it must be.
 pub(super) fn without_padding(text: &[u8]) -> &[u8] {
-    let padding = if text.ends_with(b"==") { 2 } else { usize::from(text.ends_with(b"=")) };
+    let padding = match text {
+        _ if !text.len().is_multiple_of(4) => 0,
+        [.., b'=', b'='] => 2,
+        [.., b'='] => 1,
+        _ => 0,
+    };
     text.get(..text.len() - padding).unwrap_or(text)
 }
 

@@ -5,6 +5,8 @@
 use data_encoding::BASE64;
 use sha1::{Digest as _, Sha1};
 
+use super::instance::padded_base64;
+
 /// What RFC 6455 §1.3 appends to the key.
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -17,7 +19,7 @@ pub fn accept_of(key: &[u8]) -> String {
 /// Whether it is a `Sec-WebSocket-Key`, the base64 of 16 bytes (RFC 6455 §4.2.1).
 #[must_use]
 pub fn is_key(key: &[u8]) -> bool {
-    BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+    padded_base64(key).is_some_and(|nonce| nonce.len() == 16)
 }
 
 /// Who sends a frame.
@@ -120,11 +122,23 @@ const fn payload(left: u64) -> State {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Frames, Sender, accept_of};
+    use super::{Frames, Sender, accept_of, is_key};
 
     #[test]
     fn the_accept_value_is_that_of_the_standards_example() {
         assert_eq!(accept_of(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    /// What one server takes for a handshake and another does not is none (P9).
+    #[test]
+    fn a_key_is_one_base64_text_of_sixteen_bytes() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        let sixteen = b"AA==".repeat(16);
+        for other in
+            [&b"AAAAAAAAAAA=AAAAAAAAAAA="[..], &sixteen, b"dGhlIHNhbXBsZSBub25jZQ", b"dGhlIHNhbXBsZSBub25jZR==", b""]
+        {
+            assert!(!is_key(other), "{}", String::from_utf8_lossy(other));
+        }
     }
 
     /// A frame with this opcode, mask and payload.

@@ -71,7 +71,7 @@ impl Eraser {
         let today = todays_label(site.rules(), &customer)?;
         let settings = self.settings();
         match site.upstream.erasure.authorize_over(&settings.erasure) {
-            Authorize::Home => self.home(site, Arc::new(call), customer, &today).await,
+            Authorize::Home => self.home(site, call, customer, &today).await,
             Authorize::Token(token) => {
                 self.check_token(site, &call, token)?;
                 self.unproved(site, &call, customer, None).await
@@ -85,10 +85,12 @@ impl Eraser {
     async fn home(
         &self,
         site: &Arc<Site>,
-        call: Arc<ErasureCall>,
+        call: ErasureCall,
         customer: CustomerId,
         today: &Label,
     ) -> Result<Given, Refused> {
+        // What authorises at the gate is nothing to be kept.
+        let call = Arc::new(ErasureCall { forgetgate_authorization: None, ..call });
         let carried = Carried { upstream: site.number, call: Arc::clone(&call) };
         let caller = Caller::of(site.number, call.peer, &call.headers, self.shared.run.name);
         if self.shared.failures.are_too_many(caller, Instant::now()) {

@@ -76,6 +76,11 @@ impl Eraser {
     /// # Errors
     /// As [`Self::decide`].
     pub async fn decide_of(&self, id: Uuid, decided: Decided, which: &TargetsThere) -> Result<View, Problem> {
+        let (eraser, which) = (self.clone(), which.clone());
+        self.seen_through(async move { eraser.carry_out(id, decided, &which).await }).await
+    }
+
+    async fn carry_out(&self, id: Uuid, decided: Decided, which: &TargetsThere) -> Result<View, Problem> {
         let entry = self.shared.ledger.load(id).await?.ok_or(Problem::NotFound)?;
         let upstream = match decided.upstream.as_deref() {
             Some(name) => Some(self.upstream_of(&entry.job, name).await?),
@@ -253,6 +258,11 @@ impl Eraser {
     /// # Errors
     /// `UnknownUpstream`, `TooManyHolds`, `Unconfirmed` (then it holds until it is known) or `Store`.
     pub async fn hold(&self, customer: &CustomerId, decided: Decided) -> Result<HoldView, Problem> {
+        let (eraser, customer) = (self.clone(), customer.clone());
+        self.seen_through(async move { eraser.put_on_hold(&customer, decided).await }).await
+    }
+
+    async fn put_on_hold(&self, customer: &CustomerId, decided: Decided) -> Result<HoldView, Problem> {
         let name = decided.upstream;
         let known = self.shared.index.upstreams().await?;
         let number = |name: &String| known.iter().find(|known| known.name == *name).map(|known| known.number);
@@ -275,9 +285,13 @@ impl Eraser {
         let tags = Tags::from_slice(&[tag]);
         let (at, verdict, note, targets) = (self.now().wall, Verdict::Unhold, String::new(), Vec::new());
         let decision = Decision { at, verdict, by, note, upstream, targets };
-        self.lift_hold(id, &tags, &decision).await?;
-        self.told_of_holds(&tags, &decision).await;
-        Ok(())
+        let eraser = self.clone();
+        let lifting = async move {
+            eraser.lift_hold(id, &tags, &decision).await?;
+            eraser.told_of_holds(&tags, &decision).await;
+            Ok(())
+        };
+        self.seen_through(lifting).await
     }
 
     /// A page of holds in the order of their IDs.

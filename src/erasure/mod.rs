@@ -263,6 +263,15 @@ impl Eraser {
         Accepting(Arc::clone(&self.shared))
     }
 
+    /// Does this on a task of its own: a requester who leaves does not end it halfway.
+    async fn seen_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        // Only a task that was ended, by a panic or with the runtime, has no outcome.
+        self.shared.runtime.spawn(work).await.unwrap_or(Err(Problem::Store(crate::store::StoreError::Broken)))
+    }
+
     fn now(&self) -> Now {
         let elapsed = (self.shared.surroundings.elapsed)().as_secs();
         Now { moment: self.shared.run.begun.after(elapsed), wall: (self.shared.clock)() }

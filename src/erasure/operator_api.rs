@@ -68,18 +68,17 @@ impl Eraser {
             submitted: submission.submitted,
             reason: submission.reason,
         };
-        // A task of its own: a requester who leaves does not end it between fence and record.
+        // A requester who leaves does not end it between fence and record.
         let eraser = self.clone();
         let (under_way, customer) = (self.accepting(), asked.customer.clone());
-        let accepting = self.shared.runtime.spawn(async move {
+        let accepting = self.seen_through(async move {
             let accepted = eraser.accept(asked).await?;
             drop(under_way);
             // Read again it could fail, and what was accepted would be said to be refused.
             let held = eraser.shared.holds.of(&eraser.shared.holds.tags(&customer));
             Ok(View::of(&accepted.job, eraser.now(), &held))
         });
-        let shown = accepting.await.map_err(|_| Problem::Store(crate::store::StoreError::Broken))?;
-        shown.map(|view| Submitted::Accepted(Box::new(view)))
+        accepting.await.map(|view| Submitted::Accepted(Box::new(view)))
     }
 
     async fn dry_run(&self, customer: &CustomerId, scope: Scope) -> Result<DryRun, Problem> {

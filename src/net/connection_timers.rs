@@ -196,11 +196,6 @@ impl ConnectionTimers {
         self.due.set(Some(due));
     }
 
-    /// The service must have answered within so long from then, or from the last tick where that came later.
-    pub fn due_within(&self, time: Duration, then: Instant) {
-        self.due_at(then.max(self.now.get()) + time);
-    }
-
     /// The peers have so long from now; what was said before holds.
     pub fn due_once(&self, time: Duration) {
         if self.due.get().is_none() {

@@ -131,7 +131,7 @@ impl Exchange {
         self.passages.iter_mut().for_each(crate::inflight::RequestGuard::forwarded);
         self.watch = Some(Rc::clone(caller.watch));
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
-        caller.watch.due_within(self.response_timeout(), self.gate.now());
+        caller.watch.due_at(Instant::now() + self.response_timeout());
     }
 
     /// The connection was dead, and nothing was sent: everything is as it was before.

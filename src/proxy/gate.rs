@@ -24,6 +24,9 @@ use crate::store::seal::Keys;
 use crate::telemetry::{AccessLog, WorkerCounters, clock};
 use crate::upstream::{Pool, Site};
 
+/// Seconds after which keys that callers showed are forgotten, and hashed again where they are still in use.
+const KEYS_KEPT_S: u64 = 60;
+
 /// An answer's head may be as large as a request's, and never so small that ordinary ones fail.
 const ANSWER_HEAD_BYTES: usize = 64 * 1024;
 
@@ -107,7 +110,11 @@ impl Gate {
 
     /// To be called a few times a second: moves the clock that needs no system call, closes what has been idle.
     pub fn tick(&self) {
-        self.worker.unix_now.set(clock::unix_now());
+        let unix_now = clock::unix_now();
+        self.worker.unix_now.set(unix_now);
+        if unix_now.0.is_multiple_of(KEYS_KEPT_S) {
+            self.worker.keys_shown.forget();
+        }
         self.counters.pulse();
         let now = Instant::now();
         for (index, pool) in self.pools.iter().enumerate() {

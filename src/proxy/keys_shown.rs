@@ -1,11 +1,12 @@
 //! The keys that callers of one worker showed last, with their fingerprints.
 //!
 //! Most callers show the same key with every request, and to decode and hash it each time costs twenty times what it costs
-//! to compare it. Keys are wiped when they are forgotten, and never printed.
+//! to compare it. Keys are wiped when they are forgotten, after a minute at the latest, and never printed.
 
 use std::cell::RefCell;
 use std::fmt;
 
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::domain::Fingerprint;
@@ -32,6 +33,11 @@ impl fmt::Debug for KeysShown {
 }
 
 impl KeysShown {
+    /// Forgets them all.
+    pub(super) fn forget(&self) {
+        self.0.borrow_mut().clear();
+    }
+
     /// Whose key this is: known, or worked out by `hashed`.
     pub(super) fn fingerprint(
         &self,
@@ -56,7 +62,7 @@ impl KeysShown {
 
 /// Compared to the end: how long it takes does not say where two keys differ.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |differ, (one, other)| differ | (one ^ other)) == 0
+    one.ct_eq(other).into()
 }
 
 #[cfg(test)]
@@ -78,5 +84,7 @@ mod tests {
         }
         let last = values.last().unwrap().as_bytes();
         assert!(shown.fingerprint(last, |_| panic!("it is known")).is_some());
+        shown.forget();
+        assert_eq!(shown.fingerprint(last, |_| None), None, "nothing is kept");
     }
 }

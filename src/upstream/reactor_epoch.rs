@@ -38,7 +38,8 @@ impl Look {
     }
 }
 
-/// Whether the runtime has looked not too long ago.
+/// Whether the runtime has looked not too long before `now`. Of a moment before it looked nothing is known: a request that
+/// has waited since then asks again.
 pub(super) fn is_recent(now: Instant) -> bool {
-    LOOKED.get().is_some_and(|(_, at)| now.saturating_duration_since(at) <= GOOD_FOR)
+    LOOKED.get().is_some_and(|(_, at)| now.checked_duration_since(at).is_some_and(|age| age <= GOOD_FOR))
 }

@@ -8,6 +8,7 @@ use forgetgate::domain::erasure::{JobState, Later, Verdict};
 use forgetgate::erasure::{Decided, Problem};
 
 use forgetgate::upstream::{Bounds, Exchanging, Leave, Network, Site, Transport};
+use futures_util::poll;
 use http::Request;
 use http_body_util::Full;
 use tokio::sync::Semaphore;
@@ -72,6 +73,38 @@ async fn p4_a_hold_that_was_set_before_anybody_asked_holds_every_erasure_until_i
     world.until_state(first, JobState::Settling).await;
     assert_eq!((one.calls().len(), two.calls().len()), (2, 1));
     assert!(matches!(world.eraser.unhold(hold.id, "A. Person".into()).await, Err(Problem::NotFound)));
+}
+
+/// A person's browser is closed, a command is interrupted: what they decided has begun and is carried out.
+#[tokio::test]
+async fn p5_who_decides_and_leaves_before_the_answer_has_decided_all_the_same() {
+    let (world, one, two) = pair(above_the_rate(Authorize::Open), |_| {}).await;
+    world.labelled("ann", "two", LabelForm::RAW).await;
+    let waiting = world.erase("ann", "one").await;
+    let eraser = &world.eraser;
+    leave(eraser.hold(&id("ann"), decided(Verdict::Hold, None))).await;
+    let holds = async || world.eraser.holds(None, 10).await.unwrap().holds;
+    soon(async {
+        while holds().await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    leave(eraser.decide(waiting, decided(Verdict::Approve, None))).await;
+    world.until_state(waiting, JobState::Held).await;
+    assert_eq!((one.calls().len(), two.calls().len()), (0, 0));
+    let held = holds().await;
+    let [hold] = held.as_slice() else { panic!("one hold: {held:?}") };
+
+    leave(eraser.unhold(hold.id, "A. Person".into())).await;
+
+    world.until_state(waiting, JobState::Settling).await;
+    assert_eq!((one.calls().len(), two.calls().len()), (1, 1));
+}
+
+/// Asks, and leaves at the first wait.
+async fn leave<T>(asking: impl Future<Output = T>) {
+    assert!(poll!(Box::pin(asking).as_mut()).is_pending(), "it waits for the store");
 }
 
 #[tokio::test]

@@ -319,7 +319,9 @@ fn p12_many_streams_of_a_reader_that_stands_still_cost_a_bounded_amount_of_memor
             // All stand still behind their heads, until their clock ends them.
             let (mut read, mut buffer, mut heads, mut resets) = (Vec::new(), vec![0; 64 * 1024], 0, 0);
             while resets < STREAMS {
-                let length = socket.read(&mut buffer).unwrap();
+                let length = socket
+                    .read(&mut buffer)
+                    .unwrap_or_else(|error| panic!("{error}: {heads} answers came, and {resets} were ended"));
                 assert!(length > 0, "{heads} answers came, and {resets} were ended");
                 read.extend_from_slice(&buffer[..length]);
                 let mut used = 0;

@@ -83,7 +83,8 @@ async fn translate(
             watch.leave();
         }
     };
-    tokio::join!(serve_one(Stream::Memory(near), serving), translated);
+    // In this order with every look: where the gate has said all that it will, it is the second that knows who is waited for.
+    tokio::join!(biased; serve_one(Stream::Memory(near), serving), translated);
     Ok(())
 }
 

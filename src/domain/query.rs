@@ -44,7 +44,7 @@ fn divided(text: &str, at: u8) -> Option<(&str, &str)> {
 }
 
 /// Whether each pair of this query is one, and spelt as it is read, with every reader of queries: a name in it is one that
-/// is looked for only if both have the same [`letters`].
+/// is looked for only if both have the same `letters`.
 #[must_use]
 pub fn is_plain(raw: &str) -> bool {
     // No early end: compared in strides, which is faster than to stop at the first odd byte.

@@ -78,7 +78,8 @@ async fn p4_a_hold_that_was_set_before_anybody_asked_holds_every_erasure_until_i
 /// A person's browser is closed, a command is interrupted: what they decided has begun and is carried out.
 #[tokio::test]
 async fn p5_who_decides_and_leaves_before_the_answer_has_decided_all_the_same() {
-    let (world, one, two) = pair(above_the_rate(Authorize::Open), |_| {}).await;
+    let plan = Plan { engine: Engine::Sled, ..above_the_rate(Authorize::Open) };
+    let (world, one, two) = pair(plan, |_| {}).await;
     world.labelled("ann", "two", LabelForm::RAW).await;
     let waiting = world.erase("ann", "one").await;
     let eraser = &world.eraser;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::{FutureExt, stream};
 
-use super::instance::padded_base64;
+use super::base64::padded_base64;
 use super::json::{self, Fault};
 use super::refusal::{Code, Refusal};
 use super::token::Claims;

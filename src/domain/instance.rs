@@ -11,6 +11,7 @@ use data_encoding::{BASE64_NOPAD, Encoding, HEXLOWER, HEXUPPER};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::base64::without_padding;
 use super::keyed_hash::MacKey;
 
 /// What an API key is sent as in `Authorization: Basic`.
@@ -79,22 +80,6 @@ impl FingerprintKey {
     fn of_pair(&self, pair: &[u8]) -> Fingerprint {
         Fingerprint(self.0.of(&[pair]))
     }
-}
-
-/// Base64 with its padding, which stands at the end and nowhere else: the library reads several texts in a row.
-pub(super) fn padded_base64(text: &[u8]) -> Option<Vec<u8>> {
-    text.len().is_multiple_of(4).then(|| BASE64_NOPAD.decode(without_padding(text)).ok())?
-}
-
-/// Base64 without its padding, where that is as long as it must be.
-pub(super) fn without_padding(text: &[u8]) -> &[u8] {
-    let padding = match text {
-        _ if !text.len().is_multiple_of(4) => 0,
-        [.., b'=', b'='] => 2,
-        [.., b'='] => 1,
-        _ => 0,
-    };
-    text.get(..text.len() - padding).unwrap_or(text)
 }
 
 /// An instance as traffic shows it.

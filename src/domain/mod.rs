@@ -1,6 +1,7 @@
 //! The pure core: rules and state machines without sockets, files, clocks or a runtime.
 
 pub mod alias;
+mod base64;
 mod careless;
 pub mod customer_id;
 pub mod decide;

@@ -5,7 +5,7 @@
 use data_encoding::BASE64;
 use sha1::{Digest as _, Sha1};
 
-use super::instance::padded_base64;
+use super::base64::padded_base64;
 
 /// What RFC 6455 §1.3 appends to the key.
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -245,18 +245,24 @@ async fn asked_again(name: Option<Uuid>, meanwhile: Fails) {
     assert!(world.marked("ann").await[0].2);
 }
 
-#[tokio::test]
-async fn p4_a_delete_without_an_answer_is_remembered_also_where_that_cannot_be_recorded() {
-    let (plan, failing) = failing(Fails::Not, Plan::default());
-    let (world, one, _two) = pair(plan, |_| {}).await;
+/// A delete whose answer never comes, and a store that cannot write that down. Gives the erasure's ID.
+async fn unanswered_and_unrecorded(world: &World, one: &Service, failing: &Failing) -> Uuid {
     let answer = one.will_wait();
     let id = world.erase("ann", "one").await;
     one.saw(1).await;
     *failing.fails.lock() = Fails::Before;
     drop(answer);
     turns().await;
-
     *failing.fails.lock() = Fails::Not;
+    id
+}
+
+#[tokio::test]
+async fn p4_a_delete_without_an_answer_is_remembered_also_where_that_cannot_be_recorded() {
+    let (plan, failing) = failing(Fails::Not, Plan::default());
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    let id = unanswered_and_unrecorded(&world, &one, &failing).await;
+
     world.pass(1);
     let view = world.until(id, |view| view.targets[0].evidence.is_some()).await;
     assert_eq!(one.calls().len(), 2);
@@ -277,13 +283,7 @@ async fn p4_a_delete_without_an_answer_that_could_not_be_recorded_is_written_dow
     let upstreams = || vec![upstream("one", &one.url), upstream("two", &two.url)];
     let world = World::new(plan, upstreams()).await;
     let open = world.forward("ann", "one", LabelForm::RAW).await;
-    let answer = one.will_wait();
-    let id = world.erase("ann", "one").await;
-    one.saw(1).await;
-    *failing.fails.lock() = Fails::Before;
-    drop(answer);
-    turns().await;
-    *failing.fails.lock() = Fails::Not;
+    let id = unanswered_and_unrecorded(&world, &one, &failing).await;
     world.pass(1);
     world.until_target(id, "one", TargetState::Draining).await;
     // What still runs of the first life writes nothing any more.

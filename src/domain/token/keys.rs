@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::algorithm::{Algorithm, Curve, Verifier};
-use crate::domain::instance::without_padding;
+use crate::domain::base64::without_padding;
 
 /// Keys in a set.
 pub const KEYS_MAX: usize = 64;

@@ -110,6 +110,16 @@ pub(super) fn check(head: &Head, bounds: HeadBounds) -> Result<(BodyLength, Kind
     Ok((body_length(head, &kinds)?, kinds))
 }
 
+/// The body behind a head that is within bounds: what fuzzing holds against other readers.
+///
+/// # Errors
+/// The refusal of a head that the next hop could frame or address differently.
+#[cfg(fuzzing)]
+pub fn body_of(head: &Head) -> Result<BodyDecoder, Refusal> {
+    let bounds = HeadBounds { headers_max: usize::MAX, header_bytes_max: usize::MAX };
+    check(head, bounds).map(|(length, _)| length.body())
+}
+
 /// The values of the lines of one kind.
 pub(super) fn of_kind<'a>(lines: &'a Lines, kinds: &'a Kinds, wanted: Kind) -> impl Iterator<Item = &'a [u8]> {
     lines.iter().zip(kinds.if_any(wanted)).filter(move |(_, kind)| **kind == wanted).map(|(line, _)| line.value)

@@ -43,6 +43,8 @@ use self::classify::Target;
 use self::entry::Entry;
 pub use self::erase::{ErasureExchange, WayBack};
 use self::forward::Beginning;
+#[cfg(fuzzing)]
+pub use self::framing::body_of;
 use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
 use self::governed_headers::Gathered;

@@ -61,10 +61,10 @@ const WORDS: [&str; 64] = [
     ",",
     ":",
     "#",
-    "@",
-    "//",
+    "close",
+    "keep-alive",
     " HTTP/1.1\r\n",
-    "GET /",
+    "chunked",
 ];
 
 /// The bytes that are meant: with words, or as they are.

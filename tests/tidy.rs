@@ -97,4 +97,5 @@ fn decisions_have_one_form_are_listed_and_name_tests_that_exist() {
     let files = tree::files();
     every(decisions::is_decision, |file| decisions::check_decision(file, &files));
     every(File::is_rust, |file| decisions::check_references(file, &files));
+    every(|file| file.path == "tests/fuzz/differences.rs", |file| decisions::check_differences(file, &files));
 }

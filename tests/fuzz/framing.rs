@@ -3,6 +3,7 @@
 
 #![no_main]
 
+#[expect(dead_code, reason = "other targets use the rest")]
 mod model;
 mod pieces;
 mod words;

@@ -38,6 +38,9 @@ fn spelt(mode: u8, rest: &[u8]) -> Vec<u8> {
     words::spelt_out(mode & 128 != 0, rest)
 }
 
+/// Bytes that all trailers may have, and all extensions.
+const EXTRA_MAX: usize = 16 * 1024;
+
 /// In what pieces bytes come and go.
 #[derive(Clone, Copy)]
 struct Way {
@@ -170,4 +173,15 @@ fn long(bytes: &[u8], times: usize, way: Way) {
     let sent = [&data[..], b"behind"].concat();
     let (body, rest) = read(BodyDecoder::Length(data.len() as u64), &sent, way);
     assert!(body.data == data && rest == b"behind");
+    unended(&data, way);
+}
+
+/// What is no data has to be held, or looked at for nothing: there is a bound, in whatever pieces it comes.
+fn unended(data: &[u8], way: Way) {
+    let line: Vec<u8> = data.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    for (begin, bound) in [("0\r\nZt:", EXTRA_MAX + 3), ("5;", EXTRA_MAX + 1)] {
+        let (body, _) = read(BodyDecoder::chunked(), &[begin.as_bytes(), &line].concat(), way);
+        let end = if begin.len() + line.len() > bound { End::Broken } else { End::Cut };
+        assert_eq!(body.end, end, "{begin:?} and {} bytes", line.len());
+    }
 }

@@ -72,18 +72,18 @@ static GATE: LazyLock<(SocketAddr, Running)> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     let Some(([mode, step], rest)) = data.split_first_chunk::<2>().map(|(first, rest)| (*first, rest)) else { return };
     let bytes = words::spelt_out(mode & 1 != 0, rest);
-    let step = if step == 0 { usize::MAX } else { bytes.len().div_ceil(PIECES_MAX).max(usize::from(step)) };
-    let answers = exchange(&bytes, step, mode & 6 == 6);
+    let answers = exchange(&bytes, usize::from(step), mode & 6 == 6);
     check(&bytes, &answers, &stand_in::seen());
 });
 
-/// Sends the bytes in pieces, perhaps lets the gate look at each, and says that no more will come; gives all that comes
-/// back, up to the end.
+/// Sends the bytes, the last of them in pieces, perhaps lets the gate look at each, and says that no more will come; gives
+/// all that comes back, up to the end.
 fn exchange(bytes: &[u8], step: usize, waits: bool) -> Vec<u8> {
     let mut socket = TcpStream::connect(GATE.0).expect("the gate listens");
     socket.set_nodelay(true).expect("a socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    for piece in bytes.chunks(step) {
+    let (begin, end) = bytes.split_at(bytes.len().saturating_sub(step * PIECES_MAX));
+    for piece in std::iter::once(begin).chain(end.chunks(step.max(1))) {
         // The gate may have answered and closed already.
         if socket.write_all(piece).is_err() {
             break;

@@ -70,7 +70,7 @@ static TABLE: [Difference; 12] = [
         "a request that has been through too many gates",
         "the gate refuses, hyper does not look; `Via` is there to find circles",
         "RFC 9110 §7.6.3",
-        |case| matches!(case.our_stop, Stop::Refused(_, refusal) if refusal.code == Code::LoopDetected),
+        |case| matches!(case.our_stop, Stop::Refused(_, why) if why.code == Code::LoopDetected) && taken_by_them(case),
     ),
     row(
         "a chunk's size with more than sixteen digits",

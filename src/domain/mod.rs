@@ -8,6 +8,7 @@ pub mod decide;
 pub mod derive;
 pub mod erasure;
 mod erasure_call;
+mod glance;
 pub mod grammar;
 pub mod ids;
 pub mod instance;

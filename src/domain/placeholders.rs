@@ -1,7 +1,7 @@
 //! IDs that are mistakes: what a program writes where a customer's ID should be when it has none (`undefined`, `${USER}`),
 //! and names that everybody shares. All customers would have one label, and one erasure would take them all.
 
-use std::borrow::Cow;
+use super::glance::{Characters, Glance};
 
 /// `policy.placeholders` where the file says nothing. `*` stands for any text.
 pub const DEFAULT: [&str; 22] = [
@@ -31,7 +31,17 @@ pub const DEFAULT: [&str; 22] = [
 
 /// Texts that are no customer's ID; upper and lower case are alike, and `*` stands for any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placeholders(Vec<Pattern>);
+pub struct Placeholders {
+    patterns: Vec<Box<str>>,
+    /// Those without a star, and how long they are: a bit for each length, and one for all beyond [`LENGTHS`].
+    plain: Vec<usize>,
+    lengths: u64,
+    /// Those with a star, and what a text holds for which one stands.
+    starred: Vec<(Characters, usize)>,
+}
+
+/// Lengths that have a bit of their own.
+const LENGTHS: usize = 63;
 
 impl Default for Placeholders {
     fn default() -> Self {
@@ -39,76 +49,57 @@ impl Default for Placeholders {
     }
 }
 
-/// One text, and what every text that it stands for holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern {
-    text: Box<str>,
-    /// Bytes of it that are no star.
-    least: usize,
-    has_star: bool,
-    characters: Characters,
-}
-
-impl Pattern {
-    fn new(text: &str) -> Self {
-        let text = text.to_lowercase().into_boxed_str();
-        let literal = || text.bytes().filter(|byte| *byte != b'*');
-        Self { least: literal().count(), has_star: text.contains('*'), characters: Characters::of(literal()), text }
-    }
-
-    /// Nearly every ID is told from nearly every pattern by its length, or by a character that it does not hold.
-    fn stands_for(&self, text: &str, characters: Characters) -> bool {
-        let long_enough = if self.has_star { text.len() >= self.least } else { text.len() == self.least };
-        long_enough && characters.hold(self.characters) && matches(&self.text, text)
-    }
-}
-
-/// Which bytes a text holds: a bit for each, which four of them share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Characters(u64);
-
-impl Characters {
-    fn of(bytes: impl Iterator<Item = u8>) -> Self {
-        Self(bytes.fold(0, |all, byte| all | 1 << (byte % 64)))
-    }
-
-    const fn hold(self, others: Self) -> bool {
-        others.0 & !self.0 == 0
-    }
-}
-
 impl Placeholders {
     /// Takes the list.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(patterns.into_iter().map(Pattern::new).collect())
+        let patterns: Vec<_> = patterns.into_iter().map(|text| text.to_lowercase().into_boxed_str()).collect();
+        let (mut plain, mut lengths, mut starred) = (Vec::new(), 0, Vec::new());
+        for (number, pattern) in patterns.iter().enumerate() {
+            if pattern.contains('*') {
+                starred.push((Characters::of(pattern.bytes().filter(|byte| *byte != b'*')), number));
+            } else {
+                lengths |= length_bit(pattern);
+                plain.push(number);
+            }
+        }
+        Self { patterns, plain, lengths, starred }
     }
 
     /// The list, in lower case.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|pattern| &*pattern.text)
+        self.patterns.iter().map(|pattern| &**pattern)
     }
 
     /// Whether the ID is one of them, as it stands or percent-decoded.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
-        if self.0.is_empty() {
+        self.has_seen(&Glance::of(id))
+    }
+
+    /// The same of one that was looked at.
+    pub(super) fn has_seen(&self, id: &Glance<'_>) -> bool {
+        if self.stands_for(&id.lower, id.characters) {
+            return true;
+        }
+        if !id.lower.contains('%') {
             return false;
         }
-        let written = lowercase(id);
-        let found = |text: &str| {
-            let characters = Characters::of(text.bytes());
-            self.0.iter().any(|pattern| pattern.stands_for(text, characters))
-        };
-        let decoded = || percent_encoding::percent_decode_str(&written).decode_utf8_lossy().to_lowercase();
-        found(&written) || (written.contains('%') && found(&decoded()))
+        let decoded = percent_encoding::percent_decode_str(&id.lower).decode_utf8_lossy().to_lowercase();
+        self.stands_for(&decoded, Characters::of(decoded.bytes()))
+    }
+
+    /// Nearly every ID is told from all of them by its length and by what it does not hold.
+    fn stands_for(&self, text: &str, characters: Characters) -> bool {
+        let pattern = |number: usize| self.patterns.get(number).map_or("", |pattern| &**pattern);
+        let is_plain = || self.plain.iter().any(|number| pattern(*number) == text);
+        let is_starred =
+            |(literal, number): &(Characters, usize)| characters.hold(*literal) && matches(pattern(*number), text);
+        (self.lengths & length_bit(text) != 0 && is_plain()) || self.starred.iter().any(is_starred)
     }
 }
 
-/// The text in lower case; most IDs are.
-pub(super) fn lowercase(text: &str) -> Cow<'_, str> {
-    // No early end: compared in strides, which is faster than to stop at the first odd byte.
-    let is_lower = text.bytes().fold(true, |lower, byte| lower & (byte.is_ascii() & !byte.is_ascii_uppercase()));
-    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
+fn length_bit(text: &str) -> u64 {
+    1 << text.len().min(LENGTHS)
 }
 
 /// Whether the whole text matches the pattern. Whatever stands between two stars is looked for once, from left to
@@ -182,7 +173,7 @@ mod tests {
     }
 
     proptest! {
-        /// Length and characters rule out nothing that matches.
+        /// Lengths and characters rule out nothing that matches.
         #[test]
         fn p6_what_a_pattern_stands_for_is_found(pattern in "[a*\u{e9}\u{7f}%]{0,5}", text in "[a\u{e9}\u{7f}%]{0,6}") {
             let found = matches(&pattern, &text);

@@ -23,6 +23,8 @@ const SPARE_MAX: usize = 64;
 thread_local! {
     #[expect(clippy::vec_box, reason = "they are handed over as they are")]
     static SPARE: RefCell<Vec<Box<Head>>> = const { RefCell::new(Vec::new()) };
+    #[expect(clippy::vec_box, reason = "they are handed over as they are")]
+    static SPARE_ANSWERS: RefCell<Vec<Box<AnswerHead>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Why some bytes are no head.
@@ -186,6 +188,26 @@ impl AnswerHead {
         self.bytes = end;
         self.lines.take(bytes.get(..end).unwrap_or_default(), answer.headers);
         Ok(true)
+    }
+
+    /// One to read into: another's that its thread has kept, or a new one. It has no status, and what else it holds means
+    /// nothing.
+    #[must_use]
+    pub fn taken() -> Box<Self> {
+        let mut head = SPARE_ANSWERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        head.status = 0;
+        head
+    }
+
+    /// Leaves its memory to the next of its thread.
+    pub fn put_back(self: Box<Self>) {
+        if self.bytes <= KEPT {
+            SPARE_ANSWERS.with_borrow_mut(|spare| {
+                if spare.len() < SPARE_MAX {
+                    spare.push(self);
+                }
+            });
+        }
     }
 
     /// The reason phrase, as the service wrote it.

@@ -90,9 +90,6 @@ impl Drop for RequestGuard {
             let until = Instant::now() + self.inflight.straggle();
             shard.straggles(&self.key, self.generation, until);
         }
-        let person = shard.person(self.key.tag);
-        person.flight(self.key.upstream).moved(self.generation, self.stage, None);
-        person.ring();
-        shard.forget_if_over(self.key.tag);
+        shard.leaves(&self.key, self.generation, self.stage);
     }
 }

@@ -1,11 +1,13 @@
 //! One shard: the customers for whom something is going on, and its share of the known-pair cache.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 
 use tokio::time::Instant;
 
 use super::Generation;
 use super::customer::{CustomerState, Stragglers};
+use super::guard::Stage;
 use super::pair_cache::{PairCache, TagMap};
 use crate::domain::{PairKey, Tag, UpstreamNumber};
 
@@ -39,6 +41,19 @@ impl Shard {
     pub(super) fn person(&mut self, tag: Tag) -> &mut CustomerState {
         let generation = self.generation;
         self.people.entry(tag).or_insert_with(|| CustomerState::new(generation))
+    }
+
+    /// A request is counted out.
+    pub(super) fn leaves(&mut self, key: &PairKey, generation: Generation, stage: Stage) {
+        let mut person = match self.people.entry(key.tag) {
+            Entry::Occupied(person) => person,
+            Entry::Vacant(new) => new.insert_entry(CustomerState::new(self.generation)),
+        };
+        person.get_mut().flight(key.upstream).moved(generation, stage, None);
+        person.get().ring();
+        if person.get().is_over() {
+            person.remove();
+        }
     }
 
     pub(super) fn forget_if_over(&mut self, tag: Tag) {

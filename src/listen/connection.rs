@@ -128,7 +128,9 @@ pub(super) async fn requests(mut link: Box<BufferedIo<Stream>>, serving: Box<Ser
             return Box::pin(connect_proxy::connect(*link, &head, serving)).await;
         }
         // Boxed, so that a connection on which nothing is going on stays small.
-        let onward = Box::pin(request(&mut link, &mut head, &serving)).await;
+        // Allocated first: it is put together where it stays, and is not copied.
+        let handling = Box::into_pin(Box::write(Box::new_uninit(), request(&mut link, &mut head, &serving)));
+        let onward = handling.await;
         head.put_back();
         match onward {
             // A stop may have come meanwhile.

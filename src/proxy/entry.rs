@@ -1,6 +1,5 @@
 //! A guard for a request's access log line and counters: it writes them when it is dropped, whatever happened.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,36 +8,30 @@ use http::Method;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::Gate;
 use super::trace::RequestId;
 use crate::domain::decide::{OptOutLine, Permit};
 use crate::domain::profile::{Classes, Endpoint};
 use crate::domain::refusal::Code;
 use crate::domain::webchat::Findings;
-use crate::telemetry::{AccessLog, AccessRecord, EndReason, FailureKind, UpstreamCounters, WorkerCounters};
+use crate::telemetry::{AccessRecord, EndReason, FailureKind, UpstreamCounters};
 
 type Count = fn(&UpstreamCounters);
 
 /// What is known of a request while it is on its way.
 #[derive(Debug)]
 pub(super) struct Entry {
-    counters: Arc<WorkerCounters>,
-    log: Option<AccessLog>,
+    gate: Rc<Gate>,
     began: Instant,
     /// Where somebody has looked at the clock already.
     ended_at: Option<Instant>,
-    in_flight: Rc<Cell<usize>>,
     record: AccessRecord,
 }
 
 impl Entry {
-    pub(super) fn begin(
-        counters: &Arc<WorkerCounters>,
-        log: Option<&AccessLog>,
-        method: &Method,
-        now: Instant,
-        in_flight: &Rc<Cell<usize>>,
-    ) -> Self {
-        in_flight.set(in_flight.get() + 1);
+    /// Its head has come.
+    pub(super) fn begin(gate: &Rc<Gate>, method: &Method) -> Self {
+        let began = gate.begins();
         let record = AccessRecord {
             upstream: None,
             method: method.clone(),
@@ -51,28 +44,27 @@ impl Entry {
             ended: EndReason::ClientGone,
             request_id: None,
         };
-        let (counters, in_flight) = (Arc::clone(counters), Rc::clone(in_flight));
-        Self { counters, log: log.cloned(), began: now, ended_at: None, in_flight, record }
+        Self { gate: Rc::clone(gate), began, ended_at: None, record }
     }
 
     /// The request's upstream is known.
     pub(super) fn routed(&mut self, slot: usize) {
         self.record.upstream = u16::try_from(slot).ok();
-        let counters = self.counters.upstream(slot);
+        let counters = self.gate.counters().upstream(slot);
         counters.request();
         counters.request_began();
     }
 
     /// The endpoint is known, as the profile names it.
     pub(super) fn called(&mut self, endpoint: &Endpoint) {
-        if self.log.is_some() {
+        if self.gate.access_log().is_some() {
             self.record.call = Some(Arc::clone(endpoint.call()));
         }
     }
 
     /// It is no request, but a connection to this host; empty where none was understood.
     pub(super) fn crosses_to(&mut self, host: &str) {
-        if self.log.is_some() && !host.is_empty() {
+        if self.gate.access_log().is_some() && !host.is_empty() {
             self.record.call = Some(Arc::from(host));
         }
     }
@@ -116,7 +108,7 @@ impl Entry {
 
     /// The counters of the request's upstream, once it is known.
     pub(super) fn upstream(&self) -> Option<&UpstreamCounters> {
-        self.record.upstream.map(|slot| self.counters.upstream(usize::from(slot)))
+        self.record.upstream.map(|slot| self.gate.counters().upstream(usize::from(slot)))
     }
 
     /// The upstream failed, for this reason.
@@ -136,7 +128,7 @@ impl Entry {
         }
         match self.upstream() {
             Some(upstream) => upstream.refused(code),
-            None => self.counters.unrouted(code),
+            None => self.gate.counters().unrouted(code),
         }
     }
 
@@ -176,13 +168,13 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.in_flight.set(self.in_flight.get() - 1);
+        self.gate.ended();
         if let Some(upstream) = self.upstream() {
             upstream.bytes_in(self.record.bytes_in);
             upstream.bytes_out(self.record.bytes_out);
             upstream.request_ended();
         }
-        if let Some(log) = &self.log {
+        if let Some(log) = self.gate.access_log() {
             let now = self.ended_at.unwrap_or_else(Instant::now);
             self.record.took = now.saturating_duration_since(self.began);
             log.record_at(&mut self.record, now);

@@ -1,7 +1,7 @@
 //! One exchange with an upstream: both bodies move at once, each as fast as its slower end, and nothing is collected.
 //!
 //! An exchange that has sent a labelled request whole outlives its caller: it is read to its end, so that an erasure knows
-//! when it was over. `Drop` guarantees this: it starts a task for what is left.
+//! when it was over. `Drop` guarantees this: it starts a task for the upstream's side of it.
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -9,20 +9,17 @@ use std::task::{Context, Poll, ready};
 use http::Method;
 use tokio::time::Instant;
 
-use super::answered::Unanswered;
 use super::caller::{Caller, Inbound, Lost};
-use super::detached_exchange::Remains;
 use super::entry::Entry;
-use super::forward::{Beginning, Passages};
 use super::rewrite;
-use super::route::Destination;
 use super::service::{Broken, Service};
+use super::upstream_request::UpstreamRequest;
 use super::webchat::Asked;
-use super::{Gate, Onward};
+use super::{Gate, Onward, Ready};
 use crate::http1::{BodyEncoder, Chunk};
 use crate::net::ConnectionTimers;
 use crate::telemetry::{EndReason, FailureKind};
-use crate::upstream::{Place, Taken};
+use crate::upstream::{Taken, Wanted};
 
 /// Pieces of a request that are moved before its answer has its turn. The runtime lets a task do only so much at a time:
 /// an upload that never has to wait would leave nothing of that to the answer.
@@ -55,25 +52,27 @@ pub(super) enum NoAnswer {
     Late,
 }
 
+/// How far it is known how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Unknown,
+    /// Nobody waits for the answer any more.
+    CallerLeft,
+    /// Nothing of it goes on.
+    Over,
+}
+
 /// One exchange, from the first byte that is sent. It is never shown: it holds a head and part of a body (P7).
 pub(super) struct Exchange {
-    pub(super) gate: Rc<Gate>,
-    pub(super) destination: std::sync::Arc<Destination>,
-    pub(super) method: Method,
+    /// What may outlive the caller.
+    pub(super) upstream: UpstreamRequest,
     pub(super) inbound: Inbound,
     /// Whether the request is sent in chunks.
     chunked: bool,
     /// What accepts the WebSocket that the request asks for.
     accept: Option<String>,
-    pub(super) passages: Passages,
-    unanswered: Option<Unanswered>,
     /// Set where the answer may be a page that is changed.
     pub(super) webchat: Option<Asked>,
-    /// The request's line in the log. `None` only at the end.
-    pub(super) entry: Option<Entry>,
-    pub(super) service: Option<Service>,
-    /// Among those that the upstream has at once.
-    pub(super) place: Option<Place>,
     /// The request's head, until it is written.
     head: Vec<u8>,
     head_length: usize,
@@ -87,27 +86,18 @@ pub(super) struct Exchange {
     bytes_in_before: u64,
     /// What is known of the caller's connection, which says who ended it. `None` before anything was sent.
     watch: Option<Rc<ConnectionTimers>>,
-    /// Whether it is known how it ended.
-    is_decided: bool,
+    end: End,
 }
 
 impl Exchange {
-    pub(super) fn new(gate: &Rc<Gate>, beginning: Beginning) -> Self {
-        let Beginning { destination, method, inbound, chunked, accept, recorded, webchat, entry, head } = beginning;
-        let (passages, unanswered) = recorded.into_parts();
+    pub(super) fn new(gate: &Rc<Gate>, ready: Ready, (method, inbound): (Method, Inbound), entry: Entry) -> Self {
+        let Ready { destination, head, chunked, accept, webchat, recorded } = ready;
         Self {
-            gate: Rc::clone(gate),
-            destination,
-            method,
+            upstream: UpstreamRequest::new(gate, destination, method, recorded, entry),
             inbound,
             chunked,
             accept,
-            passages,
-            unanswered,
             webchat,
-            entry: Some(entry),
-            service: None,
-            place: None,
             head_length: head.len(),
             head,
             reused: false,
@@ -117,8 +107,13 @@ impl Exchange {
             bytes_in: 0,
             bytes_in_before: 0,
             watch: None,
-            is_decided: false,
+            end: End::Unknown,
         }
+    }
+
+    /// Which connections can carry it.
+    pub(super) const fn wanted(&self) -> Wanted {
+        if self.accept.is_some() { Wanted::WebSocket } else { Wanted::Any }
     }
 
     /// Takes a connection. From here on the service may see the request.
@@ -127,28 +122,28 @@ impl Exchange {
         link.moved = false;
         link.begin_with(std::mem::take(&mut self.head));
         self.reused = reused;
-        self.service = Some(Service::new(link, opened, self.accept.clone()));
-        self.passages.iter_mut().for_each(crate::inflight::RequestGuard::forwarded);
+        self.upstream.service = Some(Service::new(link, opened, self.accept.clone()));
+        self.upstream.passages.iter_mut().for_each(crate::inflight::RequestGuard::forwarded);
         self.watch = Some(Rc::clone(caller.watch));
         // The gate's own clock stands still while a request waits for its body, or for an erasure.
-        caller.watch.due_at(Instant::now() + self.response_timeout());
+        caller.watch.due_at(Instant::now() + self.upstream.response_timeout());
     }
 
     /// The connection was dead, and nothing was sent: everything is as it was before.
     pub(super) fn begin_again(&mut self) {
-        if let Some(mut service) = self.service.take() {
+        if let Some(mut service) = self.upstream.service.take() {
             self.head = std::mem::take(service.link.output());
             self.head.truncate(self.head_length);
         }
         (self.sent, self.framing) = (Sent::Part, BodyEncoder::new(self.chunked));
-        self.unanswered.iter_mut().for_each(|request| request.sent(false));
-        self.passages.iter_mut().for_each(crate::inflight::RequestGuard::unsent);
+        self.upstream.unanswered.iter_mut().for_each(|request| request.sent(false));
+        self.upstream.passages.iter_mut().for_each(crate::inflight::RequestGuard::unsent);
     }
 
     fn has_sent_nothing(&self) -> bool {
         // A larger first write may have gone out in part where TLS says that it failed.
         let at_once = self.head_length <= FIRST_WRITE_MAX;
-        self.reused && at_once && self.service.as_ref().is_some_and(|service| !service.link.moved)
+        self.reused && at_once && self.upstream.service.as_ref().is_some_and(|service| !service.link.moved)
     }
 
     pub(super) fn is_sent_whole(&self) -> bool {
@@ -158,7 +153,7 @@ impl Exchange {
     /// Whether the service has accepted the WebSocket that was asked for. An unrequested or invalid 101 was already
     /// rejected.
     pub(super) fn is_accepted_websocket(&self) -> bool {
-        self.service.as_ref().is_some_and(|service| service.head.status == 101)
+        self.upstream.service.as_ref().is_some_and(|service| service.head.status == 101)
     }
 
     /// Sends the request and waits for the head of its answer.
@@ -170,10 +165,10 @@ impl Exchange {
             return Poll::Ready(Err(NoAnswer::Stale));
         }
         let stale = self.has_sent_nothing();
-        let Some(service) = &mut self.service else { return Poll::Pending };
-        match service.poll_head(cx, &self.method, self.gate.answer_head_bytes_max()) {
+        let Some(service) = &mut self.upstream.service else { return Poll::Pending };
+        match service.poll_head(cx, &self.upstream.method, self.upstream.gate.answer_head_bytes_max()) {
             Poll::Ready(Ok(())) => {
-                self.unanswered.take().into_iter().for_each(|request| request.answered(service.head.status));
+                self.upstream.unanswered.take().into_iter().for_each(|request| request.answered(service.head.status));
                 return Poll::Ready(Ok(()));
             }
             Poll::Ready(Err(Broken::Off)) if stale => return Poll::Ready(Err(NoAnswer::Stale)),
@@ -190,8 +185,8 @@ impl Exchange {
     }
 
     /// The caller has left, or is taken to have.
-    pub(super) fn caller_left(mut self) -> Onward {
-        self.is_decided = true;
+    pub(super) fn caller_left(&mut self) -> Onward {
+        self.end = End::CallerLeft;
         Onward::Close
     }
 
@@ -218,10 +213,10 @@ impl Exchange {
             match ready!(polled) {
                 Ok(true) => {
                     self.sent = Sent::Whole;
-                    self.unanswered.iter_mut().for_each(|request| request.sent(true));
+                    self.upstream.unanswered.iter_mut().for_each(|request| request.sent(true));
                     caller.watch.body_waits(false);
                     if self.waited {
-                        caller.watch.due_at(Instant::now() + self.response_timeout());
+                        caller.watch.due_at(Instant::now() + self.upstream.response_timeout());
                     }
                 }
                 Ok(false) => {}
@@ -236,7 +231,7 @@ impl Exchange {
 
     /// Moves one piece of the request on. `true` if that was the end.
     fn poll_piece(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<bool, Stopped>> {
-        let Some(Service { link, .. }) = &mut self.service else { return Poll::Ready(Err(Stopped::Service)) };
+        let Some(Service { link, .. }) = &mut self.upstream.service else { return Poll::Ready(Err(Stopped::Service)) };
         let inbound = &mut self.inbound;
         let ahead = inbound.ahead.get(inbound.ahead_sent..).unwrap_or_default();
         let piece = if ahead.is_empty() {
@@ -253,7 +248,7 @@ impl Exchange {
                 return Poll::Ready(Ok(false));
             }
             Chunk::Ended => {
-                let (governed, body) = (&self.destination.governed, &inbound.body);
+                let (governed, body) = (&self.upstream.destination.governed, &inbound.body);
                 self.framing.end(link.output(), |out| rewrite::trailers(out, governed, &body.trailers()));
                 ready!(link.poll_flush(cx)).map_err(|_| Stopped::Service)?;
                 return Poll::Ready(Ok(true));
@@ -284,7 +279,7 @@ impl Exchange {
         if let Poll::Ready(Err(_lost)) = self.poll_request(caller, cx) {
             return Poll::Ready(EndReason::ClientGone);
         }
-        let Some(service) = &mut self.service else { return Poll::Ready(EndReason::UpstreamGone) };
+        let Some(service) = &mut self.upstream.service else { return Poll::Ready(EndReason::UpstreamGone) };
         if let Poll::Ready(ended) = service.poll_answer(caller, cx) {
             return Poll::Ready(ended);
         }
@@ -305,14 +300,13 @@ impl Exchange {
     /// So many bytes have gone through a tunnel.
     pub(super) fn carried(&mut self, bytes_in: u64, bytes_out: u64) {
         self.bytes_in = bytes_in;
-        if let Some(service) = &mut self.service {
+        if let Some(service) = &mut self.upstream.service {
             service.bytes_out = bytes_out;
         }
     }
 
     /// The answer has come to its end, or to a bad one.
-    pub(super) fn end(mut self, ended: EndReason) {
-        self.is_decided = true;
+    pub(super) fn end(&mut self, ended: EndReason) {
         let failure = match ended {
             EndReason::UpstreamGone => Some((FailureKind::BrokeOff, "the service broke off in its answer")),
             EndReason::TimedOut if !self.is_accepted_websocket() => {
@@ -320,49 +314,25 @@ impl Exchange {
             }
             _ => None,
         };
-        if let Some(entry) = &mut self.entry {
+        if let Some(entry) = &mut self.upstream.entry {
             entry.ended(ended);
             if let Some((kind, reason)) = failure {
                 entry.failed(kind, reason);
             }
         }
-        match ended {
-            // A request that is still arriving counts as cut, and so does an answer.
-            EndReason::Done | EndReason::GateEnded if self.sent == Sent::Whole => self.remains().complete(),
-            EndReason::ClientGone => {}
-            EndReason::Done
-            | EndReason::GateEnded
-            | EndReason::UpstreamGone
-            | EndReason::Refused
-            | EndReason::TimedOut => drop(self.remains()),
+        self.end = if ended == EndReason::ClientGone { End::CallerLeft } else { End::Over };
+        self.upstream.carried(self.bytes_in);
+        // A request that is still arriving counts as cut, and so does an answer.
+        if matches!(ended, EndReason::Done | EndReason::GateEnded) && self.sent == Sent::Whole {
+            self.upstream.complete();
         }
     }
 
     /// Given up: what it carried may still be stored by the upstream. The line in the log goes on.
-    pub(super) fn give_up(mut self) -> Option<Entry> {
-        self.is_decided = true;
-        self.remains().entry
-    }
-
-    fn remains(&mut self) -> Remains {
-        let service = self.service.take();
-        let mut entry = self.entry.take();
-        if let Some(entry) = &mut entry {
-            entry.carried_in(self.bytes_in);
-            entry.carried_out(service.as_ref().map_or(0, |service| service.bytes_out));
-            entry.found(service.as_ref().map(Service::all_findings).unwrap_or_default());
-        }
-        Remains {
-            gate: Rc::clone(&self.gate),
-            slot: self.destination.slot,
-            limit: self.response_timeout(),
-            method: std::mem::take(&mut self.method),
-            passages: std::mem::take(&mut self.passages),
-            unanswered: self.unanswered.take(),
-            service,
-            place: self.place.take(),
-            entry,
-        }
+    pub(super) fn give_up(&mut self) -> Option<Entry> {
+        self.end = End::Over;
+        self.upstream.carried(self.bytes_in);
+        self.upstream.entry.take()
     }
 }
 
@@ -374,10 +344,10 @@ enum Stopped {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.entry.is_none() && self.service.is_none() {
+        if self.end == End::Over {
             return;
         }
-        if let (false, Some(watch), Some(entry)) = (self.is_decided, &self.watch, &mut self.entry) {
+        if let (End::Unknown, Some(watch), Some(entry)) = (self.end, &self.watch, &mut self.upstream.entry) {
             // The connection was ended around it: by a clock of its own, or by the gate's end. Else its caller has left.
             if watch.has_stalled() {
                 entry.ended(EndReason::TimedOut);
@@ -385,11 +355,10 @@ impl Drop for Exchange {
                 entry.ended(EndReason::GateEnded);
             }
         }
+        self.upstream.carried(self.bytes_in);
         // What comes over a WebSocket is no answer that could be read to its end: it is closed, and its data straggles.
-        let outlives = self.sent == Sent::Whole && !self.is_accepted_websocket();
-        let remains = self.remains();
-        if outlives && !remains.passages.is_empty() && remains.service.is_some() {
-            remains.outlive();
+        if self.sent == Sent::Whole && !self.is_accepted_websocket() && self.upstream.is_to_outlive() {
+            self.upstream.outlive();
         }
     }
 }

@@ -3,41 +3,24 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
 use http::{Method, Version};
 use smallvec::SmallVec;
 
-use super::caller::{Caller, Inbound, Lost};
+use super::caller::{Caller, Lost};
 use super::entry::Entry;
 use super::exchange::{Exchange, NoAnswer};
-use super::record::Recorded;
 use super::respond::Hop;
 use super::rewrite::{self, AnswerFraming};
-use super::route::Destination;
 use super::service::{Broken, Service};
 use super::trace::RequestId;
 use super::tunnel::Tunnel;
-use super::webchat::Asked;
-use super::{Gate, Onward, webchat};
+use super::{Onward, webchat};
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::{BodyDecoder, BodyEncoder};
 use crate::telemetry::{EndReason, FailureKind, chain};
-use crate::upstream::{ConnectError, Wanted};
-
-/// What an exchange begins with.
-pub(super) struct Beginning {
-    pub(super) destination: Arc<Destination>,
-    pub(super) method: Method,
-    pub(super) inbound: Inbound,
-    pub(super) chunked: bool,
-    pub(super) accept: Option<String>,
-    pub(super) recorded: Recorded,
-    pub(super) webchat: Option<Asked>,
-    pub(super) entry: Entry,
-    pub(super) head: Vec<u8>,
-}
+use crate::upstream::ConnectError;
 
 /// A refusal, the request's line in the log, which says it, and whether the connection ends behind it.
 #[derive(Debug)]
@@ -49,20 +32,19 @@ pub(super) struct Failed {
 
 /// Sends it and passes on the answer.
 pub(super) async fn forward(
-    gate: &Rc<Gate>,
+    exchange: &mut Exchange,
     caller: &mut Caller<'_>,
-    beginning: Beginning,
     hop: Hop,
     request_id: &RequestId,
 ) -> Result<Onward, Failed> {
-    let pool = gate.pool(beginning.destination.slot);
-    let wanted = if beginning.accept.is_some() { Wanted::WebSocket } else { Wanted::Any };
-    let mut exchange = Exchange::new(gate, beginning);
-    exchange.place = pool.free_place();
-    if exchange.place.is_none() {
+    let gate = Rc::clone(&exchange.upstream.gate);
+    let pool = gate.pool(exchange.upstream.destination.slot);
+    let wanted = exchange.wanted();
+    exchange.upstream.place = pool.free_place();
+    if exchange.upstream.place.is_none() {
         // A service that is behind would otherwise work for those who have lost patience, and then come again.
         match unless_gone(caller, Box::pin(pool.next_place())).await {
-            Waited::Done(Ok(place)) => exchange.place = Some(place),
+            Waited::Done(Ok(place)) => exchange.upstream.place = Some(place),
             Waited::Done(Err(_)) | Waited::SaysNoMore => return Err(crowded(exchange)),
             Waited::Gone => return Ok(exchange.caller_left()),
         }
@@ -90,10 +72,10 @@ pub(super) async fn forward(
         // Boxed, so that what every request carries along stays small.
         return Ok(Box::pin(tunnel(exchange, caller, request_id)).await);
     }
-    let Some(framing) = framed(&mut exchange, caller, hop).await else {
+    let Some(framing) = framed(exchange, caller, hop).await else {
         return Ok(exchange.caller_left());
     };
-    let Some(keep) = write_head(&mut exchange, caller, hop, framing, request_id) else {
+    let Some(keep) = write_head(exchange, caller, hop, framing, request_id) else {
         return Ok(Onward::Close);
     };
     let ended = poll_fn(|cx| exchange.poll_bodies(caller, cx)).await;
@@ -108,7 +90,7 @@ pub(super) async fn forward(
 
 /// How the answer is framed, once it is known whether it changes. `None`: its caller has left.
 async fn framed(exchange: &mut Exchange, caller: &mut Caller<'_>, hop: Hop) -> Option<AnswerFraming> {
-    let framing = framing_of(exchange.service.as_ref()?, &exchange.method, hop.version);
+    let framing = framing_of(exchange.upstream.service.as_ref()?, &exchange.upstream.method, hop.version);
     match exchange.webchat {
         Some(asked) => Box::pin(webchat::decided(exchange, caller, asked, framing, hop.version)).await,
         None => Some(framing),
@@ -150,18 +132,18 @@ async fn unless_gone<T>(caller: &mut Caller<'_>, mut work: impl Future<Output = 
 }
 
 /// Passes a WebSocket's bytes on until it ends; its caller's connection ends with it.
-async fn tunnel(mut exchange: Exchange, caller: &mut Caller<'_>, request_id: &RequestId) -> Onward {
-    let Some(service) = &exchange.service else { return Onward::Close };
+async fn tunnel(exchange: &mut Exchange, caller: &mut Caller<'_>, request_id: &RequestId) -> Onward {
+    let Some(service) = &exchange.upstream.service else { return Onward::Close };
     let out = caller.link.output();
     rewrite::status_line(out, false, service.head.status, service.head.reason());
     rewrite::answer_lines(out, &service.head.lines, AnswerFraming::None, request_id);
     out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
-    if let Some(entry) = &mut exchange.entry {
+    if let Some(entry) = &mut exchange.upstream.entry {
         entry.answered(101);
     }
     caller.watch.websocket();
     let mut tunnel = Tunnel::new();
-    let ended = poll_fn(|cx| tunnel.poll(&mut exchange, caller, cx)).await;
+    let ended = poll_fn(|cx| tunnel.poll(exchange, caller, cx)).await;
     exchange.end(ended);
     if tunnel.is_heard_out() { Onward::Close } else { Onward::CloseSending }
 }
@@ -177,7 +159,7 @@ fn write_head(
     caller.watch.answered();
     // A caller that is still sending would not see the end of it; its connection ends behind the answer.
     let sent = exchange.is_sent_whole();
-    let service = exchange.service.as_mut()?;
+    let service = exchange.upstream.service.as_mut()?;
     service.framing = BodyEncoder::new(framing == AnswerFraming::Chunked);
     let hop = Hop { keep: hop.keep && sent && framing != AnswerFraming::ToEnd, ..hop };
     let out = caller.link.output();
@@ -189,7 +171,7 @@ fn write_head(
     }
     hop.connection(out);
     out.extend_from_slice(b"\r\n");
-    if let Some(entry) = &mut exchange.entry {
+    if let Some(entry) = &mut exchange.upstream.entry {
         entry.answered(service.head.status);
     }
     Some(hop.keep)
@@ -210,7 +192,7 @@ fn framing_of(service: &Service, method: &Method, version: Version) -> AnswerFra
     }
 }
 
-fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
+fn failed(why: NoAnswer, exchange: &mut Exchange) -> Failed {
     let counted = match why {
         NoAnswer::Caller(_) | NoAnswer::Stale => None,
         NoAnswer::Service(Broken::Off) => Some((FailureKind::BrokeOff, "the service broke off before it had answered")),
@@ -249,12 +231,12 @@ fn failed(why: NoAnswer, exchange: Exchange) -> Failed {
 }
 
 /// Nothing was sent, and nothing is known to be wrong with the service.
-fn crowded(exchange: Exchange) -> Failed {
+fn crowded(exchange: &mut Exchange) -> Failed {
     let close = !exchange.inbound.has_come();
     Failed { refusal: Code::Overloaded.into(), entry: exchange.give_up(), close }
 }
 
-fn unreachable(error: &ConnectError, exchange: Exchange) -> Failed {
+fn unreachable(error: &ConnectError, exchange: &mut Exchange) -> Failed {
     let (kind, code) = match error {
         ConnectError::Timeout(_) => (FailureKind::Timeout, Code::UpstreamTimeout),
         ConnectError::Proxy(_) | ConnectError::NoProxy | ConnectError::NoProxyPassword => {

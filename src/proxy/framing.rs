@@ -150,6 +150,17 @@ fn check_host(head: &Head, kinds: &Kinds) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The characters of a host's name, a bit for each.
+const IN_HOSTS: u128 = {
+    let mut left: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=%";
+    let mut all = 0;
+    while let [first, rest @ ..] = left {
+        all |= 1 << *first;
+        left = rest;
+    }
+    all
+};
+
 /// A host and perhaps a port, with no character that stands in neither (RFC 3986 §3.2). It may be empty.
 fn is_host(text: &[u8]) -> bool {
     let (host, port) = match text.iter().position(|byte| *byte == b']') {
@@ -158,10 +169,7 @@ fn is_host(text: &[u8]) -> bool {
         None => text.split_at(text.iter().position(|byte| *byte == b':').unwrap_or(text.len())),
     };
     let literal = host.starts_with(b"[");
-    let allowed = |byte: &u8| {
-        matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~')
-            || matches!(byte, b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b'%')
-    };
+    let allowed = |byte: &u8| byte.is_ascii() && IN_HOSTS >> byte & 1 == 1;
     let host = host.iter().all(|byte| allowed(byte) || (literal && matches!(byte, b'[' | b':' | b']')));
     let digits = match port {
         [] => true,

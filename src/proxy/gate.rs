@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use tokio::time::{Instant, timeout};
 
 use super::caller::{Caller, Inbound};
-use super::entry::Entry;
 use super::framing::HeadBounds;
 use super::keys_shown::KeysShown;
 use super::route::Routes;
@@ -75,7 +74,7 @@ pub struct Gate {
 /// What stays a worker's own whatever the configuration.
 #[derive(Debug)]
 struct OfWorker {
-    in_flight: Rc<Cell<usize>>,
+    in_flight: Cell<usize>,
     unix_now: Cell<UnixSeconds>,
     began: Cell<Instant>,
     keys_shown: KeysShown,
@@ -86,7 +85,7 @@ impl Gate {
     #[must_use]
     pub fn new(shared: Arc<Shared>, counters: Arc<WorkerCounters>) -> Rc<Self> {
         let (unix_now, began) = (Cell::new(clock::unix_now()), Cell::new(Instant::now()));
-        let worker = Rc::new(OfWorker { in_flight: Rc::default(), unix_now, began, keys_shown: KeysShown::default() });
+        let worker = Rc::new(OfWorker { in_flight: Cell::new(0), unix_now, began, keys_shown: KeysShown::default() });
         let pools = pools(&shared, |_, _| None);
         Rc::new(Self { shared, pools, counters, worker })
     }
@@ -142,10 +141,20 @@ impl Gate {
         &self.shared.limits
     }
 
-    pub(super) fn entry(&self, method: &Method) -> Entry {
+    /// A request begins: it is in flight until [`Self::ended`]. Gives the moment.
+    pub(super) fn begins(&self) -> Instant {
         let now = Instant::now();
         self.worker.began.set(now);
-        Entry::begin(&self.counters, self.shared.access_log.as_ref(), method, now, &self.worker.in_flight)
+        self.worker.in_flight.set(self.worker.in_flight.get() + 1);
+        now
+    }
+
+    pub(super) fn ended(&self) {
+        self.worker.in_flight.set(self.worker.in_flight.get() - 1);
+    }
+
+    pub(super) fn access_log(&self) -> Option<&AccessLog> {
+        self.shared.access_log.as_ref()
     }
 
     /// Whether there is room for one more.

@@ -41,6 +41,8 @@ pub(super) fn instance(
 
 /// Visual Recognition's first clients send their key in the query of every call, AlchemyAPI's under the other name.
 fn keys_in_query(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
+    // Both names have a `k` in them, which most queries have not, unless an escape hides it.
+    let query = if memchr::memchr3(b'k', b'K', b'%', query.as_bytes()).is_some() { query } else { "" };
     let names_one = |pair: &query::Pair<'_>| {
         let name = query::decoded(pair.name);
         name.eq_ignore_ascii_case(b"api_key") || name.eq_ignore_ascii_case(b"apikey")

@@ -62,7 +62,13 @@ impl KeysShown {
 
 /// Compared to the end: how long it takes does not say where two keys differ.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
-    one.ct_eq(other).into()
+    if one.len() != other.len() {
+        return false;
+    }
+    // Eight bytes at a time: byte by byte it costs as much as a hash.
+    let ((these, rest), (those, other_rest)) = (one.as_chunks(), other.as_chunks());
+    let words = these.iter().zip(those).map(|(one, other)| u64::from_ne_bytes(*one).ct_eq(&u64::from_ne_bytes(*other)));
+    words.fold(rest.ct_eq(other_rest), |same, word| same & word).into()
 }
 
 #[cfg(test)]

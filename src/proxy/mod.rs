@@ -7,7 +7,6 @@ mod answered;
 mod caller;
 mod classify;
 mod derive;
-mod detached_exchange;
 mod effective_host;
 mod entry;
 mod erase;
@@ -30,6 +29,7 @@ mod service;
 mod trace;
 mod tunnel;
 mod upgrade;
+mod upstream_request;
 mod webchat;
 
 use std::rc::Rc;
@@ -42,7 +42,7 @@ use self::caller::Inbound;
 use self::classify::Target;
 use self::entry::Entry;
 pub use self::erase::{ErasureExchange, WayBack};
-use self::forward::Beginning;
+use self::exchange::Exchange;
 #[cfg(fuzzing)]
 pub use self::framing::body_of;
 use self::framing::{BodyLength, Kinds};
@@ -66,6 +66,7 @@ use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::{Code, Refusal};
 use crate::http1::BodyDecoder;
 use crate::http1::{Fault, Head, spare_output};
+use crate::net::Peer;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -91,49 +92,59 @@ pub enum Onward {
     Cut,
 }
 
-/// Tells a request's story from beginning to end.
+/// What goes along with a request from its head to its answer.
+pub(super) struct RequestCtx<'a, 'c> {
+    gate: &'a Rc<Gate>,
+    caller: &'a mut Caller<'c>,
+    request_id: RequestId,
+    /// Its line in the log.
+    entry: Entry,
+    inbound: Inbound,
+    /// How its service writes errors.
+    shape: ErrorShape,
+}
+
+/// Handles a request from its head to the end of its answer.
 ///
 /// The head is forgotten once it has been read: what waits for a caller or a service afterwards costs no head.
 pub async fn handle(gate: &Rc<Gate>, head: &mut Head, caller: &mut Caller<'_>, hop: Hop) -> Handled {
-    let mut entry = gate.entry(&head.method);
+    let mut entry = Entry::begin(gate, &head.method);
     let request_id = entry.request_id(head.lines.first("x-request-id"));
-    let mut shape = ErrorShape::Watson;
     // Until the framing is known all that follows may be the body.
-    let mut inbound = Inbound::new(BodyDecoder::ToEnd, false);
-    let telling =
-        Telling { head, inbound: &mut inbound, request_id: &request_id, entry: &mut entry, shape: &mut shape };
-    let told = tell(gate, caller, telling).await;
+    let inbound = Inbound::new(BodyDecoder::ToEnd, false);
+    let mut ctx = RequestCtx { gate, caller, request_id, entry, inbound, shape: ErrorShape::Watson };
+    let judged = judge(&mut ctx, head).await;
     let (method, page) = (head.method.clone(), respond::page_of(head));
     head.forget();
     let page = page.as_deref();
-    match told {
-        Ok(Told::Forward { head: lines, chunked, accept, destination, webchat, recorded }) => {
-            let beginning =
-                Beginning { destination, method, inbound, chunked, accept, recorded, webchat, entry, head: lines };
-            match forward::forward(gate, caller, beginning, hop, &request_id).await {
+    match judged {
+        Ok(Judged::Forward(ready)) => {
+            let RequestCtx { caller, request_id, entry, inbound, shape, .. } = ctx;
+            let mut exchange = Exchange::new(gate, ready, (method, inbound), entry);
+            match forward::forward(&mut exchange, caller, hop, &request_id).await {
                 Ok(onward) => Handled::Passed(onward),
                 Err(failed) => {
                     Handled::Own(refuse(failed.refusal, failed.entry, shape, &request_id, failed.close).for_page(page))
                 }
             }
         }
-        Ok(Told::Erase(call)) => {
-            let close = !Box::pin(gate::drained(caller, &mut inbound)).await;
-            let page = page.map(<[u8]>::to_vec);
-            let way_back = WayBack { request_id, entry, page, close, shape };
+        Ok(Judged::Erase(call)) => {
+            let close = !Box::pin(gate::drained(ctx.caller, &mut ctx.inbound)).await;
+            let RequestCtx { request_id, entry, shape, .. } = ctx;
+            let way_back = WayBack { request_id, entry, page: page.map(<[u8]>::to_vec), close, shape };
             Handled::Erase(Box::new(call.exchange(way_back)))
         }
         Err(refusal) => {
-            let close = !Box::pin(gate::drained_behind(caller, &mut inbound, refusal.code)).await;
-            Handled::Own(refuse(refusal, Some(entry), shape, &request_id, close).for_page(page))
+            let close = !Box::pin(gate::drained_behind(ctx.caller, &mut ctx.inbound, refusal.code)).await;
+            Handled::Own(refuse(refusal, Some(ctx.entry), ctx.shape, &ctx.request_id, close).for_page(page))
         }
     }
 }
 
 /// The answer to what is no request. `None` is one that is too large.
-pub fn refuse_head(gate: &Gate, fault: Option<Fault>) -> OwnAnswer {
+pub fn refuse_head(gate: &Rc<Gate>, fault: Option<Fault>) -> OwnAnswer {
     let refusal = fault.map_or_else(|| Code::HeaderTooLarge.into(), framing::refusal_of);
-    let mut entry = gate.entry(&unknown_method());
+    let mut entry = Entry::begin(gate, &unknown_method());
     let request_id = entry.request_id(None);
     refuse(refusal, Some(entry), ErrorShape::Watson, &request_id, true)
 }
@@ -151,58 +162,50 @@ fn refuse(refusal: Refusal, entry: Option<Entry>, shape: ErrorShape, request_id:
     respond::refuse(Refusing { refusal, status, retry_after_s, shape, request_id, close })
 }
 
-/// What the story needs.
-struct Telling<'a> {
-    head: &'a Head,
-    inbound: &'a mut Inbound,
-    request_id: &'a RequestId,
-    entry: &'a mut Entry,
-    shape: &'a mut ErrorShape,
+/// What a request was judged to be.
+enum Judged {
+    Forward(Ready),
+    Erase(Box<erase::Addressed>),
 }
 
-/// How the story goes on.
-enum Told {
-    Forward {
-        /// The whole head, as it goes to the upstream.
-        head: Vec<u8>,
-        chunked: bool,
-        /// What accepts the WebSocket that it asks for.
-        accept: Option<String>,
-        destination: Arc<Destination>,
-        /// Set where the answer may be a page that is changed.
-        webchat: Option<Asked>,
-        recorded: Recorded,
-    },
-    Erase(erase::Addressed),
+/// A request that is recorded, and can be sent.
+struct Ready {
+    destination: Arc<Destination>,
+    /// The whole head, as it goes to the upstream.
+    head: Vec<u8>,
+    chunked: bool,
+    /// What accepts the WebSocket that it asks for.
+    accept: Option<String>,
+    /// Set where the answer may be a page that is changed.
+    webchat: Option<Asked>,
+    recorded: Recorded,
 }
 
-async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) -> Result<Told, Refusal> {
-    let Telling { head, inbound, request_id, entry, shape } = telling;
+/// Routes a request, classifies it, judges it and records it, and writes the head that goes on.
+async fn judge(ctx: &mut RequestCtx<'_, '_>, head: &Head) -> Result<Judged, Refusal> {
+    let gate = ctx.gate;
     let (length, kinds) = framing::check(head, gate.head_bounds())?;
-    *inbound = Inbound::new(length.body(), length != BodyLength::None && expects(head, &kinds));
-    let routed = gate.routes().find(head, caller.peer)?;
+    ctx.inbound = Inbound::new(length.body(), length != BodyLength::None && expects(head, &kinds));
+    let routed = gate.routes().find(head, ctx.caller.peer)?;
     let destination = Arc::clone(routed.destination);
-    let profile = &destination.site.upstream.profile;
-    *shape = profile.error;
-    entry.routed(destination.slot);
-    caller.watch.may_stall(destination.site.upstream.limits.body_stall);
+    let (site, profile) = (&destination.site, &destination.site.upstream.profile);
+    ctx.shape = profile.error;
+    ctx.entry.routed(destination.slot);
+    ctx.caller.watch.may_stall(site.upstream.limits.body_stall);
     gate.admit()?;
     let gathered = governed_headers::gather(head, &kinds, &destination.governed)?;
     let target = Target::of(head, routed.prefix_len, profile, &gathered)?;
     if let Some(endpoint) = target.found.endpoint {
-        entry.called(endpoint);
+        ctx.entry.called(endpoint);
     }
     let accept = if target.upgrades { Some(upgrade::accept(head, length, &gathered)?) } else { None };
     let classes = target.found.classes;
     let governed = classes.labelled() || classes.opt_out();
     let asked = if governed { governed_query::read(head.uri.query(), &destination)? } else { InQuery::default() };
-    let policy = policy_for(&destination, &target, head, caller);
-    let judged_by = destination.site.rules_under(policy);
-    if target.found.classes.log_query() {
-        classify::check_filter(head, judged_by)?;
+    let policy = policy_for(&destination, &target, head, ctx.caller);
+    if classes.log_query() {
+        classify::check_filter(head, site.rules_under(policy))?;
     }
-    let permit = judge(gate, (&destination, policy), &target, (&gathered, &asked), head, caller, inbound).await?;
-    entry.judged(&permit, classes);
     let rebuild = Rebuild {
         destination: &destination,
         policy,
@@ -210,31 +213,28 @@ async fn tell(gate: &Rc<Gate>, caller: &mut Caller<'_>, telling: Telling<'_>) ->
         gathered: &gathered,
         asked: &asked,
         kinds: &kinds,
-        webchat: destination.site.upstream.webchat_opt_out.then(|| Asked::of(head)),
+        webchat: site.upstream.webchat_opt_out.then(|| Asked::of(head)),
         head,
+        length,
     };
-    let webchat = rebuild.webchat;
-    let prefix = target.prefix(head);
-    let place = || instance::instance(gate, &destination.site, prefix, head, (&kinds, &gathered));
-    if target.found.classes.erase() {
-        let place = place()?;
-        let instance = gate.routes().via_of(caller.peer);
-        let hop = NextHop { length: BodyLength::None, caller, instance, request_id, authorization: None };
-        let lines = rebuild.lines_alone(&permit, &hop);
-        let asked = erase::Asked { api: target.found.api, instance: place, path: target.path(head) };
-        return Ok(Told::Erase(erase::prepare(&destination, asked, head, &lines, caller.peer.ip)));
+    let permit = decided(ctx, &rebuild).await?;
+    ctx.entry.judged(&permit, classes);
+    let place = || instance::instance(gate, site, target.prefix(head), head, (&kinds, &gathered));
+    if classes.erase() {
+        let asked = erase::Asked { api: target.found.api, instance: place()?, path: target.path(head) };
+        let lines = rebuild.lines_alone(&permit, &NextHop::of(ctx, None));
+        let addressed = erase::prepare(&destination, asked, head, &lines, ctx.caller.peer.ip);
+        return Ok(Judged::Erase(Box::new(addressed)));
     }
     let labelled = !permit.labels().is_empty();
-    let instance = if labelled { instance::admit(&destination.site, place()?)? } else { Instance::default() };
+    let instance = if labelled { instance::admit(site, place()?)? } else { Instance::default() };
     let (resource, api) = (&target.resource, target.found.api);
     let place = Place { destination: &destination, resource, instance: &instance, api };
-    let recorded = record::record(gate, permit, place).await?;
-    let site = &destination.site;
+    let recorded = record::record(gate, &permit, place).await?;
     let authorization = if site.upstream.inject { Box::pin(gate::authorization(site)).await? } else { None };
-    let instance = gate.routes().via_of(caller.peer);
-    let hop = NextHop { length, caller, instance, request_id, authorization };
-    let head = rebuild.whole(recorded.permit(), &hop);
-    Ok(Told::Forward { head, chunked: length == BodyLength::Unknown, accept, destination, webchat, recorded })
+    let head = rebuild.whole(&permit, &NextHop::of(ctx, authorization));
+    let (webchat, chunked) = (rebuild.webchat, length == BodyLength::Unknown);
+    Ok(Judged::Forward(Ready { destination, head, chunked, accept, webchat, recorded }))
 }
 
 /// Whether the caller waits to be told to send its body.
@@ -255,16 +255,9 @@ fn policy_for<'d>(destination: &'d Destination, target: &Target<'_>, head: &Head
     })
 }
 
-/// Judges, and derives in between where policy asks for it.
-async fn judge(
-    gate: &Gate,
-    (destination, policy): (&Destination, &Policy),
-    target: &Target<'_>,
-    (gathered, asked): (&Gathered<'_>, &InQuery<'_>),
-    head: &Head,
-    caller: &mut Caller<'_>,
-    inbound: &mut Inbound,
-) -> Result<Permit, Refusal> {
+/// Decides, and derives in between where policy asks for it.
+async fn decided(ctx: &mut RequestCtx<'_, '_>, request: &Rebuild<'_>) -> Result<Permit, Refusal> {
+    let Rebuild { destination, policy, target, gathered, asked, head, .. } = *request;
     let classes = target.found.classes;
     let facts = RequestFacts {
         class: Class {
@@ -282,9 +275,9 @@ async fn judge(
     let mut decision = decide(rules, &facts);
     if matches!(decision, Decision::Derive) {
         // Boxed, as everything is that few requests need: what every request carries along stays small.
-        let (places, keys, now) = (policy.derive.as_slice(), &destination.site.keys, gate.unix_now());
-        let search = derive::Search { places, keys, now, bytes_max: gate.limits().inspected_body_bytes_max };
-        let found = Box::pin(derive::derive(search, head, caller, inbound)).await?;
+        let (places, keys, now) = (policy.derive.as_slice(), &destination.site.keys, ctx.gate.unix_now());
+        let search = derive::Search { places, keys, now, bytes_max: ctx.gate.limits().inspected_body_bytes_max };
+        let found = Box::pin(derive::derive(search, head, ctx.caller, &mut ctx.inbound)).await?;
         decision = decide(rules, &RequestFacts { derived: found.derived(), ..facts });
     }
     match decision {
@@ -295,14 +288,20 @@ async fn judge(
 }
 
 /// What the new head says of the next hop.
-struct NextHop<'a, 'c> {
-    length: BodyLength,
-    caller: &'a Caller<'c>,
+struct NextHop<'a> {
+    peer: &'a Peer,
     /// Which gate this is, where a circle could come about.
     instance: Option<&'a str>,
     request_id: &'a RequestId,
     /// What `inject` puts on it.
     authorization: Option<HeaderValue>,
+}
+
+impl<'a> NextHop<'a> {
+    fn of(ctx: &'a RequestCtx<'_, '_>, authorization: Option<HeaderValue>) -> Self {
+        let peer = ctx.caller.peer;
+        Self { peer, instance: ctx.gate.routes().via_of(peer), request_id: &ctx.request_id, authorization }
+    }
 }
 
 /// What the new head is made of, as far as it is known before the judgement.
@@ -316,6 +315,7 @@ struct Rebuild<'a> {
     kinds: &'a Kinds,
     webchat: Option<Asked>,
     head: &'a Head,
+    length: BodyLength,
 }
 
 /// Where the label and the opt-out are said.
@@ -330,7 +330,7 @@ struct Said<'a> {
 const OWN_LINES_BYTES: usize = 320;
 
 impl Rebuild<'_> {
-    fn whole(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
+    fn whole(self, permit: &Permit, hop: &NextHop<'_>) -> Vec<u8> {
         let (orders, moved, label) = self.query_orders(permit);
         let mut out = spare_output();
         out.reserve(self.head.bytes + OWN_LINES_BYTES);
@@ -344,7 +344,7 @@ impl Rebuild<'_> {
     }
 
     /// The lines of a head, without its first one.
-    fn lines_alone(self, permit: &Permit, hop: &NextHop<'_, '_>) -> Vec<u8> {
+    fn lines_alone(self, permit: &Permit, hop: &NextHop<'_>) -> Vec<u8> {
         let mut lines = Vec::new();
         self.lines(permit, hop, Said::default(), &mut lines);
         lines.extend_from_slice(b"\r\n");
@@ -372,7 +372,7 @@ impl Rebuild<'_> {
         if self.target.says_in_headers { (orders, Moved::default(), label) } else { (orders, moved, None) }
     }
 
-    fn lines(self, permit: &Permit, hop: &NextHop<'_, '_>, said: Said<'_>, out: &mut Vec<u8>) {
+    fn lines(self, permit: &Permit, hop: &NextHop<'_>, said: Said<'_>, out: &mut Vec<u8>) {
         let site = &self.destination.site;
         let head = NewHead {
             lines: &self.head.lines,
@@ -383,9 +383,9 @@ impl Rebuild<'_> {
             moved: said.moved,
             governed: &self.destination.governed,
             orders: Orders { label: said.label.unwrap_or(permit.label_line()), opt_out: permit.opt_out() },
-            length: hop.length,
+            length: self.length,
             host: site.connector.authority().as_bytes(),
-            forwarded: site.upstream.forwarded.then_some(hop.caller.peer),
+            forwarded: site.upstream.forwarded.then_some(hop.peer),
             authorization: hop.authorization.as_ref().map(HeaderValue::as_bytes),
             instance: hop.instance,
             request_id: hop.request_id,

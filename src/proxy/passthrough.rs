@@ -3,6 +3,7 @@
 //! It has its line in the access log and its place in the counters, as a request has, with the host in place of the call.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -42,8 +43,8 @@ struct Way {
 impl Crossing {
     /// One to this host: a name or an address, which may be logged.
     #[must_use]
-    pub fn to(gate: &Gate, host: &str) -> Self {
-        let mut entry = gate.entry(&Method::CONNECT);
+    pub fn to(gate: &Rc<Gate>, host: &str) -> Self {
+        let mut entry = Entry::begin(gate, &Method::CONNECT);
         entry.crosses_to(host);
         let request_id = entry.request_id(None);
         Self { entry, request_id }

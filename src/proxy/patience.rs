@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::caller::Caller;
 use super::exchange::Exchange;
 use super::service::Service;
-use crate::config::{OpenWebsockets, OwnLimits};
+use crate::config::OpenWebsockets;
 
 impl Exchange {
     /// Ready when nobody waits for the answer any more. A caller that says nothing more is waited for like one that stands
@@ -14,13 +14,13 @@ impl Exchange {
     pub(super) fn poll_left(&self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<()> {
         let gone = caller.poll_gone(cx);
         let long = || caller.watch.half_closed_for().is_some_and(|time| time > self.body_stall_timeout());
-        if gone.is_ready() || (self.passages.is_empty() && long()) { Poll::Ready(()) } else { Poll::Pending }
+        if gone.is_ready() || (self.upstream.passages.is_empty() && long()) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// How long the service may be silent in its answer.
     pub(super) fn silence_max(&self) -> Duration {
-        let (own, limits) = (self.own_limits(), self.gate.limits());
-        let is_stream = self.service.as_ref().is_some_and(Service::is_event_stream);
+        let (own, limits) = (self.upstream.own_limits(), self.upstream.gate.limits());
+        let is_stream = self.upstream.service.as_ref().is_some_and(Service::is_event_stream);
         if is_stream {
             own.event_stream.unwrap_or(limits.event_stream_timeout)
         } else {
@@ -28,24 +28,15 @@ impl Exchange {
         }
     }
 
-    /// From the end of the request to the head of its answer.
-    pub(super) fn response_timeout(&self) -> Duration {
-        self.own_limits().response.unwrap_or(self.gate.limits().response_timeout)
-    }
-
     /// How long a body may stand still.
     pub(super) fn body_stall_timeout(&self) -> Duration {
-        self.own_limits().body_stall.unwrap_or(self.gate.limits().body_stall_timeout)
+        self.upstream.own_limits().body_stall.unwrap_or(self.upstream.gate.limits().body_stall_timeout)
     }
 
     /// Whether a customer of it is being erased, and the operator wants its WebSockets closed then.
     pub(super) fn is_to_close_for_an_erasure(&self) -> bool {
-        let own = self.destination.site.upstream.erasure.open_websockets;
-        let closes = own.map_or(self.gate.closes_websockets(), |own| own == OpenWebsockets::Close);
-        closes && self.passages.iter().any(crate::inflight::RequestGuard::is_fenced)
-    }
-
-    fn own_limits(&self) -> &OwnLimits {
-        &self.destination.site.upstream.limits
+        let own = self.upstream.destination.site.upstream.erasure.open_websockets;
+        let closes = own.map_or(self.upstream.gate.closes_websockets(), |own| own == OpenWebsockets::Close);
+        closes && self.upstream.passages.iter().any(crate::inflight::RequestGuard::is_fenced)
     }
 }

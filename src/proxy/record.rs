@@ -18,16 +18,11 @@ use crate::store::Placement;
 /// A judged request whose facts are durable: the only thing that can be forwarded.
 #[derive(Debug)]
 pub(super) struct Recorded {
-    permit: Permit,
     passages: Passages,
     unanswered: Option<Unanswered>,
 }
 
 impl Recorded {
-    pub(super) const fn permit(&self) -> &Permit {
-        &self.permit
-    }
-
     pub(super) fn into_parts(self) -> (Passages, Option<Unanswered>) {
         (self.passages, self.unanswered)
     }
@@ -44,7 +39,7 @@ pub(super) struct Place<'a> {
 
 /// Enters the in-flight table for every customer of the request, waiting while one of them is being erased, and records what is
 /// not known to be durable.
-pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Result<Recorded, Refusal> {
+pub(super) async fn record(gate: &Gate, permit: &Permit, place: Place<'_>) -> Result<Recorded, Refusal> {
     let mut passages = Passages::new();
     if !permit.labels().is_empty() {
         let keys: SmallVec<[PairKey; 1]> = permit.labels().iter().map(|label| known_as(gate, label, place)).collect();
@@ -66,7 +61,7 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
         }
     }
     let unanswered = Unanswered::of(gate, place.destination, place.instance);
-    Ok(Recorded { permit, passages, unanswered })
+    Ok(Recorded { passages, unanswered })
 }
 
 /// The pair as the in-flight table knows it: by short names of its resource and instance, which cost nearly nothing. The
@@ -74,7 +69,7 @@ pub(super) async fn record(gate: &Gate, permit: Permit, place: Place<'_>) -> Res
 fn known_as(gate: &Gate, label: &Label, place: Place<'_>) -> PairKey {
     let names = gate.inflight().short_names();
     let resource = ResourceHash(names.of(place.resource));
-    let instance = InstanceHash(names.of(place.instance.canonical()));
+    let instance = InstanceHash(names.of_instance(place.instance));
     let tag = gate.keys().tag(&label.id);
     PairKey { tag, upstream: place.destination.site.number, form: label.form, resource, instance }
 }

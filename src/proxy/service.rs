@@ -35,7 +35,7 @@ pub(super) struct Service {
     pub(super) link: BufferedIo<Stream>,
     /// When the connection was made.
     pub(super) opened: Instant,
-    pub(super) head: AnswerHead,
+    pub(super) head: Box<AnswerHead>,
     pub(super) body: BodyDecoder,
     /// How the answer is passed on.
     pub(super) framing: BodyEncoder,
@@ -65,7 +65,7 @@ impl Service {
             link,
             opened,
             accept,
-            head: AnswerHead::default(),
+            head: AnswerHead::taken(),
             body: BodyDecoder::ToEnd,
             framing: BodyEncoder::default(),
             lines: None,

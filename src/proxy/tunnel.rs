@@ -140,7 +140,9 @@ impl Tunnel {
     ) -> Poll<EndReason> {
         self.is_quiet |= caller.watch.is_quiet();
         self.going_away |= self.is_quiet || caller.watch.is_draining() || exchange.is_to_close_for_an_erasure();
-        let Some(Service { link, .. }) = &mut exchange.service else { return Poll::Ready(EndReason::UpstreamGone) };
+        let Some(Service { link, .. }) = &mut exchange.upstream.service else {
+            return Poll::Ready(EndReason::UpstreamGone);
+        };
         let before = self.up.bytes + self.down.bytes;
         let (up, down) = loop {
             let (up, down) = (self.up.poll(caller.link, link, cx), self.down.poll(link, caller.link, cx));
@@ -168,7 +170,7 @@ impl Tunnel {
             if caller.watch.is_late() {
                 return Poll::Ready(EndReason::TimedOut);
             }
-            let within = exchange.response_timeout();
+            let within = exchange.upstream.response_timeout();
             // Where nothing has moved for long, nobody may be there to say it.
             let within = if self.is_quiet { within.min(GOODBYE_IF_QUIET) } else { within };
             caller.watch.due_once(within);

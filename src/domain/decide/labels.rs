@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::{LabelLine, RequestFacts, Rules, one};
 use crate::domain::alias::{AliasKey, has_alias_form};
+use crate::domain::glance::Glance;
 use crate::domain::label;
 use crate::domain::policy::{AliasUse, Invalid, Mode, Personal, Policy, Several};
 use crate::domain::profile::GrammarName;
@@ -54,30 +55,35 @@ impl Default for Judged {
 /// # Errors
 /// `LabelPlaceholder`, unless the policy only observes; `LabelInvalid`.
 pub fn names_one(rules: Rules<'_>, id: &CustomerId) -> Result<(), Refusal> {
-    match is_one(rules, id) {
+    match is_one(rules, id, &Glance::of(id.expose())) {
         Err(refusal) if refusal.code == Code::LabelPlaceholder && rules.policy.mode == Mode::Observe => Ok(()),
         judged => judged,
     }
 }
 
-fn is_one(rules: Rules<'_>, id: &CustomerId) -> Result<(), Refusal> {
+fn is_one(rules: Rules<'_>, id: &CustomerId, seen: &Glance<'_>) -> Result<(), Refusal> {
     if label::reads_as_another(id, rules.label) {
         return Err(Refusal::new(Code::LabelInvalid, label::SECOND_SPELLING));
     }
-    if rules.policy.placeholders.has(id.expose()) { Err(Code::LabelPlaceholder.into()) } else { Ok(()) }
+    if rules.policy.placeholders.has_seen(seen) { Err(Code::LabelPlaceholder.into()) } else { Ok(()) }
 }
 
 /// Whether this ID may leave, and in which form.
 fn judged_form(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
-    is_one(rules, id)?;
-    form_of(rules, id)
+    let seen = Glance::of(id.expose());
+    is_one(rules, id, &seen)?;
+    form_of_seen(rules, &seen)
 }
 
 /// In which form this ID may leave. The order is part of the contract: personal is judged before invalid.
 fn form_of(rules: Rules<'_>, id: &CustomerId) -> Result<LabelForm, Refusal> {
+    form_of_seen(rules, &Glance::of(id.expose()))
+}
+
+fn form_of_seen(rules: Rules<'_>, id: &Glance<'_>) -> Result<LabelForm, Refusal> {
     let alias = LabelForm::alias(rules.aliases.epoch());
-    let text = id.expose();
-    if rules.policy.personal != Personal::Allow && rules.policy.personal_patterns.are_in(text) {
+    let text = id.written;
+    if rules.policy.personal != Personal::Allow && rules.policy.personal_patterns.are_seen_in(id) {
         return match rules.policy.personal {
             Personal::Refuse => Err(Code::LabelPersonal.into()),
             Personal::Rewrite | Personal::Allow => Ok(alias),

@@ -7,11 +7,12 @@
 mod numbers;
 
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 
 use super::careless;
-use super::placeholders::lowercase;
+use super::glance::{Characters, Glance};
 
 /// Bytes of a compiled expression: what an operator writes is bounded, too (P12).
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -47,16 +48,15 @@ impl Known {
         ("iban", Self::Iban),
     ];
 
-    /// Whether it is in a text that holds so many digits, and an `@` or none.
-    fn is_in(self, text: &str, digits: usize, at: bool) -> bool {
+    fn is_in(self, text: &Glance<'_>) -> bool {
         // What most IDs do not hold is seen at once.
         let possible = match self {
-            Self::Email | Self::Handle => at,
-            Self::Social => text.len() >= *SOCIAL_LENGTHS.start(),
-            Self::Phone | Self::Ssn | Self::Card => digits >= DIGITS_MIN,
-            Self::Iban => digits >= IBAN_DIGITS_MIN,
+            Self::Email | Self::Handle => text.characters.hold(*AT),
+            Self::Social => SOCIAL_CHARACTERS.iter().any(|network| text.characters.hold(*network)),
+            Self::Phone | Self::Ssn | Self::Card => text.digits >= DIGITS_MIN,
+            Self::Iban => text.digits >= IBAN_DIGITS_MIN,
         };
-        possible && self.is_found_in(text)
+        possible && self.is_found_in(&text.lower)
     }
 
     fn is_found_in(self, text: &str) -> bool {
@@ -94,6 +94,11 @@ const SOCIAL: [&str; 14] = [
     "skype",
     "github",
 ];
+
+/// What a text holds that has one of them in it.
+static SOCIAL_CHARACTERS: LazyLock<[Characters; SOCIAL.len()]> =
+    LazyLock::new(|| SOCIAL.map(|network| Characters::of(network.bytes())));
+static AT: LazyLock<Characters> = LazyLock::new(|| Characters::of([b'@'].into_iter()));
 
 /// How long these are.
 const SOCIAL_LENGTHS: RangeInclusive<usize> = 5..=9;
@@ -162,23 +167,25 @@ impl PersonalPatterns {
     /// address is one all the same.
     #[must_use]
     pub fn are_in(&self, id: &str) -> bool {
-        if self.find(&lowercase(id), id) {
+        self.are_seen_in(&Glance::of(id))
+    }
+
+    /// The same of one that was looked at.
+    pub(super) fn are_seen_in(&self, id: &Glance<'_>) -> bool {
+        if self.find(id) {
             return true;
         }
-        if id.is_ascii() && !id.contains('%') {
+        if id.is_ascii && !id.lower.contains('%') {
             return false;
         }
         // A text without an end of decoding may be anything.
-        careless::decoded(id, true).is_none_or(|plain| self.find(&plain, &plain))
+        careless::decoded(id.written, true).is_none_or(|plain| self.find(&Glance::of(&plain)))
     }
 
-    fn find(&self, folded: &str, written: &str) -> bool {
-        // No early end: counted in strides, which is faster than to stop at the first.
-        let digits = folded.bytes().map(|byte| usize::from(byte.is_ascii_digit())).sum::<usize>();
-        let at = folded.bytes().fold(false, |at, byte| at | (byte == b'@'));
+    fn find(&self, id: &Glance<'_>) -> bool {
         self.0.iter().any(|pattern| match pattern {
-            Pattern::Known(known) => known.is_in(folded, digits, at),
-            Pattern::Own(regex) => regex.is_match(written),
+            Pattern::Known(known) => known.is_in(id),
+            Pattern::Own(regex) => regex.is_match(id.written),
         })
     }
 }

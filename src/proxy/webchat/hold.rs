@@ -36,8 +36,8 @@ pub(in super::super) async fn decided(
     version: Version,
 ) -> Option<AnswerFraming> {
     caller.watch.answered();
-    let held_max = exchange.gate.limits().inspected_body_bytes_max;
-    let service = exchange.service.as_mut()?;
+    let held_max = exchange.upstream.gate.limits().inspected_body_bytes_max;
+    let service = exchange.upstream.service.as_mut()?;
     match Answer::of(&service.head, asked) {
         Answer::Passes => return Some(framing),
         Answer::Counted(finding) => {
@@ -53,13 +53,13 @@ pub(in super::super) async fn decided(
             return Some(framing);
         }
         Answer::Read { holds, is_gzip } => {
-            let pins = exchange.gate.routes().pins();
+            let pins = exchange.upstream.gate.routes().pins();
             let altering = Altering::new(holds, is_gzip, &service.head.lines, pins, held_max);
             service.altering = Some(Box::new(altering));
         }
     }
     let decided = poll_fn(|cx| exchange.poll_decided(caller, cx)).await?;
-    let service = exchange.service.as_mut()?;
+    let service = exchange.upstream.service.as_mut()?;
     service.settle(decided);
     Some(match (decided, framing) {
         (Decided::Same, _) => framing,
@@ -76,7 +76,7 @@ impl Exchange {
         if let Poll::Ready(Err(_lost)) = self.poll_request(caller, cx) {
             return Poll::Ready(None);
         }
-        let Some(service) = &mut self.service else { return Poll::Ready(None) };
+        let Some(service) = &mut self.upstream.service else { return Poll::Ready(None) };
         if let Poll::Ready(decided) = service.poll_hold(cx) {
             return Poll::Ready(Some(decided));
         }

@@ -77,6 +77,10 @@ impl<'p> Match<'p> {
             return "";
         }
         let body = path.strip_suffix('/').unwrap_or(path);
+        // Nearly every path is the profile's own as a whole, and slashes are counted in strides.
+        if body.starts_with('/') && body.bytes().map(|byte| usize::from(byte == b'/')).sum::<usize>() == self.own {
+            return "";
+        }
         let end = self.own.checked_sub(1).and_then(|before| slashes_from_the_end(body).nth(before));
         end.and_then(|end| body.get(..end)).unwrap_or_default()
     }

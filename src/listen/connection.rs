@@ -92,7 +92,9 @@ async fn next_head(link: &mut BufferedIo<Stream>, serving: &Serving) -> Result<B
             serving.watch.request();
             Ok(head)
         }
-        Err(NoHead::Closed | NoHead::Fault(Fault::Http2, _)) => Err(Onward::Close),
+        Err(NoHead::Closed) => Err(Onward::Close),
+        // Whoever sends that reads no answer of HTTP/1.1; what was answered before must not be lost.
+        Err(NoHead::Fault(Fault::Http2, _)) => Err(Onward::CloseSending),
         Err(NoHead::Fault(fault, head_only)) => Err(Box::pin(no_head(link, serving, Some(fault), head_only)).await),
         Err(NoHead::TooLarge(head_only)) => Err(Box::pin(no_head(link, serving, None, head_only)).await),
     }

@@ -72,13 +72,15 @@ static GATE: LazyLock<(SocketAddr, Running)> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     let Some(([mode, step], rest)) = data.split_first_chunk::<2>().map(|(first, rest)| (*first, rest)) else { return };
     let bytes = words::spelt_out(mode & 1 != 0, rest);
-    let answers = exchange(&bytes, usize::from(step), mode & 6 == 6);
-    check(&bytes, &answers, &stand_in::seen());
+    let (answers, reset) = exchange(&bytes, usize::from(step), mode & 6 == 6);
+    let wanted = check(&bytes, &answers, &stand_in::seen());
+    // Who says that a request is the last and sends more has no right to a better end.
+    assert!(!reset || wanted, "the connection is reset behind {} bytes of answers", answers.len());
 });
 
 /// Sends the bytes, the last of them in pieces, perhaps lets the gate look at each, and says that no more will come; gives
-/// all that comes back, up to the end.
-fn exchange(bytes: &[u8], step: usize, waits: bool) -> Vec<u8> {
+/// all that comes back, up to the end, and whether that was a reset.
+fn exchange(bytes: &[u8], step: usize, waits: bool) -> (Vec<u8>, bool) {
     let mut socket = TcpStream::connect(GATE.0).expect("the gate listens");
     socket.set_nodelay(true).expect("a socket");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -96,8 +98,9 @@ fn exchange(bytes: &[u8], step: usize, waits: bool) -> Vec<u8> {
     let (mut answers, mut room) = (Vec::new(), [0; 16 * 1024]);
     loop {
         match socket.read(&mut room) {
-            Ok(0) => return answers,
+            Ok(0) => return (answers, false),
             Ok(came) => answers.extend_from_slice(&room[..came]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return (answers, true),
             // The fuzzer has an alarm clock.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("{error} behind {} bytes of answers", answers.len()),
@@ -126,7 +129,8 @@ enum Tail {
     Unsound,
 }
 
-fn check(bytes: &[u8], answers: &[u8], seen: &[(u64, Message)]) {
+/// Gives whether the last request that was answered was to be the last.
+fn check(bytes: &[u8], answers: &[u8], seen: &[(u64, Message)]) -> bool {
     let (requests, tail, rest) = requests(bytes);
     let (mut at, mut answered, mut claimed, mut ends) = (0, 0, 0, false);
     while at < answers.len() {
@@ -167,6 +171,7 @@ fn check(bytes: &[u8], answers: &[u8], seen: &[(u64, Message)]) {
     assert_eq!(claimed, seen.len(), "the service has seen a request that nobody sent");
     assert!(answered > 0 || requests.is_empty(), "nothing is answered");
     assert!(ends || answered >= requests.len(), "{answered} answers to {} requests", requests.len());
+    ends && answered <= requests.len()
 }
 
 /// Whether nothing may come behind it: one of the two has said so. HTTP/1.0 goes on only where both have said that.

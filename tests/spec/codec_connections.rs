@@ -131,6 +131,19 @@ fn p9_behind_a_request_that_is_the_last_nothing_is_served() {
     }
 }
 
+/// Nothing that HTTP/2 reads can be said to it, but what was answered before must not be lost, as it can be where a connection
+/// is reset (RFC 9112 §9.6).
+#[test]
+fn p8_an_answer_before_the_preface_of_http_2_is_not_cut_off() {
+    let world = echoing();
+    let mut client = world.client();
+    client.send(format!("{}PRI * HTTP/2.0\r\n\r\n{}", request(GET, &[], ""), "x".repeat(1 << 20)));
+    client.finish_sending();
+    let (came, ended) = client.until_its_end();
+    let came = latin1(&came);
+    assert!(ended && came.starts_with("HTTP/1.1 200 ") && came.matches("HTTP/1.1 ").count() == 1, "{ended} {came}");
+}
+
 /// HTTP/1.0 knows no chunks: what has no length lasts until the connection ends, so it cannot go on.
 #[test]
 fn p8_an_http_1_0_caller_gets_an_answer_without_a_length_until_its_end() {

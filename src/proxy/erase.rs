@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 
 use super::entry::Entry;
 use super::respond::{self, OwnAnswer, Refusing};
@@ -15,7 +15,7 @@ use super::trace::RequestId;
 use crate::domain::profile::ErrorShape;
 use crate::domain::refusal::Refusal;
 use crate::domain::{ErasureCall, Instance};
-use crate::http1::{Head, Lines};
+use crate::http1::Head;
 use crate::telemetry::EndReason;
 
 /// A delete by label whose head was read: where it goes, and what it is.
@@ -63,17 +63,16 @@ pub(super) struct Asked {
     pub(super) path: String,
 }
 
-/// Makes a delete ready. `lines` are those of the head that would go to the upstream.
+/// Makes a delete ready. `headers` are those of the head that would go to the upstream.
 pub(super) fn prepare(
     destination: &Arc<Destination>,
     Asked { api, instance, path }: Asked,
     head: &Head,
-    lines: &[u8],
+    mut headers: HeaderMap,
     peer: Option<IpAddr>,
 ) -> Addressed {
     let forgetgate_authorization =
         head.lines.first("forgetgate-authorization").and_then(|value| HeaderValue::from_bytes(value).ok());
-    let mut headers = map_of(lines);
     // The query says whose data it is. SDKs send their default label along, which may be another customer's.
     headers.remove(&destination.site.upstream.profile.label.header);
     let call = ErasureCall {
@@ -87,19 +86,6 @@ pub(super) fn prepare(
         peer,
     };
     Addressed { destination: Arc::clone(destination), call }
-}
-
-/// Lines as the library's map, for calls that are not the request's own.
-fn map_of(lines: &[u8]) -> HeaderMap {
-    let lines = Lines::read(lines).unwrap_or_default();
-    let entry = |line: crate::http1::Line<'_>| {
-        Some((HeaderName::from_bytes(line.name).ok()?, HeaderValue::from_bytes(line.value).ok()?))
-    };
-    let mut map = HeaderMap::with_capacity(lines.len());
-    for (name, value) in lines.iter().filter_map(entry) {
-        map.append(name, value);
-    }
-    map
 }
 
 /// `Prefer: wait=N` (RFC 7240 §4.3), at most a minute.

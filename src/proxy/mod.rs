@@ -16,6 +16,7 @@ mod framing;
 mod gate;
 mod governed_headers;
 mod governed_query;
+mod head_writer;
 mod instance;
 mod keys_shown;
 mod names;
@@ -35,7 +36,7 @@ mod webchat;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 pub use self::caller::Caller;
 use self::caller::Inbound;
@@ -49,6 +50,7 @@ use self::framing::{BodyLength, Kinds};
 pub use self::gate::{Gate, Shared};
 use self::governed_headers::Gathered;
 use self::governed_query::{InQuery, QueryOrders};
+use self::head_writer::HeadWriter;
 use self::names::Kind;
 pub use self::passthrough::Crossing;
 use self::record::{Place, Recorded};
@@ -163,6 +165,7 @@ fn refuse(refusal: Refusal, entry: Option<Entry>, shape: ErrorShape, request_id:
 }
 
 /// What a request was judged to be.
+#[expect(clippy::large_enum_variant, reason = "nearly every request is forwarded, and pays for no box")]
 enum Judged {
     Forward(Ready),
     Erase(Box<erase::Addressed>),
@@ -222,8 +225,8 @@ async fn judge(ctx: &mut RequestCtx<'_, '_>, head: &Head) -> Result<Judged, Refu
     let place = || instance::instance(gate, site, target.prefix(head), head, (&kinds, &gathered));
     if classes.erase() {
         let asked = erase::Asked { api: target.found.api, instance: place()?, path: target.path(head) };
-        let lines = rebuild.lines_alone(&permit, &NextHop::of(ctx, None));
-        let addressed = erase::prepare(&destination, asked, head, &lines, ctx.caller.peer.ip);
+        let headers = rebuild.map(&permit, &NextHop::of(ctx, None));
+        let addressed = erase::prepare(&destination, asked, head, headers, ctx.caller.peer.ip);
         return Ok(Judged::Erase(Box::new(addressed)));
     }
     let labelled = !permit.labels().is_empty();
@@ -343,12 +346,11 @@ impl Rebuild<'_> {
         out
     }
 
-    /// The lines of a head, without its first one.
-    fn lines_alone(self, permit: &Permit, hop: &NextHop<'_>) -> Vec<u8> {
-        let mut lines = Vec::new();
-        self.lines(permit, hop, Said::default(), &mut lines);
-        lines.extend_from_slice(b"\r\n");
-        lines
+    /// The same lines for a call of the gate's own.
+    fn map(self, permit: &Permit, hop: &NextHop<'_>) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.head.lines.len());
+        self.lines(permit, hop, Said::default(), &mut map);
+        map
     }
 
     /// What the query says, what headers need not say beside it, and a label that was only there and now stands in its header.
@@ -372,7 +374,7 @@ impl Rebuild<'_> {
         if self.target.says_in_headers { (orders, Moved::default(), label) } else { (orders, moved, None) }
     }
 
-    fn lines(self, permit: &Permit, hop: &NextHop<'_>, said: Said<'_>, out: &mut Vec<u8>) {
+    fn lines(self, permit: &Permit, hop: &NextHop<'_>, said: Said<'_>, out: &mut impl HeadWriter) {
         let site = &self.destination.site;
         let head = NewHead {
             lines: &self.head.lines,

@@ -2,6 +2,7 @@
 //! See docs/decisions/013-dropped-headers.md.
 
 use super::governed_query;
+use super::head_writer::OwnLine;
 use crate::domain::profile::Profile;
 
 /// What the gate does about a header line, apart from those that the profile governs.
@@ -119,15 +120,15 @@ pub(super) struct Governed {
     pub(super) opt_out: Option<OptOutNames>,
 }
 
-/// Opting out, as names, and as lines ready to be written.
+/// Opting out.
 #[derive(Debug)]
 pub(super) struct OptOutNames {
     /// In lower case: the header itself first.
     names: Vec<String>,
     /// The lines that opt out.
-    pub(super) out: Vec<u8>,
+    pub(super) out: Vec<OwnLine>,
     /// The line that opts in.
-    pub(super) in_: Vec<u8>,
+    pub(super) in_: OwnLine,
 }
 
 /// A name that the profile governs.
@@ -146,13 +147,12 @@ pub(super) enum Role {
 impl Governed {
     /// The names of a profile.
     pub(super) fn of(profile: &Profile) -> Self {
-        let line = |name: &str, value: &str| format!("{name}: {value}\r\n").into_bytes();
         let opt_out = profile.opt_out.as_ref().map(|rule| {
             let written = || std::iter::once(&rule.header_written).chain(&rule.also);
             OptOutNames {
                 names: written().map(|name| name.to_ascii_lowercase()).collect(),
-                out: written().flat_map(|name| line(name, &rule.value)).collect(),
-                in_: line(&rule.header_written, "false"),
+                out: written().map(|name| OwnLine::new(name, &rule.value)).collect(),
+                in_: OwnLine::new(&rule.header_written, "false"),
             }
         });
         let label = &profile.label;

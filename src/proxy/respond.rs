@@ -8,6 +8,7 @@ use http::{Method, Response, StatusCode, Version};
 use serde::Serialize;
 
 use super::governed_headers::has_token;
+use super::head_writer::HeadWriter;
 use super::rewrite::{self, AnswerFraming, OUR_VIA};
 use super::trace::RequestId;
 use crate::domain::profile::ErrorShape;
@@ -67,8 +68,8 @@ impl Hop {
     /// Appends the line that says how the connection goes on, where that is not understood.
     pub(super) fn connection(self, out: &mut Vec<u8>) {
         match (self.version, self.keep) {
-            (Version::HTTP_11, false) => rewrite::line(out, b"Connection", b"close"),
-            (Version::HTTP_10, true) => rewrite::line(out, b"Connection", b"keep-alive"),
+            (Version::HTTP_11, false) => out.line(b"Connection", b"close"),
+            (Version::HTTP_10, true) => out.line(b"Connection", b"keep-alive"),
             (_, _) => {}
         }
     }
@@ -94,10 +95,10 @@ impl OwnAnswer {
     /// a fault of the network. `origin` is the page's, if it was a page that asked.
     pub(super) fn for_page(mut self, origin: Option<&[u8]>) -> Self {
         if let Some(origin) = origin {
-            rewrite::line(&mut self.lines, b"Access-Control-Allow-Origin", origin);
-            rewrite::line(&mut self.lines, b"Access-Control-Allow-Credentials", b"true");
-            rewrite::line(&mut self.lines, b"Access-Control-Expose-Headers", EXPOSED);
-            rewrite::line(&mut self.lines, b"Vary", b"Origin");
+            self.lines.line(b"Access-Control-Allow-Origin", origin);
+            self.lines.line(b"Access-Control-Allow-Credentials", b"true");
+            self.lines.line(b"Access-Control-Expose-Headers", EXPOSED);
+            self.lines.line(b"Vary", b"Origin");
         }
         self
     }
@@ -161,7 +162,7 @@ pub(super) fn refuse(refusing: Refusing<'_>) -> OwnAnswer {
     // A struct of texts and a number always serialises.
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut lines = Vec::new();
-    let mut line = |name: &str, value: &str| rewrite::line(&mut lines, name.as_bytes(), value.as_bytes());
+    let mut line = |name: &str, value: &str| lines.line(name.as_bytes(), value.as_bytes());
     line("Content-Type", "application/json");
     line("Content-Length", itoa::Buffer::new().format(body.len()));
     line("Forgetgate-Refusal", refusal.code.as_str());

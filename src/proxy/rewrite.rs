@@ -1,11 +1,14 @@
 //! The heads that go on, built line by line: what is governed is left out in every spelling, then ours is written. A head
 //! is written anew and never edited in place, since removing lines would change the order of the others.
 
+use std::sync::LazyLock;
+
 use http::header::HeaderName;
 use smallvec::SmallVec;
 
 use super::framing::{BodyLength, Kinds, of_kind};
 use super::governed_headers::{Gathered, nominations};
+use super::head_writer::{HeadWriter, OwnLine};
 use super::names::{Governed, Kind, Role, kind};
 use super::trace::{self, RequestId};
 use super::webchat::Asked;
@@ -16,6 +19,10 @@ use crate::net::Peer;
 /// `Via` of everything that the gate passes on.
 pub(super) const OUR_VIA: &str = "1.1 forgetgate";
 const OUR_VIA_LINE: &[u8] = b"Via: 1.1 forgetgate\r\n";
+
+/// Lines of the gate's own in requests.
+static VIA: LazyLock<OwnLine> = LazyLock::new(|| OwnLine::new("Via", OUR_VIA));
+static TE_TRAILERS: LazyLock<OwnLine> = LazyLock::new(|| OwnLine::new("Te", "trailers"));
 
 /// What the judgement says of the governed lines.
 #[derive(Clone, Copy, Debug)]
@@ -65,17 +72,9 @@ struct Written {
     request_id: bool,
 }
 
-/// Appends one line.
-pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(if value.is_empty() { b":" } else { b": " });
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 impl NewHead<'_> {
-    /// Appends the head's lines, without the empty one at the end.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Writes the head's lines, without the empty one at the end.
+    pub(super) fn write(&self, out: &mut impl HeadWriter) {
         let sent = of_kind(self.lines, self.kinds, Kind::TraceParent).next();
         let (traceparent, continued) = trace::traceparent(sent);
         let mut written = Written::default();
@@ -84,39 +83,42 @@ impl NewHead<'_> {
             if is_nominated(&self.gathered.nominated, line.name) {
                 continue;
             }
-            if !(self.passes(line.name, *kind) && copy.copies(number, out)) {
-                copy.finish(out);
+            if self.passes(line.name, *kind) {
+                out.copied(&mut copy, number, line);
+            } else {
+                out.finish(&mut copy);
                 self.line(out, line, *kind, continued, &mut written);
             }
         }
-        copy.finish(out);
+        out.finish(&mut copy);
         if !written.host {
-            line(out, b"Host", self.host);
+            out.line(b"Host", self.host);
         }
         if !written.length {
             self.write_framing(out, b"Content-Length");
         }
         if self.gathered.te_trailers {
-            out.extend_from_slice(b"Te: trailers\r\n");
+            out.own(&TE_TRAILERS);
         }
         if self.websocket {
-            out.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
+            out.line(b"Upgrade", b"websocket");
+            out.line(b"Connection", b"Upgrade");
         }
         if let (LabelLine::Write(value), false) = (self.orders.label, written.label || self.moved.label) {
-            line(out, &self.governed.label_as_written, value);
+            out.line(&self.governed.label_as_written, value);
         }
         self.write_opt_out(out);
         self.write_forwarded(out);
         if let Some(authorization) = self.authorization {
-            line(out, b"Authorization", authorization);
+            out.line(b"Authorization", authorization);
         }
         match self.instance {
-            Some(comment) => line(out, b"Via", [OUR_VIA, comment].join(" ").as_bytes()),
-            None => out.extend_from_slice(OUR_VIA_LINE),
+            Some(comment) => out.line(b"Via", [OUR_VIA, comment].join(" ").as_bytes()),
+            None => out.own(&VIA),
         }
-        line(out, b"Traceparent", &traceparent);
+        out.line(b"Traceparent", &traceparent);
         if !written.request_id {
-            line(out, b"X-Request-Id", self.request_id.as_bytes());
+            out.line(b"X-Request-Id", self.request_id.as_bytes());
         }
     }
 
@@ -136,11 +138,11 @@ impl NewHead<'_> {
     }
 
     /// One line of the caller's: passes, is replaced in its place, or is left out.
-    fn line(&self, out: &mut Vec<u8>, sent: Line<'_>, kind: Kind, continued: bool, written: &mut Written) {
+    fn line(&self, out: &mut impl HeadWriter, sent: Line<'_>, kind: Kind, continued: bool, written: &mut Written) {
         let Line { name, value } = sent;
         match kind {
             Kind::Host if !written.host => {
-                line(out, name, self.host);
+                out.line(name, self.host);
                 written.host = true;
             }
             Kind::ContentLength if !written.length => {
@@ -148,7 +150,7 @@ impl NewHead<'_> {
                 written.length = true;
             }
             Kind::RequestId if !written.request_id => {
-                line(out, name, self.request_id.as_bytes());
+                out.line(name, self.request_id.as_bytes());
                 written.request_id = true;
             }
             Kind::Connection | Kind::KeepAlive | Kind::Expect | Kind::Dropped | Kind::Te => {}
@@ -161,13 +163,13 @@ impl NewHead<'_> {
             Kind::Other => match (self.governed.role(name), self.orders) {
                 (Some(Role::LegacyOptOut | Role::LabelTwin), _) => {}
                 (Some(Role::Label), _) if self.moved.label => {}
-                (Some(Role::OptOut), Orders { opt_out: OptOutLine::Untouched, .. }) => line(out, name, value),
+                (Some(Role::OptOut), Orders { opt_out: OptOutLine::Untouched, .. }) => out.line(name, value),
                 (Some(Role::OptOut), _) => {}
                 (Some(Role::Label), Orders { label: LabelLine::Write(ours), .. }) => {
-                    line(out, name, ours);
+                    out.line(name, ours);
                     written.label = true;
                 }
-                (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => line(out, name, value),
+                (Some(Role::Label), Orders { label: LabelLine::Keep, .. }) | (None, _) => out.line(name, value),
             },
             Kind::Authorization if self.authorization.is_some() => {}
             Kind::ProxyAuthorization if self.instance.is_some() => {}
@@ -176,38 +178,38 @@ impl NewHead<'_> {
             | Kind::TraceState
             | Kind::Forwarding
             | Kind::Authorization
-            | Kind::ProxyAuthorization => line(out, name, value),
+            | Kind::ProxyAuthorization => out.line(name, value),
         }
     }
 
     /// `Trailer` without the governed names: what it announces must be what will be sent.
-    fn trailer(&self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    fn trailer(&self, out: &mut impl HeadWriter, name: &[u8], value: &[u8]) {
         let tokens = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let kept: Vec<&[u8]> =
             tokens.filter(|token| !token.is_empty() && !is_kept_from_trailers(self.governed, token)).collect();
         if !kept.is_empty() {
-            line(out, name, &kept.join(&b", "[..]));
+            out.line(name, &kept.join(&b", "[..]));
         }
     }
 
-    fn write_framing(&self, out: &mut Vec<u8>, name: &[u8]) {
+    fn write_framing(&self, out: &mut impl HeadWriter, name: &[u8]) {
         match self.length {
             BodyLength::None => {}
-            BodyLength::Known(length) => line(out, name, itoa::Buffer::new().format(length).as_bytes()),
-            BodyLength::Unknown => line(out, b"Transfer-Encoding", b"chunked"),
+            BodyLength::Known(length) => out.line(name, itoa::Buffer::new().format(length).as_bytes()),
+            BodyLength::Unknown => out.line(b"Transfer-Encoding", b"chunked"),
         }
     }
 
-    fn write_opt_out(&self, out: &mut Vec<u8>) {
+    fn write_opt_out(&self, out: &mut impl HeadWriter) {
         let Some(names) = self.governed.opt_out.as_ref().filter(|_| !self.moved.opt_out) else { return };
         match self.orders.opt_out {
-            OptOutLine::Out => out.extend_from_slice(&names.out),
-            OptOutLine::In => out.extend_from_slice(&names.in_),
+            OptOutLine::Out => names.out.iter().for_each(|line| out.own(line)),
+            OptOutLine::In => out.own(&names.in_),
             OptOutLine::Untouched | OptOutLine::Absent => {}
         }
     }
 
-    fn write_forwarded(&self, out: &mut Vec<u8>) {
+    fn write_forwarded(&self, out: &mut impl HeadWriter) {
         let Some(peer) = self.forwarded else { return };
         // A Unix socket's caller has no address (RFC 7239 §6.3).
         let node = peer.ip.map_or_else(
@@ -216,12 +218,12 @@ impl NewHead<'_> {
         );
         let scheme = if peer.secure { "https" } else { "http" };
         if let Some(ip) = peer.ip {
-            line(out, b"X-Forwarded-For", ip.to_string().as_bytes());
+            out.line(b"X-Forwarded-For", ip.to_string().as_bytes());
         }
-        line(out, b"X-Forwarded-Proto", scheme.as_bytes());
+        out.line(b"X-Forwarded-Proto", scheme.as_bytes());
         let mut forwarded = format!("for={node};proto={scheme}").into_bytes();
         if let Some(host) = self.lines.first("host") {
-            line(out, b"X-Forwarded-Host", host);
+            out.line(b"X-Forwarded-Host", host);
             let quotable = !host.iter().any(|byte| matches!(byte, b'"' | b'\\'));
             if quotable {
                 forwarded.extend_from_slice(b";host=\"");
@@ -229,7 +231,7 @@ impl NewHead<'_> {
                 forwarded.push(b'"');
             }
         }
-        line(out, b"Forwarded", &forwarded);
+        out.line(b"Forwarded", &forwarded);
     }
 }
 
@@ -262,14 +264,14 @@ fn is_kept_from_trailers(governed: &Governed, name: &[u8]) -> bool {
 /// Appends the trailers of a request, without what is governed.
 pub(super) fn trailers(out: &mut Vec<u8>, governed: &Governed, sent: &Lines) {
     for each in sent.iter().filter(|each| !is_kept_from_trailers(governed, each.name)) {
-        line(out, each.name, each.value);
+        out.line(each.name, each.value);
     }
 }
 
 /// Appends the trailers of an answer: those that frame or address a message mean nothing there.
 pub(super) fn answer_trailers(out: &mut Vec<u8>, sent: &Lines) {
     for each in sent.iter().filter(|each| !is_for_one_hop(kind(each.name)) && kind(each.name) != Kind::ContentLength) {
-        line(out, each.name, each.value);
+        out.line(each.name, each.value);
     }
 }
 
@@ -306,7 +308,7 @@ pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFrami
                 copy.finish(out);
                 // One, and in canonical decimal.
                 let length = decimal(each.value).unwrap_or_default();
-                line(out, each.name, itoa::Buffer::new().format(length).as_bytes());
+                out.line(each.name, itoa::Buffer::new().format(length).as_bytes());
                 length_written = true;
                 continue;
             }
@@ -317,19 +319,19 @@ pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFrami
         // What an answer nominates is dropped, but never what frames or dates it.
         if !is_nominated(each.name) && !copy.copies(number, out) {
             copy.finish(out);
-            line(out, each.name, each.value);
+            out.line(each.name, each.value);
         }
     }
     copy.finish(out);
     if let (AnswerFraming::Length(length), false) = (framing, length_written) {
-        line(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        out.line(b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
     }
     if framing == AnswerFraming::Chunked {
-        line(out, b"Transfer-Encoding", b"chunked");
+        out.line(b"Transfer-Encoding", b"chunked");
     }
     out.extend_from_slice(OUR_VIA_LINE);
     if !named {
-        line(out, b"X-Request-Id", request_id.as_bytes());
+        out.line(b"X-Request-Id", request_id.as_bytes());
     }
 }
 

@@ -3,7 +3,7 @@
 
 use http::Method;
 
-use super::super::rewrite;
+use super::super::head_writer::HeadWriter;
 use super::tag;
 use crate::http1::Head;
 
@@ -58,15 +58,15 @@ impl Asked {
     }
 
     /// Writes what becomes of a line on the way to the service. `false` where it stays as it is.
-    pub(in super::super) fn rewrites(self, name: &[u8], value: &[u8], out: &mut Vec<u8>) -> bool {
+    pub(in super::super) fn rewrites(self, name: &[u8], value: &[u8], out: &mut impl HeadWriter) -> bool {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         if is("accept-encoding") {
-            rewrite::line(out, name, &codings(value));
+            out.line(name, &codings(value));
             return true;
         }
         if is("if-none-match") && (self.is_for_page || tag::has_marked(value)) {
             if let Some(tags) = tag::asked(value, self.is_for_page) {
-                rewrite::line(out, name, &tags);
+                out.line(name, &tags);
             }
             return true;
         }

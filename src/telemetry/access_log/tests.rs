@@ -120,6 +120,26 @@ fn a_line_is_the_one_that_tracing_writes_whatever_is_known_of_the_request() {
     compare(&names, &AccessRecord { request_id: Some(Uuid::now_v7()), ..record() });
 }
 
+/// Who reads the log relies on it.
+#[test]
+fn the_documented_format_is_the_one_that_is_written() {
+    let documented = include_str!("../../../docs/logs.md");
+    let rows = |heading: &str| {
+        let table = documented.split(heading).nth(1).unwrap().split("\n\n").next().unwrap();
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect::<Vec<_>>()
+    };
+    let mut refused = AccessRecord { refusal: Some(Code::LabelMissing), ..record() };
+    let mut line = Vec::new();
+    Layout::new(PLAIN, &names(&["a"])).write(&Packed::of(&mut refused, Instant::now()), 0, &mut line);
+    // The call is the one value with blanks in it.
+    let line = String::from_utf8(line).unwrap().replace("POST /v1/message", "call");
+    let written: Vec<_> = line.split_whitespace().filter_map(|field| Some(field.split_once('=')?.0)).collect();
+    assert_eq!(rows("| field | is | there |"), written);
+    use EndReason as End;
+    let ends = [End::Done, End::ClientGone, End::UpstreamGone, End::Refused, End::TimedOut, End::GateEnded];
+    assert_eq!(rows("| `ended` | means |"), ends.map(End::as_str));
+}
+
 #[test]
 fn a_line_is_the_one_that_tracing_writes_with_each_method_refusal_and_end() {
     let names = names(&["assistant-eu"]);

@@ -117,9 +117,43 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::proptest;
+    use proptest::sample::select;
 
     use super::{DEFAULT, Placeholders, matches};
+
+    /// Letters that are one in lower case, some of whose lower case is ASCII; escapes of them; and texts about as long as
+    /// the lengths that have a bit of their own.
+    const PIECES: [&str; 18] = [
+        "a",
+        "A",
+        "%41",
+        "%61",
+        "k",
+        "K",
+        "\u{212a}",
+        "%E2%84%AA",
+        "i",
+        "\u{130}",
+        "\u{e9}",
+        "\u{c9}",
+        "%c3%89",
+        "\u{3a3}",
+        "%",
+        "0",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxX",
+    ];
+
+    /// Character by character, with nothing ruled out before.
+    fn reads(pattern: &[char], text: &[char]) -> bool {
+        match pattern {
+            ['*', rest @ ..] => (0..=text.len()).any(|skipped| reads(rest, &text[skipped..])),
+            [first, rest @ ..] => text.split_first().is_some_and(|(one, behind)| one == first && reads(rest, behind)),
+            [] => text.is_empty(),
+        }
+    }
 
     #[test]
     fn p6_what_a_program_writes_for_want_of_an_id_is_a_placeholder() {
@@ -179,6 +213,31 @@ mod tests {
             let found = matches(&pattern, &text);
             let decoded = percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned();
             assert_eq!(Placeholders::new([&*pattern]).has(&text), found || matches(&pattern, &decoded));
+        }
+
+        #[test]
+        fn p6_a_list_finds_what_a_plain_reading_of_it_finds(
+            others in vec(vec(select([PIECES.as_slice(), &["*"]].concat()), 0..3), 0..3),
+            pattern in vec((select([PIECES.as_slice(), &["*", "*"]].concat()), select(PIECES.to_vec()), 0..3), 0..5),
+            further in vec(select(PIECES.to_vec()), 0..2),
+        ) {
+            let text = pattern.iter().map(|(piece, for_star, upper)| match (*piece, *upper) {
+                ("*", 0) => String::new(),
+                ("*", _) => (*for_star).to_owned(),
+                (piece, 0) => piece.to_uppercase(),
+                (piece, 1) => piece.to_lowercase(),
+                (piece, _) => piece.to_owned(),
+            });
+            let text = text.chain(further.iter().map(|piece| (*piece).to_owned())).collect::<String>();
+            let mut patterns: Vec<String> = others.iter().map(|pieces| pieces.concat()).collect();
+            patterns.push(pattern.iter().map(|(piece, ..)| *piece).collect());
+            let lower = text.to_lowercase();
+            let decoded = percent_encoding::percent_decode_str(&lower).decode_utf8_lossy().to_lowercase();
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            let expected = patterns.iter().map(|pattern| chars(&pattern.to_lowercase())).any(|pattern| {
+                reads(&pattern, &chars(&lower)) || reads(&pattern, &chars(&decoded))
+            });
+            assert_eq!(Placeholders::new(patterns.iter().map(String::as_str)).has(&text), expected, "{patterns:?} {text}");
         }
     }
 }

@@ -185,6 +185,10 @@ impl AnswerHead {
         self.reason = (start, start.saturating_add(u32::try_from(reason.len()).unwrap_or(u32::MAX)));
         self.status = status;
         self.version = version_of(version);
+        if self.bytes > KEPT && end <= KEPT {
+            // A large one came before it: see [`Self::put_back`].
+            self.lines = Lines::default();
+        }
         self.bytes = end;
         self.lines.take(bytes.get(..end).unwrap_or_default(), answer.headers);
         Ok(true)
@@ -199,7 +203,7 @@ impl AnswerHead {
         head
     }
 
-    /// Leaves its memory to the next of its thread.
+    /// Leaves its memory to the next of its thread, if it is a small one.
     pub fn put_back(self: Box<Self>) {
         if self.bytes <= KEPT {
             SPARE_ANSWERS.with_borrow_mut(|spare| {

@@ -141,6 +141,12 @@ impl Lines {
         all
     }
 
+    /// Bytes that it keeps for the next.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.text.capacity() + self.places.capacity() * size_of::<Place>()
+    }
+
     /// How many there are.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -168,3 +168,20 @@ proptest! {
         drop((Head::default().read(&bytes), AnswerHead::default().read(&bytes), chunked(&bytes, piece)));
     }
 }
+
+/// An interim answer may be large, and the answer behind it small.
+#[test]
+fn p12_an_answers_head_leaves_little_to_the_next_whatever_came_before_it() {
+    let small = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+    let large = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(60_000));
+    let mut head = AnswerHead::taken();
+    assert!(head.read(large.as_bytes()).unwrap() && head.read(small).unwrap());
+    assert_eq!((head.status, head.reason(), head.lines.len()), (200, &b"OK"[..], 1));
+    head.put_back();
+    let mut next = AnswerHead::taken();
+    assert!(next.lines.kept() <= 16 * 1024, "{}", next.lines.kept());
+    assert_eq!(next.status, 0);
+    assert!(next.read(b"HTTP/1.0 204 \r\n\r\n").unwrap());
+    assert_eq!((next.status, next.reason(), next.lines.len()), (204, &b""[..], 0));
+    assert_eq!((next.version, next.bytes), (http::Version::HTTP_10, 17));
+}

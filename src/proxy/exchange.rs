@@ -320,7 +320,12 @@ impl Exchange {
                 entry.failed(kind, reason);
             }
         }
-        self.end = if ended == EndReason::ClientGone { End::CallerLeft } else { End::Over };
+        if ended == EndReason::ClientGone {
+            // The rest, and what it carried, is seen to when it is dropped: once.
+            self.end = End::CallerLeft;
+            return;
+        }
+        self.end = End::Over;
         self.upstream.carried(self.bytes_in);
         // A request that is still arriving counts as cut, and so does an answer.
         if matches!(ended, EndReason::Done | EndReason::GateEnded) && self.sent == Sent::Whole {

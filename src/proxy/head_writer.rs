@@ -88,6 +88,10 @@ impl HeadWriter for HeaderMap {
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
+    use http::header::{HeaderName, HeaderValue};
+    use proptest::collection::vec;
+    use proptest::prelude::{any, proptest};
+    use proptest::sample::select;
 
     use super::{HeadWriter, OwnLine};
     use crate::http1::{LineCopy, Lines};
@@ -124,5 +128,28 @@ mod tests {
         let expected =
             [("x-a", "1"), ("x-a", "3"), ("x-b", "2"), ("via", "1.1 forgetgate"), ("x-empty", ""), ("x-c", "4")];
         assert_eq!(all, expected);
+    }
+
+    proptest! {
+        /// Written as bytes, read as a service reads them and put into a map, lines are those that go into the map at once.
+        #[test]
+        fn p10_a_delete_has_the_lines_that_a_service_would_have_read(
+            lines in vec((select(vec!["X-A", "x-a", "Connection", "X_b", "Via", "!#$%&'*+-.^_`|~"]), vec(any::<u8>(), 0..6)), 0..9),
+        ) {
+            let head: Vec<u8> = lines.iter().flat_map(|(name, value)| [name.as_bytes(), b":", value, b"\r\n"].concat()).collect();
+            let Some(came) = Lines::read(&[&head[..], b"\r\n"].concat()) else { return Ok(()) };
+            let (mut bytes, mut map) = (Vec::new(), HeaderMap::new());
+            for line in came.iter() {
+                bytes.line(line.name, line.value);
+                map.line(line.name, line.value);
+            }
+            bytes.extend_from_slice(b"\r\n");
+            let mut expected = HeaderMap::new();
+            for line in Lines::read(&bytes).unwrap().iter() {
+                let name = HeaderName::from_bytes(line.name).unwrap();
+                expected.append(name, HeaderValue::from_bytes(line.value).unwrap());
+            }
+            assert_eq!(map, expected);
+        }
     }
 }

@@ -73,7 +73,7 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES_MAX, KEPT, KeysShown};
+    use super::{BYTES_MAX, KEPT, KeysShown, is_same};
     use crate::domain::instance::FingerprintKey;
 
     #[test]
@@ -92,5 +92,21 @@ mod tests {
         assert!(shown.fingerprint(last, |_| panic!("it is known")).is_some());
         shown.forget();
         assert_eq!(shown.fingerprint(last, |_| None), None, "nothing is kept");
+    }
+
+    #[test]
+    fn p10_a_key_that_differs_in_one_byte_or_in_its_length_is_another() {
+        for length in 0..=40 {
+            let key: Vec<u8> = (0..length).map(|at| b'a' + at % 26).collect();
+            assert!(is_same(&key, &key.clone()), "{length}");
+            for at in 0..key.len() {
+                for bit in 0..8 {
+                    let mut other = key.clone();
+                    other[at] ^= 1 << bit;
+                    assert!(!is_same(&key, &other) && !is_same(&other, &key), "{length} {at}");
+                }
+                assert!(!is_same(&key, &key[..at]) && !is_same(&key[..at], &key), "{length} {at}");
+            }
+        }
     }
 }

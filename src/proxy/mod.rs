@@ -349,7 +349,8 @@ impl Rebuild<'_> {
     /// The same lines for a call of the gate's own.
     fn map(self, permit: &Permit, hop: &NextHop<'_>) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.head.lines.len());
-        self.lines(permit, hop, Said::default(), &mut map);
+        // It has no body: the caller's was read and thrown away.
+        Self { length: BodyLength::None, ..self }.lines(permit, hop, Said::default(), &mut map);
         map
     }
 

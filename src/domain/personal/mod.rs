@@ -208,7 +208,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::proptest;
+    use proptest::sample::select;
+
     use super::{Known, PersonalPatterns};
+    use crate::domain::careless;
 
     #[test]
     fn p7_personal_identifiers_are_found_wherever_they_stand() {
@@ -298,5 +303,48 @@ mod tests {
         assert!(patterns.names().eq(["email", "^emp[0-9]{5}$"]));
         assert!(patterns.add_regex("(").is_err() && patterns.add_regex("(a{9999}){9999}").is_err());
         assert_ne!(patterns, PersonalPatterns::default());
+    }
+
+    const PIECES: [&str; 24] = [
+        "bob",
+        "@",
+        "%40",
+        "\u{ff20}",
+        "example.com",
+        "twitter",
+        "TWITTER",
+        "tw\u{130}tter",
+        "s\u{212a}ype",
+        "%53KYPE",
+        "s%e2%84%aaype",
+        "_",
+        "-",
+        " ",
+        "|",
+        "+",
+        "tel:",
+        "2025550142",
+        "123-45-6789",
+        "4111 1111 1111 1111",
+        "DE89370400440532013000",
+        "de89 3704 0044 0532 0130 00",
+        "\u{c9}",
+        "%c3%89",
+    ];
+
+    proptest! {
+        /// What one look at an ID rules out is not in it.
+        #[test]
+        fn p7_each_kind_is_found_where_a_search_of_the_whole_text_finds_it(pieces in vec(select(PIECES.to_vec()), 0..5)) {
+            let text = pieces.concat();
+            for (name, known) in Known::NAMED {
+                let mut patterns = PersonalPatterns::none();
+                patterns.add(known);
+                let decoded = careless::decoded(&text, true).unwrap();
+                let expected = known.is_found_in(&text.to_lowercase()) || known.is_found_in(&decoded.to_lowercase());
+                assert_eq!(patterns.are_in(&text), expected, "{name} {text}");
+                assert!(!known.is_found_in(&decoded) || expected, "upper case hides nothing: {name} {text}");
+            }
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, mpsc};
 
 use super::{PAGE, assert_counted, before, get, gunzipped, gzipped, opted_out};
-use crate::client::{PATIENCE, request};
+use crate::client::{PATIENCE, eventually, request};
+use crate::disconnects::reset;
 use crate::upstream::{Connection, Upstream};
 
 const SMALL: &str = "inspected_body_bytes_max = \"1KiB\"";
@@ -122,4 +123,23 @@ fn p8_a_page_that_is_made_in_pieces_shows_its_first_ones_before_its_last() {
         client.read_until("0\r\n\r\n");
         assert_counted(&world, &[("set", 1)]);
     }
+}
+
+/// The caller has seen the script and leaves; the rest of the page never comes.
+#[test]
+fn p2_a_page_whose_caller_leaves_is_counted_once() {
+    let upstream = Upstream::serving(|connection: &mut Connection| {
+        connection.request();
+        let part = long();
+        connection.write("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n");
+        connection.write(format!("{:x}\r\n{part}\r\n", part.len()));
+        connection.until_closed();
+    });
+    let world = before(upstream, SMALL);
+    let mut client = world.client();
+    client.send(get());
+    client.read_until("learningOptOut: true");
+    reset(client);
+    eventually("nothing is in flight", || world.in_flight() == 0);
+    assert_counted(&world, &[("set", 1)]);
 }

@@ -107,6 +107,7 @@ fn begins_with_unicode_escape(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Match;
     use super::*;
 
     fn spelling(path: &str) -> Spelling {
@@ -123,6 +124,25 @@ mod tests {
                     all.iter().rev().nth(back).copied().unwrap_or_default(),
                     "{path} {back}"
                 );
+            }
+        }
+    }
+
+    /// However it is found, it is what stands before so many segments from the end.
+    #[test]
+    fn p6_the_prefix_is_what_stands_before_the_profiles_own() {
+        let profile = crate::domain::profile::built_in("watson-assistant").unwrap();
+        let pieces = ["/", "//", "a", "instances/G", "%2F", "v2/user_data", "/x/"];
+        let all = pieces.iter().flat_map(|one| pieces.iter().map(move |two| [*one, *two]));
+        let paths = all.flat_map(|[one, two]| pieces.iter().map(move |three| [one, two, three].concat()));
+        for path in paths.chain(["", "/", "//", "/a", "/a/", "a/b", "/a//", "//a/b"].map(str::to_owned)) {
+            for own in 0..6 {
+                let found = Match { endpoint: profile.endpoints().first(), own, ..Match::UNKNOWN };
+                let body = path.strip_suffix('/').unwrap_or(&path);
+                let pieces: Vec<&str> = body.split('/').collect();
+                let before = pieces.len().checked_sub(own).filter(|before| own > 0 && *before > 0);
+                let expected = before.map(|before| pieces[..before].join("/")).unwrap_or_default();
+                assert_eq!(found.prefix(&path), expected, "{path} {own}");
             }
         }
     }

@@ -97,8 +97,10 @@ fn in_part(part: &str, name: &str) -> usize {
     let in_name = count(written, |text| text.split(DIVIDERS).filter(|each| is_name(each, name)).count());
     // Whoever decodes a value and divides it then finds further pairs in it.
     let in_value = count(value, |text| {
-        let pairs = text.split(DIVIDERS).skip(1).filter_map(|each| each.split_once('='));
-        pairs.filter(|(each, _)| is_name(each, name)).count()
+        // Whoever cuts a name and divides at one of them alone finds the value behind the other.
+        let may_end = |c: char| c == '=' || c == '[' || careless::is_dropped(c);
+        let pairs = text.split(DIVIDERS).skip(1).filter(|each| each.contains(may_end));
+        pairs.filter(|each| is_name(each, name)).count()
     });
     in_name.saturating_add(in_value)
 }
@@ -192,6 +194,9 @@ mod tests {
             "x=1%26customer_id%3Dv",
             "x=1%253Bcustomer_id%253Dv",
             "x=1;customer_id=v",
+            "x=1%26customer_id%00;y=v",
+            "x=1%26customer_id%00%3By=v",
+            "x=1%3Bcustomer_id[%26y=v",
             ";customer_id=v",
             "\u{ff43}ustomer_id=v",
             "cu%C5%BFtomer_id=v",

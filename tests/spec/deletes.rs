@@ -24,6 +24,8 @@ fn p10_a_delete_with_a_second_customer_for_some_reader_goes_nowhere() {
         "CUSTOMER_ID=victim",
         "x=1;customer_id=victim",
         "x=1%26customer_id=victim",
+        "x=1%26customer_id%00%3By=victim",
+        "x=1%26customer_id%00;y=victim",
     ];
     for second in seconds {
         for line in [format!("{DELETE}&{second}"), DELETE.replace('?', &format!("?{second}&"))] {

@@ -55,7 +55,7 @@ impl SeenLately {
 /// Callers choose how they spell a path, and how long it is.
 fn place(upstream: UpstreamNumber, instance: &Instance) -> Option<(UpstreamNumber, Instance)> {
     let (prefix, _) = instance.canonical();
-    let caller = instance.caller.clone();
+    let caller = instance.caller;
     (prefix.len() <= PREFIX_MAX).then(|| (upstream, Instance { prefix: prefix.into(), caller }))
 }
 

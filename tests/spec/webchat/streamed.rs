@@ -4,6 +4,7 @@ use std::sync::{Mutex, mpsc};
 
 use super::{PAGE, assert_counted, before, get, gunzipped, gzipped, opted_out};
 use crate::client::{PATIENCE, request};
+use crate::disconnects::reset;
 use crate::upstream::{Connection, Upstream};
 
 const SMALL: &str = "inspected_body_bytes_max = \"1KiB\"";
@@ -80,6 +81,24 @@ fn p2_a_long_page_with_a_length_or_a_coding_opts_out_as_it_streams() {
     let cut = gzipped(&page);
     let parts = cut[..cut.len() - 6].chunks(999).map(<[u8]>::to_vec).collect();
     assert!(!before(in_parts(lines, vec![parts]), SMALL).ask(get()).whole, "a coding that breaks off is seen to");
+}
+
+/// What is counted is how often a page was served, whoever ended it.
+#[test]
+fn p2_what_was_found_in_a_page_is_counted_once_also_where_its_caller_leaves_in_the_middle() {
+    let upstream = Upstream::serving(|connection| {
+        connection.request().unwrap();
+        let page = long();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n";
+        connection.write(format!("{head}{:x}\r\n{page}\r\n", page.len()));
+        connection.until_closed();
+    });
+    let world = before(upstream, SMALL);
+    let mut client = world.client();
+    client.send(get());
+    client.read_until("learningOptOut: true");
+    reset(client);
+    assert_counted(&world, &[("set", 1)]);
 }
 
 #[test]

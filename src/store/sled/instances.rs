@@ -12,7 +12,7 @@ pub(super) type Noted = ([u8; 10], Vec<u8>, UnixSeconds);
 /// What has to be written with a row.
 pub(super) fn noted(keys: &Keys, due: Option<&Entry>) -> Result<Option<Noted>, StoreError> {
     let Some(entry) = due else { return Ok(None) };
-    let key = instance_key(entry.place.0, entry.hash);
+    let key = instance_key(entry.upstream, entry.hash);
     Ok(Some((key, entry.sealed(keys, &key)?, entry.seen)))
 }
 

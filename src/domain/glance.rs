@@ -31,7 +31,7 @@ impl<'t> Glance<'t> {
     }
 }
 
-/// Which bytes a text holds: a bit for each, which some of them share. Letters share theirs with no digit.
+/// Which bytes a text holds: a bit for each, which some of them share. Letters in lower case share theirs with no digit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Characters(u64);
 

@@ -52,14 +52,17 @@ pub(super) enum NoAnswer {
     Late,
 }
 
-/// How far it is known how it ended.
+/// What becomes of it when it is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
+    /// Whatever ended it has not said so.
     Unknown,
     /// Nobody waits for the answer any more.
     CallerLeft,
+    /// Both bodies have come to their ends.
+    Complete,
     /// Nothing of it goes on.
-    Over,
+    Cut,
 }
 
 /// One exchange, from the first byte that is sent. It is never shown: it holds a head and part of a body (P7).
@@ -320,22 +323,21 @@ impl Exchange {
                 entry.failed(kind, reason);
             }
         }
-        if ended == EndReason::ClientGone {
-            // The rest, and what it carried, is seen to when it is dropped: once.
-            self.end = End::CallerLeft;
-            return;
-        }
-        self.end = End::Over;
-        self.upstream.carried(self.bytes_in);
-        // A request that is still arriving counts as cut, and so does an answer.
-        if matches!(ended, EndReason::Done | EndReason::GateEnded) && self.sent == Sent::Whole {
-            self.upstream.complete();
-        }
+        self.end = match ended {
+            EndReason::ClientGone => End::CallerLeft,
+            EndReason::Done | EndReason::GateEnded if self.sent == Sent::Whole => End::Complete,
+            // A request that is still arriving counts as cut, and so does an answer.
+            EndReason::Done
+            | EndReason::GateEnded
+            | EndReason::UpstreamGone
+            | EndReason::Refused
+            | EndReason::TimedOut => End::Cut,
+        };
     }
 
     /// Given up: what it carried may still be stored by the upstream. The line in the log goes on.
     pub(super) fn give_up(&mut self) -> Option<Entry> {
-        self.end = End::Over;
+        self.end = End::Cut;
         self.upstream.carried(self.bytes_in);
         self.upstream.entry.take()
     }
@@ -349,9 +351,6 @@ enum Stopped {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.end == End::Over {
-            return;
-        }
         if let (End::Unknown, Some(watch), Some(entry)) = (self.end, &self.watch, &mut self.upstream.entry) {
             // The connection was ended around it: by a clock of its own, or by the gate's end. Else its caller has left.
             if watch.has_stalled() {
@@ -362,8 +361,11 @@ impl Drop for Exchange {
         }
         self.upstream.carried(self.bytes_in);
         // What comes over a WebSocket is no answer that could be read to its end: it is closed, and its data straggles.
-        if self.sent == Sent::Whole && !self.is_accepted_websocket() && self.upstream.is_to_outlive() {
-            self.upstream.outlive();
+        let outlives = self.sent == Sent::Whole && !self.is_accepted_websocket();
+        match self.end {
+            End::Complete => self.upstream.complete(),
+            End::Unknown | End::CallerLeft if outlives && self.upstream.is_to_outlive() => self.upstream.outlive(),
+            End::Unknown | End::CallerLeft | End::Cut => {}
         }
     }
 }

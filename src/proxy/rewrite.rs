@@ -18,9 +18,8 @@ use crate::net::Peer;
 
 /// `Via` of everything that the gate passes on.
 pub(super) const OUR_VIA: &str = "1.1 forgetgate";
-const OUR_VIA_LINE: &[u8] = b"Via: 1.1 forgetgate\r\n";
 
-/// Lines of the gate's own in requests.
+/// Lines of the gate's own.
 static VIA: LazyLock<OwnLine> = LazyLock::new(|| OwnLine::new("Via", OUR_VIA));
 static TE_TRAILERS: LazyLock<OwnLine> = LazyLock::new(|| OwnLine::new("Te", "trailers"));
 
@@ -329,7 +328,7 @@ pub(super) fn answer_lines(out: &mut Vec<u8>, sent: &Lines, framing: AnswerFrami
     if framing == AnswerFraming::Chunked {
         out.line(b"Transfer-Encoding", b"chunked");
     }
-    out.extend_from_slice(OUR_VIA_LINE);
+    out.own(&VIA);
     if !named {
         out.line(b"X-Request-Id", request_id.as_bytes());
     }

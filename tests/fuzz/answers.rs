@@ -4,6 +4,7 @@
 #![no_main]
 
 mod pieces;
+mod sorted;
 mod their_answer;
 mod words;
 
@@ -12,6 +13,7 @@ use http::Method;
 use libfuzzer_sys::fuzz_target;
 
 use self::pieces::{End, Pieces};
+use self::sorted::Sorted;
 
 fuzz_target!(|data: &[u8]| {
     let Some(([mode, step], rest)) = data.split_first_chunk::<2>().map(|(first, rest)| (*first, rest)) else { return };
@@ -39,11 +41,10 @@ fuzz_target!(|data: &[u8]| {
 pub struct Answer {
     pub status: u16,
     pub http10: bool,
-    /// Names in lower case, sorted by them; those of one name in their order.
-    pub lines: Vec<(String, Vec<u8>)>,
+    pub lines: Sorted,
     pub body: Vec<u8>,
     pub is_whole: bool,
-    pub trailers: Vec<(String, Vec<u8>)>,
+    pub trailers: Sorted,
 }
 
 /// What the gate makes of the bytes.
@@ -145,17 +146,10 @@ fn ours(stream: &mut Pieces<'_>, method: &Method) -> Ours {
         return Ours::Answer(Answer {
             status: head.status,
             http10: head.version == http::Version::HTTP_10,
-            lines: sorted(&head.lines),
+            lines: sorted::lines(&head.lines),
             body: read.data,
             is_whole: read.end == End::Whole,
-            trailers: sorted(&read.trailers),
+            trailers: sorted::lines(&read.trailers),
         });
     }
-}
-
-fn sorted(lines: &Lines) -> Vec<(String, Vec<u8>)> {
-    let name = |name: &[u8]| String::from_utf8_lossy(name).to_ascii_lowercase();
-    let mut lines: Vec<_> = lines.iter().map(|line| (name(line.name), line.value.to_vec())).collect();
-    lines.sort_by(|a, b| a.0.cmp(&b.0));
-    lines
 }

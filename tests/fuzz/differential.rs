@@ -7,6 +7,7 @@ mod differences;
 mod oracle;
 #[expect(dead_code, reason = "other targets use the rest")]
 mod pieces;
+mod sorted;
 mod words;
 
 use forgetgate::domain::refusal::Refusal;
@@ -15,6 +16,7 @@ use forgetgate::proxy::{Hop, body_of};
 use libfuzzer_sys::fuzz_target;
 
 use self::pieces::{End, Pieces};
+use self::sorted::Sorted;
 
 fuzz_target!(|data: &[u8]| {
     let Some(([mode, step], rest)) = data.split_first_chunk::<2>().map(|(first, rest)| (*first, rest)) else { return };
@@ -42,11 +44,10 @@ pub struct Message {
     pub method: String,
     pub target: String,
     pub http10: bool,
-    /// Names in lower case, sorted by them; those of one name in their order.
-    pub lines: Vec<(String, Vec<u8>)>,
+    pub lines: Sorted,
     pub body: Vec<u8>,
     pub is_whole: bool,
-    pub trailers: Vec<(String, Vec<u8>)>,
+    pub trailers: Sorted,
 }
 
 impl Message {
@@ -131,10 +132,10 @@ fn ours(stream: &mut Pieces<'_>) -> (Vec<Message>, Stop) {
             method: head.method.to_string(),
             target: head.uri.to_string(),
             http10: head.version == http::Version::HTTP_10,
-            lines: sorted(&head.lines),
+            lines: sorted::lines(&head.lines),
             body: read.data,
             is_whole: read.end == End::Whole,
-            trailers: sorted(&read.trailers),
+            trailers: sorted::lines(&read.trailers),
         });
         if read.end != End::Whole {
             return (messages, Stop::InBody);
@@ -156,11 +157,4 @@ fn next_head(input: &mut ReadBuffer, stream: &mut Pieces<'_>) -> Result<Option<B
             return Ok(None);
         }
     }
-}
-
-fn sorted(lines: &forgetgate::http1::Lines) -> Vec<(String, Vec<u8>)> {
-    let name = |name: &[u8]| String::from_utf8_lossy(name).to_ascii_lowercase();
-    let mut lines: Vec<_> = lines.iter().map(|line| (name(line.name), line.value.to_vec())).collect();
-    lines.sort_by(|a, b| a.0.cmp(&b.0));
-    lines
 }

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -15,10 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use crate::pieces::Pieces;
+use crate::sorted::{self, LINES_MAX};
 use crate::{Message, Stop};
-
-/// The gate's own bound, so that the two do not differ in that.
-const LINES_MAX: usize = 256;
 
 struct Socket<'b>(Pieces<'b>);
 
@@ -75,7 +73,7 @@ async fn taken(
         method: head.method.to_string(),
         target: head.uri.to_string(),
         http10: head.version == Version::HTTP_10,
-        lines: sorted(&head.headers),
+        lines: sorted::map(&head.headers),
         body: Vec::new(),
         is_whole: false,
         trailers: Vec::new(),
@@ -87,7 +85,8 @@ async fn taken(
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => seen.borrow_mut()[at].body.extend_from_slice(&data),
                 Err(frame) => {
-                    seen.borrow_mut()[at].trailers = frame.into_trailers().map(|all| sorted(&all)).unwrap_or_default();
+                    seen.borrow_mut()[at].trailers =
+                        frame.into_trailers().map(|all| sorted::map(&all)).unwrap_or_default();
                 }
             },
         }
@@ -97,11 +96,4 @@ async fn taken(
     // Anything else would make a tunnel of a CONNECT.
     *response.status_mut() = StatusCode::NOT_FOUND;
     Ok(response)
-}
-
-fn sorted(lines: &HeaderMap) -> Vec<(String, Vec<u8>)> {
-    let mut lines: Vec<_> =
-        lines.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-    lines.sort_by(|a, b| a.0.cmp(&b.0));
-    lines
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderMap, Method, Request, Version};
+use http::{Method, Request, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -12,9 +12,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::Answer;
 use crate::pieces::Pieces;
-
-/// The gate's own bound, so that the two do not differ in that.
-const LINES_MAX: usize = 256;
+use crate::sorted::{self, LINES_MAX};
 
 /// Answers once it has been asked.
 struct Socket<'b> {
@@ -76,7 +74,7 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, method: Method) -> Option<An
     let mut answer = Answer {
         status: head.status.as_u16(),
         http10: head.version == Version::HTTP_10,
-        lines: sorted(&head.headers),
+        lines: sorted::map(&head.headers),
         body: Vec::new(),
         is_whole: false,
         trailers: Vec::new(),
@@ -90,15 +88,8 @@ async fn ask(mut sender: SendRequest<Empty<Bytes>>, method: Method) -> Option<An
             Some(Err(_)) => return Some(answer),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => answer.body.extend_from_slice(&data),
-                Err(frame) => answer.trailers = frame.into_trailers().map(|all| sorted(&all)).unwrap_or_default(),
+                Err(frame) => answer.trailers = frame.into_trailers().map(|all| sorted::map(&all)).unwrap_or_default(),
             },
         }
     }
-}
-
-fn sorted(lines: &HeaderMap) -> Vec<(String, Vec<u8>)> {
-    let mut lines: Vec<_> =
-        lines.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-    lines.sort_by(|a, b| a.0.cmp(&b.0));
-    lines
 }

@@ -38,6 +38,19 @@ fn p8_a_service_that_never_answers_is_a_504() {
     assert_eq!(world.upstream.connections(), 2, "a connection that owes an answer is not used again");
 }
 
+/// What was given up is given up: it is not read on in the background, and counts as data that may still be stored.
+#[test]
+fn p4_an_answer_that_comes_too_late_is_not_taken_any_more() {
+    let limits = "response_timeout = \"500ms\"\nupstream_idle_timeout = \"1h\"";
+    let world = World::of(Plan { limits, ..Plan::default() });
+    let (go, wait) = mpsc::channel();
+    world.upstream.will(Reply::When(wait, OK.into()));
+    world.ask(message()).assert_refused(504, "upstream_timeout");
+    go.send(()).unwrap();
+    eventually("the connection to the service has ended", || world.upstream.open() == 0);
+    assert_eq!(world.forwarded(message()).connection, 1);
+}
+
 #[test]
 fn p8_a_service_that_does_not_even_read_is_a_504() {
     let (go, wait) = mpsc::channel::<()>();

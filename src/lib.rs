@@ -20,6 +20,7 @@ pub mod inflight;
 pub mod listen;
 pub mod net;
 pub mod proxy;
+pub mod replicas;
 
 pub mod store;
 pub mod telemetry;

@@ -28,6 +28,8 @@ pub struct RequestGuard {
     stage: Stage,
     generation: Generation,
     entered: Tick,
+    /// In which run of the lease.
+    run: u32,
 }
 
 impl RequestGuard {
@@ -36,9 +38,9 @@ impl RequestGuard {
         (key, apis): (&PairKey, Apis),
         stage: Stage,
         generation: Generation,
-        entered: Tick,
+        (entered, run): (Tick, u32),
     ) -> Self {
-        Self { inflight: Arc::clone(inflight), key: *key, apis, stage, generation, entered }
+        Self { inflight: Arc::clone(inflight), key: *key, apis, stage, generation, entered, run }
     }
 
     /// The row is durable now. The cache learns it, for a lease from the request's entry, unless an erasure has begun
@@ -60,6 +62,12 @@ impl RequestGuard {
     /// From now on bytes of the request may be at the upstream.
     pub fn forwarded(&mut self) {
         self.stage = Stage::Forwarded;
+    }
+
+    /// Whether it may send anything, or more, now. Where it may not, the other gates have stopped waiting for it.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        self.inflight.goes_on(self.run)
     }
 
     /// Whether its customer is being erased at its upstream.

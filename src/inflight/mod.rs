@@ -7,6 +7,7 @@
 mod customer;
 mod fence;
 mod guard;
+mod lease;
 mod pair_cache;
 mod quiescence;
 mod shard;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 pub use self::fence::{Drain, Fence, Fenced, Frozen};
 pub use self::guard::RequestGuard;
 use self::guard::Stage;
+use self::lease::Lease;
 pub use self::quiescence::QuiescenceProbe;
 use self::shard::Shard;
 pub use self::short_names::ShortNames;
@@ -63,6 +65,7 @@ pub struct Inflight {
     /// Requests that wait at fences, and how many may.
     waiting: AtomicUsize,
     waiting_max: AtomicUsize,
+    lease: Lease,
 }
 
 impl fmt::Debug for Inflight {
@@ -80,13 +83,15 @@ pub struct Entered {
     pub known: bool,
 }
 
-/// Why a request has not entered: its customer is being erased where it goes.
+/// Why a request has not entered.
 #[derive(Debug)]
 pub enum KeptOut {
-    /// It may wait for the fence to move, and try again.
+    /// Its customer is being erased where it goes. It may wait for the fence to move, and try again.
     Fenced(Fenced),
-    /// As many wait as may.
+    /// The same, and as many wait as may.
     Crowded,
+    /// Nobody knows at the moment what the other gates fence.
+    Closed,
 }
 
 impl Inflight {
@@ -103,6 +108,7 @@ impl Inflight {
             straggle: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             waiting_max: AtomicUsize::new(usize::MAX),
+            lease: Lease::default(),
         });
         inflight.set_straggle(straggle);
         inflight
@@ -131,7 +137,7 @@ impl Inflight {
     /// One atomic step: the request is counted as on its way, unless a fence keeps it out.
     ///
     /// # Errors
-    /// [`KeptOut`] while the customer is being erased there.
+    /// [`KeptOut`] while the customer is being erased there, or nobody knows.
     pub fn enter(self: &Arc<Self>, key: &PairKey, now: Instant) -> Result<Entered, KeptOut> {
         self.enter_with(key, Apis::NONE, now)
     }
@@ -139,10 +145,15 @@ impl Inflight {
     /// The same for a request under these versions of the API: its row is known only if it was written with them.
     ///
     /// # Errors
-    /// [`KeptOut`] while the customer is being erased there.
+    /// [`KeptOut`] while the customer is being erased there, or nobody knows.
     pub fn enter_with(self: &Arc<Self>, key: &PairKey, apis: Apis, now: Instant) -> Result<Entered, KeptOut> {
         let tick = self.tick(now);
+        let run = self.lease.run();
         let mut shard = self.shard(key.tag).lock();
+        // Under the lock: what is closed forgets everybody under it.
+        if !self.is_open() {
+            return Err(KeptOut::Closed);
+        }
         let known = shard.known.is_fresh(key, apis, tick, self.lease_s);
         let person = shard.person(key.tag);
         if let Some(fence) = person.blocking_fence(key.upstream, now) {
@@ -160,7 +171,7 @@ impl Inflight {
         let generation = person.generation;
         person.flight(key.upstream).enter(generation, stage);
         drop(shard);
-        Ok(Entered { passage: RequestGuard::new(self, (key, apis), stage, generation, tick), known })
+        Ok(Entered { passage: RequestGuard::new(self, (key, apis), stage, generation, (tick, run)), known })
     }
 
     fn waits_no_more(&self, tag: Tag) {

@@ -105,6 +105,11 @@ impl PairCache {
         self.old.remove(&tag);
     }
 
+    /// Forgets everybody.
+    pub(super) fn clear(&mut self) {
+        *self = Self { young: TagMap::default(), old: TagMap::default(), young_rows: 0, rows_max: self.rows_max };
+    }
+
     fn age(&mut self) {
         if self.young_rows > self.rows_max {
             self.old = std::mem::take(&mut self.young);

@@ -71,6 +71,14 @@ impl Shard {
         generation
     }
 
+    /// The cache forgets everybody, and what is being recorded teaches it nothing.
+    pub(super) fn forget_everybody(&mut self) {
+        self.known.clear();
+        self.generation = Generation(self.generation.0 + 1);
+        let generation = self.generation;
+        self.people.values_mut().for_each(|person| person.generation = generation);
+    }
+
     /// An exchange was cut: what it carried may still be stored until then.
     pub(super) fn straggles(&mut self, key: &PairKey, generation: Generation, until: Instant) {
         if self.straggling < STRAGGLING_MAX {

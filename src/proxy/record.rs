@@ -89,7 +89,11 @@ async fn wait_and_enter(
 ) -> Result<SmallVec<[Entered; 1]>, Refusal> {
     let deadline = Instant::now() + gate.barrier_timeout();
     loop {
-        let KeptOut::Fenced(fenced) = kept_out else { return Err(Code::ErasureInProgress.into()) };
+        let fenced = match kept_out {
+            KeptOut::Fenced(fenced) => fenced,
+            KeptOut::Crowded => return Err(Code::ErasureInProgress.into()),
+            KeptOut::Closed => return Err(Code::StoreUnavailable.into()),
+        };
         timeout_at(deadline, fenced.moved()).await.map_err(|_| Refusal::from(Code::ErasureInProgress))?;
         kept_out = match try_enter_all(gate, keys, Instant::now()) {
             Ok(entered) => return Ok(entered),

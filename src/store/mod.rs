@@ -7,6 +7,7 @@
 pub mod seal;
 
 mod export;
+mod members;
 mod memory;
 mod open;
 mod row;
@@ -20,6 +21,10 @@ use std::pin::Pin;
 use uuid::Uuid;
 
 pub use self::export::{Export, ExportFault, ExportStep, look_through};
+pub use self::members::{
+    Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, SHARED_BODY_MAX, Told,
+};
+pub use self::memory::MemoryMembers;
 pub use self::open::{Ending, OpenError, Opened, accept, compact, open, open_old, open_or_make, restore};
 #[doc(hidden)]
 pub use self::open::{compact_with, open_with, restore_with};

@@ -1,18 +1,19 @@
 //! Who may name whom. The table is the architecture: dependencies point down only.
 //!
-//! `main, cli → app → listen, admin → proxy, erasure → inflight, upstream, store → http2, tls → net → telemetry → config → domain, http1 → nothing`
+//! `main, cli → app → listen, admin → proxy, erasure → replicas → inflight, upstream, store → http2, tls → net → telemetry → config → domain, http1 → nothing`
 
 use super::source::{Source, words};
 use super::tree::File;
 
 /// The layers from the lowest up. A module may name itself and every module of a lower layer, and none beside it.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["domain", "http1"],
     &["config"],
     &["telemetry"],
     &["net"],
     &["tls", "http2"],
     &["inflight", "upstream", "store"],
+    &["replicas"],
     &["proxy", "erasure"],
     &["listen", "admin"],
     &["app"],

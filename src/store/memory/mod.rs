@@ -2,6 +2,7 @@
 //! that what could not be opened later cannot be opened here either.
 
 mod jobs;
+mod members;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+pub use self::members::MemoryMembers;
 use super::row::StoredRow;
 use super::seal::Keys;
 use super::{

@@ -21,6 +21,7 @@ use crate::inflight::Inflight;
 use crate::listen::{self, Bound, Listening};
 use crate::net::ActivatedSockets;
 use crate::proxy::{Routes, Shared};
+use crate::replicas::Replicas;
 use crate::store::Opened;
 use crate::telemetry::{Registry, clock};
 use crate::tls::ServerIdentity;
@@ -61,7 +62,7 @@ impl Core {
         let inflight = Inflight::new(config.store.cache_entries, config.store.lease, straggle);
         inflight.set_waiting_max(limits.in_flight_max / WAITING_SHARE);
         let eraser = Eraser::new(erasure::Parts {
-            inflight: Arc::clone(&inflight),
+            replicas: Replicas::alone(Arc::clone(&inflight)),
             index: Arc::clone(&opened.index),
             jobs: Arc::clone(&opened.jobs),
             keys: Arc::clone(&opened.keys),

@@ -16,7 +16,8 @@ use super::job_repository::Entry;
 use super::send::Carried;
 use crate::domain::erasure::{Addressed, Intent, Job, Mark, NewJob, Probe, Scope, Undecidable};
 use crate::domain::{CustomerId, Tag, UnixSeconds, UpstreamNumber};
-use crate::inflight::{Fence, Frozen, QuiescenceProbe};
+use crate::inflight::{Frozen, QuiescenceProbe};
+use crate::replicas::Fence;
 use crate::store::StoreError;
 use crate::telemetry::events;
 
@@ -142,19 +143,28 @@ impl Eraser {
         begins && !self.shared.rate.has_room(per_minute, Instant::now())
     }
 
-    /// The fence of an acceptance, unless nothing is to be sent for now.
-    fn raise(&self, tag: Tag, raises: bool) -> (Raised, Option<Mark>) {
+    /// The fence of an acceptance, which stands at all gates when this returns, unless nothing is to be sent for now.
+    async fn raise(&self, tag: Tag, raises: bool) -> Result<(Raised, Option<Mark>), StoreError> {
+        if !raises {
+            return Ok((Raised(None), None));
+        }
         let life = self.settings().erasure.barrier_timeout;
-        let fence = raises.then(|| Arc::new(self.shared.inflight.fence(tag, None, life)));
-        let mark = fence.as_ref().map(|fence| Mark { run: self.shared.run.name, generation: fence.generation().0 });
-        (Raised(fence), mark)
+        let fence = Arc::new(self.shared.replicas.fence(tag, None, life));
+        fence.everywhere().await?;
+        let mark = self.mark_of(&fence);
+        Ok((Raised(Some(fence)), Some(mark)))
+    }
+
+    /// What an erasure covers whose fence this is.
+    pub(super) fn mark_of(&self, fence: &Fence) -> Mark {
+        Mark { run: self.shared.run.name, generation: fence.generation().0, number: fence.number() }
     }
 
     /// `anew`: in place of one of this name that was withdrawn.
     async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool, anew: bool) -> Result<Job, Problem> {
         let _guard = self.shared.ledger.lock(id).await;
         let held = self.shared.holds.of(&self.shared.holds.tags(&asked.customer));
-        let (raised, mark) = self.raise(tag, !above);
+        let (raised, mark) = self.raise(tag, !above).await?;
         let frozen = raised.frozen();
         let settings = self.settings();
         let now = self.now();
@@ -196,7 +206,7 @@ impl Eraser {
             self.shared.unapproved.joined(id);
         }
         let held = self.shared.holds.of(&self.shared.holds.tags(&asked.customer));
-        let (raised, mark) = self.raise(tag, entry.job.is_active());
+        let (raised, mark) = self.raise(tag, entry.job.is_active()).await?;
         let frozen = raised.frozen();
         let intent = Intent { mark, ..self.intent(&mut asked, entry.job.is_active() && !held.everywhere) };
         let now = self.now();
@@ -230,12 +240,13 @@ impl Eraser {
     }
 
     /// What is asked for. The probe counts as the delete there only if nothing of this customer was on its way while it
-    /// was; that is looked at now, when the fence stands.
+    /// was; that is looked at now, when the fence stands. What was on its way at other gates nobody has watched.
     fn intent(&self, asked: &mut Asked, fenced: bool) -> Intent {
         let mut addressed = asked.addressed.take();
         if let (Some(addressed), Some((probe, watch))) = (&mut addressed, asked.probe.take()) {
             addressed.probed = true;
             let passed_to = self.settings().is_passed_to(addressed.upstream);
+            let fenced = fenced && !self.shared.replicas.may_have_others();
             addressed.probe = (fenced && watch.is_some_and(|watch| watch.quiet()) && !passed_to).then_some(probe);
         }
         Intent { scope: asked.scope.clone(), addressed, mark: None }

@@ -19,7 +19,7 @@ use super::settings::{Settings, held};
 use super::worker::LegPlace;
 use crate::domain::erasure::{Held, Job, Mark, Moment, Reach, TargetKey, TargetState, passers, plan_at};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
-use crate::inflight::{Fence, Generation};
+use crate::replicas::{Covered, Fence};
 use crate::store::{Row, StoreError};
 
 /// Fences of one erasure that are passed on from step to step.
@@ -46,8 +46,8 @@ pub(super) struct Round {
 pub(super) struct Granted {
     pub(super) upstream: UpstreamNumber,
     pub(super) keys: Vec<TargetKey>,
-    /// What entered before this is covered at these.
-    pub(super) before: Generation,
+    /// What is covered at these.
+    pub(super) covered: Covered,
     /// When the first of the requests came that they serve.
     pub(super) asked: UnixSeconds,
     /// Given back when the attempt there ends.
@@ -115,7 +115,7 @@ impl Eraser {
         fences: &[Arc<Fence>],
     ) -> Result<Vec<Row>, StoreError> {
         for fence in fences {
-            fence.recorded().await;
+            fence.recorded().await?;
         }
         let tags = self.shared.keys.tags_all_epochs(customer);
         let rows = self.shared.index.rows(&tags, customer).await?;
@@ -166,7 +166,7 @@ impl Round {
             return Ok(standing);
         }
         let life = self.settings.erasure.barrier_timeout;
-        let fence = Arc::new(self.eraser.shared.inflight.fence_where_let_in(self.tag, around, life)?);
+        let fence = Arc::new(self.eraser.shared.replicas.fence_where_let_in(self.tag, around, life)?);
         self.own.lock().push((upstream, Arc::clone(&fence)));
         Ok(vec![fence])
     }

@@ -11,9 +11,9 @@ use super::holds::{Hold, Tags};
 use super::job_repository::{Entry, Marks};
 use super::views::{HoldList, HoldView, View, form_name};
 use super::{Eraser, report};
-use crate::domain::erasure::{Decision, Job, Mark, OnHold, Target, TargetKey, Undecidable, Verdict};
+use crate::domain::erasure::{Decision, Job, OnHold, Target, TargetKey, Undecidable, Verdict};
 use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
-use crate::inflight::Generation;
+use crate::replicas::{Covered, Fence};
 use crate::store::StoreError;
 
 /// A decision of a named person.
@@ -136,9 +136,11 @@ impl Eraser {
         let (verdict, now) = (decision.verdict, self.now());
         let life = self.settings().erasure.barrier_timeout;
         let raises = matches!(verdict, Verdict::Approve | Verdict::Close);
-        let fence = raises.then(|| Arc::new(self.shared.inflight.fence(entry.tag, None, life)));
-        let generation = fence.as_ref().map(|fence| fence.generation());
-        let mark = generation.map(|generation| Mark { run: self.shared.run.name, generation: generation.0 });
+        let fence = raises.then(|| Arc::new(self.shared.replicas.fence(entry.tag, None, life)));
+        if let Some(fence) = &fence {
+            fence.everywhere().await?;
+        }
+        let mark = fence.as_ref().map(|fence| self.mark_of(fence));
         let gone = match (&fence, verdict, decision.upstream) {
             (Some(fence), Verdict::Close, Some(upstream)) => {
                 self.given_up(&entry, fence, (upstream, &decision)).await?
@@ -178,7 +180,7 @@ impl Eraser {
     async fn given_up(
         &self,
         entry: &Entry,
-        fence: &Arc<crate::inflight::Fence>,
+        fence: &Arc<Fence>,
         (upstream, decision): (UpstreamNumber, &Decision),
     ) -> Result<Vec<PairKey>, StoreError> {
         let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(Vec::new()) };
@@ -186,7 +188,7 @@ impl Eraser {
         let keys: Vec<_> = entry.job.targets.iter().filter(closable).map(|target| target.key).collect();
         let reaches = self.reaches(&self.settings(), &customer).await?;
         let rows = self.fenced_rows(&customer, std::slice::from_ref(fence)).await?;
-        let drain = fence.drained(upstream, Generation::LAST, std::time::Duration::ZERO).await;
+        let drain = fence.drained(upstream, Covered::ALL, std::time::Duration::ZERO).await;
         // What it has passed on since the delete there is nowhere else in the index.
         let alone = !self.settings().passes_on(upstream);
         let quiet = alone && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();

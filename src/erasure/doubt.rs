@@ -16,7 +16,7 @@ use super::job_repository::Marks;
 use super::{Eraser, report};
 use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{Decision, Job, Verdict};
-use crate::inflight::Fence;
+use crate::replicas::Fence;
 use crate::store::StoreError;
 use crate::telemetry::events;
 

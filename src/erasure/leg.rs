@@ -18,7 +18,8 @@ use super::worker::LegPlace;
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
 use crate::domain::{PairKey, UnixSeconds, UpstreamNumber};
-use crate::inflight::{Drain, Fence, Generation};
+use crate::inflight::{Drain, Generation};
+use crate::replicas::{Covered, Fence};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
 
@@ -26,8 +27,8 @@ pub(super) struct Leg {
     round: Arc<Round>,
     upstream: UpstreamNumber,
     keys: Vec<TargetKey>,
-    /// What entered before this is covered by the erasure there.
-    before: Generation,
+    /// What the erasure covers there.
+    covered: Covered,
     /// When the first of the requests came that it serves.
     asked: UnixSeconds,
     /// Its turn there.
@@ -66,12 +67,12 @@ impl Behind {
 
 impl Leg {
     pub(super) fn new(round: Arc<Round>, granted: Granted) -> Self {
-        let Granted { upstream, keys, before, asked, place } = granted;
-        Self { round, upstream, keys, before, asked, place }
+        let Granted { upstream, keys, covered, asked, place } = granted;
+        Self { round, upstream, keys, covered, asked, place }
     }
 
     fn covered(&self) -> Mark {
-        Mark { run: self.round.eraser.shared.run.name, generation: self.before.0 }
+        self.round.eraser.mark_over(self.covered)
     }
 
     /// After this, what could be sent was sent and recorded, and the fences there are lifted. With an error they are not:
@@ -112,7 +113,8 @@ impl Leg {
 
     /// Whether this fence has stood since the acceptance of what entered in a generation before `before`.
     fn is_since(&self, fence: &Fence, came_back: bool) -> bool {
-        fence.generation() <= self.before && !(came_back && fence.is_from_start())
+        let is_old = self.covered.here.is_some_and(|here| fence.generation() <= here);
+        is_old && !(came_back && fence.is_from_start())
     }
 
     /// With what each delete will go out, and the targets for which there is nothing. One that lacks credentials holds no
@@ -157,7 +159,7 @@ impl Leg {
         let end = Instant::now() + limit;
         for upstream in self.round.around(self.upstream) {
             let limit = end.saturating_duration_since(Instant::now());
-            let drain: Drain = fence.drained(upstream, self.before, limit).await;
+            let drain: Drain = fence.drained(upstream, self.covered, limit).await;
             let seen = drain.until.map(|until| self.moment(until));
             straggling = straggling.max(seen).max(self.round.eraser.lost_until(rows, upstream));
             newer |= drain.newer && upstream == self.upstream;
@@ -302,6 +304,7 @@ impl Leg {
     /// What has not ended there is waited for, and followed by the next delete at once.
     fn look_after(&self, upstream: UpstreamNumber) {
         let round = &self.round;
-        round.eraser.look_after(round.id, self.upstream, round.tag, upstream, self.before);
+        let before = self.covered.here.unwrap_or(Generation::LAST);
+        round.eraser.look_after(round.id, self.upstream, round.tag, upstream, before);
     }
 }

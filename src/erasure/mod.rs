@@ -70,6 +70,7 @@ use crate::config;
 use crate::domain::erasure::{Moment, Now, Run, TargetKey};
 use crate::domain::{Tag, UnixSeconds};
 use crate::inflight::Inflight;
+use crate::replicas::Replicas;
 use crate::store::seal::Keys;
 use crate::store::{Index, Jobs};
 use crate::telemetry::Registry;
@@ -108,8 +109,8 @@ impl fmt::Debug for Surroundings {
 
 /// What an [`Eraser`] is made of.
 pub struct Parts {
-    /// The in-flight table that the data path enters through.
-    pub inflight: Arc<Inflight>,
+    /// The gates that erase as one, with the in-flight table that this one's data path enters through.
+    pub replicas: Replicas,
     /// Whose data is where.
     pub index: Arc<dyn Index>,
     /// The erasures.
@@ -159,6 +160,7 @@ impl fmt::Debug for Eraser {
 
 struct Shared {
     inflight: Arc<Inflight>,
+    replicas: Replicas,
     index: Arc<dyn Index>,
     keys: Arc<Keys>,
     ledger: JobRepository,
@@ -210,7 +212,8 @@ impl Eraser {
         let run = Run { name: (parts.surroundings.random)(), begun, straggle };
         let settings = Settings::new(parts.sites, parts.erasure, parts.response_timeout);
         let shared = Shared {
-            inflight: parts.inflight,
+            inflight: Arc::clone(parts.replicas.inflight()),
+            replicas: parts.replicas,
             index: parts.index,
             ledger: JobRepository::new(Arc::clone(&parts.jobs), Arc::clone(&parts.keys), run),
             holds: Holds::new(parts.jobs, Arc::clone(&parts.keys)),

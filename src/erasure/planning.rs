@@ -10,7 +10,8 @@ use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
     Held, Intent, Job, Later, Mark, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
 };
-use crate::inflight::{Fence, Frozen};
+use crate::inflight::Frozen;
+use crate::replicas::Fence;
 use crate::store::{Row, StoreError};
 
 /// A probe that counts, as the outcome of an attempt at that target; and whether its rows may be marked.
@@ -30,7 +31,7 @@ impl Eraser {
         if !was_fenced {
             let tag = self.shared.keys.tag(&customer);
             let life = settings.erasure.barrier_timeout;
-            fences.push(Arc::new(self.shared.inflight.fence(tag, None, life)));
+            fences.push(Arc::new(self.shared.replicas.fence(tag, None, life)));
         }
         let rows = self.fenced_rows(&customer, fences).await?;
         let reaches = self.reaches(&settings, &customer).await?;

@@ -88,7 +88,7 @@ impl Eraser {
         if everywhere || !fenced.is_empty() {
             let around = (!everywhere).then(|| settings.with_passers(&fenced));
             let life = settings.erasure.barrier_timeout;
-            let fence = self.shared.inflight.fence_from_start(listed.tag, around, life);
+            let fence = self.shared.replicas.fence_from_start(listed.tag, around, life);
             self.keep_fences(listed.id, vec![Arc::new(fence)]);
         }
         for place in summary.places.iter().filter(|place| place.in_line && !held.is_at(place.upstream)) {

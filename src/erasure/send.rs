@@ -165,7 +165,8 @@ impl Eraser {
     }
 
     /// Sends a request and reads its answer; all of it, connecting included, takes at most `within`. With tags it names that
-    /// customer, and a hold that is set before its first byte goes out keeps it back.
+    /// customer, and what comes to be before its first byte goes out keeps it back: a hold, or that the other gates have given
+    /// this one up and do its work.
     pub(super) async fn exchange(
         &self,
         site: &Site,
@@ -173,8 +174,11 @@ impl Eraser {
         within: Duration,
         tags: Option<&Tags>,
     ) -> Result<Answer, CallError> {
-        let (shared, tags, at) = (Arc::clone(&self.shared), tags.cloned().unwrap_or_default(), site.number);
-        let leave = Arc::new(move || !shared.holds.of(&tags).is_at(at));
+        let (shared, tags, at) = (Arc::clone(&self.shared), tags.cloned(), site.number);
+        let leave = Arc::new(move || {
+            let may = |tags: &Tags| shared.replicas.may_send() && !shared.holds.of(tags).is_at(at);
+            tags.as_ref().is_none_or(may)
+        });
         self.shared.transport.exchange(site, request, bounds(within), leave).await
     }
 

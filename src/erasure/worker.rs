@@ -18,9 +18,10 @@ use super::job_repository::{Entry, Marks};
 use super::lanes::{Place, Turn};
 use super::leg::Leg;
 use super::{Eraser, report, schedule};
-use crate::domain::erasure::{Job, Later, Moment, Now, OnHold, Step, TargetKey, next_step};
+use crate::domain::erasure::{Job, Later, Mark, Moment, Now, OnHold, Step, TargetKey, next_step};
 use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
 use crate::inflight::Generation;
+use crate::replicas::Covered;
 use crate::store::StoreError;
 use crate::telemetry::events;
 
@@ -211,9 +212,9 @@ impl Eraser {
             match self.shared.lanes.enter(upstream, turn, keys.len(), per_minute, elapsed) {
                 Some(place) => {
                     waiting.extend(keys.split_off(place.count.min(keys.len())));
-                    let (before, asked) = (self.covered(job, &keys), asked_at(job, &keys));
+                    let (covered, asked) = (self.covered(entry, &keys), asked_at(job, &keys));
                     let place = self.leg_begins(job.id, upstream, place);
-                    granted.push(Granted { upstream, keys, before, asked, place });
+                    granted.push(Granted { upstream, keys, covered, asked, place });
                 }
                 None => {
                     lines.push(upstream);
@@ -233,11 +234,28 @@ impl Eraser {
         Ok(Next::At(later(job, self.now().moment, held)))
     }
 
-    /// What had entered before this is covered at these targets, of one upstream.
-    fn covered(&self, job: &Job, keys: &[TargetKey]) -> Generation {
+    /// What is covered at these targets, of one upstream.
+    fn covered(&self, entry: &Entry, keys: &[TargetKey]) -> Covered {
+        let job = &entry.job;
         let marks = keys.iter().filter_map(|key| job.mark_of(job.target(*key)?));
-        let ours = marks.filter(|mark| mark.run == self.shared.run.name);
-        ours.map(|mark| Generation(mark.generation)).max().unwrap_or(Generation::FIRST)
+        let widest = marks.reduce(|one, other| if other.is_after(one) { other } else { one });
+        let Some(mark) = widest else { return Covered::NONE };
+        let replicas = &self.shared.replicas;
+        let here = match mark.run == self.shared.run.name {
+            true => Some(Generation(mark.generation)),
+            false if replicas.may_have_others() => replicas.generation_of(entry.tag, mark.number),
+            false => Some(Generation::FIRST),
+        };
+        Covered { here, number: mark.number }
+    }
+
+    /// As it is written down. What is not known at this gate any more belongs to no run.
+    pub(super) fn mark_over(&self, covered: Covered) -> Mark {
+        let Covered { here, number } = covered;
+        match here {
+            Some(generation) => Mark { run: self.shared.run.name, generation: generation.0, number },
+            None => Mark { run: 0, generation: 0, number },
+        }
     }
 
     pub(super) fn run_leg(&self, round: Arc<Round>, granted: Granted) {

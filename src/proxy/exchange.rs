@@ -50,6 +50,8 @@ pub(super) enum NoAnswer {
     Service(Broken),
     /// It took too long.
     Late,
+    /// For too long the gate has not known what other gates erase: nothing more of it may be sent.
+    GivenUp,
 }
 
 /// What becomes of it when it is dropped.
@@ -149,6 +151,12 @@ impl Exchange {
         self.reused && at_once && self.upstream.service.as_ref().is_some_and(|service| !service.link.moved)
     }
 
+    /// Whether something is still to be sent, or can be, of a labelled request for which other gates do not wait any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        let is_over = self.sent == Sent::Whole && !self.is_accepted_websocket();
+        !is_over && !self.upstream.passages.iter().all(crate::inflight::RequestGuard::may_go_on)
+    }
+
     pub(super) fn is_sent_whole(&self) -> bool {
         self.sent == Sent::Whole
     }
@@ -161,6 +169,9 @@ impl Exchange {
 
     /// Sends the request and waits for the head of its answer.
     pub(super) fn poll_head(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<Result<(), NoAnswer>> {
+        if self.is_given_up() {
+            return Poll::Ready(Err(NoAnswer::GivenUp));
+        }
         if let Poll::Ready(Err(lost)) = self.poll_request(caller, cx) {
             return Poll::Ready(Err(NoAnswer::Caller(lost)));
         }
@@ -279,6 +290,9 @@ impl Exchange {
 
     /// Moves both bodies on, until the answer has ended or there is nobody who could give it or take it.
     pub(super) fn poll_bodies(&mut self, caller: &mut Caller<'_>, cx: &mut Context<'_>) -> Poll<EndReason> {
+        if self.is_given_up() {
+            return Poll::Ready(EndReason::TimedOut);
+        }
         if let Poll::Ready(Err(_lost)) = self.poll_request(caller, cx) {
             return Poll::Ready(EndReason::ClientGone);
         }

@@ -194,7 +194,7 @@ fn framing_of(service: &Service, method: &Method, version: Version) -> AnswerFra
 
 fn failed(why: NoAnswer, exchange: &mut Exchange) -> Failed {
     let counted = match why {
-        NoAnswer::Caller(_) | NoAnswer::Stale => None,
+        NoAnswer::Caller(_) | NoAnswer::Stale | NoAnswer::GivenUp => None,
         NoAnswer::Service(Broken::Off) => Some((FailureKind::BrokeOff, "the service broke off before it had answered")),
         NoAnswer::Service(Broken::Unsound) => {
             Some((FailureKind::Protocol, "the service's answer is not framed as HTTP asks"))
@@ -216,6 +216,7 @@ fn failed(why: NoAnswer, exchange: &mut Exchange) -> Failed {
             Refusal::new(Code::UpstreamUnreachable, "The service behind the gate switched protocols unasked")
         }
         NoAnswer::Late => Code::UpstreamTimeout.into(),
+        NoAnswer::GivenUp => Code::StoreUnavailable.into(),
     };
     let close = !exchange.inbound.has_come();
     let mut entry = exchange.give_up();

@@ -138,6 +138,9 @@ impl Tunnel {
         caller: &mut Caller<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<EndReason> {
+        if exchange.is_given_up() {
+            return Poll::Ready(EndReason::TimedOut);
+        }
         self.is_quiet |= caller.watch.is_quiet();
         self.going_away |= self.is_quiet || caller.watch.is_draining() || exchange.is_to_close_for_an_erasure();
         let Some(Service { link, .. }) = &mut exchange.upstream.service else {

@@ -21,6 +21,13 @@ pub struct Covered {
     pub number: u64,
 }
 
+impl Covered {
+    /// Nothing at this gate, and whatever had entered before at others.
+    pub const NONE: Self = Self { here: Some(Generation::FIRST), number: 0 };
+    /// Everything that has entered.
+    pub const ALL: Self = Self { here: Some(Generation::LAST), number: 0 };
+}
+
 /// A fence around one customer. Dropping it lifts what is left of it, here and elsewhere.
 #[derive(Debug)]
 pub struct Fence {

@@ -134,6 +134,12 @@ impl Replicas {
         Self { inflight, shared: Some(Arc::new(shared)) }
     }
 
+    /// The in-flight table of this one.
+    #[must_use]
+    pub const fn inflight(&self) -> &Arc<Inflight> {
+        &self.inflight
+    }
+
     /// Whether there can be others.
     #[must_use]
     pub const fn may_have_others(&self) -> bool {

@@ -15,6 +15,7 @@ use forgetgate::domain::{
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
 use forgetgate::inflight::Inflight;
 use forgetgate::net::ActivatedSockets;
+use forgetgate::replicas::Replicas;
 use forgetgate::store::{Figures, Index, KnownUpstream, Opened, Placement, Row, SeenInstance, StoreFuture, open};
 use forgetgate::telemetry::{Registry, unix_now};
 use forgetgate::upstream::{Authenticator, Connector, Instances, KeySources, Network, Site};
@@ -63,7 +64,7 @@ impl World {
         let names: Vec<_> = config.upstreams.iter().map(|upstream| Arc::clone(&upstream.name)).collect();
         let registry = Registry::new(&names, 1);
         let eraser = Eraser::new(Parts {
-            inflight: Inflight::new(1000, config.store.lease, config.limits.response_timeout),
+            replicas: Replicas::alone(Inflight::new(1000, config.store.lease, config.limits.response_timeout)),
             index: Arc::clone(&store.index),
             jobs: Arc::clone(&store.jobs),
             keys: Arc::clone(&store.keys),

@@ -16,6 +16,7 @@ use forgetgate::erasure::{
     Clock, Eraser, Parts, Problem, Refused, Submission, Submitted, Surroundings, TargetWord, View,
 };
 use forgetgate::inflight::{Inflight, RequestGuard};
+use forgetgate::replicas::Replicas;
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Jobs, Opened, Placement, Row, StoredJob, open};
 use forgetgate::telemetry::Registry;
@@ -112,7 +113,7 @@ impl World {
         let elapsed = Arc::new(AtomicU64::new(0));
         let (read, waited) = (Arc::clone(&clock), Arc::clone(&elapsed));
         let eraser = Eraser::new(Parts {
-            inflight: Arc::clone(&inflight),
+            replicas: Replicas::alone(Arc::clone(&inflight)),
             index: Arc::clone(&store.index),
             jobs: plan.jobs.unwrap_or_else(|| Arc::clone(&store.jobs)),
             keys: Arc::clone(&store.keys),

@@ -12,6 +12,7 @@ use forgetgate::domain::profile::Profile;
 use forgetgate::domain::{InstanceHash, LabelForm, PairKey, ResourceHash, UpstreamNumber};
 use forgetgate::erasure::{Eraser, Parts, Surroundings};
 use forgetgate::inflight::Inflight;
+use forgetgate::replicas::Replicas;
 use forgetgate::store::{Index, Jobs, StoreError};
 use forgetgate::telemetry::Registry;
 use forgetgate::upstream::{Authenticator, Connector, Instances, KeySources, Site};
@@ -85,7 +86,7 @@ impl Life {
         let lease = Duration::from_secs(world.land.lease);
         let inflight = Inflight::new(1000, lease, response_timeout);
         let eraser = Eraser::new(Parts {
-            inflight: Arc::clone(&inflight),
+            replicas: Replicas::alone(Arc::clone(&inflight)),
             index: Arc::clone(store) as Arc<dyn Index>,
             jobs: Arc::clone(store) as Arc<dyn Jobs>,
             keys: Arc::clone(&KEYS),

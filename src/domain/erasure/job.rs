@@ -258,7 +258,7 @@ impl Job {
     /// `covered`. Then that attempt does not count for the later request, and is done once more.
     pub fn joined_since(&mut self, key: TargetKey, covered: Mark) {
         let mark = self.target(key).and_then(|target| self.mark_of(target));
-        let later = mark.is_some_and(|mark| mark.run == covered.run && mark.generation > covered.generation);
+        let later = mark.is_some_and(|mark| mark.is_after(covered));
         if later && let Some(target) = self.target_mut(key) {
             target.reopened = true;
         }

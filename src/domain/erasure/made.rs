@@ -28,28 +28,46 @@ pub enum JobState {
     Cancelled,
 }
 
-/// Which requests of the customer an erasure covers: those that entered the gate in an earlier generation of this run.
-/// Of the requests of another run it covers none but those that were lost with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// Which requests of the customer an erasure covers: those that entered the gate in an earlier generation of this run. Of the
+/// requests of another run it covers none but those that were lost with it. Where there are several gates, the number of its
+/// fence says the same at all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// The run's name.
     pub run: u64,
     /// The generation.
     pub generation: u64,
+    /// The fence's number among those of all gates; 0: it has none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub number: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+const fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Mark {
     /// Of two, in the order in which they were given: the one that covers more.
     #[must_use]
     pub fn wider(earlier: Option<Self>, later: Option<Self>) -> Option<Self> {
-        let is_behind = |earlier: &Self| later.is_none_or(|later| later.run == earlier.run && later < *earlier);
+        let is_behind = |earlier: &Self| later.is_none_or(|later| earlier.is_after(later));
         earlier.filter(is_behind).or(later)
     }
 
-    /// Whether what the first covers begins no earlier than what the second covers. Of two runs nobody knows.
+    /// Whether what this covers begins later than what the other covers. Of two runs of which one had no number nobody knows.
+    #[must_use]
+    pub const fn is_after(self, other: Self) -> bool {
+        if self.number > 0 && other.number > 0 {
+            return self.number > other.number;
+        }
+        self.run == other.run && self.generation > other.generation
+    }
+
+    /// Whether what the first covers begins no earlier than what the second covers.
     #[must_use]
     pub fn is_as_late(one: Option<Self>, other: Option<Self>) -> bool {
-        one == other || one.zip(other).is_some_and(|(one, other)| one.run == other.run && one >= other)
+        one == other || one.zip(other).is_some_and(|(one, other)| one.is_after(other))
     }
 }
 

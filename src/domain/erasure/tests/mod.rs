@@ -230,7 +230,7 @@ fn a_second_erasure_joins_what_was_not_sent_and_reopens_the_rest_that_it_may_rea
     attempt(&mut job, 5, accepted(NOW), NOW);
     attempt(&mut job, 6, retry(Fault::Unreachable), NOW);
 
-    let mark = Mark { run: 1, generation: 7 };
+    let mark = Mark { run: 1, generation: 7, number: 0 };
     job.join(Intent { scope: among(&[1, 2, 3, 4, 6]), mark: Some(mark), ..intent() }, at(1).wall);
 
     let covers: Vec<_> = job.targets.iter().map(|target| job.mark_of(target).is_some()).collect();
@@ -246,7 +246,7 @@ fn a_second_erasure_joins_what_was_not_sent_and_reopens_the_rest_that_it_may_rea
 
 #[test]
 fn p4_what_one_target_was_asked_for_since_speaks_for_no_other() {
-    let mark = |generation| Mark { run: 1, generation };
+    let mark = |generation| Mark { run: 1, generation, number: 0 };
     let asked = |scope, generation| Intent { scope, mark: Some(mark(generation)), ..intent() };
     let first = asked(among(&[1]), 5);
     let mut job = asked_for(first.clone());
@@ -267,7 +267,7 @@ fn p4_what_one_target_was_asked_for_since_speaks_for_no_other() {
 
 #[test]
 fn p4_a_request_that_joins_while_the_targets_are_being_read_is_served_by_what_that_finds() {
-    let mark = |generation| Some(Mark { run: 1, generation });
+    let mark = |generation| Some(Mark { run: 1, generation, number: 0 });
     let at_both = |generation| Intent { mark: mark(generation), ..intent() };
     let planned_with = |generation| vec![Target { mark: mark(generation), ..target(1) }];
     let (first, second) = (at_both(5), at_both(9));

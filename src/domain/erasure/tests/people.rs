@@ -68,7 +68,7 @@ fn p10_an_erasure_above_the_rate_waits_for_a_person() {
     assert_eq!((job.state(&FREE), next(&job, NOW)), (JobState::AwaitingApproval, Step::Rest));
     let listed = summary(&job, NOW);
     assert!(listed.standing.awaiting_approval && listed.next.is_none());
-    let mark = Mark { run: 1, generation: 3 };
+    let mark = Mark { run: 1, generation: 3, number: 0 };
     job.decide(decision(Verdict::Approve), Some(mark)).unwrap();
     assert_eq!((next(&job, NOW), job.mark), (Step::Plan, Some(mark)));
     assert_eq!(job.decide(decision(Verdict::Approve), None), Err(Undecidable::NotWaiting));

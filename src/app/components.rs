@@ -65,6 +65,7 @@ impl Core {
             replicas: Replicas::alone(Arc::clone(&inflight)),
             index: Arc::clone(&opened.index),
             jobs: Arc::clone(&opened.jobs),
+            shared_jobs: None,
             keys: Arc::clone(&opened.keys),
             sites: sites.clone(),
             erasure: config.erasure.clone(),

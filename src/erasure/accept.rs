@@ -121,7 +121,8 @@ impl Eraser {
                 };
             }
         }
-        let running = shared.ledger.unfinished_of(&tags).await?;
+        // What another gate works on goes on for itself: both keep the customer out for as long as they need.
+        let running = shared.ledger.ours(shared.ledger.unfinished_of(&tags).await?).await?;
         // What may yet be withdrawn must not carry another request with it.
         if running.iter().any(|entry| doubted(entry.job.id)) {
             return Err(Problem::Store(StoreError::Broken));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::accept::Problem;
 use super::doubt::Doubt;
 use super::holds::{Hold, Tags};
-use super::job_repository::{Entry, Marks};
+use super::job_repository::{By, Entry, Marks};
 use super::views::{HoldList, HoldView, View, form_name};
 use super::{Eraser, report};
 use crate::domain::erasure::{Decision, Job, OnHold, Target, TargetKey, Undecidable, Verdict};
@@ -153,7 +153,7 @@ impl Eraser {
             Ok(()) => (Ok(job.clone()), Marks(marked)),
             Err(error) => (Err(error), Marks::default()),
         };
-        let changed = self.shared.ledger.change_locked(&guard, id, now, change).await;
+        let changed = self.shared.ledger.change_locked(&guard, id, now, By::Anyone, change).await;
         drop(frozen);
         if matches!((&changed, verdict), (Err(StoreError::Broken), Verdict::Approve)) {
             self.resolve_later(Doubt::Approved, id, fence);
@@ -204,7 +204,8 @@ impl Eraser {
         let id = (self.shared.surroundings.new_id)();
         let hold = Hold::new(decision.upstream, decision.at, decision.by.clone(), decision.note.clone());
         match self.shared.holds.set(id, tag, hold).await {
-            Ok(true) => {}
+            // It counts where deletes are sent: at every gate.
+            Ok(true) => self.shared.replicas.tell_of_holds().await.map_err(|_| Problem::Unconfirmed)?,
             Ok(false) => return Err(Problem::TooManyHolds),
             Err(error) => {
                 return Err(self.hold_in_doubt(id, tags, decision, error));
@@ -216,7 +217,10 @@ impl Eraser {
 
     async fn lift_hold(&self, id: Uuid, tags: &Tags, decision: &Decision) -> Result<(), Problem> {
         let lifted = self.shared.holds.lift(id).await;
-        lifted.map_err(|error| self.hold_in_doubt(id, tags.clone(), decision.clone(), error))
+        lifted.map_err(|error| self.hold_in_doubt(id, tags.clone(), decision.clone(), error))?;
+        // Where they are not told they go on holding, until they look again.
+        self.shared.replicas.tell_of_holds().await.ok();
+        Ok(())
     }
 
     /// The customer's unfinished erasures keep the decision, and are looked at again. It is in force whether that can be
@@ -231,7 +235,7 @@ impl Eraser {
         for entry in self.shared.ledger.unfinished_of(tags).await? {
             let (id, now) = (entry.job.id, self.now());
             let change = |job: &mut Job| (job.decide(decision.clone(), None), Marks::default());
-            let noted = self.shared.ledger.change(id, now, change).await;
+            let noted = self.shared.ledger.change_anyones(id, now, change).await;
             if self.held_of(&entry).everywhere {
                 // Nothing will be sent: the customer is let in.
                 self.shared.fences.lock().remove(&id);

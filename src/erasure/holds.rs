@@ -78,21 +78,57 @@ pub(super) struct Holds {
     known: RwLock<Known>,
     /// Those of which it is not known whether the store has them. They hold.
     doubted: Mutex<HashSet<Uuid>>,
+    /// Held by whoever writes one, so that none is taken for gone that is not written yet.
+    writing: tokio::sync::RwLock<()>,
 }
 
 impl Holds {
     pub(super) fn new(store: Arc<dyn Jobs>, keys: Arc<Keys>) -> Self {
-        Self { store, keys, known: RwLock::default(), doubted: Mutex::default() }
+        Self {
+            store,
+            keys,
+            known: RwLock::default(),
+            doubted: Mutex::default(),
+            writing: tokio::sync::RwLock::default(),
+        }
     }
 
     /// Reads all of them: before anything is sent. One that does not read holds its customer everywhere.
     pub(super) async fn load(&self) -> Result<(), StoreError> {
-        let mut cursor = None;
+        let read = self.read().await?;
+        *self.known.write() = read;
+        Ok(())
+    }
+
+    /// Reads them anew, since another gate has changed them; what is being written here at this moment stays. Gives whose have
+    /// come or gone.
+    pub(super) async fn load_again(&self) -> Result<Vec<Tag>, StoreError> {
+        let _written = self.writing.write().await;
+        let read = self.read().await?;
+        let doubted = self.doubted.lock().clone();
+        let mut known = self.known.write();
+        let mut read = read;
+        for id in doubted {
+            if let Some((tag, hold)) = known.by_id.get(&id).filter(|_| !read.by_id.contains_key(&id)) {
+                read.insert(id, *tag, hold.clone());
+            }
+        }
+        let changed = |one: &Known, other: &Known| {
+            let gone = one.by_id.iter().filter(|(id, _)| !other.by_id.contains_key(id));
+            gone.map(|(_, (tag, _))| *tag).collect::<Vec<_>>()
+        };
+        let mut tags = changed(&known, &read);
+        tags.extend(changed(&read, &known));
+        *known = read;
+        Ok(tags)
+    }
+
+    async fn read(&self) -> Result<Known, StoreError> {
+        let (mut cursor, mut known) = (None, Known::default());
         loop {
             let page = self.store.holds(cursor, PAGE).await?;
             cursor = page.last().map(|hold| hold.id);
             let more = page.len() == PAGE;
-            let mut known = self.known.write();
             for stored in page {
                 let hold = self
                     .open(&stored)
@@ -100,7 +136,7 @@ impl Holds {
                 known.insert(stored.id, stored.tag, hold);
             }
             if !more {
-                return Ok(());
+                return Ok(known);
             }
         }
     }
@@ -151,6 +187,7 @@ impl Holds {
         }
         let body = serde_json::to_vec(&hold).map_err(|_| CORRUPT)?;
         let body = self.keys.seal_job(id, &body).map_err(|_| StoreError::Broken)?;
+        let _writing = self.writing.read().await;
         // In force first: what is being sent meanwhile asks again.
         self.known.write().insert(id, tag, hold.clone());
         let written = self.store.hold(StoredHold { id, tag, upstream: hold.upstream, body }).await;
@@ -167,6 +204,7 @@ impl Holds {
 
     /// Takes a hold off. With [`StoreError::Broken`] it may be gone from the store: it holds until [`Self::look`] says so.
     pub(super) async fn lift(&self, id: Uuid) -> Result<(), StoreError> {
+        let _writing = self.writing.read().await;
         self.store.unhold(id).await?;
         self.known.write().remove(id);
         Ok(())

@@ -19,7 +19,7 @@ use super::report;
 use crate::domain::erasure::{Job, Now, Run, Stamp, Standing, Summary};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
 use crate::store::seal::Keys;
-use crate::store::{JobWrite, Jobs, StoreError, StoredJob};
+use crate::store::{JobWrite, Jobs, ListedJob, SharedJobs, StoreError, StoredJob};
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure" };
 
@@ -38,6 +38,22 @@ pub(super) struct Listed {
     pub(super) tag: Tag,
     /// `None` where it does not read: then the job has to be.
     pub(super) summary: Option<Summary>,
+}
+
+impl From<ListedJob> for Listed {
+    fn from(listed: ListedJob) -> Self {
+        let summary = Summary::from_bytes(&listed.summary).filter(|summary| !summary.overfull);
+        Self { id: listed.id, tag: listed.tag, summary }
+    }
+}
+
+/// Who changes a job, where several gates share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The gate that works on it: if that is another one by now, nothing is written.
+    Owner,
+    /// Whoever was told what a person has decided.
+    Anyone,
 }
 
 /// What a change leaves behind besides the job.
@@ -78,6 +94,8 @@ pub(super) struct Counted {
 /// The ledger.
 pub(super) struct JobRepository {
     store: Arc<dyn Jobs>,
+    /// Where other gates work on some.
+    shared: Option<Arc<dyn SharedJobs>>,
     keys: Arc<Keys>,
     run: Run,
     locks: Locks<Uuid>,
@@ -88,9 +106,9 @@ pub(super) struct JobRepository {
 }
 
 impl JobRepository {
-    pub(super) fn new(store: Arc<dyn Jobs>, keys: Arc<Keys>, run: Run) -> Self {
+    pub(super) fn new(store: Arc<dyn Jobs>, shared: Option<Arc<dyn SharedJobs>>, keys: Arc<Keys>, run: Run) -> Self {
         let (locks, listeners, gauges) = (Locks::new(), Mutex::default(), Mutex::default());
-        Self { store, keys, run, locks, listeners, gauges, changed: Notify::new() }
+        Self { store, shared, keys, run, locks, listeners, gauges, changed: Notify::new() }
     }
 
     /// Keeps others from changing this job.
@@ -139,7 +157,7 @@ impl JobRepository {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
         let entry = Entry { job, tag, sealed: Some(BASE64.encode(&sealed)) };
         if anew {
-            return self.write(entry, Marks::default(), now, None).await;
+            return self.write(entry, Marks::default(), now, None, By::Owner).await;
         }
         let (id, stored, standing) = self.stored(entry, now)?;
         let made = self.store.create(stored).await?;
@@ -158,7 +176,18 @@ impl JobRepository {
         change: impl FnOnce(&mut Job) -> (T, Marks),
     ) -> Result<Option<T>, StoreError> {
         let guard = self.lock(id).await;
-        self.change_locked(&guard, id, now, change).await
+        self.change_locked(&guard, id, now, By::Owner, change).await
+    }
+
+    /// The same for what a person has decided: whichever gate works on it.
+    pub(super) async fn change_anyones<T>(
+        &self,
+        id: Uuid,
+        now: Now,
+        change: impl FnOnce(&mut Job) -> (T, Marks),
+    ) -> Result<Option<T>, StoreError> {
+        let guard = self.lock(id).await;
+        self.change_locked(&guard, id, now, By::Anyone, change).await
     }
 
     /// The same for a job that the caller has locked.
@@ -167,13 +196,14 @@ impl JobRepository {
         _guard: &Guard,
         id: Uuid,
         now: Now,
+        by: By,
         change: impl FnOnce(&mut Job) -> (T, Marks),
     ) -> Result<Option<T>, StoreError> {
         let Some(mut entry) = self.load(id).await? else { return Ok(None) };
         let before = entry.job.clone();
         let (value, marks) = change(&mut entry.job);
         if entry.job != before || !marks.0.is_empty() {
-            self.write(entry, marks, now, None).await?;
+            self.write(entry, marks, now, None, by).await?;
         }
         Ok(Some(value))
     }
@@ -194,13 +224,24 @@ impl JobRepository {
         let body = self.written(own, &Body::Attached { to, note })?;
         let received = UnixSeconds(now.moment.0);
         let also = StoredJob { id: own, tag, finished: true, received, of: Some(to), summary: Vec::new(), body };
-        self.write(entry, Marks::default(), now, Some(also)).await
+        self.write(entry, Marks::default(), now, Some(also), By::Owner).await
     }
 
-    async fn write(&self, entry: Entry, marks: Marks, now: Now, also: Option<StoredJob>) -> Result<bool, StoreError> {
+    async fn write(
+        &self,
+        entry: Entry,
+        marks: Marks,
+        now: Now,
+        also: Option<StoredJob>,
+        by: By,
+    ) -> Result<bool, StoreError> {
         let (id, job, standing) = self.stored(entry, now)?;
         let finished = job.finished;
-        let written = self.store.commit(JobWrite { job, erased: marks.0, at: UnixSeconds(now.moment.0), also }).await?;
+        let write = JobWrite { job, erased: marks.0, at: UnixSeconds(now.moment.0), also };
+        let written = match by {
+            By::Owner => self.store.commit(write).await?,
+            By::Anyone => self.store.commit_anyones(write).await?,
+        };
         if written {
             self.gauges.lock().set(id, !finished, standing);
             self.changed.notify_waiters();
@@ -218,13 +259,46 @@ impl JobRepository {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send + use<'_> {
         let page = self.store.listed(cursor, limit);
-        async move {
-            let listed = page.await?.into_iter().map(|listed| {
-                let summary = Summary::from_bytes(&listed.summary).filter(|summary| !summary.overfull);
-                Listed { id: listed.id, tag: listed.tag, summary }
-            });
-            Ok(listed.collect())
+        async move { Ok(page.await?.into_iter().map(Listed::from).collect()) }
+    }
+
+    /// The same of all gates.
+    pub(super) fn listed_of_all(
+        &self,
+        cursor: Option<(Tag, Uuid)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, StoreError>> + Send + use<'_> {
+        let page = match &self.shared {
+            Some(shared) => shared.listed_of_all(cursor, limit),
+            None => self.store.listed(cursor, limit),
+        };
+        async move { Ok(page.await?.into_iter().map(Listed::from).collect()) }
+    }
+
+    /// Erasures whose gate is there no more become this one's.
+    pub(super) async fn claim(&self, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        let Some(shared) = &self.shared else { return Ok(Vec::new()) };
+        Ok(shared.claim(limit).await?.into_iter().map(Listed::from).collect())
+    }
+
+    /// Erasures of this gate that another has changed.
+    pub(super) async fn touched(&self) -> Result<Vec<Uuid>, StoreError> {
+        match &self.shared {
+            Some(shared) => shared.touched().await,
+            None => Ok(Vec::new()),
         }
+    }
+
+    /// Those of these on which this gate works.
+    pub(super) async fn ours(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, StoreError> {
+        let Some(shared) = self.shared.as_ref().filter(|_| !entries.is_empty()) else { return Ok(entries) };
+        let owned = shared.owned(entries.iter().map(|entry| entry.job.id).collect()).await?;
+        Ok(entries.into_iter().filter(|entry| owned.contains(&entry.job.id)).collect())
+    }
+
+    /// Another gate works on it: it does not count here any more.
+    pub(super) fn counts_no_more(&self, id: Uuid) {
+        self.gauges.lock().set(id, false, Standing::default());
     }
 
     /// What the list would say of a job if it could be read.

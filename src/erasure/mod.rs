@@ -28,6 +28,7 @@ mod schedule;
 mod seen;
 mod send;
 mod settings;
+mod sharing;
 mod unapproved;
 mod views;
 mod worker;
@@ -72,7 +73,7 @@ use crate::domain::{Tag, UnixSeconds};
 use crate::inflight::Inflight;
 use crate::replicas::Replicas;
 use crate::store::seal::Keys;
-use crate::store::{Index, Jobs};
+use crate::store::{Index, Jobs, SharedJobs};
 use crate::telemetry::Registry;
 use crate::upstream::{Site, Transport};
 
@@ -115,6 +116,8 @@ pub struct Parts {
     pub index: Arc<dyn Index>,
     /// The erasures.
     pub jobs: Arc<dyn Jobs>,
+    /// The same, where other gates work on some of them.
+    pub shared_jobs: Option<Arc<dyn SharedJobs>>,
     /// Tags and seals.
     pub keys: Arc<Keys>,
     /// All upstreams, retired ones included.
@@ -215,7 +218,7 @@ impl Eraser {
             inflight: Arc::clone(parts.replicas.inflight()),
             replicas: parts.replicas,
             index: parts.index,
-            ledger: JobRepository::new(Arc::clone(&parts.jobs), Arc::clone(&parts.keys), run),
+            ledger: JobRepository::new(Arc::clone(&parts.jobs), parts.shared_jobs, Arc::clone(&parts.keys), run),
             holds: Holds::new(parts.jobs, Arc::clone(&parts.keys)),
             keys: parts.keys,
             customers: Locks::new(),
@@ -245,7 +248,9 @@ impl Eraser {
             counted: Mutex::default(),
             steps: Arc::new(Semaphore::new(worker::STEPS_MAX)),
         };
-        Self { shared: Arc::new(shared) }
+        let eraser = Self { shared: Arc::new(shared) };
+        eraser.hear_of_holds();
+        eraser
     }
 
     /// From now on these upstreams and this `[erasure]` hold. What was refused or not supported under the old ones

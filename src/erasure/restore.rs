@@ -8,7 +8,7 @@ use super::job_repository::Listed;
 use super::lanes::Turn;
 use super::{Eraser, report};
 use crate::domain::erasure::{Moment, Summary};
-use crate::domain::{UnixSeconds, UpstreamNumber};
+use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
 use crate::store::StoreError;
 use crate::telemetry::{Standing, events};
 use uuid::Uuid;
@@ -35,32 +35,74 @@ impl Eraser {
         self.shared.holds.load().await?;
         let mut found = Found::default();
         self.each_listed(|eraser, listed, summary| eraser.restore_one(listed, summary, &mut found)).await?;
+        self.found(found);
+        self.take_over().await
+    }
+
+    /// Erasures whose gate is there no more are gone on with here.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn take_over(&self) -> Result<(), StoreError> {
+        loop {
+            let page = self.shared.ledger.claim(PAGE).await?;
+            let is_last = page.len() < PAGE;
+            let mut found = Found::default();
+            for listed in &page {
+                self.show_one(listed, &mut |eraser, listed, summary| eraser.restore_one(listed, summary, &mut found))
+                    .await?;
+            }
+            self.found(found);
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn found(&self, found: Found) {
         for (upstream, turns) in found.lines {
             self.shared.lanes.line_up(upstream, turns, self.settings().deletes_per_minute(upstream));
         }
         self.shared.schedule.wake_all(found.wakes);
-        Ok(())
     }
 
     async fn each_listed(&self, mut show: impl FnMut(&Self, &Listed, &Summary)) -> Result<(), StoreError> {
-        let mut next = Some(self.shared.ledger.listed(None, PAGE));
+        let ledger = &self.shared.ledger;
+        self.each_of(|cursor| ledger.listed(cursor, PAGE), &mut show).await
+    }
+
+    /// A page is read while the one before it is gone through.
+    async fn each_of<P: Future<Output = Result<Vec<Listed>, StoreError>>>(
+        &self,
+        read: impl Fn(Option<(Tag, Uuid)>) -> P,
+        show: &mut impl FnMut(&Self, &Listed, &Summary),
+    ) -> Result<(), StoreError> {
+        let mut next = Some(read(None));
         while let Some(page) = next {
             let page = page.await?;
-            // It is read while this one is gone through.
             let last = page.last().filter(|_| page.len() == PAGE).map(|listed| (listed.tag, listed.id));
-            next = last.map(|last| self.shared.ledger.listed(Some(last), PAGE));
+            next = last.map(|last| read(Some(last)));
             for listed in &page {
-                if let Some(summary) = &listed.summary {
-                    show(self, listed, summary);
-                    continue;
-                }
-                match self.shared.ledger.summary(listed.id).await {
-                    Ok(Some(summary)) => show(self, listed, &summary),
-                    Ok(None) => {}
-                    Err(error @ StoreError::Corrupt { .. }) => report::step_failed(listed.id, &error),
-                    Err(error) => return Err(error),
-                }
+                self.show_one(listed, show).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn show_one(
+        &self,
+        listed: &Listed,
+        show: &mut impl FnMut(&Self, &Listed, &Summary),
+    ) -> Result<(), StoreError> {
+        if let Some(summary) = &listed.summary {
+            show(self, listed, summary);
+            return Ok(());
+        }
+        match self.shared.ledger.summary(listed.id).await {
+            Ok(Some(summary)) => show(self, listed, &summary),
+            Ok(None) => {}
+            Err(error @ StoreError::Corrupt { .. }) => report::step_failed(listed.id, &error),
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -85,7 +127,9 @@ impl Eraser {
             .map(|place| place.upstream)
             .collect();
         let everywhere = summary.unplanned && !summary.standing.awaiting_approval && !held.everywhere;
-        if everywhere || !fenced.is_empty() {
+        // Where there are other gates nobody knows whether a fence has stood since: the next step raises one of its own.
+        let alone = !self.shared.replicas.may_have_others();
+        if alone && (everywhere || !fenced.is_empty()) {
             let around = (!everywhere).then(|| settings.with_passers(&fenced));
             let life = settings.erasure.barrier_timeout;
             let fence = self.shared.replicas.fence_from_start(listed.tag, around, life);
@@ -115,13 +159,15 @@ impl Eraser {
         if self.shared.accepting.load(std::sync::atomic::Ordering::SeqCst) > 0 {
             awaited.extend(all.iter().copied());
         }
-        self.each_listed(|_, _, summary| {
+        let ledger = &self.shared.ledger;
+        let read = |cursor| ledger.listed_of_all(cursor, PAGE);
+        let mut show = |_: &Self, _: &Listed, summary: &Summary| {
             awaited.extend(summary.places.iter().map(|place| place.upstream));
             if summary.unplanned {
                 awaited.extend(all.iter().copied());
             }
-        })
-        .await?;
+        };
+        self.each_of(read, &mut show).await?;
         Ok(awaited)
     }
 
@@ -150,6 +196,9 @@ impl Eraser {
         forgotten.into_iter().for_each(|id| self.shared.schedule.wake(id, now.moment));
         self.tell_standing();
         self.shared.inflight.prune();
+        if self.shared.replicas.may_have_others() {
+            self.holds_have_changed().await;
+        }
         if let Err(error) = self.sweep().await {
             report::warn("rows of erased customers cannot be swept", &error);
         }

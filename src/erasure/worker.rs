@@ -33,8 +33,12 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 impl Eraser {
     /// Works until its future is dropped. What is under way then goes on, on the runtime of [`super::Parts::runtime`].
-    #[expect(clippy::infinite_loop, reason = "its end is that of its task")]
     pub async fn run(&self) {
+        tokio::join!(self.work(), self.share());
+    }
+
+    #[expect(clippy::infinite_loop, reason = "its end is that of its task")]
+    async fn work(&self) {
         let mut looked: Option<Instant> = None;
         loop {
             if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
@@ -177,6 +181,10 @@ impl Eraser {
             return Ok(None);
         }
         let entry = self.shared.ledger.load(id).await?;
+        let entry = self.shared.ledger.ours(entry.into_iter().collect()).await?.pop();
+        if entry.is_none() {
+            self.shared.ledger.counts_no_more(id);
+        }
         fences.extend(self.shared.fences.lock().remove(&id).unwrap_or_default());
         Ok(entry)
     }

@@ -16,6 +16,14 @@ use crate::store::{FenceWrite, Heard, Joining, Member, StoreError, Told};
 /// Exchanges without a pause, before others have a turn on this thread.
 const AT_ONCE: u32 = 16;
 
+/// What was said in one exchange.
+struct Said {
+    /// Fences, in which versions.
+    fences: Vec<(Uuid, u32)>,
+    seen: u64,
+    acks: Vec<(Uuid, Vec<u8>)>,
+}
+
 impl Replicas {
     /// Becomes a member, and hears what stands: from then on requests may enter here. Tries until it succeeds, or its future is
     /// dropped.
@@ -83,7 +91,6 @@ impl Shared {
             return Err(StoreError::Broken);
         }
         let (told, said) = self.to_say();
-        let (seen, acks) = (told.seen, told.acks.clone());
         let Some(heard) = self.membership.members.exchange(me, told).await? else {
             self.inflight.close();
             self.state.lock().lose();
@@ -91,7 +98,7 @@ impl Shared {
         };
         let missed: Vec<Uuid> =
             heard.members.iter().filter(|member| member.is_missed()).map(|member| member.id).collect();
-        if self.absorb(me, before, heard, (said, seen, acks)) {
+        if self.absorb(me, before, heard, said) {
             self.renewed(before);
         }
         for who in missed.into_iter().filter(|who| *who != me) {
@@ -112,8 +119,8 @@ impl Shared {
         Ok(id)
     }
 
-    /// What is new here, and the versions of fences that are said with it.
-    fn to_say(&self) -> (Told, Vec<(Uuid, u32)>) {
+    /// What is new here.
+    fn to_say(&self) -> (Told, Said) {
         let mut state = self.state.lock();
         let now = Instant::now();
         state.forget_mirrors(now);
@@ -124,45 +131,44 @@ impl Shared {
             Some(FenceWrite { id: *id, tag: own.tag, version: own.version, body: own.body.to_bytes(), life })
         };
         let fences: Vec<FenceWrite> = unsaid.iter().filter_map(write).collect();
-        let said = fences.iter().map(|fence| (fence.id, fence.version)).collect();
+        let versions = fences.iter().map(|fence| (fence.id, fence.version)).collect();
         let life = self.membership.ttl * 4;
         let fallen =
             |(id, tag): &(Uuid, _)| FenceWrite { id: *id, tag: *tag, version: u32::MAX, body: Vec::new(), life };
         let fences = fences.into_iter().chain(orphans.iter().map(fallen)).collect();
         let ack = |id: &Uuid| Some((*id, mirrors.get(id)?.ack.to_bytes()));
-        let told = Told { fences, seen: *seen, acks: unsaid_acks.iter().filter_map(ack).collect() };
-        (told, said)
+        let acks: Vec<_> = unsaid_acks.iter().filter_map(ack).collect();
+        let said = Said { fences: versions, seen: *seen, acks: acks.clone() };
+        (Told { fences, seen: *seen, acks }, said)
     }
 
     /// Takes in what was heard. Gives whether the lease may begin anew.
-    fn absorb(
-        self: &Arc<Self>,
-        me: Uuid,
-        before: Instant,
-        heard: Heard,
-        (said, seen, acks): (Vec<(Uuid, u32)>, u64, Vec<(Uuid, Vec<u8>)>),
-    ) -> bool {
+    fn absorb(self: &Arc<Self>, me: Uuid, before: Instant, heard: Heard, said: Said) -> bool {
         let mut state = self.state.lock();
         if state.me != Some(me) {
             return false;
         }
-        for ((id, version), number) in said.into_iter().zip(heard.numbers) {
+        for ((id, version), number) in said.fences.into_iter().zip(heard.numbers) {
             state.is_said(id, version, number);
         }
         state.orphans.clear();
-        for (id, body) in acks {
+        for (id, body) in said.acks {
             if state.mirrors.get(&id).is_none_or(|mirror| mirror.ack.to_bytes() == body) {
                 state.unsaid_acks.remove(&id);
             }
         }
         self.mirror(&mut state, heard.fences);
-        if state.seen != seen {
+        if state.seen != said.seen {
             // The others wait to hear that it is up here.
             self.bell.notify_one();
         }
         state.acks = heard.acks.iter().map(|ack| ((ack.fence, ack.member), AckBody::read(&ack.body))).collect();
         state.others = heard.members.into_iter().filter(|member: &Member| member.id != me).collect();
         state.heard_at = Some(before);
+        let is_gone = |member: &Member| member.state != crate::store::MemberState::Up;
+        if state.seen != said.seen || state.others.iter().any(is_gone) {
+            self.news.notify_one();
+        }
         true
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Replicas`] is what erasures ask for a fence. Alone, a fence is that of the in-flight table and nothing else. With
 //! others it is also a row of the store, which every living member puts up in its own table before the owner goes on.
-//! See docs/decisions/060-several-gates.md.
+//! See docs/decisions/053-several-gates.md.
 
 mod body;
 mod fence;
@@ -72,6 +72,8 @@ struct Shared {
     bell: Notify,
     /// Counts exchanges, and what was found here.
     heard: watch::Sender<u64>,
+    /// Rung when others have said something.
+    news: Notify,
     holds_changed: Mutex<Option<HoldsChanged>>,
 }
 
@@ -129,6 +131,7 @@ impl Replicas {
             state: Mutex::default(),
             bell: Notify::new(),
             heard: watch::Sender::new(0),
+            news: Notify::new(),
             holds_changed: Mutex::default(),
         };
         Self { inflight, shared: Some(Arc::new(shared)) }
@@ -184,6 +187,12 @@ impl Replicas {
     #[must_use]
     pub fn others(&self) -> Vec<Member> {
         self.shared.as_ref().map(|shared| shared.state.lock().others.clone()).unwrap_or_default()
+    }
+
+    /// Done when others have said something, or one of them has gone.
+    pub async fn news(&self) {
+        let Some(shared) = &self.shared else { return std::future::pending().await };
+        shared.news.notified().await;
     }
 
     /// What is called when another member has changed legal holds.

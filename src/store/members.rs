@@ -1,7 +1,7 @@
 //! What several gates on one database tell each other: who is there, which fences stand, and how far each has come.
 //!
 //! Everything goes through one call, [`Members::exchange`]: one transaction that renews the lease, writes what is new here
-//! and reads what is new elsewhere. See docs/decisions/060-several-gates.md.
+//! and reads what is new elsewhere. See docs/decisions/053-several-gates.md.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::StoreFuture;
+use super::{ListedJob, StoreFuture};
 use crate::domain::Tag;
 
 /// Bytes of a [`FenceRow::body`] or an [`Ack::body`] at most.
@@ -150,4 +150,21 @@ pub trait Members: Send + Sync + Debug {
 
     /// A hint that there is something to hear. To be asked for before an exchange, and awaited after it.
     fn hint(&self) -> Hint;
+}
+
+/// What is different about erasures where several gates share a store. Each is worked on by one of them, its owner; what
+/// [`super::Jobs::listed`] gives there are those of this gate.
+pub trait SharedJobs: Send + Sync + Debug {
+    /// Unfinished erasures whose owner is a member no more become this gate's. Gives their list entries, at most `limit`; fewer
+    /// are all.
+    fn claim(&self, limit: usize) -> StoreFuture<'_, Vec<ListedJob>>;
+
+    /// Which of these are this gate's.
+    fn owned(&self, ids: Vec<Uuid>) -> StoreFuture<'_, Vec<Uuid>>;
+
+    /// Erasures of this gate that another has changed since this was last asked.
+    fn touched(&self) -> StoreFuture<'_, Vec<Uuid>>;
+
+    /// As [`super::Jobs::listed`], of all gates.
+    fn listed_of_all(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<ListedJob>>;
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub use self::export::{Export, ExportFault, ExportStep, look_through};
 pub use self::members::{
-    Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, SHARED_BODY_MAX, Told,
+    Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, SHARED_BODY_MAX, SharedJobs, Told,
 };
 pub use self::memory::MemoryMembers;
 pub use self::open::{Ending, OpenError, Opened, accept, compact, open, open_old, open_or_make, restore};
@@ -277,6 +277,11 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// Writes a job's state, its marks and the entry that is made with it, all or nothing, durable when done. `false`: that
     /// entry's ID is taken; then nothing is written.
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool>;
+
+    /// The same for a job that another gate may be working on: what a person has decided, wherever that was said.
+    fn commit_anyones(&self, write: JobWrite) -> StoreFuture<'_, bool> {
+        self.commit(write)
+    }
 
     /// One job.
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>>;

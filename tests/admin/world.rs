@@ -67,6 +67,7 @@ impl World {
             replicas: Replicas::alone(Inflight::new(1000, config.store.lease, config.limits.response_timeout)),
             index: Arc::clone(&store.index),
             jobs: Arc::clone(&store.jobs),
+            shared_jobs: None,
             keys: Arc::clone(&store.keys),
             sites: sites.clone(),
             erasure: config.erasure.clone(),

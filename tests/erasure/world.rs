@@ -116,6 +116,7 @@ impl World {
             replicas: Replicas::alone(Arc::clone(&inflight)),
             index: Arc::clone(&store.index),
             jobs: plan.jobs.unwrap_or_else(|| Arc::clone(&store.jobs)),
+            shared_jobs: None,
             keys: Arc::clone(&store.keys),
             sites: sites.clone(),
             erasure: plan.erasure,

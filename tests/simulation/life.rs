@@ -89,6 +89,7 @@ impl Life {
             replicas: Replicas::alone(Arc::clone(&inflight)),
             index: Arc::clone(store) as Arc<dyn Index>,
             jobs: Arc::clone(store) as Arc<dyn Jobs>,
+            shared_jobs: None,
             keys: Arc::clone(&KEYS),
             sites: sites.clone(),
             erasure: erasure(world),

@@ -156,11 +156,6 @@ impl Eraser {
         Ok((Raised(Some(fence)), Some(mark)))
     }
 
-    /// What an erasure covers whose fence this is.
-    pub(super) fn mark_of(&self, fence: &Fence) -> Mark {
-        Mark { run: self.shared.run.name, generation: fence.generation().0, number: fence.number() }
-    }
-
     /// `anew`: in place of one of this name that was withdrawn.
     async fn begin(&self, id: Uuid, mut asked: Asked, tag: Tag, above: bool, anew: bool) -> Result<Job, Problem> {
         let _guard = self.shared.ledger.lock(id).await;

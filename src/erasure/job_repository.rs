@@ -3,7 +3,7 @@
 //!
 //! The store is the only truth: nothing of a job is kept in memory between two steps, so a restart changes nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Weak;
 
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::body::{self, Body, Note};
+use super::gauges::{Counted, Gauges};
 use super::locks::{Guard, Locks};
 use super::report;
 use crate::domain::erasure::{Job, Now, Run, Stamp, Standing, Summary};
@@ -59,37 +60,6 @@ pub(super) enum By {
 /// What a change leaves behind besides the job.
 #[derive(Debug, Default)]
 pub(super) struct Marks(pub(super) Vec<PairKey>);
-
-/// Which unfinished jobs stand how: true at any moment, and exact since each write is counted by its job.
-#[derive(Debug, Default)]
-struct Gauges {
-    unfinished: HashSet<Uuid>,
-    awaiting: HashSet<Uuid>,
-    action: HashSet<Uuid>,
-}
-
-impl Gauges {
-    fn set(&mut self, id: Uuid, unfinished: bool, standing: Standing) {
-        let put = |set: &mut HashSet<Uuid>, is: bool| {
-            if is {
-                set.insert(id);
-            } else if !set.is_empty() {
-                set.remove(&id);
-            }
-        };
-        put(&mut self.awaiting, unfinished && standing.awaiting_approval);
-        put(&mut self.action, unfinished && standing.action_required);
-        put(&mut self.unfinished, unfinished);
-    }
-}
-
-/// How many stand how.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Counted {
-    pub(super) unfinished: usize,
-    pub(super) awaiting: usize,
-    pub(super) action: usize,
-}
 
 /// The ledger.
 pub(super) struct JobRepository {
@@ -312,9 +282,7 @@ impl JobRepository {
     }
 
     pub(super) fn counted(&self) -> Counted {
-        let gauges = self.gauges.lock();
-        let (unfinished, awaiting) = (gauges.unfinished.len(), gauges.awaiting.len());
-        Counted { unfinished, awaiting, action: gauges.action.len() }
+        self.gauges.lock().counted()
     }
 
     /// Those of one customer.

@@ -18,10 +18,9 @@ use super::job_repository::{Entry, Marks};
 use super::lanes::{Place, Turn};
 use super::leg::Leg;
 use super::{Eraser, report, schedule};
-use crate::domain::erasure::{Job, Later, Mark, Moment, Now, OnHold, Step, TargetKey, next_step};
+use crate::domain::erasure::{Job, Later, Moment, Now, OnHold, Step, TargetKey, next_step};
 use crate::domain::{Tag, UnixSeconds, UpstreamNumber};
 use crate::inflight::Generation;
-use crate::replicas::Covered;
 use crate::store::StoreError;
 use crate::telemetry::events;
 
@@ -240,30 +239,6 @@ impl Eraser {
             self.attempt(entry, granted, fences).await?;
         }
         Ok(Next::At(later(job, self.now().moment, held)))
-    }
-
-    /// What is covered at these targets, of one upstream.
-    fn covered(&self, entry: &Entry, keys: &[TargetKey]) -> Covered {
-        let job = &entry.job;
-        let marks = keys.iter().filter_map(|key| job.mark_of(job.target(*key)?));
-        let widest = marks.reduce(|one, other| if other.is_after(one) { other } else { one });
-        let Some(mark) = widest else { return Covered::NONE };
-        let replicas = &self.shared.replicas;
-        let here = match mark.run == self.shared.run.name {
-            true => Some(Generation(mark.generation)),
-            false if replicas.may_have_others() => replicas.generation_of(entry.tag, mark.number),
-            false => Some(Generation::FIRST),
-        };
-        Covered { here, number: mark.number }
-    }
-
-    /// As it is written down. What is not known at this gate any more belongs to no run.
-    pub(super) fn mark_over(&self, covered: Covered) -> Mark {
-        let Covered { here, number } = covered;
-        match here {
-            Some(generation) => Mark { run: self.shared.run.name, generation: generation.0, number },
-            None => Mark { run: 0, generation: 0, number },
-        }
     }
 
     pub(super) fn run_leg(&self, round: Arc<Round>, granted: Granted) {

@@ -10,6 +10,7 @@ mod export;
 mod members;
 mod memory;
 mod open;
+mod postgres;
 mod row;
 mod seen;
 mod sled;

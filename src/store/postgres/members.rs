@@ -1,0 +1,259 @@
+//! The members of a deployment in PostgreSQL: one connection of their own, and one transaction for each exchange.
+//!
+//! Whatever goes wrong within a transaction, the connection is dropped with it, and the next exchange opens another: what was
+//! not confirmed is said again, and nothing of it hurts if it is there already.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row};
+use uuid::Uuid;
+
+use super::link::{Link, Links};
+use super::members_sql::Sql;
+use crate::domain::Tag;
+use crate::store::{
+    Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, StoreError, StoreFuture, Told,
+};
+
+/// After so many exchanges what is over is removed.
+const TIDY_EVERY: u32 = 64;
+
+/// The members, as one gate reaches them.
+pub(super) struct PostgresMembers {
+    links: Arc<dyn Links>,
+    sql: Sql,
+    /// The connection, while no exchange has it.
+    idle: Mutex<Option<Link>>,
+    /// Rung by the database.
+    rung: Arc<Notify>,
+    /// This gate, while it is a member: what its other connections write is written in that name.
+    me: Arc<Mutex<Option<Uuid>>>,
+    exchanges: AtomicU32,
+    /// The number that was told last.
+    said: AtomicU64,
+}
+
+impl fmt::Debug for PostgresMembers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresMembers").finish_non_exhaustive()
+    }
+}
+
+impl PostgresMembers {
+    pub(super) fn new(links: Arc<dyn Links>, schema: &str, me: Arc<Mutex<Option<Uuid>>>) -> Self {
+        let (idle, rung) = (Mutex::default(), Arc::default());
+        let (exchanges, said) = (AtomicU32::new(0), AtomicU64::new(0));
+        Self { links, sql: Sql::new(schema), idle, rung, me, exchanges, said }
+    }
+
+    /// The connection, or a new one. Whoever is dropped with it ends its transaction, too.
+    async fn link(&self) -> Result<Link, StoreError> {
+        let idle = self.idle.lock().take().filter(|link| !link.client.is_closed());
+        if let Some(link) = idle {
+            return Ok(link);
+        }
+        let link = self.links.connect(Arc::clone(&self.rung)).await?;
+        // Where it does not exist, members look now and then.
+        link.client.batch_execute(&self.sql.listen).await.ok();
+        Ok(link)
+    }
+
+    /// It is kept if all went well.
+    fn kept<T>(&self, link: Link, outcome: Result<T, Error>) -> Result<T, StoreError> {
+        match outcome {
+            Ok(value) => {
+                *self.idle.lock() = Some(link);
+                Ok(value)
+            }
+            Err(_) => Err(StoreError::Broken),
+        }
+    }
+
+    async fn joined(&self, client: &Client, joining: &Joining) -> Result<(), Error> {
+        let Joining { id, name, ttl, straggle } = joining;
+        client.batch_execute(BEGIN).await?;
+        client.query_typed(&self.sql.join_locks, &[]).await?;
+        let (ttl, straggle) = (millis(*ttl), millis(*straggle));
+        let values: [Parameter<'_>; 4] =
+            [(id, Type::UUID), (name, Type::TEXT), (&ttl, Type::INT8), (&straggle, Type::INT8)];
+        client.execute_typed(&self.sql.join, &values).await?;
+        client.batch_execute("COMMIT").await
+    }
+
+    async fn exchanged(&self, client: &Client, me: Uuid, told: &Told) -> Result<Option<Heard>, Error> {
+        client.batch_execute(BEGIN).await?;
+        let seen = number(told.seen);
+        let renewed = client.execute_typed(&self.sql.renew, &[(&me, Type::UUID), (&seen, Type::INT8)]).await?;
+        if renewed == 0 {
+            client.batch_execute("ROLLBACK").await?;
+            return Ok(None);
+        }
+        let numbers = self.raised(client, me, &told.fences).await?;
+        self.said(client, me, &told.acks).await?;
+        let values: [Parameter<'_>; 2] = [(&me, Type::UUID), (&seen, Type::INT8)];
+        let mine = values.get(..1).unwrap_or_default();
+        let (fences, acks, members) = tokio::try_join!(
+            client.query_typed(&self.sql.fences, &values),
+            client.query_typed(&self.sql.acks, mine),
+            client.query_typed(&self.sql.members, &[]),
+        )?;
+        let heard =
+            Heard { numbers, fences: read(&fences, fence)?, acks: read(&acks, ack)?, members: read(&members, member)? };
+        client.batch_execute("COMMIT").await?;
+        let is_new = self.said.swap(told.seen, Relaxed) != told.seen;
+        if is_new || !told.fences.is_empty() || !told.acks.is_empty() {
+            // It only makes the others quicker, and some databases have nothing of the kind.
+            client.batch_execute(&self.sql.notify).await.ok();
+        }
+        if self.exchanges.fetch_add(1, Relaxed) % TIDY_EVERY == 0 {
+            for forget in &self.sql.forget {
+                client.execute_typed(forget, &[]).await?;
+            }
+        }
+        Ok(Some(heard))
+    }
+
+    /// Writes fences, each with the next number.
+    async fn raised(&self, client: &Client, me: Uuid, fences: &[FenceWrite]) -> Result<Vec<u64>, Error> {
+        let count = i64::try_from(fences.len()).unwrap_or(i64::MAX);
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        client.execute_typed(&self.sql.count, &[(&count, Type::INT8)]).await?;
+        let last: i64 =
+            client.query_typed(&self.sql.numbers, &[]).await?.first().map_or(Ok(0), |row| row.try_get(0))?;
+        let first = last - count;
+        let ids: Vec<Uuid> = fences.iter().map(|fence| fence.id).collect();
+        let tags: Vec<&[u8]> = fences.iter().map(|fence| fence.tag.0.as_slice()).collect();
+        let versions: Vec<i64> = fences.iter().map(|fence| i64::from(fence.version)).collect();
+        let bodies: Vec<&[u8]> = fences.iter().map(|fence| fence.body.as_slice()).collect();
+        let lives: Vec<i64> = fences.iter().map(|fence| millis(fence.life)).collect();
+        let values: [Parameter<'_>; 7] = [
+            (&me, Type::UUID),
+            (&ids, Type::UUID_ARRAY),
+            (&tags, Type::BYTEA_ARRAY),
+            (&versions, Type::INT8_ARRAY),
+            (&bodies, Type::BYTEA_ARRAY),
+            (&lives, Type::INT8_ARRAY),
+            (&first, Type::INT8),
+        ];
+        client.execute_typed(&self.sql.raise, &values).await?;
+        Ok((1..=count).map(|place| whole(first + place)).collect())
+    }
+
+    async fn said(&self, client: &Client, me: Uuid, acks: &[(Uuid, Vec<u8>)]) -> Result<(), Error> {
+        if acks.is_empty() {
+            return Ok(());
+        }
+        let fences: Vec<Uuid> = acks.iter().map(|(fence, _)| *fence).collect();
+        let bodies: Vec<&[u8]> = acks.iter().map(|(_, body)| body.as_slice()).collect();
+        let values: [Parameter<'_>; 3] = [(&me, Type::UUID), (&fences, Type::UUID_ARRAY), (&bodies, Type::BYTEA_ARRAY)];
+        client.execute_typed(&self.sql.say, &values).await.map(drop)
+    }
+}
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+fn read<T>(rows: &[Row], one: impl Fn(&Row) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    rows.iter().map(one).collect()
+}
+
+fn fence(row: &Row) -> Result<FenceRow, Error> {
+    let (tag, body): (&[u8], &[u8]) = (row.try_get(2)?, row.try_get(4)?);
+    let number = whole(row.try_get(3)?);
+    Ok(FenceRow { id: row.try_get(0)?, owner: row.try_get(1)?, tag: tag_of(tag), number, body: body.to_vec() })
+}
+
+fn ack(row: &Row) -> Result<Ack, Error> {
+    Ok(Ack { fence: row.try_get(0)?, member: row.try_get(1)?, body: row.try_get(2)? })
+}
+
+fn member(row: &Row) -> Result<Member, Error> {
+    let state: &str = row.try_get(2)?;
+    let state = match state {
+        "up" => MemberState::Up,
+        "ended" => MemberState::Ended,
+        _ => MemberState::Cut,
+    };
+    let times = |at| row.try_get::<_, i64>(at).map(|millis| Duration::from_millis(whole(millis)));
+    Ok(Member {
+        id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        state,
+        ttl: times(3)?,
+        seen: whole(row.try_get(4)?),
+        age: times(5)?,
+        straggle: times(6)?,
+    })
+}
+
+/// What is not as long as a tag is nobody's.
+fn tag_of(bytes: &[u8]) -> Tag {
+    Tag(bytes.try_into().unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn whole(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+impl Members for PostgresMembers {
+    fn join(&self, joining: Joining) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let link = self.link().await?;
+            let joined = self.joined(&link.client, &joining).await;
+            self.kept(link, joined)?;
+            *self.me.lock() = Some(joining.id);
+            Ok(())
+        })
+    }
+
+    fn exchange(&self, me: Uuid, told: Told) -> StoreFuture<'_, Option<Heard>> {
+        Box::pin(async move {
+            let link = self.link().await?;
+            let heard = self.exchanged(&link.client, me, &told).await;
+            let heard = self.kept(link, heard)?;
+            if heard.is_none() {
+                let mut current = self.me.lock();
+                *current = current.filter(|current| *current != me);
+            }
+            Ok(heard)
+        })
+    }
+
+    fn cut(&self, who: Uuid) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let link = self.link().await?;
+            let cut = link.client.execute_typed(&self.sql.cut, &[(&who, Type::UUID)]).await;
+            self.kept(link, cut).map(|count| count > 0)
+        })
+    }
+
+    fn leave(&self, me: Uuid, straggle: Duration) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let link = self.link().await?;
+            let straggle = millis(straggle);
+            let left = link.client.execute_typed(&self.sql.leave, &[(&me, Type::UUID), (&straggle, Type::INT8)]).await;
+            self.kept(link, left).map(drop)
+        })
+    }
+
+    fn hint(&self) -> Hint {
+        Box::pin(Arc::clone(&self.rung).notified_owned())
+    }
+}

@@ -88,6 +88,9 @@ pub struct Row {
     pub last_seen: UnixSeconds,
     /// Since when it has been marked erased; traffic clears it.
     pub erased_at: Option<UnixSeconds>,
+    /// The number of the store's write by which traffic wrote the row last; a mark leaves it. Later writes have higher
+    /// numbers, across restarts as well, and nothing but their order means anything. `u64::MAX` where it is not known.
+    pub written: u64,
     /// Versions of the API that were used.
     pub apis: Apis,
     /// Which resource.
@@ -219,6 +222,9 @@ pub struct StoredJob {
     pub received: UnixSeconds,
     /// The job that it belongs to and is removed with, if it is only another name of that one.
     pub of: Option<Uuid>,
+    /// The number of the write that made it, in the order of [`Row::written`]; 0 where it is not known. The store sets it
+    /// when the job is new and keeps it: what callers say here does not matter.
+    pub accepted: u64,
     /// What must be known of an unfinished job without reading it: kept in its list entry, in the clear, so no ID and
     /// nothing that people wrote. At most [`SUMMARY_BYTES_MAX`].
     pub summary: Vec<u8>,

@@ -10,7 +10,9 @@ use crate::store::{
 
 impl State {
     fn keep(&mut self, job: StoredJob, at: UnixSeconds) {
-        self.jobs.insert(job.id, Kept { job, at });
+        let number = self.next_number();
+        let accepted = self.jobs.get(&job.id).map_or(number, |old| old.job.accepted);
+        self.jobs.insert(job.id, Kept { job: StoredJob { accepted, ..job }, at });
     }
 
     fn unfinished(&self) -> impl Iterator<Item = &StoredJob> {
@@ -49,8 +51,8 @@ impl Jobs for MemoryStore {
                 }
             }
             for key in &write.erased {
-                if let Some(row) = state.rows.get_mut(key) {
-                    row.erased_at = Some(write.at.max(UnixSeconds(1)));
+                if let Some((number, row)) = state.rows.get_mut(key) {
+                    *row = row.clone().marked(write.at.max(UnixSeconds(1)), *number);
                 }
             }
             for job in [Some(write.job), write.also].into_iter().flatten() {

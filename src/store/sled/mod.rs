@@ -210,8 +210,8 @@ impl Index for SledStore {
         let found = self.ask(0, move |tables| tables.rows(&tags));
         Box::pin(async move {
             let found = found.await?.into_iter();
-            let opened = |(key, row): (_, Option<StoredRow>)| {
-                row.unwrap_or(StoredRow::unknown(UnixSeconds(0))).open(&self.keys, id, key)
+            let opened = |(key, row, number): (_, Option<StoredRow>, _)| {
+                row.unwrap_or(StoredRow::unknown(UnixSeconds(0))).open(&self.keys, id, key, number)
             };
             let rows: Vec<Row> = found.map(opened).collect();
             let unread: Vec<_> = rows.iter().filter(|row| !row.readable).map(|row| row.key.to_bytes()).collect();

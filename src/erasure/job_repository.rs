@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub(super) tag: Tag,
     /// The number of the store's write that made it.
     pub(super) accepted: u64,
+    /// Which write of the job was read; 0: none.
+    version: u64,
     sealed: Option<String>,
 }
 
@@ -116,7 +118,7 @@ impl JobRepository {
 
     fn entry(&self, mut job: Job, stored: &StoredJob, sealed: Option<String>) -> Entry {
         job.take_over(&self.run);
-        Entry { job, tag: stored.tag, accepted: stored.accepted, sealed }
+        Entry { job, tag: stored.tag, accepted: stored.accepted, version: stored.version, sealed }
     }
 
     /// The customer whose erasure this is; `None` once it is over.
@@ -139,7 +141,7 @@ impl JobRepository {
         anew: bool,
     ) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let entry = Entry { job, tag, accepted: 0, sealed: Some(BASE64.encode(&sealed)) };
+        let entry = Entry { job, tag, accepted: 0, version: 0, sealed: Some(BASE64.encode(&sealed)) };
         if anew {
             return self.write(entry, Marks::default(), now, None).await;
         }
@@ -196,7 +198,7 @@ impl JobRepository {
         let body = self.written(own, &Body::Attached { to, note })?;
         let received = UnixSeconds(now.moment.0);
         let (of, summary) = (Some(to), Vec::new());
-        let also = StoredJob { id: own, tag, finished: true, received, of, accepted: 0, summary, body };
+        let also = StoredJob { id: own, tag, finished: true, received, of, accepted: 0, version: 0, summary, body };
         self.write(entry, Marks::default(), now, Some(also)).await
     }
 
@@ -298,14 +300,14 @@ impl JobRepository {
     }
 
     fn stored(&self, entry: Entry, now: Now) -> Result<(Uuid, StoredJob, Standing), StoreError> {
-        let Entry { mut job, tag, accepted, sealed } = entry;
+        let Entry { mut job, tag, accepted, version, sealed } = entry;
         job.stamp = Stamp { run: self.run.name, at: now.moment };
         let (id, finished, received) = (job.id, job.is_over(), job.received);
         let sealed = sealed.filter(|_| !finished);
         let summary = Summary::of(&job);
         let body = self.written(id, &Body::Erasure { job: Box::new(job), sealed })?;
         let bytes = if finished { Vec::new() } else { summary.to_bytes() };
-        let stored = StoredJob { id, tag, finished, received, of: None, accepted, summary: bytes, body };
+        let stored = StoredJob { id, tag, finished, received, of: None, accepted, version, summary: bytes, body };
         Ok((id, stored, summary.standing))
     }
 

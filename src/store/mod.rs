@@ -49,6 +49,9 @@ pub enum StoreError {
         /// Which kind of entry.
         what: &'static str,
     },
+    /// Somebody else has written the job since it was read; nothing was written now.
+    #[error("the erasure was changed by another gate since it was read")]
+    Conflict,
     /// A row or job is larger than the store takes: 6,000 bytes for a row's resource and wire label together.
     #[error("{what} is larger than the store takes")]
     TooLarge {
@@ -225,6 +228,9 @@ pub struct StoredJob {
     /// The number of the write that made it, in the order of [`Row::written`]; 0 where it is not known. The store sets it
     /// when the job is new and keeps it: what callers say here does not matter.
     pub accepted: u64,
+    /// Which write of it this is, from 1 on; the store counts. In a commit it says which one was read: if the store holds
+    /// another by then, the commit is refused ([`StoreError::Conflict`]). 0: whatever is there is written over.
+    pub version: u64,
     /// What must be known of an unfinished job without reading it: kept in its list entry, in the clear, so no ID and
     /// nothing that people wrote. At most [`SUMMARY_BYTES_MAX`].
     pub summary: Vec<u8>,
@@ -276,7 +282,7 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     fn create(&self, job: StoredJob) -> StoreFuture<'_, bool>;
 
     /// Writes a job's state, its marks and the entry that is made with it, all or nothing, durable when done. `false`: that
-    /// entry's ID is taken; then nothing is written.
+    /// entry's ID is taken; then nothing is written. [`StoreError::Conflict`]: the job is not as it was read.
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool>;
 
     /// One job.

@@ -91,7 +91,8 @@ impl Image {
         self.number += 1;
         let accepted = self.jobs.get(&job.id).map_or(self.number, |old| old.accepted);
         self.committed.insert(job.id, at);
-        self.jobs.insert(job.id, StoredJob { accepted, ..job });
+        let version = self.jobs.get(&job.id).map_or(0, |old| old.version) + 1;
+        self.jobs.insert(job.id, StoredJob { accepted, version, ..job });
     }
 
     pub(crate) fn jobs_after(&self, cursor: Option<Uuid>, limit: usize) -> Vec<StoredJob> {

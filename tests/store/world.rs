@@ -94,6 +94,7 @@ pub(crate) fn job(keys: &Keys, number: u128, customer: &str, body: &[u8]) -> Sto
         received: NOW,
         of: None,
         accepted: 0,
+        version: 0,
         summary: format!("{number:040}").into_bytes(),
         body: body.to_vec(),
     }
@@ -106,7 +107,7 @@ pub(crate) trait Unnumbered {
 
 impl Unnumbered for StoredJob {
     fn unnumbered(self) -> Self {
-        Self { accepted: 0, ..self }
+        Self { accepted: 0, version: 0, ..self }
     }
 }
 

@@ -12,7 +12,12 @@ impl State {
     fn keep(&mut self, job: StoredJob, at: UnixSeconds) {
         let number = self.next_number();
         let accepted = self.jobs.get(&job.id).map_or(number, |old| old.job.accepted);
-        self.jobs.insert(job.id, Kept { job: StoredJob { accepted, ..job }, at });
+        let version = self.version(job.id) + 1;
+        self.jobs.insert(job.id, Kept { job: StoredJob { accepted, version, ..job }, at });
+    }
+
+    fn version(&self, id: Uuid) -> u64 {
+        self.jobs.get(&id).map_or(0, |kept| kept.job.version)
     }
 
     fn unfinished(&self) -> impl Iterator<Item = &StoredJob> {
@@ -49,6 +54,9 @@ impl Jobs for MemoryStore {
                 if also.id == write.job.id || state.jobs.contains_key(&also.id) {
                     return Ok(false);
                 }
+            }
+            if write.job.version != 0 && write.job.version != state.version(write.job.id) {
+                return Err(StoreError::Conflict);
             }
             for key in &write.erased {
                 if let Some((number, row)) = state.rows.get_mut(key) {

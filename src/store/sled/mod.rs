@@ -140,6 +140,7 @@ impl SledStore {
                 // One row's or one asker's trouble is not the engine's.
                 Err(TableError::Unreadable(what)) => Err(StoreError::Corrupt { what }),
                 Err(TableError::TooLarge(what)) => Err(StoreError::TooLarge { what }),
+                Err(TableError::Conflict) => Err(StoreError::Conflict),
                 Err(broken) => return Err(broken),
             };
             // An asker who has gone away does not matter: what was written stays written.
@@ -167,6 +168,7 @@ fn refusal(error: TableError, config: &config::Store) -> OpenError {
         | TableError::Unreadable(_)
         | TableError::NoTrailer
         | TableError::Incomplete { .. }
+        | TableError::Conflict
         | TableError::TooLarge(_)) => OpenError::Damaged { path, reason: chain(&other) },
     }
 }

@@ -230,7 +230,7 @@ mod tests {
         let (tag, received) = (Tag([3; 16]), UnixSeconds(7));
         let (summary, body) = (vec![1; 5], vec![2; 3000]);
         let (id, finished) = (Uuid::from_u128(number), number.is_multiple_of(2));
-        StoredJob { id, tag, finished, received, of, accepted: 0, summary, body }
+        StoredJob { id, tag, finished, received, of, accepted: 0, version: 0, summary, body }
     }
 
     fn story() -> Vec<Done> {

@@ -123,6 +123,7 @@ impl<'a> Fields<'a> {
             of: self.optional()?.map(Uuid::from_bytes),
             // Its number would be another's in the store that is restored.
             accepted: 0,
+            version: 0,
             summary: self.bytes()?.to_vec(),
             body: self.bytes()?.to_vec(),
         })

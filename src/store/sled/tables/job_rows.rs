@@ -302,7 +302,7 @@ mod tests {
         for of in [None, Some(Uuid::from_u128(5))] {
             let (id, tag, summary, body) = (Uuid::from_u128(4), Tag([3; 16]), vec![1; 9], vec![2; 30]);
             let received = UnixSeconds(7);
-            let job = StoredJob { id, tag, finished: false, received, of, accepted: 0, summary, body };
+            let job = StoredJob { id, tag, finished: false, received, of, accepted: 0, version: 0, summary, body };
             let new = Head::new(&job, 6, UnixSeconds(8), 77);
             let read = Head::read(&new.to_bytes()).unwrap();
             assert_eq!((read.accepted, read.generation, read.tag, read.of), (77, 6, tag, of));

@@ -41,7 +41,11 @@ impl Tables {
             return Ok(false);
         }
         let old = self.head(job.id)?;
-        let generation = old.as_ref().map_or(0, |old| old.generation) + 1;
+        let version = old.as_ref().map_or(0, |old| old.generation);
+        if job.version != 0 && job.version != version {
+            return Err(TableError::Conflict);
+        }
+        let generation = version + 1;
         // Whatever is written from here on has a higher number than what was written before the job was there.
         let now = self.tip.number + 1;
         let head = Head::new(job, generation, write.at, old.as_ref().map_or(now, |old| old.accepted));
@@ -160,7 +164,7 @@ impl Tables {
     pub(super) fn whole(&self, id: Uuid, head: Head) -> Result<StoredJob, TableError> {
         let Head { generation, finished, received, tag, of, summary, body, accepted, at: UnixSeconds(_) } = head;
         let body = body.map_or_else(|| self.pieces(id, generation, BODY), Ok)?;
-        Ok(StoredJob { id, tag, finished, received, of, accepted, summary, body })
+        Ok(StoredJob { id, tag, finished, received, of, accepted, version: generation, summary, body })
     }
 
     fn put_pieces(&mut self, id: Uuid, generation: u64, kind: u8, bytes: &[u8]) -> Result<(), TableError> {

@@ -9,6 +9,7 @@ pub mod seal;
 mod export;
 mod memory;
 mod open;
+mod postgres;
 mod row;
 mod seen;
 mod sled;
@@ -23,6 +24,9 @@ pub use self::export::{Export, ExportFault, ExportStep, look_through};
 pub use self::open::{Ending, OpenError, Opened, accept, compact, open, open_old, open_or_make, restore};
 #[doc(hidden)]
 pub use self::open::{compact_with, open_with, restore_with};
+pub use self::postgres::{
+    ConnectError, Facts as ServerFacts, Kind as ServerKind, Refusal, Refusals, Server, ServerFault, Session,
+};
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};
 pub use self::sled::{Compacted, RestoreError, Restored};

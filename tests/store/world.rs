@@ -39,6 +39,7 @@ impl World {
             cache_entries: 1000,
             cache_bytes: 64 << 20,
             snapshot: None,
+            postgres: None,
         };
         Self { config, _directory: None }
     }

@@ -66,6 +66,7 @@ impl Default for Store {
             cache_entries: 900_000,
             cache_bytes: 8 << 20,
             snapshot: None,
+            postgres: None,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Address, Admin, Authorize, Config, Credentials, Engine, Erasure, HttpProxy, Identity, InstanceEntry, Limits,
-    Listen, ListenTls, Log, LogFormat, OpenWebsockets, OwnErasure, OwnLimits, PolicyRule, Secret, SecretSource, Store,
+    Address, Admin, Authorize, Config, Credentials, Erasure, HttpProxy, Identity, InstanceEntry, Limits, Listen,
+    ListenTls, Log, LogFormat, OpenWebsockets, OwnErasure, OwnLimits, PolicyRule, Secret, SecretSource, Store,
     Upstream, UpstreamTls, When, format_duration, format_size,
 };
 use crate::domain::policy::{DeriveFrom, Policy};
@@ -151,12 +151,21 @@ fn path(path: &Path) -> Value {
 }
 
 fn store(store: &Store) -> Value {
-    let engine = match store.engine {
-        Engine::Sled => "sled",
-        Engine::Memory => "memory",
-    };
+    if let Some(postgres) = &store.postgres {
+        return json!({
+            "engine": store.engine.as_str(),
+            "url": secret(&postgres.url),
+            "schema": postgres.schema,
+            "ttl": format_duration(postgres.ttl),
+            "notify_url": postgres.notify_url.as_ref().map(secret),
+            "tls": upstream_tls(&postgres.tls),
+            "key": { "file": store.key_file.to_string_lossy() },
+            "lease": format_duration(store.lease),
+            "cache_entries": store.cache_entries,
+        });
+    }
     json!({
-        "engine": engine,
+        "engine": store.engine.as_str(),
         "path": store.path.to_string_lossy(),
         "key": { "file": store.key_file.to_string_lossy() },
         "lease": format_duration(store.lease),

@@ -58,7 +58,7 @@ impl ListenTls {
     }
 }
 
-/// `tls` of an upstream, or of IAM.
+/// `tls` of an upstream, of IAM, or of the store's server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Roots in a PEM file in place of the system's.

@@ -17,7 +17,7 @@ use super::send::Pass;
 use super::worker::LegPlace;
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
-use crate::domain::{PairKey, UnixSeconds, UpstreamNumber};
+use crate::domain::{PairKey, UpstreamNumber};
 use crate::inflight::{Drain, Generation};
 use crate::replicas::{Covered, Fence};
 use crate::store::{Row, StoreError};
@@ -29,8 +29,6 @@ pub(super) struct Leg {
     keys: Vec<TargetKey>,
     /// What the erasure covers there.
     covered: Covered,
-    /// When the first of the requests came that it serves.
-    asked: UnixSeconds,
     /// Its turn there.
     place: LegPlace,
 }
@@ -67,8 +65,8 @@ impl Behind {
 
 impl Leg {
     pub(super) fn new(round: Arc<Round>, granted: Granted) -> Self {
-        let Granted { upstream, keys, covered, asked, place } = granted;
-        Self { round, upstream, keys, covered, asked, place }
+        let Granted { upstream, keys, covered, place } = granted;
+        Self { round, upstream, keys, covered, place }
     }
 
     fn covered(&self) -> Mark {
@@ -95,7 +93,7 @@ impl Leg {
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
         let needs = self.round.eraser.needs(&rows, &self.round.reaches);
         let around = self.round.around(self.upstream);
-        let came_back = came_back(&rows, |upstream| around.contains(&upstream), self.asked);
+        let came_back = came_back(&rows, |upstream| around.contains(&upstream), self.round.accepted);
         let unbroken = fences.iter().any(|fence| self.is_since(fence, came_back));
         let keys: Vec<TargetKey> = passes.keys().copied().collect();
         let keys = self.round.begin(self.upstream, &keys, self.covered(), &needs).await?;

@@ -219,9 +219,9 @@ impl Eraser {
             match self.shared.lanes.enter(upstream, turn, keys.len(), per_minute, elapsed) {
                 Some(place) => {
                     waiting.extend(keys.split_off(place.count.min(keys.len())));
-                    let (covered, asked) = (self.covered(entry, &keys), asked_at(job, &keys));
+                    let covered = self.covered(entry, &keys);
                     let place = self.leg_begins(job.id, upstream, place);
-                    granted.push(Granted { upstream, keys, covered, asked, place });
+                    granted.push(Granted { upstream, keys, covered, place });
                 }
                 None => {
                     lines.push(upstream);

@@ -140,6 +140,9 @@ pub enum OpenError {
         /// What was found.
         reason: String,
     },
+    /// The engine is one that this version cannot open.
+    #[error("store.engine = \"postgres\" is not yet supported; expected \"sled\"")]
+    NoServer,
     /// The files cannot be read or written.
     #[error("the store in {path} cannot be read or written")]
     Io {
@@ -280,6 +283,7 @@ pub fn open_with(config: &config::Store, tuning: Tuning) -> Result<Opened, OpenE
             let store = Arc::new(MemoryStore::new(Arc::clone(&keys)));
             Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store, ending: Ending::new(true) })
         }
+        Engine::Postgres => Err(OpenError::NoServer),
     }
 }
 

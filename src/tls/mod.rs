@@ -1,9 +1,11 @@
-//! TLS where connections come in: what is shown and asked for, sessions that are resumed, and how handshakes end.
+//! TLS, mostly where connections come in: what is shown and asked for, sessions that are resumed, and how handshakes end.
 //!
 //! A session ticket is good at every worker and, since its keys are no certificate's, across a renewal of certificates.
 //! It is not good any more once `client_ca` has changed: a resumed session's certificate is not judged again.
 
+mod client;
 mod fault;
+mod named;
 mod sessions;
 mod sni_resolver;
 
@@ -13,6 +15,7 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{Error as RustlsError, HandshakeKind, ServerConfig, SupportedProtocolVersion, crypto, version};
 use tokio_rustls::TlsAcceptor;
 
+pub use self::client::{client_config, system_roots};
 pub use self::fault::HandshakeFault;
 use self::sessions::Sessions;
 use self::sni_resolver::SniResolver;

@@ -12,7 +12,6 @@ mod http2;
 mod iam;
 mod instances;
 mod jwks;
-mod named;
 mod other_names;
 mod pinned;
 mod pool;

@@ -4,19 +4,16 @@
 //! gate's own credentials. `tls.ca` stands in place of the system's roots, so that a private service can be pinned.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore, crypto};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::connect::Offer;
-use super::named::Named;
 use super::pinned::Pinned;
 use crate::config::pem::LastRead;
-use crate::config::{PemFault, Renewed, UpstreamTls, pem};
-use crate::telemetry::{chain, events};
-use crate::tls::versions;
+use crate::config::{PemFault, Renewed, UpstreamTls};
+use crate::tls::{client_config, system_roots};
 
 /// TLS cannot be set up. Said at start, before anything is sent.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +67,7 @@ impl Offers {
 /// Reads `tls.ca`, or else the system's roots, and what the gate shows of itself.
 pub(super) fn client_tls(tls: &UpstreamTls) -> Result<ClientTls, RootsError> {
     // Looked for once, and not with every change of a file.
-    let system = if tls.ca.is_none() { Some(system_roots()?) } else { None };
+    let system = if tls.ca.is_none() { Some(system_roots().ok_or(RootsError::NoSystemRoots)?) } else { None };
     let (files, tls, last) = (tls.files(), tls.clone(), LastRead::default());
     Ok(Renewed::new(files, move || client_config(&tls, system.as_ref(), &last).map(|config| Offers::of(&config)))?)
 }
@@ -86,59 +83,9 @@ pub(super) fn pinned_tls(believed: &[PathBuf], tls: &UpstreamTls) -> Result<Clie
     Ok(Renewed::new([], make)?)
 }
 
-/// Sessions are resumed. `believed` stands in place of `tls.ca`.
-fn client_config(
-    tls: &UpstreamTls,
-    believed: Option<&Arc<RootCertStore>>,
-    last: &LastRead,
-) -> Result<ClientConfig, PemFault> {
-    let roots = match (&tls.ca, believed) {
-        (_, Some(believed)) => Arc::clone(believed),
-        (Some(file), None) => Arc::new(pem::roots(file)?),
-        (None, None) => Arc::new(RootCertStore::empty()),
-    };
-    let provider = Arc::new(crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(versions(tls.min_version))
-        .map_err(PemFault::Setup)?;
-    let builder = match (&tls.ca, believed) {
-        (Some(file), None) => {
-            let named = Named::of(pem::certificates(file)?, roots, provider).map_err(PemFault::Setup)?;
-            builder.dangerous().with_custom_certificate_verifier(named)
-        }
-        (_, _) => builder.with_root_certificates(roots),
-    };
-    Ok(match &tls.identity {
-        None => builder.with_no_client_auth(),
-        Some(identity) => {
-            let shown = SingleCertAndKey::from(last.read(identity)?);
-            builder.with_client_cert_resolver(Arc::new(shown))
-        }
-    })
-}
-
 /// The name that the certificate must carry: a DNS name or an address (IPv6 without brackets).
 pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, RootsError> {
     ServerName::try_from(host.to_owned()).map_err(|_| RootsError::BadName { host: host.to_owned() })
-}
-
-/// Read once for the whole process: it is some hundred files on some systems. A failure is not remembered.
-fn system_roots() -> Result<Arc<RootCertStore>, RootsError> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    if let Some(roots) = ROOTS.get() {
-        return Ok(Arc::clone(roots));
-    }
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        events::Warned { what: &format!("some of the system's trusted roots cannot be read: {}", chain(error)) }.emit();
-    }
-    let mut roots = RootCertStore::empty();
-    // Systems ship roots that webpki cannot use; those are nobody's fault here, and the others still count.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(RootsError::NoSystemRoots);
-    }
-    Ok(Arc::clone(ROOTS.get_or_init(|| Arc::new(roots))))
 }
 
 #[cfg(test)]

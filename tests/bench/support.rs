@@ -16,6 +16,7 @@ pub(crate) fn config(directory: &Path) -> Store {
         cache_entries: 0,
         cache_bytes: cache_bytes(),
         snapshot: None,
+        postgres: None,
     }
 }
 

@@ -89,6 +89,7 @@ pub(crate) fn open_store(folder: &std::path::Path, engine: Engine) -> Opened {
         cache_entries: 1000,
         cache_bytes: 16 << 20,
         snapshot: None,
+        postgres: None,
     };
     open(&config).unwrap()
 }

@@ -301,6 +301,7 @@ fn kept(folder: &Path) -> config::Store {
         cache_entries: 1000,
         cache_bytes: 16 << 20,
         snapshot: None,
+        postgres: None,
     }
 }
 

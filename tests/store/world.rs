@@ -39,6 +39,7 @@ impl World {
             cache_entries: 1000,
             cache_bytes: 64 << 20,
             snapshot: None,
+            postgres: None,
         };
         Self { config, _directory: None }
     }
@@ -93,8 +94,33 @@ pub(crate) fn job(keys: &Keys, number: u128, customer: &str, body: &[u8]) -> Sto
         finished: false,
         received: NOW,
         of: None,
+        accepted: 0,
+        version: 0,
         summary: format!("{number:040}").into_bytes(),
         body: body.to_vec(),
+    }
+}
+
+/// What was read without what the store alone knows of it: the numbers of the writes that made jobs.
+pub(crate) trait Unnumbered {
+    fn unnumbered(self) -> Self;
+}
+
+impl Unnumbered for StoredJob {
+    fn unnumbered(self) -> Self {
+        Self { accepted: 0, version: 0, ..self }
+    }
+}
+
+impl Unnumbered for Option<StoredJob> {
+    fn unnumbered(self) -> Self {
+        self.map(Unnumbered::unnumbered)
+    }
+}
+
+impl Unnumbered for Vec<StoredJob> {
+    fn unnumbered(self) -> Self {
+        self.into_iter().map(Unnumbered::unnumbered).collect()
     }
 }
 

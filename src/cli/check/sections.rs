@@ -14,6 +14,9 @@ pub(super) fn gate(config: &Config) -> String {
     let store_at = match store.engine {
         Engine::Sled => format!("sled in {}", store.path.display()),
         Engine::Memory => "memory: nothing outlives the process".to_owned(),
+        Engine::Postgres => store.postgres.as_ref().map_or_else(String::new, |postgres| {
+            format!("PostgreSQL at the URL in {}, schema {}", postgres.url.source(), postgres.schema)
+        }),
     };
     let token = match &admin.token {
         Some(token) => format!("token in {}", token.source()),

@@ -3,14 +3,23 @@
 use std::time::Duration;
 
 use super::super::file::{Table, Value};
-use super::super::{Engine, Snapshot, Store};
+use super::super::{Engine, Postgres, PostgresUrl, Secret, Snapshot, Store};
 use super::bounded::{count, duration, duration_of, size};
-use super::external_files::Outside;
+use super::external_files::{Outside, Unreadable};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// From about this many pairs on another engine is the advice: sled holds some 200 MB a million touched rows resident.
 const SLED_PAIRS_ADVISED_MAX: usize = 10_000_000;
+
+/// Keys that only `postgres` reads, and keys that it does not read.
+const OF_POSTGRES: [&str; 5] = ["url", "schema", "ttl", "notify_url", "tls"];
+const OF_FILES: [&str; 3] = ["path", "cache_bytes", "snapshot"];
+
+const URL_FORM: &str = "url = { env = \"DATABASE_URL\" }, or { file = \"…\" }";
+
+/// The longest name of a schema that the server takes as it is.
+const SCHEMA_BYTES_MAX: usize = 63;
 
 pub(super) fn store(root: &Table<'_>, outside: &Outside<'_>) -> Store {
     let mut store = Store::default();
@@ -18,20 +27,75 @@ pub(super) fn store(root: &Table<'_>, outside: &Outside<'_>) -> Store {
     let Some(table) = root.get("store").and_then(|value| value.table("[store]")) else {
         return store;
     };
-    let words = [("sled", Engine::Sled), ("memory", Engine::Memory)];
+    let words = [Engine::Sled, Engine::Memory, Engine::Postgres].map(|engine| (engine.as_str(), engine));
     let engine = table.get("engine");
-    store.engine = engine.and_then(|value| value.choice(&words, &["postgres"])).unwrap_or(store.engine);
-    store.path = table.get("path").and_then(|value| outside.path(&value)).unwrap_or(store.path);
+    store.engine = engine.and_then(|value| value.choice(&words, &[])).unwrap_or(store.engine);
     store.key_file = key_file(&table, outside).unwrap_or(store.key_file);
     let millisecond = Duration::from_millis(1);
     store.lease = duration(&table, "lease", store.lease, &(millisecond..=DAY));
     store.cache_entries = count(&table, "cache_entries", store.cache_entries, &(1..=1_000_000_000));
-    store.cache_bytes = size(&table, "cache_bytes", store.cache_bytes, &(1 << 20..=1 << 40));
-    table.not_yet("url", "leave it out: engine = \"sled\" with path = \"var/forgetgate\"");
-    store.snapshot = table.get("snapshot").and_then(|value| snapshot(&value, &store, outside));
+    if store.engine == Engine::Postgres {
+        foreign(&table, &OF_FILES, "belongs to engine = \"sled\"; the server keeps everything");
+        store.postgres = postgres(&table, outside);
+    } else {
+        foreign(&table, &OF_POSTGRES, "belongs to engine = \"postgres\"");
+        store.path = table.get("path").and_then(|value| outside.path(&value)).unwrap_or(store.path);
+        store.cache_bytes = size(&table, "cache_bytes", store.cache_bytes, &(1 << 20..=1 << 40));
+        store.snapshot = table.get("snapshot").and_then(|value| snapshot(&value, &store, outside));
+    }
     table.close();
     advise(&table, &store);
     store
+}
+
+/// Refuses keys that the engine does not read.
+fn foreign(table: &Table<'_>, keys: &[&'static str], what: &str) {
+    for key in keys {
+        if let Some(value) = table.get(key) {
+            value.fault(what, "leave it out, or name the other engine");
+        }
+    }
+}
+
+fn postgres(table: &Table<'_>, outside: &Outside<'_>) -> Option<Postgres> {
+    let url = table.need("url", URL_FORM).and_then(|value| url(&value, outside));
+    let notify_url = table.get("notify_url").and_then(|value| self::url(&value, outside));
+    let schema = table.get("schema").and_then(|value| schema(&value)).unwrap_or_else(|| "forgetgate".to_owned());
+    let second = Duration::from_secs(1);
+    let ttl = duration(table, "ttl", 5 * second, &(second..=60 * second));
+    let tls = super::tls::upstream(table, outside);
+    Some(Postgres { url: url?, schema, ttl, notify_url, tls })
+}
+
+/// A URL is a secret, since it holds a password. What is wrong with it is said as soon as it can be read.
+fn url(value: &Value<'_>, outside: &Outside<'_>) -> Option<Secret> {
+    let secret = outside.secret(value, Unreadable::IsFault)?;
+    // What cannot be read was reported.
+    let text = outside.opens().then(|| secret.read().ok()).flatten();
+    match text.map(|text| PostgresUrl::parse(&text)) {
+        Some(Err(fault)) => value.fault(format!("leads to a text that {fault}"), "a URL of the server"),
+        Some(Ok(url)) if url.is_in_the_clear() => value.report.warning(
+            &value.place,
+            "leads to a server on another machine, without TLS: whoever is on the way can read along and change what is erased",
+            "leave sslmode out, or write sslmode=verify-full",
+        ),
+        _ => {}
+    }
+    Some(secret)
+}
+
+/// It stands in statements as it is, so it is one that needs no quotes.
+fn schema(value: &Value<'_>) -> Option<String> {
+    let form =
+        "a name of lower-case letters, digits and `_`, 63 characters at most, that does not begin with a digit or pg_";
+    let name = value.text(form)?;
+    let legal = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') && !name.starts_with("pg_");
+    if !legal || !begins || name.len() > SCHEMA_BYTES_MAX {
+        value.fault("is no name of a schema", form);
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 /// `"24h"`, or a table that says more.

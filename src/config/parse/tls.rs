@@ -40,7 +40,7 @@ pub(super) fn listen(table: &Table<'_>, outside: &Outside<'_>) -> Option<ListenT
     Some(ListenTls { identities, client_ca, min_version })
 }
 
-/// `tls` of an upstream, or of IAM.
+/// `tls` of an upstream, of IAM, or of the store's server.
 pub(super) fn upstream(table: &Table<'_>, outside: &Outside<'_>) -> UpstreamTls {
     let Some(tls) = table.get("tls").and_then(|value| value.table(UPSTREAM_FORM)) else {
         return UpstreamTls::default();

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,29 +14,33 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 use uuid::Uuid;
 
-use super::link::{Link, Links};
+use super::Server;
+use super::fault::ServerFault;
 use super::members_sql::Sql;
+use super::session::Session;
 use crate::domain::Tag;
 use crate::store::{
     Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, StoreError, StoreFuture, Told,
 };
+use crate::telemetry::{chain, events};
 
 /// After so many exchanges what is over is removed.
 const TIDY_EVERY: u32 = 64;
 
 /// The members, as one gate reaches them.
 pub(super) struct PostgresMembers {
-    links: Arc<dyn Links>,
+    server: Arc<Server>,
     sql: Sql,
     /// The connection, while no exchange has it.
-    idle: Mutex<Option<Link>>,
-    /// Rung by the database.
-    rung: Arc<Notify>,
+    idle: Mutex<Option<Session>>,
+    /// Rung by the database over the connection that was opened last.
+    rung: Mutex<Arc<Notify>>,
     /// This gate, while it is a member: what its other connections write is written in that name.
     me: Arc<Mutex<Option<Uuid>>>,
     exchanges: AtomicU32,
     /// The number that was told last.
     said: AtomicU64,
+    is_failing: AtomicBool,
 }
 
 impl fmt::Debug for PostgresMembers {
@@ -46,32 +50,47 @@ impl fmt::Debug for PostgresMembers {
 }
 
 impl PostgresMembers {
-    pub(super) fn new(links: Arc<dyn Links>, schema: &str, me: Arc<Mutex<Option<Uuid>>>) -> Self {
-        let (idle, rung) = (Mutex::default(), Arc::default());
+    pub(super) fn new(server: Arc<Server>, schema: &str, me: Arc<Mutex<Option<Uuid>>>) -> Self {
+        let (idle, rung) = (Mutex::default(), Mutex::default());
         let (exchanges, said) = (AtomicU32::new(0), AtomicU64::new(0));
-        Self { links, sql: Sql::new(schema), idle, rung, me, exchanges, said }
+        Self { server, sql: Sql::new(schema), idle, rung, me, exchanges, said, is_failing: AtomicBool::new(false) }
     }
 
     /// The connection, or a new one. Whoever is dropped with it ends its transaction, too.
-    async fn link(&self) -> Result<Link, StoreError> {
-        let idle = self.idle.lock().take().filter(|link| !link.client.is_closed());
-        if let Some(link) = idle {
-            return Ok(link);
+    async fn session(&self) -> Result<Session, StoreError> {
+        let idle = self.idle.lock().take().filter(|session| !session.client.is_closed());
+        if let Some(session) = idle {
+            return Ok(session);
         }
-        let link = self.links.connect(Arc::clone(&self.rung)).await?;
+        let session = self.server.connect().await.map_err(|error| {
+            self.failed("the members' connection to the store does not open", &error);
+            StoreError::Broken
+        })?;
         // Where it does not exist, members look now and then.
-        link.client.batch_execute(&self.sql.listen).await.ok();
-        Ok(link)
+        session.client.batch_execute(&self.sql.listen).await.ok();
+        *self.rung.lock() = session.bell();
+        Ok(session)
     }
 
     /// It is kept if all went well.
-    fn kept<T>(&self, link: Link, outcome: Result<T, Error>) -> Result<T, StoreError> {
+    fn kept<T>(&self, session: Session, outcome: Result<T, Error>) -> Result<T, StoreError> {
         match outcome {
             Ok(value) => {
-                *self.idle.lock() = Some(link);
+                self.is_failing.store(false, Relaxed);
+                *self.idle.lock() = Some(session);
                 Ok(value)
             }
-            Err(_) => Err(StoreError::Broken),
+            Err(error) => {
+                self.failed("the members' connection to the store broke", &ServerFault::of(&error));
+                Err(StoreError::Broken)
+            }
+        }
+    }
+
+    /// Said once, until it goes well again.
+    fn failed(&self, what: &str, error: &dyn std::error::Error) {
+        if !self.is_failing.swap(true, Relaxed) {
+            events::Warned { what: &format!("{what}: {}", chain(error)) }.emit();
         }
     }
 
@@ -215,9 +234,9 @@ fn whole(number: i64) -> u64 {
 impl Members for PostgresMembers {
     fn join(&self, joining: Joining) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let link = self.link().await?;
-            let joined = self.joined(&link.client, &joining).await;
-            self.kept(link, joined)?;
+            let session = self.session().await?;
+            let joined = self.joined(&session.client, &joining).await;
+            self.kept(session, joined)?;
             *self.me.lock() = Some(joining.id);
             Ok(())
         })
@@ -225,9 +244,9 @@ impl Members for PostgresMembers {
 
     fn exchange(&self, me: Uuid, told: Told) -> StoreFuture<'_, Option<Heard>> {
         Box::pin(async move {
-            let link = self.link().await?;
-            let heard = self.exchanged(&link.client, me, &told).await;
-            let heard = self.kept(link, heard)?;
+            let session = self.session().await?;
+            let heard = self.exchanged(&session.client, me, &told).await;
+            let heard = self.kept(session, heard)?;
             if heard.is_none() {
                 let mut current = self.me.lock();
                 *current = current.filter(|current| *current != me);
@@ -238,22 +257,23 @@ impl Members for PostgresMembers {
 
     fn cut(&self, who: Uuid) -> StoreFuture<'_, bool> {
         Box::pin(async move {
-            let link = self.link().await?;
-            let cut = link.client.execute_typed(&self.sql.cut, &[(&who, Type::UUID)]).await;
-            self.kept(link, cut).map(|count| count > 0)
+            let session = self.session().await?;
+            let cut = session.client.execute_typed(&self.sql.cut, &[(&who, Type::UUID)]).await;
+            self.kept(session, cut).map(|count| count > 0)
         })
     }
 
     fn leave(&self, me: Uuid, straggle: Duration) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let link = self.link().await?;
+            let session = self.session().await?;
             let straggle = millis(straggle);
-            let left = link.client.execute_typed(&self.sql.leave, &[(&me, Type::UUID), (&straggle, Type::INT8)]).await;
-            self.kept(link, left).map(drop)
+            let left =
+                session.client.execute_typed(&self.sql.leave, &[(&me, Type::UUID), (&straggle, Type::INT8)]).await;
+            self.kept(session, left).map(drop)
         })
     }
 
     fn hint(&self) -> Hint {
-        Box::pin(Arc::clone(&self.rung).notified_owned())
+        Box::pin(Arc::clone(&self.rung.lock()).notified_owned())
     }
 }

@@ -140,6 +140,7 @@ impl SledStore {
                 // One row's or one asker's trouble is not the engine's.
                 Err(TableError::Unreadable(what)) => Err(StoreError::Corrupt { what }),
                 Err(TableError::TooLarge(what)) => Err(StoreError::TooLarge { what }),
+                Err(TableError::Conflict) => Err(StoreError::Conflict),
                 Err(broken) => return Err(broken),
             };
             // An asker who has gone away does not matter: what was written stays written.
@@ -167,6 +168,7 @@ fn refusal(error: TableError, config: &config::Store) -> OpenError {
         | TableError::Unreadable(_)
         | TableError::NoTrailer
         | TableError::Incomplete { .. }
+        | TableError::Conflict
         | TableError::TooLarge(_)) => OpenError::Damaged { path, reason: chain(&other) },
     }
 }
@@ -210,8 +212,8 @@ impl Index for SledStore {
         let found = self.ask(0, move |tables| tables.rows(&tags));
         Box::pin(async move {
             let found = found.await?.into_iter();
-            let opened = |(key, row): (_, Option<StoredRow>)| {
-                row.unwrap_or(StoredRow::unknown(UnixSeconds(0))).open(&self.keys, id, key)
+            let opened = |(key, row, number): (_, Option<StoredRow>, _)| {
+                row.unwrap_or(StoredRow::unknown(UnixSeconds(0))).open(&self.keys, id, key, number)
             };
             let rows: Vec<Row> = found.map(opened).collect();
             let unread: Vec<_> = rows.iter().filter(|row| !row.readable).map(|row| row.key.to_bytes()).collect();

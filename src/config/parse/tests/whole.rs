@@ -14,7 +14,7 @@ mode = "transparant"
 [log]
 format = "xml"
 [store]
-engine = "postgres"
+engine = "postgresql"
 [policy]
 missing = "drive"
 [erasure]

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::StartError;
 use super::access::Access;
 use super::cert_reload::Renewal;
+use super::sharing::Sharing;
 use super::snapshots;
 use super::supervisor;
 use super::upstreams::{self, Made, SitesError};
@@ -41,6 +42,7 @@ struct Core {
     made: Vec<Made>,
     inflight: Arc<Inflight>,
     lost_until: Option<Instant>,
+    sharing: Option<Sharing>,
     eraser: Eraser,
     shared: Arc<Shared>,
 }
@@ -61,11 +63,13 @@ impl Core {
         let lost_until = cut_before.then(|| Instant::now() + straggle + LOST_MARGIN);
         let inflight = Inflight::new(config.store.cache_entries, config.store.lease, straggle);
         inflight.set_waiting_max(limits.in_flight_max / WAITING_SHARE);
+        let sharing = Sharing::begin(config, opened, &inflight, straggle).await?;
+        let alone = || Replicas::alone(Arc::clone(&inflight));
         let eraser = Eraser::new(erasure::Parts {
-            replicas: Replicas::alone(Arc::clone(&inflight)),
+            replicas: sharing.as_ref().map_or_else(alone, Sharing::replicas),
             index: Arc::clone(&opened.index),
             jobs: Arc::clone(&opened.jobs),
-            shared_jobs: None,
+            shared_jobs: opened.together.as_ref().map(|together| Arc::clone(&together.jobs)),
             keys: Arc::clone(&opened.keys),
             sites: sites.clone(),
             erasure: config.erasure.clone(),
@@ -95,7 +99,7 @@ impl Core {
             workers,
             access_log,
         });
-        Ok(Self { registry, access, made, inflight, lost_until, eraser, shared })
+        Ok(Self { registry, access, made, inflight, lost_until, sharing, eraser, shared })
     }
 }
 
@@ -129,6 +133,7 @@ pub(super) struct Parts {
     pub(super) inflight: Arc<Inflight>,
     /// Until when something may arrive at an upstream that the run before this one had on its way.
     lost_until: Option<Instant>,
+    sharing: Option<Sharing>,
     pub(super) opened: Opened,
 }
 
@@ -142,7 +147,7 @@ impl Parts {
         // A store that knows no upstream has never served.
         let cut_before = !opened.ending.was_orderly() && !opened.index.upstreams().await?.is_empty();
         let core = Core::build(&config, &opened, cut_before).await?;
-        let Core { registry, access, made, inflight, lost_until, eraser, shared } = core;
+        let Core { registry, access, made, inflight, lost_until, sharing, eraser, shared } = core;
         let readiness = Readiness::new();
         let awaited = readiness.awaits("listeners");
         let (bound, admin_listener) = listeners(&config, inherited)?;
@@ -189,6 +194,7 @@ impl Parts {
             state,
             inflight,
             lost_until,
+            sharing,
             opened,
         })
     }
@@ -228,6 +234,9 @@ impl Parts {
         let nothing_is_late =
             !self.inflight.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
         self.opened.ending.set_orderly(whole && nothing_is_late);
+        if let Some(sharing) = self.sharing {
+            sharing.end(whole && nothing_is_late).await;
+        }
         whole
     }
 }

@@ -10,6 +10,7 @@ mod components;
 mod config_diff;
 mod named;
 mod reload;
+mod sharing;
 mod snapshots;
 pub mod supervisor;
 mod upstreams;

@@ -27,7 +27,7 @@ pub use self::members::{
     Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, SHARED_BODY_MAX, SharedJobs, Told,
 };
 pub use self::memory::MemoryMembers;
-pub use self::open::{Ending, OpenError, Opened, accept, compact, open, open_old, open_or_make, restore};
+pub use self::open::{Ending, OpenError, Opened, Together, accept, compact, open, open_old, open_or_make, restore};
 #[doc(hidden)]
 pub use self::open::{compact_with, open_with, restore_with};
 pub use self::postgres::{

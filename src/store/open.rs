@@ -10,7 +10,7 @@ use super::memory::MemoryStore;
 use super::seal::Keys;
 use super::seal::key_file::{self, Failure as KeyFailure, KeyBytes};
 use super::sled::{self, Check, Compacted, Found, RestoreError, Restored, Restoring, RewriteStep, SledStore, Tuning};
-use super::{Index, Jobs};
+use super::{Index, Jobs, Members, SharedJobs};
 use crate::config::{self, Engine};
 use crate::telemetry::events;
 
@@ -24,6 +24,17 @@ pub struct Opened {
     pub jobs: Arc<dyn Jobs>,
     /// How the run before this one ended, and how this one does.
     pub ending: Ending,
+    /// Where other gates may use the same store.
+    pub together: Option<Together>,
+}
+
+/// What several gates on one store need besides.
+#[derive(Clone, Debug)]
+pub struct Together {
+    /// The gates.
+    pub members: Arc<dyn Members>,
+    /// The erasures of all.
+    pub jobs: Arc<dyn SharedJobs>,
 }
 
 /// Whether a run ended in good order. It is in the store itself, written by its last write when it is closed.
@@ -276,12 +287,18 @@ pub fn open_with(config: &config::Store, tuning: Tuning) -> Result<Opened, OpenE
             let keys = Arc::new(Keys::derive(&*sled_key(config, tuning.new_store)?));
             let store = Arc::new(SledStore::open(config, Arc::clone(&keys), tuning)?);
             let ending = store.ending();
-            Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store, ending })
+            Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store, ending, together: None })
         }
         Engine::Memory => {
             let keys = Arc::new(Keys::derive(&*read_or_make_key(config)?));
             let store = Arc::new(MemoryStore::new(Arc::clone(&keys)));
-            Ok(Opened { keys, index: Arc::clone(&store) as Arc<dyn Index>, jobs: store, ending: Ending::new(true) })
+            Ok(Opened {
+                keys,
+                index: Arc::clone(&store) as Arc<dyn Index>,
+                jobs: store,
+                ending: Ending::new(true),
+                together: None,
+            })
         }
         Engine::Postgres => Err(OpenError::NoServer),
     }

@@ -18,9 +18,9 @@ use super::gauges::{Counted, Gauges};
 use super::locks::{Guard, Locks};
 use super::report;
 use crate::domain::erasure::{Job, Now, Run, Stamp, Standing, Summary};
-use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds};
+use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::store::seal::Keys;
-use crate::store::{JobWrite, Jobs, ListedJob, SharedJobs, StoreError, StoredJob};
+use crate::store::{JobWrite, Jobs, ListedJob, SharedJobs, Slots, StoreError, StoredJob};
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure" };
 
@@ -261,6 +261,19 @@ impl JobRepository {
         match &self.shared {
             Some(shared) => shared.touched().await,
             None => Ok(Vec::new()),
+        }
+    }
+
+    /// Slots of a service's rate, where other gates use it too: `None` where they cannot.
+    pub(super) async fn take_slots(
+        &self,
+        upstream: UpstreamNumber,
+        wanted: usize,
+        per_minute: usize,
+    ) -> Result<Option<Slots>, StoreError> {
+        match &self.shared {
+            Some(shared) => shared.take_slots(upstream, wanted, per_minute).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -46,6 +46,8 @@ struct Lane {
     /// When the deletes of the last minute were sent, by time since the start.
     sent: VecDeque<Duration>,
     per_minute: Option<usize>,
+    /// Other gates have used the service's rate up until then.
+    rests_until: Duration,
 }
 
 impl Lane {
@@ -113,12 +115,19 @@ impl Lane {
 
     /// How many have their turn now.
     fn room(&mut self, now: Duration) -> usize {
+        if now < self.rests_until {
+            return 0;
+        }
         self.free(now).min(AT_ONCE.saturating_sub(self.running))
     }
 
     /// When the next one has its turn by time alone.
     fn next(&mut self, now: Duration) -> Option<Duration> {
-        let waits = !self.places.is_empty() && self.running < AT_ONCE && self.free(now) == 0;
+        let may = !self.places.is_empty() && self.running < AT_ONCE;
+        if may && now < self.rests_until {
+            return Some(self.rests_until);
+        }
+        let waits = may && self.free(now) == 0;
         let over = self.sent.len().checked_sub(self.per_minute.filter(|rate| *rate > 0)?)?;
         waits.then(|| self.sent.get(over).map(|sent| *sent + MINUTE)).flatten()
     }
@@ -195,6 +204,11 @@ impl Lanes {
         let lane = all.entry(upstream).or_default();
         lane.per_minute = rate(per_minute);
         lane.insert_all(turns);
+    }
+
+    /// Other gates have used the service's rate up: nobody has a turn there until then.
+    pub(super) fn rest(&self, upstream: UpstreamNumber, until: Duration) {
+        self.0.lock().entry(upstream).or_default().rests_until = until;
     }
 
     /// The erasure leaves all lines but these.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::lanes::{Place, Turn};
 use super::{Eraser, report};
-use crate::domain::Tag;
+use crate::domain::{Tag, UpstreamNumber};
 use crate::store::StoreError;
 
 /// How often it is looked, also without word from the others.
@@ -24,6 +25,33 @@ impl Eraser {
             timeout(LOOK_EVERY, self.shared.replicas.news()).await.ok();
             if let Err(error) = self.look_at_others().await {
                 report::warn("what other gates have left or changed cannot be read", &error);
+            }
+        }
+    }
+
+    /// For how many deletes a turn is good, where other gates send to the same service. `None`: for none, and the erasure stands
+    /// in line again.
+    pub(super) async fn shared_slots(
+        &self,
+        upstream: UpstreamNumber,
+        turn: Turn,
+        place: Option<Place>,
+        per_minute: Option<u32>,
+    ) -> Result<Option<(Place, usize)>, StoreError> {
+        let Some(place) = place else { return Ok(None) };
+        let rate = per_minute.and_then(|rate| usize::try_from(rate).ok()).filter(|rate| *rate > 0);
+        let count = place.count;
+        let Some(rate) = rate else { return Ok(Some((place, count))) };
+        match self.shared.ledger.take_slots(upstream, count, rate).await? {
+            None => Ok(Some((place, count))),
+            Some(slots) if slots.granted > 0 => Ok(Some((place, slots.granted))),
+            Some(slots) => {
+                drop(place);
+                let elapsed = (self.shared.surroundings.elapsed)();
+                self.shared.lanes.rest(upstream, elapsed + slots.next);
+                self.shared.lanes.line_up(upstream, vec![turn], per_minute);
+                self.wake();
+                Ok(None)
             }
         }
     }

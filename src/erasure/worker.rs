@@ -216,9 +216,10 @@ impl Eraser {
             }
             let turn = turn_of(job, &keys);
             let per_minute = settings.deletes_per_minute(upstream);
-            match self.shared.lanes.enter(upstream, turn, keys.len(), per_minute, elapsed) {
-                Some(place) => {
-                    waiting.extend(keys.split_off(place.count.min(keys.len())));
+            let place = self.shared.lanes.enter(upstream, turn, keys.len(), per_minute, elapsed);
+            match self.shared_slots(upstream, turn, place, per_minute).await? {
+                Some((place, count)) => {
+                    waiting.extend(keys.split_off(count.min(keys.len())));
                     let covered = self.covered(entry, &keys);
                     let place = self.leg_begins(job.id, upstream, place);
                     granted.push(Granted { upstream, keys, covered, place });

@@ -10,7 +10,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{ListedJob, StoreFuture};
-use crate::domain::Tag;
+use crate::domain::{Tag, UpstreamNumber};
 
 /// Bytes of a [`FenceRow::body`] or an [`Ack::body`] at most.
 pub const SHARED_BODY_MAX: usize = 16 << 10;
@@ -152,6 +152,15 @@ pub trait Members: Send + Sync + Debug {
     fn hint(&self) -> Hint;
 }
 
+/// Deletes that may be sent to a service that takes so many a minute, counted over all gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// How many may be sent now: they count in the minute that has begun.
+    pub granted: usize,
+    /// Where that is none: in how long it is worth asking again.
+    pub next: Duration,
+}
+
 /// What is different about erasures where several gates share a store. Each is worked on by one of them, its owner; what
 /// [`super::Jobs::listed`] gives there are those of this gate.
 pub trait SharedJobs: Send + Sync + Debug {
@@ -164,6 +173,9 @@ pub trait SharedJobs: Send + Sync + Debug {
 
     /// Erasures of this gate that another has changed since this was last asked.
     fn touched(&self) -> StoreFuture<'_, Vec<Uuid>>;
+
+    /// Takes at most `wanted` slots at a service that takes so many deletes a minute.
+    fn take_slots(&self, upstream: UpstreamNumber, wanted: usize, per_minute: usize) -> StoreFuture<'_, Slots>;
 
     /// As [`super::Jobs::listed`], of all gates.
     fn listed_of_all(&self, cursor: Option<(Tag, Uuid)>, limit: usize) -> StoreFuture<'_, Vec<ListedJob>>;

@@ -24,7 +24,8 @@ use uuid::Uuid;
 
 pub use self::export::{Export, ExportFault, ExportStep, look_through};
 pub use self::members::{
-    Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, SHARED_BODY_MAX, SharedJobs, Told,
+    Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, SHARED_BODY_MAX, SharedJobs, Slots,
+    Told,
 };
 pub use self::memory::MemoryMembers;
 pub use self::open::{Ending, OpenError, Opened, Together, accept, compact, open, open_old, open_or_make, restore};

@@ -7,9 +7,12 @@
 pub mod seal;
 
 mod export;
+mod instances;
 mod memory;
 mod open;
 mod postgres;
+mod queue;
+mod report;
 mod row;
 mod seen;
 mod sled;
@@ -25,7 +28,8 @@ pub use self::open::{Ending, OpenError, Opened, accept, compact, open, open_old,
 #[doc(hidden)]
 pub use self::open::{compact_with, open_with, restore_with};
 pub use self::postgres::{
-    ConnectError, Facts as ServerFacts, Kind as ServerKind, Refusal, Refusals, Server, ServerFault, Session,
+    ConnectError, Facts as ServerFacts, Kind as ServerKind, MigrateError, Migrated, Refusal, Refusals, SCHEMA_VERSION,
+    Server, ServerFault, Session, migrate, schema_version,
 };
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};

@@ -124,6 +124,26 @@ mod tests {
         }
     }
 
+    /// As JSON of which every operation's and every schema's members have a line each.
+    fn lines(value: &Value, depth: usize) -> String {
+        match value {
+            Value::Object(members) if depth < 5 && !members.is_empty() => {
+                let margin = "  ".repeat(depth);
+                let member = |(key, value)| format!("{margin}  {:?}: {}", key, lines(value, depth + 1));
+                format!("{{\n{}\n{margin}}}", members.iter().map(member).collect::<Vec<_>>().join(",\n"))
+            }
+            _ => value.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_description_is_the_one_in_the_documents() {
+        let described = lines(&description(), 0) + "\n";
+        let shown = include_str!("../../docs/openapi.json");
+        let first = described.lines().zip(shown.lines()).find(|(is, was)| is != was);
+        assert!(described == shown, "the first difference is {first:?}; whole:\n{described}");
+    }
+
     #[test]
     fn every_schema_that_is_named_is_there_and_every_schema_is_named() {
         let description = description();

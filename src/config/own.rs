@@ -2,20 +2,47 @@
 
 use std::time::Duration;
 
-use super::{Authorize, Config, Erasure, Limits, OpenWebsockets};
+use serde::Serialize;
+
+use super::{Authorize, Config, Erasure, Limits, OpenWebsockets, describe, erasure};
 
 /// `limits` of an upstream; `None` is as `[limits]` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OwnLimits {
     /// `connect_timeout`
+    #[serde(
+        rename = "connect_timeout",
+        serialize_with = "describe::duration_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub connect: Option<Duration>,
     /// `response_timeout`
+    #[serde(
+        rename = "response_timeout",
+        serialize_with = "describe::duration_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub response: Option<Duration>,
     /// `body_stall_timeout`
+    #[serde(
+        rename = "body_stall_timeout",
+        serialize_with = "describe::duration_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub body_stall: Option<Duration>,
     /// `answer_stall_timeout`
+    #[serde(
+        rename = "answer_stall_timeout",
+        serialize_with = "describe::duration_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub answer_stall: Option<Duration>,
     /// `event_stream_timeout`
+    #[serde(
+        rename = "event_stream_timeout",
+        serialize_with = "describe::duration_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub event_stream: Option<Duration>,
 }
 
@@ -35,9 +62,10 @@ impl OwnLimits {
 }
 
 /// `erasure` of an upstream; `None` is as `[erasure]` says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct OwnErasure {
     /// Who may erase by a delete at this upstream.
+    #[serde(flatten, serialize_with = "erasure::authorize_if_any")]
     pub authorize: Option<Authorize>,
     /// What happens to its open WebSockets.
     pub open_websockets: Option<OpenWebsockets>,

@@ -1,6 +1,10 @@
 //! P11: what a configuration means is shown whole, by the file's own keys: `check --json` and `GET /api/v1/config`.
 
-use super::{LEAST, around, read};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::{LEAST, around, parse, read};
 
 #[track_caller]
 fn check(text: &str, shown: &str) {
@@ -26,8 +30,15 @@ fn p11_the_other_shapes_of_values_are_shown() {
 
 #[test]
 fn p11_who_may_erase_is_shown_where_anyone_may() {
-    let config = read(&around("[erasure]\nauthorize = \"open\"\n", "erasure = { authorize = \"open\" }\n")).unwrap().config;
+    let config =
+        read(&around("[erasure]\nauthorize = \"open\"\n", "erasure = { authorize = \"open\" }\n")).unwrap().config;
     let described = config.describe();
     assert_eq!((&described["erasure"]["authorize"], &described["erasure"]["token"]), (&"open".into(), &().into()));
     assert_eq!(described["upstream"][0]["erasure"]["authorize"], "open");
+}
+
+#[test]
+fn p11_a_folder_whose_name_is_not_utf_8_is_shown_all_the_same() {
+    let config = parse(LEAST, Path::new(OsStr::from_bytes(b"/etc/\xff"))).unwrap().config;
+    assert_eq!(config.describe()["store"]["path"], "/etc/\u{fffd}/var/forgetgate");
 }

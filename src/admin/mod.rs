@@ -17,6 +17,7 @@ mod problem;
 mod refusals;
 mod router;
 mod routes;
+mod schemas;
 mod server;
 mod upstreams;
 

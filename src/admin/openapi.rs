@@ -1,10 +1,9 @@
-//! `GET /api/v1/openapi.json`: the table of calls as OpenAPI 3.1 describes it, with the schemas from `schemas.json`.
+//! `GET /api/v1/openapi.json`: the table of calls as OpenAPI 3.1 describes it, with the schemas of the types that are sent.
 
 use serde_json::{Map, Value, json};
 
 use super::routes::{Call, LIST_QUERY, ROUTES, Route};
-
-const SCHEMAS: &str = include_str!("schemas.json");
+use super::schemas::schemas;
 
 /// The whole description.
 pub(super) fn description() -> Value {
@@ -26,7 +25,7 @@ pub(super) fn description() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": serde_json::from_str::<Value>(SCHEMAS).unwrap_or_default(),
+            "schemas": schemas(),
         },
     })
 }

@@ -35,10 +35,6 @@ pub(super) fn duration<S: Serializer>(duration: &Duration, to: S) -> Result<S::O
     format_duration(*duration).serialize(to)
 }
 
-pub(super) fn duration_if_any<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-    duration.map(format_duration).serialize(to)
-}
-
 pub(super) fn size<S: Serializer>(bytes: &(impl Copy + TryInto<u64>), to: S) -> Result<S::Ok, S::Error> {
     format_size((*bytes).try_into().unwrap_or(u64::MAX)).serialize(to)
 }

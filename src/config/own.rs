@@ -2,47 +2,22 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::{Authorize, Config, Erasure, Limits, OpenWebsockets, describe, erasure};
+use super::{Authorize, Config, Erasure, Limits, OpenWebsockets, erasure, format_duration};
 
 /// `limits` of an upstream; `None` is as `[limits]` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnLimits {
     /// `connect_timeout`
-    #[serde(
-        rename = "connect_timeout",
-        serialize_with = "describe::duration_if_any",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub connect: Option<Duration>,
     /// `response_timeout`
-    #[serde(
-        rename = "response_timeout",
-        serialize_with = "describe::duration_if_any",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub response: Option<Duration>,
     /// `body_stall_timeout`
-    #[serde(
-        rename = "body_stall_timeout",
-        serialize_with = "describe::duration_if_any",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub body_stall: Option<Duration>,
     /// `answer_stall_timeout`
-    #[serde(
-        rename = "answer_stall_timeout",
-        serialize_with = "describe::duration_if_any",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub answer_stall: Option<Duration>,
     /// `event_stream_timeout`
-    #[serde(
-        rename = "event_stream_timeout",
-        serialize_with = "describe::duration_if_any",
-        skip_serializing_if = "Option::is_none"
-    )]
     pub event_stream: Option<Duration>,
 }
 
@@ -58,6 +33,21 @@ impl OwnLimits {
             event_stream_timeout: self.event_stream.unwrap_or(common.event_stream_timeout),
             ..common.clone()
         }
+    }
+}
+
+impl Serialize for OwnLimits {
+    /// Only what the upstream says itself.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { connect, response, body_stall, answer_stall, event_stream } = *self;
+        let all = [
+            ("connect_timeout", connect),
+            ("response_timeout", response),
+            ("body_stall_timeout", body_stall),
+            ("answer_stall_timeout", answer_stall),
+            ("event_stream_timeout", event_stream),
+        ];
+        to.collect_map(all.into_iter().filter_map(|(key, time)| Some((key, format_duration(time?)))))
     }
 }
 

@@ -8,7 +8,9 @@ use http::Response;
 use http_body_util::Full;
 
 use crate::service::{Reply, Service, status};
-use crate::world::{ALIAS, BEGIN, OWN, Plan, World, erasure, opened_body, own_credentials, pair, profile, upstream, with_profile};
+use crate::world::{
+    ALIAS, BEGIN, OWN, Plan, World, erasure, opened_body, own_credentials, pair, profile, upstream, with_profile,
+};
 
 #[tokio::test]
 async fn every_answer_leads_to_the_state_that_the_contract_names() {

@@ -10,7 +10,9 @@ use forgetgate::erasure::{Decided, Submission, TargetWord, View};
 use forgetgate::store::{JobWrite, Opened};
 
 use crate::service::{Service, status};
-use crate::world::{Plan, World, erasure, id, open_store, own_credentials, pair, profile, submission, upstream, with_profile};
+use crate::world::{
+    Plan, World, erasure, id, open_store, own_credentials, pair, profile, submission, upstream, with_profile,
+};
 
 fn decided(verdict: Verdict) -> Decided {
     Decided { verdict, by: "A. Person".into(), note: "court".into(), upstream: None }

@@ -12,11 +12,14 @@ mod health;
 mod holds;
 mod listener;
 mod metrics;
+#[cfg(test)]
 mod openapi;
 mod problem;
 mod refusals;
 mod router;
 mod routes;
+#[cfg(test)]
+mod schemas;
 mod server;
 mod upstreams;
 

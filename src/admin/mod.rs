@@ -16,6 +16,7 @@ mod metrics;
 mod openapi;
 mod problem;
 mod refusals;
+mod replicas;
 mod router;
 mod routes;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::export::ExportedBody;
 use super::health::{Health, ReadinessView};
 use super::holds::{HoldBody, Lifted};
 use super::problem::ProblemBody;
+use super::replicas::Replicas;
 use super::upstreams::Upstreams;
 use crate::erasure::{DryRun, HoldList, List, Recipients};
 
@@ -33,6 +34,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         with::<DryRun>,
         with::<Recipients>,
         with::<Upstreams>,
+        with::<Replicas>,
         with::<ExportedBody>,
         with::<ProblemBody<'_>>,
     ] {

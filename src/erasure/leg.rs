@@ -85,6 +85,7 @@ impl Leg {
         let fences = match self.round.fences_around(self.upstream) {
             Ok(fences) => fences,
             Err(again) => {
+                self.gives_the_fence_up(passes.keys().copied().collect()).await?;
                 self.round.ended(self.upstream);
                 return Ok(Some(again));
             }
@@ -106,6 +107,13 @@ impl Leg {
         }
         self.round.ended(self.upstream);
         Ok(None)
+    }
+
+    /// The customer is let in before anything was sent there: that is durable before the fences are lifted.
+    async fn gives_the_fence_up(&self, keys: Vec<TargetKey>) -> Result<(), StoreError> {
+        let eraser = &self.round.eraser;
+        let change = |job: &mut Job| (job.unfence(&keys, Later::FenceEnded), Marks::default());
+        eraser.shared.ledger.change(self.round.id, eraser.now(), change).await.map(drop)
     }
 
     /// Whether this fence has stood since the acceptance of what entered in a generation before `before`.

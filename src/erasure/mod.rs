@@ -14,6 +14,7 @@ mod decide;
 mod doubt;
 mod erasure_rate;
 mod holds;
+mod home_probes;
 mod job_repository;
 mod lanes;
 mod leg;
@@ -58,6 +59,7 @@ use self::attempt::Fences;
 use self::auth_throttle::Failures;
 use self::erasure_rate::Rate;
 use self::holds::Holds;
+use self::home_probes::HomeProbes;
 use self::job_repository::JobRepository;
 use self::lanes::Lanes;
 use self::locks::Locks;
@@ -183,6 +185,7 @@ struct Shared {
     /// Deletes that were sent and whose ends could not be recorded, and until when each may be carried out.
     unrecorded: Mutex<HashMap<(Uuid, TargetKey), Moment>>,
     holds: Holds,
+    home_probes: HomeProbes,
     lanes: Lanes,
     rate: Rate,
     unapproved: Unapproved,
@@ -229,6 +232,7 @@ impl Eraser {
             doubts: Mutex::default(),
             carried: Mutex::default(),
             unrecorded: Mutex::default(),
+            home_probes: HomeProbes::default(),
             lanes: Lanes::default(),
             rate: Rate::default(),
             unapproved: Unapproved::default(),

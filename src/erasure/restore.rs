@@ -150,6 +150,7 @@ impl Eraser {
         forgotten.into_iter().for_each(|id| self.shared.schedule.wake(id, now.moment));
         self.tell_standing();
         self.shared.inflight.prune();
+        self.forget_home_probes();
         if let Err(error) = self.sweep().await {
             report::warn("rows of erased customers cannot be swept", &error);
         }

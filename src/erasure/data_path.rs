@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::accept::Asked;
+use super::accept::{Asked, Problem};
 use super::answer::{empty, naming, passed_on};
 use super::auth_throttle::Caller;
 use super::holds::Tags;
@@ -201,7 +201,7 @@ impl Eraser {
     async fn accepted(&self, asked: Asked, answer: Response<Bytes>) -> Result<Given, Refused> {
         let accepted = self.accept(asked).await.map_err(|error| {
             report::warn("an erasure could not be accepted", &error);
-            Code::StoreUnavailable
+            if matches!(error, Problem::Crowded) { Code::Overloaded } else { Code::StoreUnavailable }
         })?;
         Ok((naming(answer, accepted.request), Some(accepted.request)))
     }

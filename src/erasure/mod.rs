@@ -20,6 +20,7 @@ mod lanes;
 mod leg;
 mod locks;
 mod nameless;
+mod names;
 mod operator_api;
 mod planning;
 mod report;
@@ -63,6 +64,7 @@ use self::home_probes::HomeProbes;
 use self::job_repository::JobRepository;
 use self::lanes::Lanes;
 use self::locks::Locks;
+use self::names::Names;
 use self::retention::Counted;
 use self::schedule::Schedule;
 use self::send::Carried;
@@ -189,6 +191,7 @@ struct Shared {
     lanes: Lanes,
     rate: Rate,
     unapproved: Unapproved,
+    names: Names,
     failures: Failures,
     /// How often in a row an erasure's step failed in the store.
     failures_of_store: Mutex<HashMap<Uuid, u32>>,
@@ -236,6 +239,7 @@ impl Eraser {
             lanes: Lanes::default(),
             rate: Rate::default(),
             unapproved: Unapproved::default(),
+            names: Names::default(),
             failures: Failures::default(),
             failures_of_store: Mutex::default(),
             schedule: Schedule::default(),

@@ -25,6 +25,15 @@ struct Probed {
     unanswered: Option<Moment>,
 }
 
+impl Probed {
+    /// What may still be carried out there is noted, so that this one does not count alone.
+    fn reckons_with_earlier(&self, job: &mut Job) {
+        if let Some(until) = self.unanswered {
+            job.unanswered(self.key, until);
+        }
+    }
+}
+
 impl Eraser {
     /// Reads the targets behind the fence, and narrows it to them.
     pub(super) async fn plan(&self, entry: &Entry, fences: &mut Fences, topology: u64) -> Result<(), StoreError> {
@@ -65,8 +74,7 @@ impl Eraser {
             if decided(Verdict::Approve) {
                 job.decided_later(known);
             }
-            let unanswered = probes.iter().filter_map(|probe| Some((probe.key, probe.unanswered?)));
-            unanswered.for_each(|(key, until)| job.unanswered(key, until));
+            probes.iter().for_each(|probe| probe.reckons_with_earlier(job));
             let mut counts = |probe: &&Probed| job.probe_counts(probe.key, probe.outcome.clone(), now);
             let counting: Vec<&Probed> = probes.iter().filter(|probe| counts(probe)).collect();
             let as_planned = self.settings().topology() == topology;

@@ -110,6 +110,7 @@ impl From<erasure::Problem> for Problem {
         match problem {
             Of::OtherCustomer => Self::new(StatusCode::CONFLICT, "id_in_use", detail),
             Of::NotFound => Self::new(StatusCode::NOT_FOUND, "erasure_unknown", detail),
+            Of::Crowded => Self::unavailable("overloaded", detail),
             Of::TooManyHolds => Self::new(StatusCode::CONFLICT, "holds_full", detail),
             Of::UnknownUpstream => Self::bad("upstream_unknown", detail),
             Of::Undecidable(why) => Self::new(StatusCode::CONFLICT, "state_conflict", why.to_string()),

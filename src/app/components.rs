@@ -230,11 +230,12 @@ impl Parts {
         if let Some(snapshots) = self.snapshots {
             snapshots.await.ok();
         }
+        let asked = self.state.eraser.is_straggling();
         drop(self.state);
         self.access.finish();
         // The next run must reckon with what this one still reckons with.
-        let nothing_is_late =
-            !self.inflight.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
+        let is_late = asked || self.inflight.is_straggling();
+        let nothing_is_late = !is_late && self.lost_until.is_none_or(|until| until <= Instant::now());
         self.opened.ending.set_orderly(whole && nothing_is_late);
         if let Some(sharing) = self.sharing {
             sharing.end(whole && nothing_is_late).await;

@@ -36,6 +36,9 @@ pub enum Problem {
     /// The decision does not fit.
     #[error("the erasure does not stand as this needs it")]
     Undecidable(#[source] Undecidable),
+    /// As many requests have joined this customer's erasure as are kept until it has got on.
+    #[error("as many requests for this customer wait as are kept: ask again when the erasure has got on")]
+    Crowded,
     /// As many legal holds are set as may be.
     #[error("there are as many legal holds as can be kept")]
     TooManyHolds,
@@ -72,10 +75,14 @@ pub(super) struct Asked {
     pub(super) above: Option<bool>,
 }
 
+/// So many requests that reach in different ways are kept with one erasure until its targets are planned: it is written as a
+/// whole with each.
+const INTENTS_MAX: usize = 256;
+
 /// What was accepted.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    /// The request's own name: new with each, whatever was asked before (P10).
+    /// The request's own name: new with each, whatever was asked before (P10). The erasure's, where that has as many as it may.
     pub(super) request: Uuid,
     /// The erasure that covers it, as it was accepted: it need not be read again to be shown.
     pub(super) job: Job,
@@ -129,12 +136,12 @@ impl Eraser {
         }
         let above = asked.above.unwrap_or_else(|| self.is_above(&running));
         let fits = |entry: &Entry| entry.job.awaiting_approval == above;
-        let job = match running.into_iter().find(fits) {
+        let accepted = match running.into_iter().find(fits) {
             Some(entry) => self.join(entry.job.id, request, asked, tag, above).await?,
-            None => self.begin(request, asked, tag, above, false).await?,
+            None => Accepted { request, job: self.begin(request, asked, tag, above, false).await? },
         };
-        shared.schedule.wake(job.id, self.now().moment);
-        Ok(Accepted { request, job })
+        shared.schedule.wake(accepted.job.id, self.now().moment);
+        Ok(accepted)
     }
 
     /// Whether what begins a new erasure, beside these, has to wait for approval.
@@ -190,14 +197,26 @@ impl Eraser {
         Ok(job)
     }
 
-    async fn join(&self, id: Uuid, request: Uuid, mut asked: Asked, tag: Tag, above: bool) -> Result<Job, Problem> {
+    async fn join(
+        &self,
+        id: Uuid,
+        request: Uuid,
+        mut asked: Asked,
+        tag: Tag,
+        above: bool,
+    ) -> Result<Accepted, Problem> {
         let guard = self.shared.ledger.lock(id).await;
         let entry = self.shared.ledger.load(id).await?.filter(|entry| !entry.job.is_over());
         // A person may have decided meanwhile: what would have joined another kind of erasure begins one of its own.
         let Some(entry) = entry.filter(|entry| entry.job.awaiting_approval == above) else {
             drop(guard);
-            return self.begin(request, asked, tag, above, false).await;
+            let job = self.begin(request, asked, tag, above, false).await?;
+            return Ok(Accepted { request, job });
         };
+        let names_its_own = !self.shared.names.are_full(id);
+        if !names_its_own && asked.id.is_some() {
+            return Err(Problem::Crowded);
+        }
         if asked.above == Some(true) {
             self.shared.unapproved.joined(id);
         }
@@ -214,16 +233,23 @@ impl Eraser {
         let mut job = entry.job.clone();
         job.join(intent, now.wall);
         job.reaches_also(&passed_on, now.wall);
+        if job.intents.len() > INTENTS_MAX {
+            return Err(Problem::Crowded);
+        }
         let change = |stored: &mut Job| stored.clone_from(&job);
-        let joined = self.shared.ledger.join(&guard, entry, request, note, now, change).await;
+        let own = names_its_own.then_some((request, note));
+        let joined = self.shared.ledger.join(&guard, entry, own, now, change).await;
         drop(frozen);
         match joined {
             Ok(true) => {}
             Ok(false) => return Err(Problem::OtherCustomer),
             Err(error) => return Err(self.doubtful(Doubt::Joined, id, raised, error)),
         }
+        if names_its_own {
+            self.shared.names.given(id);
+        }
         self.keep(id, raised.0.filter(|_| !held.everywhere), asked.carried);
-        Ok(job)
+        Ok(Accepted { request: if names_its_own { request } else { id }, job })
     }
 
     /// The store did not say that it was written. It may be there all the same: nothing of it runs before that is known,

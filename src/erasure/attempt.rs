@@ -123,11 +123,14 @@ impl Eraser {
         Ok(rows.into_iter().filter(|row| row.erased_at.is_none()).collect())
     }
 
-    /// What the run before this one had on its way there may still arrive until then. That is this run's own clock.
-    pub(super) fn lost_until(&self, rows: &[Row], upstream: UpstreamNumber) -> Option<Moment> {
-        let until = self.shared.run.begun.after(self.settings().response_timeout.as_secs() + 1);
+    /// What the run before this one had on its way there may still arrive until then. That is this run's own clock. Of a
+    /// request there is a row; a delete that was sent to a home leaves none.
+    pub(super) fn lost_until(&self, rows: &[Row], upstream: UpstreamNumber, deletes: bool) -> Option<Moment> {
+        let settings = self.settings();
+        let until = self.shared.run.begun.after(settings.response_timeout.as_secs() + 1);
         let there = rows.iter().any(|row| row.key.upstream == upstream);
-        (self.shared.cut_before && there && self.now().moment < until).then_some(until)
+        let may_be = there || (deletes && settings.is_home(upstream));
+        (self.shared.cut_before && may_be && self.now().moment < until).then_some(until)
     }
 }
 

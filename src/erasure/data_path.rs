@@ -13,10 +13,11 @@ use subtle::ConstantTimeEq;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::accept::Asked;
+use super::accept::{Asked, Problem};
 use super::answer::{empty, naming, passed_on};
 use super::auth_throttle::Caller;
 use super::holds::Tags;
+use super::home_probes::HomeProbe;
 use super::nameless::names_one_at;
 use super::send::{self, Carried};
 use super::{Eraser, Refused, report};
@@ -112,7 +113,8 @@ impl Eraser {
         let tags = self.shared.holds.tags(&customer);
         let text = text_of(&site.aliases, &customer, today.form);
         let sent = self.now().wall;
-        let (answer, held) = self.probe(site, &carried, &text, &tags).await?;
+        let under_way = self.home_probe(tag, site.number, watch.generation()).ok_or(Code::Overloaded)?;
+        let (answer, held) = self.probe(site, &carried, &text, (&tags, under_way)).await?;
         drop(leave);
         if !answer.response.status().is_success() {
             self.shared.failures.note(caller, Instant::now());
@@ -136,13 +138,22 @@ impl Eraser {
 
     /// Asks the home. Where the customer is on hold, or is put on hold before the first byte has gone out, it is asked about
     /// nobody: `true`.
-    async fn probe(&self, site: &Site, carried: &Carried, text: &str, tags: &Tags) -> Result<(Answer, bool), Refused> {
+    async fn probe(
+        &self,
+        site: &Site,
+        carried: &Carried,
+        text: &str,
+        (tags, under_way): (&Tags, HomeProbe),
+    ) -> Result<(Answer, bool), Refused> {
         let within = self.settings().erasure.barrier_timeout;
         let ends = Instant::now() + within;
         let request = carried.request(site, text, None).ok_or(Code::PathAmbiguous)?;
         let held = self.shared.holds.of(tags).is_at(site.number);
         let named =
             if held { Err(CallError::Withheld) } else { self.exchange(site, request, within, Some(tags)).await };
+        if !named.as_ref().is_err_and(CallError::maybe_sent) {
+            under_way.ended();
+        }
         let answer = match named {
             Err(CallError::Withheld) => {
                 let nobody = nobodys_label(site, (self.shared.surroundings.new_id)());
@@ -190,7 +201,7 @@ impl Eraser {
     async fn accepted(&self, asked: Asked, answer: Response<Bytes>) -> Result<Given, Refused> {
         let accepted = self.accept(asked).await.map_err(|error| {
             report::warn("an erasure could not be accepted", &error);
-            Code::StoreUnavailable
+            if matches!(error, Problem::Crowded) { Code::Overloaded } else { Code::StoreUnavailable }
         })?;
         Ok((naming(answer, accepted.request), Some(accepted.request)))
     }

@@ -191,7 +191,7 @@ impl Eraser {
         let drain = fence.drained(upstream, Covered::ALL, std::time::Duration::ZERO).await;
         // What it has passed on since the delete there is nowhere else in the index.
         let alone = !self.settings().passes_on(upstream);
-        let quiet = alone && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
+        let quiet = alone && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream, false).is_none();
         if !quiet {
             return Ok(Marks::default());
         }

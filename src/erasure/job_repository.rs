@@ -193,24 +193,26 @@ impl JobRepository {
         Ok(Some(value))
     }
 
-    /// Another request for the same customer joins a job that the caller has locked, under a name of its own, all in one
-    /// durable write. `false`: that name is taken; then nothing has changed.
+    /// Another request for the same customer joins a job that the caller has locked, under a name of its own if it has one, all
+    /// in one durable write. `false`: that name is taken; then nothing has changed.
     pub(super) async fn join(
         &self,
         _guard: &Guard,
         mut entry: Entry,
-        own: Uuid,
-        note: Note,
+        own: Option<(Uuid, Note)>,
         now: Now,
         change: impl FnOnce(&mut Job),
     ) -> Result<bool, StoreError> {
         let (to, tag) = (entry.job.id, entry.tag);
         change(&mut entry.job);
-        let body = self.written(own, &Body::Attached { to, note })?;
         let received = UnixSeconds(now.moment.0);
-        let (of, summary) = (Some(to), Vec::new());
-        let also = StoredJob { id: own, tag, finished: true, received, of, accepted: 0, version: 0, summary, body };
-        self.write(entry, Marks::default(), now, Some(also), By::Owner).await
+        let named = |(id, note)| {
+            let (of, summary) = (Some(to), Vec::new());
+            let body = self.written(id, &Body::Attached { to, note })?;
+            Ok(StoredJob { id, tag, finished: true, received, of, accepted: 0, version: 0, summary, body })
+        };
+        let also = own.map(named).transpose()?;
+        self.write(entry, Marks::default(), now, also, By::Owner).await
     }
 
     async fn write(

@@ -41,6 +41,8 @@ struct Behind {
     /// The targets whose deletes have been accepted behind this fence.
     accepted: Mutex<BTreeSet<TargetKey>>,
     straggling: Option<Moment>,
+    /// Until then a caller's own delete may be carried out that was not answered.
+    probed: Option<Moment>,
     /// Something is on its way there that the erasure does not cover.
     newer: bool,
     passes: Passes,
@@ -86,6 +88,7 @@ impl Leg {
         let fences = match self.round.fences_around(self.upstream) {
             Ok(fences) => fences,
             Err(again) => {
+                self.gives_the_fence_up(passes.keys().copied().collect()).await?;
                 self.round.ended(self.upstream);
                 return Ok(Some(again));
             }
@@ -98,15 +101,25 @@ impl Leg {
         let keys: Vec<TargetKey> = passes.keys().copied().collect();
         let keys = self.round.begin(self.upstream, &keys, self.covered(), &needs).await?;
         if !keys.is_empty() {
-            let (straggling, newer, in_sight) = self.drained(&fences, &rows, within / 2).await;
+            let drained = Instant::now() + within / 2;
+            let (straggling, newer, in_sight) = self.drained(&fences, &rows, drained).await;
+            let probed = self.probed(&keys, drained).await?;
             let accepted = Mutex::default();
-            let behind = Behind { fences, rows, needs, accepted, straggling, newer, passes, unbroken, came_back };
+            let behind =
+                Behind { fences, rows, needs, accepted, straggling, probed, newer, passes, unbroken, came_back };
             all(keys.into_iter().map(|key| self.delete(key, &behind))).await?;
             drop(behind);
             in_sight.into_iter().for_each(|upstream| self.look_after(upstream));
         }
         self.round.ended(self.upstream);
         Ok(None)
+    }
+
+    /// The customer is let in before anything was sent there: that is durable before the fences are lifted.
+    async fn gives_the_fence_up(&self, keys: Vec<TargetKey>) -> Result<(), StoreError> {
+        let eraser = &self.round.eraser;
+        let change = |job: &mut Job| (job.unfence(&keys, Later::FenceEnded), Marks::default());
+        eraser.shared.ledger.change(self.round.id, eraser.now(), change).await.map(drop)
     }
 
     /// Whether this fence has stood since the acceptance of what entered in a generation before `before`.
@@ -150,20 +163,32 @@ impl Leg {
         &self,
         fences: &[Arc<Fence>],
         rows: &[Row],
-        limit: Duration,
+        end: Instant,
     ) -> (Option<Moment>, bool, Vec<UpstreamNumber>) {
         let Some(fence) = fences.first() else { return (None, true, Vec::new()) };
         let (mut straggling, mut newer, mut in_sight) = (None, false, Vec::new());
-        let end = Instant::now() + limit;
         for upstream in self.round.around(self.upstream) {
             let limit = end.saturating_duration_since(Instant::now());
             let drain: Drain = fence.drained(upstream, self.covered, limit).await;
             let seen = drain.until.map(|until| self.moment(until));
-            straggling = straggling.max(seen).max(self.round.eraser.lost_until(rows, upstream));
-            newer |= drain.newer && upstream == self.upstream;
+            let own = upstream == self.upstream;
+            straggling = straggling.max(seen).max(self.round.eraser.lost_until(rows, upstream, own));
+            newer |= drain.newer && own;
             in_sight.extend(drain.in_sight.then_some(upstream));
         }
         (straggling, newer, in_sight)
+    }
+
+    /// Waits for callers' own deletes there, too. Those that were sent before the erasure was accepted count; where nobody has
+    /// been let in since by this erasure itself, any: some may have been sent while it was being accepted.
+    async fn probed(&self, keys: &[TargetKey], end: Instant) -> Result<Option<Moment>, StoreError> {
+        let eraser = &self.round.eraser;
+        let Some(entry) = eraser.shared.ledger.load(self.round.id).await? else { return Ok(None) };
+        let mut targets = keys.iter().filter_map(|key| entry.job.target(*key));
+        let first = targets.any(|target| target.attempts == 0 || !target.unfenced);
+        let before = self.covered.here.filter(|_| !first).unwrap_or(Generation::LAST);
+        let limit = end.saturating_duration_since(Instant::now());
+        Ok(eraser.home_probes_over((self.round.tag, self.upstream), before, limit).await)
     }
 
     /// A moment of tokio's clock, rounded up.
@@ -199,7 +224,13 @@ impl Leg {
             Err(outcome) => return Ok(Some(outcome)),
         };
         let tags = eraser.shared.holds.tags(&self.round.customer);
-        let sending = |job: &mut Job| (job.sending(key, &eraser.shared.holds.of(&tags)), Marks::default());
+        let sending = |job: &mut Job| {
+            let sends = job.sending(key, &eraser.shared.holds.of(&tags));
+            if let Some(until) = behind.probed.filter(|_| sends) {
+                job.unanswered(key, until);
+            }
+            (sends, Marks::default())
+        };
         if eraser.shared.ledger.change(id, eraser.now(), sending).await? != Some(true) {
             return Ok(None);
         }

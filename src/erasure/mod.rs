@@ -16,11 +16,13 @@ mod doubt;
 mod erasure_rate;
 mod gauges;
 mod holds;
+mod home_probes;
 mod job_repository;
 mod lanes;
 mod leg;
 mod locks;
 mod nameless;
+mod names;
 mod operator_api;
 mod planning;
 mod recipients;
@@ -62,9 +64,11 @@ use self::attempt::Fences;
 use self::auth_throttle::Failures;
 use self::erasure_rate::Rate;
 use self::holds::Holds;
+use self::home_probes::HomeProbes;
 use self::job_repository::JobRepository;
 use self::lanes::Lanes;
 use self::locks::Locks;
+use self::names::Names;
 use self::retention::Counted;
 use self::schedule::Schedule;
 use self::send::Carried;
@@ -191,9 +195,11 @@ struct Shared {
     /// Deletes that were sent and whose ends could not be recorded, and until when each may be carried out.
     unrecorded: Mutex<HashMap<(Uuid, TargetKey), Moment>>,
     holds: Holds,
+    home_probes: HomeProbes,
     lanes: Lanes,
     rate: Rate,
     unapproved: Unapproved,
+    names: Names,
     failures: Failures,
     /// How often in a row an erasure's step failed in the store.
     failures_of_store: Mutex<HashMap<Uuid, u32>>,
@@ -238,9 +244,11 @@ impl Eraser {
             doubts: Mutex::default(),
             carried: Mutex::default(),
             unrecorded: Mutex::default(),
+            home_probes: HomeProbes::default(),
             lanes: Lanes::default(),
             rate: Rate::default(),
             unapproved: Unapproved::default(),
+            names: Names::default(),
             failures: Failures::default(),
             failures_of_store: Mutex::default(),
             schedule: Schedule::default(),

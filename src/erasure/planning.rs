@@ -1,16 +1,18 @@
 //! From what was asked for to targets: read behind a fence, which is then narrowed to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use futures_util::future::join_all;
 
 use super::Eraser;
 use super::attempt::{Fences, Needs, came_back, narrow, with_passers};
 use super::job_repository::{Entry, Marks};
-use crate::domain::UpstreamNumber;
 use crate::domain::erasure::{
     Held, Intent, Job, Later, Mark, Moment, OnHold, Outcome, Reach, Target, TargetKey, TargetState, Verdict, plan,
 };
-use crate::inflight::Frozen;
+use crate::domain::{CustomerId, UpstreamNumber};
+use crate::inflight::{Frozen, Generation};
 use crate::replicas::Fence;
 use crate::store::{Row, StoreError};
 
@@ -20,6 +22,17 @@ struct Probed {
     outcome: Outcome,
     markable: bool,
     mark: Option<Mark>,
+    /// Until then an earlier caller's own delete may be carried out that was not answered.
+    unanswered: Option<Moment>,
+}
+
+impl Probed {
+    /// What may still be carried out there is noted, so that this one does not count alone.
+    fn reckons_with_earlier(&self, job: &mut Job) {
+        if let Some(until) = self.unanswered {
+            job.unanswered(self.key, until);
+        }
+    }
 }
 
 impl Eraser {
@@ -34,6 +47,7 @@ impl Eraser {
             fences.push(Arc::new(self.shared.replicas.fence(tag, None, life)));
         }
         let rows = self.fenced_rows(&customer, fences).await?;
+        let unanswered = self.probes_before(&entry.job.intents, &customer).await;
         let reaches = self.reaches(&settings, &customer).await?;
         let needs = self.needs(&rows, &reaches);
         let intents = &entry.job.intents;
@@ -42,7 +56,7 @@ impl Eraser {
         let known: Vec<Held> = needs.held().into_iter().chain(went.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.held_of(entry);
-        let (probes, frozen) = self.probes((intents, &reaches), &rows, fences);
+        let (probes, frozen) = self.probes((intents, &reaches, &unanswered), &rows, fences);
         let unbroken = was_fenced && stands(fences, &rows, entry.accepted);
         let now = self.now();
         let decided = |verdict| entry.job.decisions.iter().any(|decision| decision.verdict == verdict);
@@ -61,6 +75,7 @@ impl Eraser {
             if decided(Verdict::Approve) {
                 job.decided_later(known);
             }
+            probes.iter().for_each(|probe| probe.reckons_with_earlier(job));
             let mut counts = |probe: &&Probed| job.probe_counts(probe.key, probe.outcome.clone(), now);
             let counting: Vec<&Probed> = probes.iter().filter(|probe| counts(probe)).collect();
             let as_planned = self.settings().topology() == topology;
@@ -84,11 +99,23 @@ impl Eraser {
         Ok(())
     }
 
+    /// Waits for callers' own deletes of this customer that are under way at the homes of probes that may count. Gives until when
+    /// some that were not answered may be carried out.
+    async fn probes_before(&self, intents: &[Intent], customer: &CustomerId) -> BTreeMap<UpstreamNumber, Moment> {
+        let (tag, limit) = (self.shared.keys.tag(customer), self.settings().erasure.barrier_timeout / 4);
+        let homes: BTreeSet<_> =
+            intents.iter().filter_map(|intent| intent.probed()).map(|(addressed, _)| addressed.upstream).collect();
+        let over = homes
+            .into_iter()
+            .map(async |at| Some((at, self.home_probes_over((tag, at), Generation::LAST, limit).await?)));
+        join_all(over).await.into_iter().flatten().collect()
+    }
+
     /// The probes that count. Rows are marked under a fence that has stood since the acceptance, and stands on until that is
     /// durable. Where none has, the customer may have been let in since: that is nobody's delete if another request came after.
     fn probes<'a>(
         &self,
-        (intents, reaches): (&[Intent], &[Reach]),
+        (intents, reaches, unanswered): (&[Intent], &[Reach], &BTreeMap<UpstreamNumber, Moment>),
         rows: &[Row],
         fences: &'a Fences,
     ) -> (Vec<Probed>, Vec<Frozen<'a>>) {
@@ -98,16 +125,17 @@ impl Eraser {
             let upstream = addressed.upstream;
             let reach = reaches.iter().find(|reach| reach.number == upstream);
             let Some((key, _)) = reach.and_then(|reach| reach.probed(addressed)) else { continue };
-            let straggling = self.lost_until(rows, upstream);
+            let straggling = self.lost_until(rows, upstream, true);
+            let unanswered = unanswered.get(&upstream).copied();
             let stands = fences.iter().filter(|fence| self.is_since(fence, intent.mark));
             let stands = stands.into_iter().find_map(|fence| fence.freeze(upstream));
             if stands.is_none() && intents.len() > 1 {
                 continue;
             }
-            let markable = straggling.is_none() && stands.is_some();
+            let markable = straggling.max(unanswered).is_none() && stands.is_some();
             frozen.extend(stands);
             let outcome = Outcome::Accepted { evidence: probe.evidence.clone(), straggling };
-            probes.push(Probed { key, outcome, markable, mark: intent.mark });
+            probes.push(Probed { key, outcome, markable, mark: intent.mark, unanswered });
         }
         (probes, frozen)
     }

@@ -199,6 +199,7 @@ impl Eraser {
         if self.shared.replicas.may_have_others() {
             self.holds_have_changed().await;
         }
+        self.forget_home_probes();
         if let Err(error) = self.sweep().await {
             report::warn("rows of erased customers cannot be swept", &error);
         }

@@ -49,6 +49,13 @@ impl Settings {
         self.sites.iter().find(|site| &*site.upstream.name == name)
     }
 
+    /// Whether callers' own deletes are sent there, as questions.
+    pub(super) fn is_home(&self, upstream: UpstreamNumber) -> bool {
+        let authorize =
+            |site: &Arc<Site>| matches!(site.upstream.erasure.authorize_over(&self.erasure), config::Authorize::Home);
+        self.site(upstream).is_some_and(authorize)
+    }
+
     /// Whether another upstream passes its customers' IDs on to this one: then a delete there must come after that one
     /// has drained, which a probe does not.
     pub(super) fn is_passed_to(&self, upstream: UpstreamNumber) -> bool {

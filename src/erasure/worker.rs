@@ -27,6 +27,9 @@ use crate::telemetry::events;
 /// Steps under way at once; attempts are none.
 pub(super) const STEPS_MAX: usize = 64;
 
+/// Fences of one erasure that wait for its next step.
+const FENCES_MAX: usize = 64;
+
 /// How often all that is unfinished is looked at, and what is over is swept.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -166,6 +169,9 @@ impl Eraser {
                 if entry.job.is_over() || entry.job.is_accepted_everywhere() {
                     self.forget_calls(id);
                 }
+                if entry.job.is_over() {
+                    self.shared.names.over(id);
+                }
                 return Ok(Next::At(if let Step::Wait(at) = step { Some(at) } else { None }));
             }
         }
@@ -188,9 +194,16 @@ impl Eraser {
         Ok(entry)
     }
 
+    /// Of very many the oldest and the latest stay: what is asked for stands behind one of them, and the others would only be
+    /// looked through by each request of the customer.
     pub(super) fn keep_fences(&self, id: Uuid, mut fences: Fences) {
         if !fences.is_empty() {
-            self.shared.fences.lock().entry(id).or_default().append(&mut fences);
+            let mut all = self.shared.fences.lock();
+            let kept = all.entry(id).or_default();
+            kept.append(&mut fences);
+            if let Some(many) = kept.len().checked_sub(FENCES_MAX) {
+                kept.drain(1..=many);
+            }
         }
     }
 

@@ -14,6 +14,8 @@ pub struct QuiescenceProbe {
     inflight: Arc<Inflight>,
     tag: Tag,
     upstream: UpstreamNumber,
+    /// The customer's at the beginning.
+    generation: Generation,
     /// The number of entries at the beginning; `None` if it was not quiet even then.
     entries: Option<u64>,
 }
@@ -25,11 +27,18 @@ impl QuiescenceProbe {
         let crowd = shard.crowd(upstream, Generation::LAST, now).is_some();
         let person = shard.person(tag);
         person.pins += 1;
+        let generation = person.generation;
         let flight = person.flight(upstream);
         let quiet = flight.is_quiet() && !flight.stragglers.any(now) && !crowd;
         let entries = quiet.then_some(flight.entries);
         drop(shard);
-        Self { inflight: Arc::clone(inflight), tag, upstream, entries }
+        Self { inflight: Arc::clone(inflight), tag, upstream, generation, entries }
+    }
+
+    /// In which generation of the customer the watch began: before each fence of a later one.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// Whether nothing has been on its way there since the watch began.

@@ -15,6 +15,7 @@ mod office;
 mod overlaps;
 mod passing;
 mod point_in_time;
+mod probes;
 mod rates;
 mod restarts;
 mod service;

@@ -1,18 +1,20 @@
 //! Whose turn it is: services' rates, strangers' attempts, services that hang (P5, P10, P12).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forgetgate::config::{Authorize, Engine, Erasure, Upstream};
-use forgetgate::domain::erasure::{JobState, Later, Verdict};
+use forgetgate::domain::erasure::{JobState, Later, TargetState, Verdict};
 use forgetgate::domain::refusal::Code;
 use forgetgate::domain::{ErasureCall, Instance, LabelForm};
-use forgetgate::erasure::{Decided, View};
+use forgetgate::erasure::{Decided, Problem, Submission, View};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
+use uuid::Uuid;
 
 use crate::service::{Service, soon, status};
 use crate::world::{
-    Plan, World, erasure, erasure_of, open_store, pair, profile, shared, submission, upstream, with_profile,
+    Plan, World, erasure, erasure_of, id, open_store, pair, profile, shared, submission, upstream, with_profile,
 };
 
 fn slow(service: &Service) -> Upstream {
@@ -216,4 +218,60 @@ async fn p12_callers_whom_nobody_has_approved_are_bounded_also_where_they_ask_fo
     let cancel = Decided { verdict: Verdict::Cancel, by: "A. Person".into(), note: "noise".into(), upstream: None };
     world.eraser.decide(first, cancel).await.unwrap();
     ask("bob", 0).await.unwrap();
+}
+
+/// Whoever may ask may ask without end: what is kept with one erasure is bounded, and each request is accepted all the same.
+#[tokio::test]
+async fn p12_other_names_of_one_erasure_are_bounded_and_what_comes_after_them_is_accepted_under_its_own() {
+    let (world, _one, _two) = pair(Plan::default(), |_| {}).await;
+    let first = world.erase("ann", "one").await;
+    let mut names = BTreeSet::from([first]);
+    let again = loop {
+        let name = world.erase("ann", "one").await;
+        if !names.insert(name) {
+            break name;
+        }
+        assert!(names.len() < 400, "there is no bound");
+    };
+    assert_eq!(again, first);
+    assert_eq!(world.store.jobs.jobs(None, 1000).await.unwrap().len(), names.len());
+    world.until_state(first, JobState::Settling).await;
+    let on_its_way = world.forward("ann", "one", LabelForm::RAW).await;
+    assert_eq!(world.erase("ann", "one").await, first);
+    world.until_target(first, "one", TargetState::Draining).await;
+    on_its_way.ended();
+    world.until_state(first, JobState::Settling).await;
+    let own = Submission { id: Some(Uuid::from_u128(7)), ..submission("ann") };
+    assert!(matches!(world.submit(own).await, Err(Problem::Crowded)), "it could not be found under that name");
+    let bob = [world.erase("bob", "one").await, world.erase("bob", "one").await];
+    assert!(bob[0] != bob[1] && names.is_disjoint(&bob.into()));
+
+    world.pass(3600);
+    world.until_state(first, JobState::Done).await;
+    assert!(names.insert(world.erase("ann", "one").await), "the next erasure has names of its own");
+}
+
+/// Behind a hold nothing is planned, and every path is another reach.
+#[tokio::test]
+async fn p12_requests_that_reach_in_ever_different_ways_are_bounded_while_nothing_is_planned() {
+    let (world, one, _two) = pair(Plan::default(), |_| {}).await;
+    let hold = Decided { verdict: Verdict::Hold, by: "A. Person".into(), note: "court".into(), upstream: None };
+    world.eraser.hold(&id("ann"), hold).await.unwrap();
+    let ask = async |nth: u32| {
+        let prefix = format!("/instances/{nth}");
+        let path = format!("{prefix}/v1/user_data");
+        let instance = Instance { prefix: prefix.into(), caller: None };
+        soon(world.send("one", ErasureCall { instance, path, ..world.call("ann", "one") })).await
+    };
+    let mut accepted = 0;
+    let refused = loop {
+        match ask(accepted).await {
+            Ok(_) => accepted += 1,
+            Err(refused) => break refused,
+        }
+        assert!(accepted < 400, "there is no bound");
+    };
+    assert_eq!(refused.refusal.code, Code::Overloaded);
+    ask(accepted - 1).await.unwrap();
+    assert!(ask(accepted).await.is_err() && one.calls().is_empty());
 }

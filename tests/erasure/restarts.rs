@@ -1,8 +1,9 @@
 //! P5: an erasure survives a crash at any moment, and what was fenced is fenced again before anyone gets in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use forgetgate::config::{Engine, Erasure, Upstream};
+use forgetgate::config::{Credentials, Engine, Erasure, Secret, Upstream};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Later, TargetState};
 use forgetgate::erasure::View;
@@ -186,7 +187,7 @@ async fn p4_a_probe_of_an_earlier_run_marks_nothing_since_its_fence_may_have_end
     let first = World::idle(plan, upstreams(&one, &two)).await;
     first.labelled("ann", "one", LabelForm::RAW).await;
     let id = first.erase("ann", "one").await;
-    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    tokio::time::advance(Duration::from_secs(11)).await;
     first.labelled("ann", "one", LabelForm::RAW).await;
     drop(first);
 
@@ -206,7 +207,7 @@ async fn p13_an_erasure_whose_fence_had_ended_before_a_crash_says_that_its_insta
     let first = World::idle(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
     first.labelled("ann", "one", LabelForm::RAW).await;
     let id = first.submit(submission("ann")).await.unwrap().id;
-    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    tokio::time::advance(Duration::from_secs(11)).await;
     first.pass(11);
     first.labelled("ann", "one", LabelForm::RAW).await;
     drop(first);
@@ -229,7 +230,7 @@ async fn p13_whether_a_customer_came_back_before_a_crash_does_not_depend_on_the_
     first.labelled("bob", "one", LabelForm::RAW).await;
     let id = first.submit(submission("ann")).await.unwrap().id;
     let other = first.submit(submission("bob")).await.unwrap().id;
-    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    tokio::time::advance(Duration::from_secs(11)).await;
     first.pass(11);
     first.set_wall_clock(BEGIN - 3600);
     first.labelled("ann", "one", LabelForm::RAW).await;
@@ -243,6 +244,39 @@ async fn p13_whether_a_customer_came_back_before_a_crash_does_not_depend_on_the_
     let view = second.until_state(other, JobState::Settling).await;
     assert_eq!(view.targets[0].instant_after_answer, None, "this customer was not there");
     assert_eq!(one.calls().len(), 2);
+}
+
+/// Its credentials came when the fence had just ended, and whoever had waited behind it is let in before another is raised.
+#[tokio::test(start_paused = true)]
+async fn p13_an_attempt_that_lets_the_customer_in_before_it_could_begin_says_so_at_once_and_after_a_crash() {
+    let ((one, two), iam) = (services().await, Service::start().await);
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let (folder, token) = (tempfile::tempdir().unwrap(), iam.will_wait());
+    std::fs::write(folder.path().join("key"), "a key").unwrap();
+    let apikey = Secret::file(folder.path().join("key"));
+    let mut upstreams = upstreams(&one, &two);
+    upstreams[0].credentials = Some(Credentials::Iam { apikey, url: iam.url.clone(), tls: Box::default() });
+    let mut first = World::idle(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams.clone()).await;
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    assert!(first.is_kept_out("ann", "one"));
+    tokio::time::advance(Duration::from_secs(9)).await;
+    first.work();
+    while iam.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(first.show(id).await.targets[0].instant_after_answer, None);
+    tokio::time::advance(Duration::from_millis(1_500)).await;
+    let body = r#"{"access_token":"new","expires_in":3600,"token_type":"Bearer"}"#;
+    token.send(http::Response::new(http_body_util::Full::from(body))).unwrap();
+
+    let said = first.until(id, |view| view.targets[0].instant_after_answer.is_some()).await;
+    assert_eq!(said.targets[0].instant_after_answer, Some(Later::FenceEnded));
+    assert!(one.calls().is_empty() && !first.is_kept_out("ann", "one"));
+    drop(first);
+    let second = World::idle(Plan { store: Some(store), ..Plan::default() }, upstreams).await;
+    second.eraser.restore().await.unwrap();
+    assert!(!second.is_kept_out("ann", "one"), "it had been given up there");
 }
 
 /// A caller's own delete is accepted there while the erasure's is under way, and then the gate ends.

@@ -18,8 +18,8 @@ const TOLD: usize = 1;
 /// Lines of a log that are told.
 const LOG_LINES: usize = 120;
 
-/// Runs these seeds. Gives what is to be told of each promise that was broken.
-pub(crate) fn campaign(seeds: &Range<u64>) -> Vec<String> {
+/// Runs these seeds' scripts, which are drawn so. Gives what is to be told of each promise that was broken.
+pub(crate) fn campaign(seeds: &Range<u64>, draw: fn(u64) -> Script) -> Vec<String> {
     let next = AtomicU64::new(seeds.start);
     let broken: Mutex<BTreeMap<&'static str, Vec<u64>>> = Mutex::default();
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -31,14 +31,14 @@ pub(crate) fn campaign(seeds: &Range<u64>) -> Vec<String> {
                     if seed >= seeds.end {
                         return;
                     }
-                    if let Some(fault) = run(&Script::new(seed)).fault {
+                    if let Some(fault) = run(&draw(seed)).fault {
                         broken.lock().entry(fault.promise).or_default().push(seed);
                     }
                 }
             });
         }
     });
-    broken.into_inner().into_iter().map(|(promise, seeds)| told(promise, seeds)).collect()
+    broken.into_inner().into_iter().map(|(promise, seeds)| told(promise, seeds, draw)).collect()
 }
 
 /// Reads are in the log for the sake of comparison.
@@ -49,12 +49,12 @@ fn is_read(line: &str) -> bool {
         .is_some_and(|what| READS.iter().any(|read| what.starts_with(read)))
 }
 
-fn told(promise: &str, mut seeds: Vec<u64>) -> String {
+fn told(promise: &str, mut seeds: Vec<u64>, draw: fn(u64) -> Script) -> String {
     seeds.sort_unstable();
     let mut text = format!("## {promise}: {} seeds: {:?}\n", seeds.len(), seeds.iter().take(12).collect::<Vec<_>>());
     let tell = std::env::var("FORGETGATE_TOLD").map_or(TOLD, |number| number.parse().unwrap());
     for seed in seeds.into_iter().take(tell) {
-        let script = Script::new(seed);
+        let script = draw(seed);
         let report = run(&script);
         let whole = std::env::var_os("FORGETGATE_WHOLE").is_some();
         let (script, report) = if whole { (script, report) } else { shrunk(&script, report) };

@@ -217,12 +217,12 @@ impl Life {
     }
 
     /// P4: what was sent after the answer stays, unless the status says that the instant came later.
-    fn check_removed(&self, views: &Views, asks: &[Ask], number: usize, message: &Message, delete: usize) {
+    fn check_removed(&self, all: &Views, asks: &[Ask], number: usize, message: &Message, delete: usize) {
         let later = asks
             .iter()
             .filter(|ask| ask.customer == message.customer)
             .any(|ask| ask.may_touch(message.upstream) && ask.answered.is_none_or(|answered| answered > message.begun));
-        let (admits, fruitless_probe) = {
+        let (admits, own) = {
             let state = self.world.state();
             let sent = state.deletes.iter().filter(|other| other.sent >= message.begun).map(|other| other.wall.0);
             // Where the fence had ended, the instant is when the answer came.
@@ -232,16 +232,25 @@ impl Life {
             let name = format!("u{}", message.upstream);
             let tag = self.world.customers[message.customer].1;
             let of_theirs = |id: &Uuid| state.store.image.jobs.get(id).is_some_and(|job| job.tag == tag);
-            let views = views.0.iter().filter(|(id, _)| of_theirs(id)).flat_map(|(_, view)| &view.targets);
+            let views = all.0.iter().filter(|(id, _)| of_theirs(id)).flat_map(|(_, view)| &view.targets);
             let admits = views.filter(|target| target.upstream == name).any(|target| {
                 let instant = target.instant.map(|instant| instant.0);
                 let said = target.instant_after_answer.is_some();
                 !is_accepted(target) || (said && instant.is_some_and(|instant| instants.contains(&instant)))
             });
-            let probe = state.deletes[delete].probe_of;
-            (admits, probe.is_some_and(|ask| !matches!(asks[ask].outcome, Outcome::Accepted(_))))
+            // A caller's own delete that came to nothing, whatever its caller was told, and no erasure that goes there has been
+            // accepted since it was sent: what it removes, its caller has asked for.
+            let sent = state.deletes[delete].sent;
+            let own =
+                state.deletes[delete].probe_of.is_some_and(|ask| !matches!(asks[ask].outcome, Outcome::Accepted(_)));
+            let since = |ask: &&Ask| ask.customer == message.customer && ask.answered.is_some_and(|at| at > sent);
+            let goes_there = |ask: &Ask| {
+                let view = all.of(ask);
+                view.is_some_and(|view| view.targets.iter().any(|target| target.upstream == name))
+            };
+            (admits, own && !asks.iter().filter(since).any(goes_there))
         };
-        if !later && !admits && !fruitless_probe {
+        if !later && !admits && !own {
             let what =
                 format!("m{number} was sent to u{} after the answer, and d{delete} removed it", message.upstream);
             self.world.broken("over-deleted", what);

@@ -34,6 +34,21 @@ impl Script {
         actions.sort_by_key(|(at, _)| *at);
         Self { seed, land, actions }
     }
+
+    /// The same history, in which homes leave some callers' own deletes unanswered and carry them out later, while the customer
+    /// is erased by somebody else and comes back.
+    pub(crate) fn unanswered(seed: u64) -> Self {
+        let mut script = Self::new(seed);
+        script.land.authority = Authority::Home;
+        let mut chance = Chance::stream(seed, 2);
+        let mut at = 0;
+        for _ in 0..chance.within(1, 3) {
+            at += chance.within(0, 8_000);
+            at = script.land.asks_in_vain(at, &mut chance, &mut script.actions);
+        }
+        script.actions.sort_by_key(|(at, _)| *at);
+        script
+    }
 }
 
 impl Land {
@@ -182,6 +197,32 @@ impl Land {
             actions.push((at, action));
             at += if chance.percent(70) { chance.within(0, 1_500) } else { chance.within(10_000, 40_000) };
         }
+    }
+
+    /// A home does not answer, an erasure is accepted meanwhile or soon after, and the customer sends on. Gives when that is over.
+    fn asks_in_vain(&self, from: Millis, chance: &mut Chance, actions: &mut Vec<(Millis, Action)>) -> Millis {
+        let (customer, upstream) = (self.customer(chance), self.upstream(chance));
+        let send = || {
+            let fate = Fate::Whole { answer_after: 1 };
+            Action::Send(Send { customer, upstream, resource: 0, before: 0, store_after: 1, fate })
+        };
+        let manner = Manner::Hang { late: Some(chance.within(1, LATE_MAX)) };
+        actions.push((from, send()));
+        actions.push((from + 100, Action::Service { upstream, manner, times: 1 }));
+        actions.push((from + 100, Action::Delete { customer, upstream, wait: false, leaves: None, stranger: false }));
+        let asked = from + 100 + chance.within(0, 15_000);
+        let action = match chance.below(3) {
+            0 => Action::Submit { customer, only: None, id: None },
+            1 => Action::Submit { customer, only: Some(vec![upstream]), id: None },
+            _ => Action::Delete { customer, upstream, wait: false, leaves: None, stranger: false },
+        };
+        actions.push((asked, action));
+        let mut at = asked;
+        while at < from + 35_000 {
+            at += chance.within(500, 5_000);
+            actions.push((at, send()));
+        }
+        at
     }
 
     fn decide(&self, chance: &mut Chance) -> Action {

@@ -129,8 +129,8 @@ impl Life {
         });
         let whole = drained.await.is_ok();
         self.working.abort();
-        let nothing_is_late =
-            !self.inflight.is_straggling() && self.lost_until.is_none_or(|until| until <= Instant::now());
+        let is_late = self.inflight.is_straggling() || self.eraser.is_straggling();
+        let nothing_is_late = !is_late && self.lost_until.is_none_or(|until| until <= Instant::now());
         self.world.say("process", format_args!("ends, whole: {whole}, nothing is late: {nothing_is_late}"));
         !(whole && nothing_is_late)
     }

@@ -26,6 +26,7 @@ const MAGIC: [u8; 8] = *b"FGJOURN\x02";
 const HEAD: usize = 8 + 16 + 8 + 8 + 8;
 
 /// One thing that was done.
+#[allow(clippy::large_enum_variant, reason = "nearly all are steps")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Done {
     Step(JobWrite),

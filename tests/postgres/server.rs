@@ -39,7 +39,8 @@ while read -r line; do
   pid=$!
   echo "started as $pid"
 done
-[ -n "$pid" ] && kill -QUIT "$pid" 2> /dev/null
+# A shell's children ignore the first until they say otherwise, and the second does nothing to one that took the first.
+[ -n "$pid" ] && kill -QUIT "$pid" 2> /dev/null && kill -TERM "$pid" 2> /dev/null
 wait
 rm -rf "$1"
 "#;
@@ -125,15 +126,17 @@ impl Postgres {
             let pid = self.await_line(|line| line.starts_with("started as "));
             let pid = pid.rsplit(' ').next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw).unwrap();
             *self.pid.lock().unwrap() = Some(pid);
+            // Its own words: those whom a killed one leaves behind may still speak.
+            let own = format!("[{}] ", pid.as_raw_nonzero());
             let line = self.await_line(|line| {
-                line.contains("ready to accept") || (line.contains("FATAL:") && !line.contains("starting up"))
+                line.contains(&own) && (line.contains("ready to accept") || line.contains("FATAL:"))
             });
             if line.contains("ready to accept") {
                 return;
             }
-            assert!(line.contains("shared memory") || line.contains("lock file"), "{:#?}", self.log.lock().unwrap());
+            assert!(line.contains("shared memory") || line.contains("lock file"), "{}", self.log());
         }
-        panic!("the server does not start again: {:#?}", self.log.lock().unwrap());
+        panic!("the server does not start again: {}", self.log());
     }
 
     /// Stops it in good order; whoever is connected is thrown out.
@@ -168,7 +171,7 @@ impl Postgres {
             match lines.recv_timeout(LIMIT) {
                 Ok(line) if is_it(&line) => return line,
                 Ok(_) => {}
-                Err(_) => panic!("the server does not say what it should: {:#?}", self.log.lock().unwrap()),
+                Err(_) => panic!("the server does not say what it should: {}", self.log()),
             }
         }
     }

@@ -66,8 +66,20 @@ impl Postgres {
 
     /// A new one, with lines for its configuration.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::start_with(&[], settings)
+    }
+
+    /// A new one, with files in its data folder and lines for its configuration.
+    pub(crate) fn start_with(files: &[(&str, &str)], settings: &[&str]) -> Self {
         let folder = folder();
-        copied(template(), &folder.join("data"));
+        let data = folder.join("data");
+        copied(template(), &data);
+        for (name, text) in files {
+            let path = data.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            given(&path);
+        }
         Self::in_folder(folder, settings)
     }
 
@@ -211,15 +223,6 @@ impl Postgres {
         psql.env("PGPASSWORD", PASSWORD).args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"]);
         psql.args(["-U", USER, "-d", "postgres", "-p", &self.port.to_string(), "-c", statements]);
         run(&mut psql).trim_end().to_owned()
-    }
-
-    /// Writes a file that the server can read and nobody else.
-    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        given(&path);
-        path
     }
 }
 

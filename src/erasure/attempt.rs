@@ -18,7 +18,7 @@ use super::send::Pass;
 use super::settings::{Settings, held};
 use super::worker::LegPlace;
 use crate::domain::erasure::{Held, Job, Mark, Moment, Reach, TargetKey, TargetState, passers, plan_at};
-use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
+use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
 use crate::inflight::{Fence, Generation};
 use crate::store::{Row, StoreError};
 
@@ -31,6 +31,8 @@ pub(super) struct Round {
     pub(super) id: Uuid,
     pub(super) tag: Tag,
     pub(super) customer: CustomerId,
+    /// The number of the store's write that made the erasure.
+    pub(super) accepted: u64,
     pub(super) settings: Arc<Settings>,
     pub(super) reaches: Vec<Reach>,
     /// Fences of the acceptance, which are given up here; and those that single upstreams have raised since.
@@ -48,8 +50,6 @@ pub(super) struct Granted {
     pub(super) keys: Vec<TargetKey>,
     /// What entered before this is covered at these.
     pub(super) before: Generation,
-    /// When the first of the requests came that they serve.
-    pub(super) asked: UnixSeconds,
     /// Given back when the attempt there ends.
     pub(super) place: LegPlace,
 }
@@ -87,6 +87,7 @@ impl Eraser {
             id: entry.job.id,
             tag: self.shared.keys.tag(&customer),
             customer,
+            accepted: entry.accepted,
             settings,
             reaches,
             fences: Mutex::new(std::mem::take(fences)),
@@ -130,10 +131,11 @@ impl Eraser {
     }
 }
 
-/// Whether a request to one of these upstreams was recorded after this time. Where a fence was raised at a start, nobody
-/// else can tell whether the customer was let in before the run before ended.
-pub(super) fn came_back(rows: &[Row], at: impl Fn(UpstreamNumber) -> bool, since: UnixSeconds) -> bool {
-    rows.iter().any(|row| at(row.key.upstream) && row.last_seen > since)
+/// Whether a request to one of these upstreams was recorded since the write that made an erasure. Where a fence was raised at a
+/// start, nobody else can tell whether the customer was let in before the run before ended. No clock decides it: the store's
+/// writes have an order. Where that is not known, the customer is taken to have been back.
+pub(super) fn came_back(rows: &[Row], at: impl Fn(UpstreamNumber) -> bool, accepted: u64) -> bool {
+    accepted == 0 || rows.iter().any(|row| at(row.key.upstream) && row.written > accepted)
 }
 
 /// These upstreams and all that pass IDs on to them.

@@ -28,6 +28,10 @@ const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure" };
 pub(super) struct Entry {
     pub(super) job: Job,
     pub(super) tag: Tag,
+    /// The number of the store's write that made it.
+    pub(super) accepted: u64,
+    /// Which write of the job was read; 0: none.
+    version: u64,
     sealed: Option<String>,
 }
 
@@ -105,16 +109,16 @@ impl JobRepository {
         for _ in 0..2 {
             let Some(stored) = self.store.job(id).await? else { return Ok(None) };
             match self.read(&stored)? {
-                Body::Erasure { job, sealed } => return Ok(Some(self.entry(*job, stored.tag, sealed))),
+                Body::Erasure { job, sealed } => return Ok(Some(self.entry(*job, &stored, sealed))),
                 Body::Attached { to, .. } => id = to,
             }
         }
         Err(CORRUPT)
     }
 
-    fn entry(&self, mut job: Job, tag: Tag, sealed: Option<String>) -> Entry {
+    fn entry(&self, mut job: Job, stored: &StoredJob, sealed: Option<String>) -> Entry {
         job.take_over(&self.run);
-        Entry { job, tag, sealed }
+        Entry { job, tag: stored.tag, accepted: stored.accepted, version: stored.version, sealed }
     }
 
     /// The customer whose erasure this is; `None` once it is over.
@@ -137,7 +141,7 @@ impl JobRepository {
         anew: bool,
     ) -> Result<bool, StoreError> {
         let sealed = self.keys.seal_job(job.id, customer.expose().as_bytes()).map_err(|_| StoreError::Broken)?;
-        let entry = Entry { job, tag, sealed: Some(BASE64.encode(&sealed)) };
+        let entry = Entry { job, tag, accepted: 0, version: 0, sealed: Some(BASE64.encode(&sealed)) };
         if anew {
             return self.write(entry, Marks::default(), now, None).await;
         }
@@ -193,7 +197,8 @@ impl JobRepository {
         change(&mut entry.job);
         let body = self.written(own, &Body::Attached { to, note })?;
         let received = UnixSeconds(now.moment.0);
-        let also = StoredJob { id: own, tag, finished: true, received, of: Some(to), summary: Vec::new(), body };
+        let (of, summary) = (Some(to), Vec::new());
+        let also = StoredJob { id: own, tag, finished: true, received, of, accepted: 0, version: 0, summary, body };
         self.write(entry, Marks::default(), now, Some(also)).await
     }
 
@@ -295,14 +300,14 @@ impl JobRepository {
     }
 
     fn stored(&self, entry: Entry, now: Now) -> Result<(Uuid, StoredJob, Standing), StoreError> {
-        let Entry { mut job, tag, sealed } = entry;
+        let Entry { mut job, tag, accepted, version, sealed } = entry;
         job.stamp = Stamp { run: self.run.name, at: now.moment };
         let (id, finished, received) = (job.id, job.is_over(), job.received);
         let sealed = sealed.filter(|_| !finished);
         let summary = Summary::of(&job);
         let body = self.written(id, &Body::Erasure { job: Box::new(job), sealed })?;
         let bytes = if finished { Vec::new() } else { summary.to_bytes() };
-        let stored = StoredJob { id, tag, finished, received, of: None, summary: bytes, body };
+        let stored = StoredJob { id, tag, finished, received, of: None, accepted, version, summary: bytes, body };
         Ok((id, stored, summary.standing))
     }
 
@@ -319,7 +324,7 @@ impl JobRepository {
     /// One that cannot be read must not hide the others; it is said each time it is met.
     fn entries(&self, stored: Vec<StoredJob>) -> Vec<Entry> {
         let entry = |stored: StoredJob| match self.read(&stored) {
-            Ok(Body::Erasure { job, sealed }) => Some(self.entry(*job, stored.tag, sealed)),
+            Ok(Body::Erasure { job, sealed }) => Some(self.entry(*job, &stored, sealed)),
             Ok(Body::Attached { .. }) => None,
             Err(error) => {
                 report::step_failed(stored.id, &error);

@@ -17,7 +17,7 @@ use super::send::Pass;
 use super::worker::LegPlace;
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Job, Later, Mark, Moment, Outcome, Target, TargetKey, Where};
-use crate::domain::{PairKey, UnixSeconds, UpstreamNumber};
+use crate::domain::{PairKey, UpstreamNumber};
 use crate::inflight::{Drain, Fence, Generation};
 use crate::store::{Row, StoreError};
 use crate::upstream::Site;
@@ -28,8 +28,6 @@ pub(super) struct Leg {
     keys: Vec<TargetKey>,
     /// What entered before this is covered by the erasure there.
     before: Generation,
-    /// When the first of the requests came that it serves.
-    asked: UnixSeconds,
     /// Its turn there.
     place: LegPlace,
 }
@@ -66,8 +64,8 @@ impl Behind {
 
 impl Leg {
     pub(super) fn new(round: Arc<Round>, granted: Granted) -> Self {
-        let Granted { upstream, keys, before, asked, place } = granted;
-        Self { round, upstream, keys, before, asked, place }
+        let Granted { upstream, keys, before, place } = granted;
+        Self { round, upstream, keys, before, place }
     }
 
     fn covered(&self) -> Mark {
@@ -94,7 +92,7 @@ impl Leg {
         let rows = self.round.eraser.fenced_rows(&self.round.customer, &fences).await?;
         let needs = self.round.eraser.needs(&rows, &self.round.reaches);
         let around = self.round.around(self.upstream);
-        let came_back = came_back(&rows, |upstream| around.contains(&upstream), self.asked);
+        let came_back = came_back(&rows, |upstream| around.contains(&upstream), self.round.accepted);
         let unbroken = fences.iter().any(|fence| self.is_since(fence, came_back));
         let keys: Vec<TargetKey> = passes.keys().copied().collect();
         let keys = self.round.begin(self.upstream, &keys, self.covered(), &needs).await?;

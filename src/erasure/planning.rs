@@ -42,7 +42,7 @@ impl Eraser {
         let targets = plan(intents, &reaches, &known);
         let on_hold = self.held_of(entry);
         let (probes, frozen) = self.probes((intents, &reaches), &rows, fences);
-        let unbroken = was_fenced && stands(fences, &rows, &entry.job);
+        let unbroken = was_fenced && stands(fences, &rows, entry.accepted);
         let now = self.now();
         let decided = |verdict| entry.job.decisions.iter().any(|decision| decision.verdict == verdict);
         let later = if decided(Verdict::Unhold) { Later::Decision } else { Later::FenceEnded };
@@ -119,8 +119,8 @@ impl Eraser {
 }
 
 /// Whether one of these fences has stood everywhere since the request.
-fn stands(fences: &Fences, rows: &[Row], job: &Job) -> bool {
-    let came_back = came_back(rows, |_| true, job.received);
+fn stands(fences: &Fences, rows: &[Row], accepted: u64) -> bool {
+    let came_back = came_back(rows, |_| true, accepted);
     let stands = |fence: &&Arc<Fence>| fence.freeze(UpstreamNumber(0)).is_some();
     fences.iter().filter(stands).any(|fence| !(came_back && fence.is_from_start()))
 }

@@ -211,9 +211,9 @@ impl Eraser {
             match self.shared.lanes.enter(upstream, turn, keys.len(), per_minute, elapsed) {
                 Some(place) => {
                     waiting.extend(keys.split_off(place.count.min(keys.len())));
-                    let (before, asked) = (self.covered(job, &keys), asked_at(job, &keys));
+                    let before = self.covered(job, &keys);
                     let place = self.leg_begins(job.id, upstream, place);
-                    granted.push(Granted { upstream, keys, before, asked, place });
+                    granted.push(Granted { upstream, keys, before, place });
                 }
                 None => {
                     lines.push(upstream);

@@ -7,9 +7,12 @@
 pub mod seal;
 
 mod export;
+mod instances;
 mod memory;
 mod open;
 mod postgres;
+mod queue;
+mod report;
 mod row;
 mod seen;
 mod sled;
@@ -25,7 +28,8 @@ pub use self::open::{Ending, OpenError, Opened, accept, compact, open, open_old,
 #[doc(hidden)]
 pub use self::open::{compact_with, open_with, restore_with};
 pub use self::postgres::{
-    ConnectError, Facts as ServerFacts, Kind as ServerKind, Refusal, Refusals, Server, ServerFault, Session,
+    ConnectError, Facts as ServerFacts, Kind as ServerKind, MigrateError, Migrated, Refusal, Refusals, SCHEMA_VERSION,
+    Server, ServerFault, Session, migrate, schema_version,
 };
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};
@@ -53,6 +57,9 @@ pub enum StoreError {
         /// Which kind of entry.
         what: &'static str,
     },
+    /// Somebody else has written the job since it was read; nothing was written now.
+    #[error("the erasure was changed by another gate since it was read")]
+    Conflict,
     /// A row or job is larger than the store takes: 6,000 bytes for a row's resource and wire label together.
     #[error("{what} is larger than the store takes")]
     TooLarge {
@@ -92,6 +99,9 @@ pub struct Row {
     pub last_seen: UnixSeconds,
     /// Since when it has been marked erased; traffic clears it.
     pub erased_at: Option<UnixSeconds>,
+    /// The number of the store's write by which traffic wrote the row last; a mark leaves it. Later writes have higher
+    /// numbers, across restarts as well, and nothing but their order means anything. `u64::MAX` where it is not known.
+    pub written: u64,
     /// Versions of the API that were used.
     pub apis: Apis,
     /// Which resource.
@@ -223,6 +233,12 @@ pub struct StoredJob {
     pub received: UnixSeconds,
     /// The job that it belongs to and is removed with, if it is only another name of that one.
     pub of: Option<Uuid>,
+    /// The number of the write that made it, in the order of [`Row::written`]; 0 where it is not known. The store sets it
+    /// when the job is new and keeps it: what callers say here does not matter.
+    pub accepted: u64,
+    /// Which write of it this is, from 1 on; the store counts. In a commit it says which one was read: if the store holds
+    /// another by then, the commit is refused ([`StoreError::Conflict`]). 0: whatever is there is written over.
+    pub version: u64,
     /// What must be known of an unfinished job without reading it: kept in its list entry, in the clear, so no ID and
     /// nothing that people wrote. At most [`SUMMARY_BYTES_MAX`].
     pub summary: Vec<u8>,
@@ -274,7 +290,7 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     fn create(&self, job: StoredJob) -> StoreFuture<'_, bool>;
 
     /// Writes a job's state, its marks and the entry that is made with it, all or nothing, durable when done. `false`: that
-    /// entry's ID is taken; then nothing is written.
+    /// entry's ID is taken; then nothing is written. [`StoreError::Conflict`]: the job is not as it was read.
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool>;
 
     /// One job.

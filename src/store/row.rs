@@ -21,6 +21,8 @@ const LAYOUT_1: u8 = 1;
 /// The same, seen again since: with a set of versions. What it stood for before may be in any instance, whatever is seen now.
 const LAYOUT_1_AGAIN: u8 = 3;
 const HAS_API: u8 = 1;
+/// Beside the layout: the number of its latest write by traffic stands before the sealed part, since a mark was written over it.
+const NUMBERED: u8 = 0x80;
 
 /// A row's value, not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(crate) struct StoredRow {
     pub(crate) first_seen: UnixSeconds,
     pub(crate) last_seen: UnixSeconds,
     pub(crate) erased_at: Option<UnixSeconds>,
+    /// Of a row that is marked: the number of its latest write by traffic. Of any other the engine knows it by itself.
+    pub(crate) written: Option<u64>,
     pub(crate) apis: Apis,
     pub(crate) layout: u8,
     pub(crate) sealed: Vec<u8>,
@@ -54,7 +58,7 @@ impl StoredRow {
             Failure::NotOurs | Failure::NoRandomness => StoreError::Broken,
         })?;
         let (seen, apis) = (placement.seen, Apis::of(placement.api));
-        Ok(Self { first_seen: seen, last_seen: seen, erased_at: None, apis, layout: LAYOUT, sealed })
+        Ok(Self { first_seen: seen, last_seen: seen, erased_at: None, written: None, apis, layout: LAYOUT, sealed })
     }
 
     /// What a new sighting makes of an older row: the mark goes, versions of the API are added, and the first time stays,
@@ -69,7 +73,14 @@ impl StoredRow {
             last_seen: self.last_seen.max(old.last_seen),
             apis: self.apis.with(old.apis),
             erased_at: self.erased_at,
+            written: None,
         }
+    }
+
+    /// It is marked erased. `number`: of its latest write.
+    pub(crate) fn marked(self, at: UnixSeconds, number: u64) -> Self {
+        let written = if self.erased_at.is_some() { self.written } else { Some(number) };
+        Self { erased_at: Some(at), written, ..self }
     }
 
     /// A row of which nothing is known but its key.
@@ -78,14 +89,15 @@ impl StoredRow {
             first_seen: seen,
             last_seen: seen,
             erased_at: None,
+            written: None,
             apis: Apis::NONE,
             layout: LAYOUT,
             sealed: Vec::new(),
         }
     }
 
-    /// Opens it with the customer's ID. What does not open still says in its key where data is.
-    pub(crate) fn open(self, keys: &Keys, id: &CustomerId, key: PairKey) -> Row {
+    /// Opens it with the customer's ID. What does not open still says in its key where data is. `number`: of its latest write.
+    pub(crate) fn open(self, keys: &Keys, id: &CustomerId, key: PairKey, number: u64) -> Row {
         let plain = keys.open_row(id, key, &self.sealed).ok();
         let private = plain.and_then(|plain| read_private(self.layout, &plain));
         let readable = private.is_some();
@@ -95,6 +107,7 @@ impl StoredRow {
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             erased_at: self.erased_at,
+            written: self.written.unwrap_or(number),
             apis: self.apis,
             resource,
             instance,
@@ -105,7 +118,7 @@ impl StoredRow {
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(CLEAR + self.sealed.len());
-        bytes.push(self.layout);
+        bytes.push(self.layout | if self.written.is_some() { NUMBERED } else { 0 });
         match self.layout {
             LAYOUT_1 => {
                 let last = self.apis.iter().last();
@@ -117,13 +130,15 @@ impl StoredRow {
             let [_, _, _, kept @ ..] = time.0.to_be_bytes();
             bytes.extend_from_slice(&kept);
         }
+        bytes.extend(self.written.into_iter().flat_map(u64::to_be_bytes));
         bytes.extend_from_slice(&self.sealed);
         bytes
     }
 
     /// `None` when it is not a row of a layout that is known.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (&layout, rest) = bytes.split_first()?;
+        let (&first, rest) = bytes.split_first()?;
+        let (layout, is_numbered) = (first & !NUMBERED, first & NUMBERED != 0);
         let (apis, rest) = match layout {
             LAYOUT_1 => {
                 let (&[flags, api], rest) = rest.split_first_chunk::<2>()?;
@@ -136,7 +151,12 @@ impl StoredRow {
         };
         let (first, rest) = rest.split_first_chunk::<5>()?;
         let (last, rest) = rest.split_first_chunk::<5>()?;
-        let (erased, sealed) = rest.split_first_chunk::<5>()?;
+        let (erased, rest) = rest.split_first_chunk::<5>()?;
+        let (written, sealed) = if is_numbered {
+            rest.split_first_chunk::<8>().map(|(number, rest)| (Some(u64::from_be_bytes(*number)), rest))?
+        } else {
+            (None, rest)
+        };
         let time = |kept: &[u8; 5]| {
             let [a, b, c, d, e] = *kept;
             UnixSeconds(u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
@@ -145,6 +165,7 @@ impl StoredRow {
             first_seen: time(first),
             last_seen: time(last),
             erased_at: Some(time(erased)).filter(|at| at.0 != 0),
+            written,
             apis,
             layout,
             sealed: sealed.to_vec(),
@@ -203,7 +224,7 @@ mod tests {
             let stored = StoredRow::seal(&keys, &fact).unwrap();
             let read = StoredRow::from_bytes(&stored.to_bytes()).unwrap();
             prop_assert_eq!(&read, &stored);
-            let row = read.open(&keys, &fact.id, fact.key);
+            let row = read.open(&keys, &fact.id, fact.key, 7);
             prop_assert!(row.readable);
             prop_assert_eq!((&*row.resource, row.wire.as_deref()), (&*resource, wire.as_deref()));
             prop_assert_eq!((row.apis, row.instance), (Apis::of(api), Some(fact.instance)));
@@ -212,10 +233,29 @@ mod tests {
         #[test]
         fn bytes_that_are_no_row_are_refused_and_never_panic(bytes: Vec<u8>) {
             if let Some(row) = StoredRow::from_bytes(&bytes) {
-                prop_assert!([LAYOUT, LAYOUT_1, LAYOUT_1_AGAIN].contains(&bytes[0]));
+                prop_assert!([LAYOUT, LAYOUT_1, LAYOUT_1_AGAIN].contains(&(bytes[0] & !NUMBERED)));
                 prop_assert!(row.sealed.len() < bytes.len());
             }
         }
+    }
+
+    #[test]
+    fn p4_a_mark_leaves_the_number_of_the_latest_write_by_traffic_and_a_sighting_has_its_own() {
+        let keys = Keys::derive(&[7; 32]);
+        let fact = placement("r", None, None);
+        let written = |row: &StoredRow, number| {
+            let read = StoredRow::from_bytes(&row.to_bytes()).unwrap();
+            assert_eq!(read, *row);
+            let row = read.open(&keys, &fact.id, fact.key, number);
+            assert!(row.readable && &*row.resource == "r");
+            row.written
+        };
+        let row = StoredRow::seal(&keys, &fact).unwrap();
+        assert_eq!(written(&row, 4), 4);
+        let marked = row.clone().marked(UnixSeconds(9), 4);
+        assert_eq!(written(&marked, 5), 4);
+        assert_eq!(written(&marked.clone().marked(UnixSeconds(10), 5), 6), 4, "marked once more");
+        assert_eq!(written(&row.after(&marked), 7), 7);
     }
 
     #[test]
@@ -237,17 +277,17 @@ mod tests {
         let bytes = [&[LAYOUT_1, HAS_API, 1], [0, 0, 0, 0, 9].repeat(2).as_slice(), &[0; 5], &sealed].concat();
         let old = StoredRow::from_bytes(&bytes).unwrap();
         assert_eq!(old.to_bytes(), bytes, "a mark leaves it as it was");
-        let row = old.clone().open(&keys, &fact.id, key);
+        let row = old.clone().open(&keys, &fact.id, key, 7);
         assert_eq!((&*row.resource, row.apis, row.instance), ("r", Apis::of(Some(1)), None), "nobody wrote it down");
         let seen = StoredRow::seal(&keys, &Placement { key, instance: Instance::default(), ..fact.clone() }).unwrap();
         let mut new = seen.clone().after(&old);
         for again in [1, 2] {
-            let row = StoredRow::from_bytes(&new.to_bytes()).unwrap().open(&keys, &fact.id, key);
+            let row = StoredRow::from_bytes(&new.to_bytes()).unwrap().open(&keys, &fact.id, key, 7);
             assert!(row.readable && row.apis.iter().eq([1, 2]) && &*row.resource == "r");
             assert_eq!(row.instance, None, "{again}: what was sent before may be anywhere");
             new = seen.clone().after(&new);
         }
         let erased = StoredRow { erased_at: Some(UnixSeconds(9)), ..new };
-        assert!(seen.after(&erased).open(&keys, &fact.id, key).instance.is_some(), "what was sent before is gone");
+        assert!(seen.after(&erased).open(&keys, &fact.id, key, 7).instance.is_some(), "what was sent before is gone");
     }
 }

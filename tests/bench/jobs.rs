@@ -128,7 +128,7 @@ fn stored(keys: &Keys, number: u64, step: u8) -> StoredJob {
     let body = keys.seal_job(job.id, body.to_string().as_bytes()).expect("a sealed body");
     let summary = Summary::of(&job).to_bytes();
     let (id, tag, received) = (job.id, keys.tag(&customer), job.received);
-    StoredJob { id, tag, finished: false, received, of: None, summary, body }
+    StoredJob { id, tag, finished: false, received, of: None, accepted: 0, version: 0, summary, body }
 }
 
 /// Each job is created and goes through two steps, as one that does not get on at its upstream.

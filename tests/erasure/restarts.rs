@@ -219,6 +219,32 @@ async fn p13_an_erasure_whose_fence_had_ended_before_a_crash_says_that_its_insta
     assert_eq!(view.targets[0].instant_after_answer, Some(Later::FenceEnded), "what came since the answer was erased");
 }
 
+/// The same, and somebody has set the wall clock back in between.
+#[tokio::test(start_paused = true)]
+async fn p13_whether_a_customer_came_back_before_a_crash_does_not_depend_on_the_wall_clock() {
+    let (one, two) = services().await;
+    let store = open_store(Plan::default().folder.path(), Engine::Memory);
+    let first = World::idle(Plan { store: Some(shared(&store)), ..Plan::default() }, upstreams(&one, &two)).await;
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    first.labelled("bob", "one", LabelForm::RAW).await;
+    let id = first.submit(submission("ann")).await.unwrap().id;
+    let other = first.submit(submission("bob")).await.unwrap().id;
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    first.pass(11);
+    first.set_wall_clock(BEGIN - 3600);
+    first.labelled("ann", "one", LabelForm::RAW).await;
+    drop(first);
+
+    let plan = Plan { store: Some(store), now: BEGIN - 3599, ..Plan::default() };
+    let second = World::new(plan, upstreams(&one, &two)).await;
+
+    let view = second.until_state(id, JobState::Settling).await;
+    assert_eq!(view.targets[0].instant_after_answer, Some(Later::FenceEnded), "what came since the answer was erased");
+    let view = second.until_state(other, JobState::Settling).await;
+    assert_eq!(view.targets[0].instant_after_answer, None, "this customer was not there");
+    assert_eq!(one.calls().len(), 2);
+}
+
 /// A caller's own delete is accepted there while the erasure's is under way, and then the gate ends.
 #[tokio::test]
 async fn p4_a_delete_that_was_under_way_at_a_stop_is_reckoned_with_although_a_callers_own_was_accepted_meanwhile() {

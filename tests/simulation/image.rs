@@ -13,6 +13,8 @@ pub(crate) struct Image {
     committed: BTreeMap<Uuid, UnixSeconds>,
     upstreams: Vec<KnownUpstream>,
     holds: BTreeMap<Uuid, StoredHold>,
+    /// The number of the latest write.
+    number: u64,
 }
 
 impl Image {
@@ -20,7 +22,9 @@ impl Image {
         let Placement { key, resource, instance, wire, api, seen, id: _ } = placement;
         let (apis, instance) = (Apis::of(api), Some(instance));
         let (first_seen, last_seen, erased_at) = (seen, seen, None);
-        let new = Row { key, first_seen, last_seen, erased_at, apis, resource, instance, wire, readable: true };
+        self.number += 1;
+        let (written, readable) = (self.number, true);
+        let new = Row { key, first_seen, last_seen, erased_at, written, apis, resource, instance, wire, readable };
         let row = match self.rows.get(&key) {
             Some(old) => Row {
                 first_seen: if old.erased_at.is_some() { seen } else { old.first_seen },
@@ -63,8 +67,7 @@ impl Image {
     pub(crate) fn create(&mut self, job: StoredJob) -> bool {
         let free = !self.jobs.contains_key(&job.id);
         if free {
-            self.committed.insert(job.id, job.received);
-            self.jobs.insert(job.id, job);
+            self.keep(job.received, job);
         }
         free
     }
@@ -79,10 +82,17 @@ impl Image {
             }
         }
         for job in write.also.into_iter().chain([write.job]) {
-            self.committed.insert(job.id, write.at);
-            self.jobs.insert(job.id, job);
+            self.keep(write.at, job);
         }
         true
+    }
+
+    fn keep(&mut self, at: UnixSeconds, job: StoredJob) {
+        self.number += 1;
+        let accepted = self.jobs.get(&job.id).map_or(self.number, |old| old.accepted);
+        self.committed.insert(job.id, at);
+        let version = self.jobs.get(&job.id).map_or(0, |old| old.version) + 1;
+        self.jobs.insert(job.id, StoredJob { accepted, version, ..job });
     }
 
     pub(crate) fn jobs_after(&self, cursor: Option<Uuid>, limit: usize) -> Vec<StoredJob> {

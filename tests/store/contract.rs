@@ -2,10 +2,10 @@
 
 use forgetgate::config::Engine;
 use forgetgate::domain::{Apis, LabelForm, PairKey, Tag, UnixSeconds};
-use forgetgate::store::{ListedJob, Opened, Placement, StoreError, StoredJob};
+use forgetgate::store::{JobWrite, ListedJob, Opened, Placement, StoreError, StoredJob};
 use futures_util::future::join_all;
 
-use crate::world::{NOW, World, fact, id, job, later, rows_of, step, wait};
+use crate::world::{NOW, Unnumbered, World, fact, id, job, later, name_of, rows_of, step, wait};
 
 on_every_engine! {
     a_recorded_fact_is_found_with_all_that_was_said_of_it
@@ -27,6 +27,7 @@ on_every_engine! {
     jobs_are_listed_in_order_and_in_pages
     unfinished_jobs_are_found_by_customer_until_they_are_finished
     unfinished_jobs_are_listed_in_pages_however_many_a_customer_has
+    p4_writes_have_an_order_that_marks_and_later_steps_leave
     figures_count_what_is_there
     a_fact_that_is_too_large_is_refused_and_harms_nothing
 }
@@ -50,7 +51,7 @@ async fn unfinished(store: &Opened) -> Vec<StoredJob> {
     for ListedJob { id, tag, summary } in listed {
         let job = store.jobs.job(id).await.unwrap().unwrap();
         assert_eq!((job.tag, &job.summary, job.finished), (tag, &summary, false));
-        found.push(job);
+        found.push(job.unnumbered());
     }
     found
 }
@@ -194,9 +195,9 @@ async fn a_job_is_read_back_as_it_was_last_written(store: &Opened) {
     let second = StoredJob { body: b"second".to_vec(), finished: true, ..first.clone() };
     for written in [&first, &second] {
         store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
-        assert_eq!(store.jobs.job(first.id).await.unwrap().as_ref(), Some(written));
+        assert_eq!(store.jobs.job(first.id).await.unwrap().unnumbered().as_ref(), Some(written));
     }
-    assert_eq!(store.jobs.job(uuid::Uuid::from_u128(2)).await.unwrap(), None);
+    assert_eq!(store.jobs.job(uuid::Uuid::from_u128(2)).await.unwrap().unnumbered(), None);
 }
 
 async fn a_job_of_any_size_is_kept_whole(store: &Opened) {
@@ -204,7 +205,7 @@ async fn a_job_of_any_size_is_kept_whole(store: &Opened) {
         let body: Vec<u8> = (0..size).map(|at: u32| at.to_le_bytes()[at as usize % 3]).collect();
         let written = job(&store.keys, 1, "anna", &body);
         store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
-        assert_eq!(store.jobs.job(written.id).await.unwrap(), Some(written));
+        assert_eq!(store.jobs.job(written.id).await.unwrap().unnumbered(), Some(written));
     }
 }
 
@@ -215,14 +216,14 @@ async fn an_id_is_one_jobs_and_never_written_over_by_a_new_one_p5(store: &Opened
     let created: Vec<bool> = created.into_iter().map(Result::unwrap).collect();
     assert_eq!(created.iter().filter(|created| **created).count(), 1, "of any number at once");
     let first = &jobs[created.iter().position(|created| *created).unwrap()];
-    assert_eq!(store.jobs.job(first.id).await.unwrap().as_ref(), Some(first));
+    assert_eq!(store.jobs.job(first.id).await.unwrap().unnumbered().as_ref(), Some(first));
     assert_eq!(unfinished(store).await, std::slice::from_ref(first));
     assert_eq!(store.index.figures().await.unwrap().jobs, 1);
 
     let done = StoredJob { finished: true, ..first.clone() };
     store.jobs.commit(step(done.clone(), &[], NOW)).await.unwrap();
     assert!(!store.jobs.create(job(&store.keys, 1, "bert", b"b")).await.unwrap(), "nor of one that is finished");
-    assert_eq!(store.jobs.job(first.id).await.unwrap(), Some(done));
+    assert_eq!(store.jobs.job(first.id).await.unwrap().unnumbered(), Some(done));
     assert!(store.jobs.create(job(&store.keys, 2, "bert", b"b")).await.unwrap());
 }
 
@@ -252,20 +253,51 @@ async fn jobs_are_listed_in_order_and_in_pages(store: &Opened) {
     assert_eq!(listed, [1, 2, 3, 4, 5]);
 }
 
+/// Whether the customer came back since an erasure was accepted is read from it, and from no clock.
+async fn p4_writes_have_an_order_that_marks_and_later_steps_leave(store: &Opened) {
+    let written = async || rows_of(store, "anna").await[0].written;
+    let accepted = async |number| store.jobs.job(uuid::Uuid::from_u128(number)).await.unwrap().unwrap().accepted;
+    let first = fact(&store.keys, "anna", 1, "r");
+    record(store, first.clone()).await;
+    let before = written().await;
+    assert!(before > 0);
+    let anna = StoredJob { accepted: 1 << 60, ..job(&store.keys, 1, "anna", b"a") };
+    assert!(store.jobs.create(anna.clone()).await.unwrap());
+    let made = accepted(1).await;
+    assert!(before < made && made < 1 << 60, "the store says it, not the caller");
+    for body in [&b"b"[..], &[7; 10_000], b"c"] {
+        let changed = StoredJob { accepted: 0, body: body.to_vec(), ..anna.clone() };
+        store.jobs.commit(step(changed, &[first.key], later(1))).await.unwrap();
+        assert_eq!((accepted(1).await, written().await), (made, before), "a mark and a step leave it");
+    }
+    // A clock that was set back.
+    record(store, Placement { seen: UnixSeconds(1), ..first.clone() }).await;
+    let back = written().await;
+    assert!(made < back);
+    store.jobs.commit(step(job(&store.keys, 2, "anna", &[8; 5000]), &[], NOW)).await.unwrap();
+    assert!(back < accepted(2).await);
+    let also = Some(name_of(&anna, 3));
+    store.jobs.commit(JobWrite { also, ..step(anna, &[], NOW) }).await.unwrap();
+    assert!(accepted(2).await < accepted(3).await && accepted(1).await == made);
+}
+
 async fn unfinished_jobs_are_found_by_customer_until_they_are_finished(store: &Opened) {
     let (anna, bert) = (job(&store.keys, 1, "anna", b"a"), job(&store.keys, 2, "bert", b"b"));
     for written in [&anna, &bert] {
         store.jobs.commit(step(written.clone(), &[], NOW)).await.unwrap();
     }
     assert_eq!(unfinished(store).await, [anna.clone(), bert.clone()]);
-    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), std::slice::from_ref(&anna));
-    assert_eq!(store.jobs.unfinished_of(&[Tag([0; 16]), bert.tag]).await.unwrap(), std::slice::from_ref(&bert));
+    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap().unnumbered(), std::slice::from_ref(&anna));
+    assert_eq!(
+        store.jobs.unfinished_of(&[Tag([0; 16]), bert.tag]).await.unwrap().unnumbered(),
+        std::slice::from_ref(&bert)
+    );
     store.jobs.commit(step(StoredJob { finished: true, ..anna.clone() }, &[], NOW)).await.unwrap();
     assert_eq!(unfinished(store).await, [bert]);
-    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), []);
+    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap().unnumbered(), []);
     // Reopened, as when a second erasure joins.
     store.jobs.commit(step(anna.clone(), &[], NOW)).await.unwrap();
-    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap(), [anna]);
+    assert_eq!(store.jobs.unfinished_of(&[anna.tag]).await.unwrap().unnumbered(), [anna]);
 }
 
 async fn unfinished_jobs_are_listed_in_pages_however_many_a_customer_has(store: &Opened) {
@@ -313,9 +345,9 @@ async fn a_fact_that_is_too_large_is_refused_and_harms_nothing(store: &Opened) {
 /// The suite above is worth what its engines are: these are all that a configuration can name.
 #[test]
 fn every_engine_that_can_be_configured_is_mounted() {
-    for engine in [Engine::Sled, Engine::Memory] {
+    for engine in [Engine::Sled, Engine::Memory, Engine::Postgres] {
         match engine {
-            Engine::Sled | Engine::Memory => {
+            Engine::Sled | Engine::Memory | Engine::Postgres => {
                 let world = World::new(engine);
                 assert_eq!(wait(world.open().index.sweep(UnixSeconds(0))).unwrap(), 0);
             }

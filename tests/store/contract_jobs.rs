@@ -6,7 +6,7 @@ use forgetgate::store::{
 };
 use uuid::Uuid;
 
-use crate::world::{NOW, fact, job, later, name_of, rows_of, step};
+use crate::world::{NOW, Unnumbered, fact, job, later, name_of, rows_of, step};
 
 on_every_engine! {
     p5_another_name_is_made_with_its_step
@@ -48,8 +48,8 @@ async fn p5_another_name_is_made_with_its_step(store: &Opened) {
         let name = StoredJob { body: vec![2; size], ..name_of(&anna, 10 + number) };
         assert!(commit(store, anna.clone(), None, NOW).await);
         assert!(commit(store, anna.clone(), Some(name.clone()), NOW).await);
-        assert_eq!(store.jobs.job(name.id).await.unwrap(), Some(name));
-        assert_eq!(store.jobs.job(anna.id).await.unwrap(), Some(anna));
+        assert_eq!(store.jobs.job(name.id).await.unwrap().unnumbered(), Some(name));
+        assert_eq!(store.jobs.job(anna.id).await.unwrap().unnumbered(), Some(anna));
     }
     assert_eq!((ids(store).await, counted(store).await), (vec![1, 2, 11, 12], (4, 2)));
     let first = job(&store.keys, 3, "bert", b"");
@@ -69,7 +69,7 @@ async fn p5_a_step_whose_other_name_is_taken_writes_nothing(store: &Opened) {
         let write = JobWrite { also: Some(name_of(&anna, taken)), ..step(changed, &[key], NOW) };
         assert!(!store.jobs.commit(write).await.unwrap());
     }
-    assert_eq!(store.jobs.job(anna.id).await.unwrap(), Some(anna));
+    assert_eq!(store.jobs.job(anna.id).await.unwrap().unnumbered(), Some(anna));
     assert_eq!(rows_of(store, "anna").await[0].erased_at, None);
     assert_eq!((ids(store).await, counted(store).await), (vec![1, 2], (2, 2)));
     let new = job(&store.keys, 3, "carl", b"");
@@ -106,7 +106,7 @@ async fn a_list_entry_says_what_was_last_committed(store: &Opened) {
         let same_summary = StoredJob { body: vec![9; size], ..written };
         assert!(commit(store, same_summary.clone(), None, NOW).await);
         assert_eq!(listed().await, [entry]);
-        assert_eq!(store.jobs.job(same_summary.id).await.unwrap(), Some(same_summary));
+        assert_eq!(store.jobs.job(same_summary.id).await.unwrap().unnumbered(), Some(same_summary));
     }
     assert!(commit(store, finished(job(&store.keys, 1, "anna", b"")), None, NOW).await);
     assert_eq!(listed().await, []);
@@ -120,7 +120,7 @@ async fn a_summary_that_is_too_long_is_refused_and_nothing_is_written(store: &Op
     assert!(matches!(store.jobs.create(long.clone()).await, Err(StoreError::TooLarge { .. })));
     assert!(refused(store.jobs.commit(step(long.clone(), &[], NOW)).await));
     assert!(refused(store.jobs.commit(JobWrite { also: Some(long), ..step(fits.clone(), &[], NOW) }).await));
-    assert_eq!(store.jobs.jobs(None, 10).await.unwrap(), [fits]);
+    assert_eq!(store.jobs.jobs(None, 10).await.unwrap().unnumbered(), [fits]);
 }
 
 async fn the_latest_time_is_kept_p13(store: &Opened) {
@@ -189,9 +189,9 @@ async fn a_purged_id_is_free_again_and_nothing_of_the_old_job_is_in_the_new_one(
     assert_eq!(store.jobs.purge(later(2)).await.unwrap(), 1);
     let new = job(&store.keys, 1, "bert", &[2; 5000]);
     assert!(store.jobs.create(new.clone()).await.unwrap());
-    assert_eq!(store.jobs.jobs(None, 10).await.unwrap(), std::slice::from_ref(&new));
+    assert_eq!(store.jobs.jobs(None, 10).await.unwrap().unnumbered(), std::slice::from_ref(&new));
     assert_eq!(store.jobs.purge(later(1000)).await.unwrap(), 0);
-    assert_eq!(store.jobs.job(new.id).await.unwrap(), Some(new));
+    assert_eq!(store.jobs.job(new.id).await.unwrap().unnumbered(), Some(new));
 }
 
 async fn a_purge_takes_any_number_of_jobs_and_names(store: &Opened) {

@@ -145,7 +145,7 @@ async fn seen(store: &Opened) -> Seen {
         theirs.sort();
         rows.push(theirs);
     }
-    let blind = |job: StoredJob| StoredJob { tag: Tag([0; 16]), ..job };
+    let blind = |job: StoredJob| StoredJob { tag: Tag([0; 16]), accepted: 0, version: 0, ..job };
     let jobs = store.jobs.jobs(None, 100).await.unwrap().into_iter().map(blind).collect();
     let listed = store.jobs.listed(None, 1000).await.unwrap();
     let mut listed: Vec<_> = listed.into_iter().map(|job| (job.id.as_u128(), job.summary)).collect();

@@ -6,7 +6,7 @@ use forgetgate::domain::CustomerId;
 use forgetgate::store::{OpenError, Placement, open};
 
 use crate::child;
-use crate::world::{World, fact, files_under, id, in_its_files, job, later, rows_of, step, wait};
+use crate::world::{Unnumbered, World, fact, files_under, id, in_its_files, job, later, rows_of, step, wait};
 
 #[test]
 fn everything_is_there_after_opening_again_and_so_are_the_figures() {
@@ -24,7 +24,7 @@ fn everything_is_there_after_opening_again_and_so_are_the_figures() {
     drop(store);
     let store = world.open();
     assert_eq!((wait(rows_of(&store, "anna")), wait(store.index.upstreams()).unwrap()), before);
-    assert_eq!(wait(store.jobs.unfinished_of(&[job.tag])).unwrap(), [job]);
+    assert_eq!(wait(store.jobs.unfinished_of(&[job.tag])).unwrap().unnumbered(), [job]);
     let after = wait(store.index.figures()).unwrap();
     assert_eq!((after.rows, after.erased_rows), (figures.rows, figures.erased_rows));
     assert_eq!((after.jobs, after.unfinished_jobs), (1, 1));

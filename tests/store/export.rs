@@ -8,12 +8,12 @@ use clap::Parser;
 use forgetgate::cli::{self, IndexArgs};
 use forgetgate::config::Engine;
 use forgetgate::domain::UpstreamNumber;
-use forgetgate::store::{Export, OpenError, Opened, RestoreError, StoredHold, open, restore};
+use forgetgate::store::{Export, OpenError, Opened, RestoreError, StoredHold, compact, open, restore};
 use forgetgate::{app, config};
 use uuid::Uuid;
 
 use crate::campaign;
-use crate::world::{World, fact, id, job, later, rows_of, step, wait};
+use crate::world::{Unnumbered, World, fact, id, job, later, rows_of, step, wait};
 
 /// A store with rows, erasures and a legal hold.
 pub(crate) fn filled(world: &World) -> Opened {
@@ -42,7 +42,7 @@ pub(crate) fn seen(store: &Opened) -> String {
             rows.extend(rows_of(store, &format!("customer {number}")).await);
         }
         rows.extend(rows_of(store, "late").await);
-        let jobs = store.jobs.jobs(None, 1000).await.unwrap();
+        let jobs = store.jobs.jobs(None, 1000).await.unwrap().unnumbered();
         let listed = store.jobs.listed(None, 1000).await.unwrap();
         let holds = store.jobs.holds(None, 1000).await.unwrap();
         let upstreams = store.index.upstreams().await.unwrap();
@@ -125,6 +125,36 @@ fn p5_what_was_done_about_erasures_after_the_export_is_done_again_by_a_restore()
     assert_eq!(seen(&world.open()), before);
     fs::remove_file(journal).unwrap();
     assert_eq!(restore(&world.config, &file, true, true).unwrap().done_again, None);
+}
+
+/// Whether customers came back is read from that order. A restore has lost what they sent since the export, and says that it is
+/// not known; what is written afterwards comes after all that is there.
+#[test]
+fn p4_the_order_of_writes_outlives_a_start_a_compaction_and_a_restore() {
+    let world = World::sled();
+    let (store, file) = (filled(&world), world.config.path.with_extension("export"));
+    exported(&store, &file, || ());
+    assert!(wait(store.jobs.create(job(&store.keys, 100, "late", b"new"))).unwrap());
+    wait(store.index.record(fact(&store.keys, "late", 1, "r"))).unwrap();
+    drop(store);
+    let order = |store: &Opened, number| {
+        let row = wait(rows_of(store, "late")).first().map(|row| row.written);
+        (wait(store.jobs.job(Uuid::from_u128(number))).unwrap().unwrap().accepted, row)
+    };
+    let before = order(&world.open(), 100);
+    assert!(before.1.is_some_and(|written| written > before.0 && before.0 > 0));
+    compact(&world.config).unwrap();
+    assert_eq!(order(&world.open(), 100), before);
+
+    restore(&world.config, &file, true, false).unwrap();
+    let store = world.open();
+    assert_eq!(order(&store, 100), (0, None), "its job comes from the journal");
+    let unfinished: Vec<_> = wait(store.jobs.listed(None, 1000)).unwrap().iter().map(|job| job.id.as_u128()).collect();
+    assert!(unfinished.len() > 1 && unfinished.iter().all(|number| order(&store, *number).0 == 0));
+    assert!(wait(store.jobs.create(job(&store.keys, 101, "late", b"new"))).unwrap());
+    wait(store.index.record(fact(&store.keys, "late", 1, "r"))).unwrap();
+    let (accepted, written) = order(&store, 101);
+    assert!(accepted > before.1.unwrap() && written.unwrap() > accepted);
 }
 
 /// P7: it lies beside the store and holds what the store holds.

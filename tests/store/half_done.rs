@@ -5,7 +5,7 @@ use forgetgate::store::{JobWrite, Opened, StoredJob};
 use sled::IVec;
 use uuid::Uuid;
 
-use crate::world::{World, fact, in_its_files, job, later, name_of, rows_of, wait};
+use crate::world::{Unnumbered, World, fact, in_its_files, job, later, name_of, rows_of, wait};
 
 const TABLES: [&str; 9] = ["placements", "marked", "jobs", "parts", "steps", "unfinished", "ended", "names", "meta"];
 
@@ -58,7 +58,7 @@ fn lay(world: &World, changes: &[Change]) {
 
 /// All that can be asked.
 fn seen(store: &Opened) -> (Vec<StoredJob>, Vec<Uuid>, Vec<bool>, [u64; 3]) {
-    let jobs = wait(store.jobs.jobs(None, 100)).unwrap();
+    let jobs = wait(store.jobs.jobs(None, 100)).unwrap().unnumbered();
     let listed = wait(store.jobs.listed(None, 100)).unwrap().into_iter().map(|job| job.id).collect();
     let marked = wait(rows_of(store, "anna")).iter().map(|row| row.erased_at.is_some()).collect();
     let figures = wait(store.index.figures()).unwrap();

@@ -24,6 +24,8 @@ mod power;
 mod read_ahead;
 mod recorder;
 mod rewrite;
+#[path = "../postgres/server.rs"]
+mod server;
 mod snapshot;
 mod tip;
 mod unreadable;

@@ -10,7 +10,7 @@ use forgetgate::store::{JobWrite, ListedJob, Opened, Placement, StoredHold, Stor
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use crate::world::{fact, id, job, later, name_of, step, wait};
+use crate::world::{Unnumbered, fact, id, job, later, name_of, step, wait};
 
 /// How many tasks write at once.
 const WRITERS: u64 = 24;
@@ -192,7 +192,7 @@ pub(crate) fn verify(store: &Opened, acknowledged: &Acknowledged) -> Result<(), 
             }
         }
         // All that are there count as well: they may have been half done.
-        let all = store.jobs.jobs(None, usize::MAX).await.map_err(|error| error.to_string())?;
+        let all = store.jobs.jobs(None, usize::MAX).await.map_err(|error| error.to_string())?.unnumbered();
         let found = all.iter().filter_map(|job| Some((u64::try_from(job.id.as_u128()).ok()?, 0)));
         for (number, stage) in found.chain(acknowledged.jobs.clone()).collect::<BTreeMap<_, _>>() {
             verify_job(store, number, stage).await?;
@@ -205,7 +205,7 @@ pub(crate) fn verify(store: &Opened, acknowledged: &Acknowledged) -> Result<(), 
 
 async fn verify_job(store: &Opened, number: u64, acknowledged: u64) -> Result<(), String> {
     let read = |error: forgetgate::store::StoreError| error.to_string();
-    let found = store.jobs.job(the_job(store, number, 1).id).await.map_err(read)?;
+    let found = store.jobs.job(the_job(store, number, 1).id).await.map_err(read)?.unnumbered();
     let stage = found.as_ref().and_then(|job| job.body.first()).map_or(0, |stage| u64::from(*stage));
     if stage < acknowledged {
         return Err(format!("job {number} is at stage {stage}, {acknowledged} was acknowledged"));
@@ -216,7 +216,7 @@ async fn verify_job(store: &Opened, number: u64, acknowledged: u64) -> Result<()
         return Err(format!("job {number} is a mixture"));
     }
     let name = name_of(&the_job(store, number, 2), NAMES + u128::from(number));
-    let found = store.jobs.job(name.id).await.map_err(read)?;
+    let found = store.jobs.job(name.id).await.map_err(read)?.unnumbered();
     if found != (stage >= 2).then_some(name) {
         return Err(format!("job {number} is at stage {stage}, and its other name is not as that says"));
     }

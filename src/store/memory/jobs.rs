@@ -10,7 +10,14 @@ use crate::store::{
 
 impl State {
     fn keep(&mut self, job: StoredJob, at: UnixSeconds) {
-        self.jobs.insert(job.id, Kept { job, at });
+        let number = self.next_number();
+        let accepted = self.jobs.get(&job.id).map_or(number, |old| old.job.accepted);
+        let version = self.version(job.id) + 1;
+        self.jobs.insert(job.id, Kept { job: StoredJob { accepted, version, ..job }, at });
+    }
+
+    fn version(&self, id: Uuid) -> u64 {
+        self.jobs.get(&id).map_or(0, |kept| kept.job.version)
     }
 
     fn unfinished(&self) -> impl Iterator<Item = &StoredJob> {
@@ -48,9 +55,12 @@ impl Jobs for MemoryStore {
                     return Ok(false);
                 }
             }
+            if write.job.version != 0 && write.job.version != state.version(write.job.id) {
+                return Err(StoreError::Conflict);
+            }
             for key in &write.erased {
-                if let Some(row) = state.rows.get_mut(key) {
-                    row.erased_at = Some(write.at.max(UnixSeconds(1)));
+                if let Some((number, row)) = state.rows.get_mut(key) {
+                    *row = row.clone().marked(write.at.max(UnixSeconds(1)), *number);
                 }
             }
             for job in [Some(write.job), write.also].into_iter().flatten() {

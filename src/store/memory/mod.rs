@@ -28,7 +28,8 @@ struct Kept {
 
 #[derive(Default)]
 struct State {
-    rows: BTreeMap<PairKey, StoredRow>,
+    /// Each with the number of its latest write.
+    rows: BTreeMap<PairKey, (u64, StoredRow)>,
     jobs: BTreeMap<Uuid, Kept>,
     holds: BTreeMap<Uuid, StoredHold>,
     upstreams: Vec<KnownUpstream>,
@@ -36,9 +37,16 @@ struct State {
     /// What [`super::Jobs::keep_time`] was told.
     time: Option<UnixSeconds>,
     syncs: u64,
+    /// The number of the latest write.
+    number: u64,
 }
 
 impl State {
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
     fn note_instance(&mut self, upstream: UpstreamNumber, instance: &Instance, seen: UnixSeconds, answered: bool) {
         let same = |known: &Instance| known.canonical() == instance.canonical();
         if instance.is_default() {
@@ -91,10 +99,11 @@ impl Index for MemoryStore {
         self.answer(move |state| {
             let row = StoredRow::seal(&self.keys, &placement)?;
             let row = match state.rows.get(&placement.key) {
-                Some(old) => row.after(old),
+                Some((_, old)) => row.after(old),
                 None => row,
             };
-            state.rows.insert(placement.key, row);
+            let number = state.next_number();
+            state.rows.insert(placement.key, (number, row));
             state.note_instance(placement.key.upstream, &placement.instance, placement.seen, false);
             state.syncs += 1;
             Ok(())
@@ -104,14 +113,14 @@ impl Index for MemoryStore {
     fn rows<'a>(&'a self, tags: &'a [Tag], id: &'a CustomerId) -> StoreFuture<'a, Vec<Row>> {
         self.answer(move |state| {
             let theirs = state.rows.iter().filter(|(key, _)| tags.contains(&key.tag));
-            Ok(theirs.map(|(key, row)| row.clone().open(&self.keys, id, *key)).collect())
+            Ok(theirs.map(|(key, (number, row))| row.clone().open(&self.keys, id, *key, *number)).collect())
         })
     }
 
     fn sweep(&self, before: UnixSeconds) -> StoreFuture<'_, u64> {
         self.answer(move |state| {
             let count = state.rows.len();
-            state.rows.retain(|_, row| row.erased_at.is_none_or(|at| at >= before));
+            state.rows.retain(|_, (_, row)| row.erased_at.is_none_or(|at| at >= before));
             Ok((count - state.rows.len()) as u64)
         })
     }
@@ -159,7 +168,7 @@ impl Index for MemoryStore {
         self.answer(|state| {
             Ok(Figures {
                 rows: state.rows.len() as u64,
-                erased_rows: state.rows.values().filter(|row| row.erased_at.is_some()).count() as u64,
+                erased_rows: state.rows.values().filter(|(_, row)| row.erased_at.is_some()).count() as u64,
                 unfinished_jobs: state.jobs.values().filter(|kept| !kept.job.finished).count() as u64,
                 jobs: state.jobs.len() as u64,
                 bytes: 0,

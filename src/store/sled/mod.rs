@@ -6,10 +6,7 @@
 
 mod compact;
 mod files;
-mod instances;
 mod journal;
-mod queue;
-mod report;
 mod restore;
 mod rewrite;
 mod tables;
@@ -32,20 +29,19 @@ pub use self::compact::Compacted;
 pub(super) use self::compact::{compact, finish as finish_compaction};
 use self::files::Files;
 use self::journal::Done;
-use self::queue::{Answer, Work};
 pub use self::restore::{RestoreError, Restored};
 pub(super) use self::restore::{Restoring, restore};
 pub use self::rewrite::Step as RewriteStep;
 use self::tables::{TableError, Tables};
 pub use self::tuning::{Check, Tuning};
-use self::writer::{Opener, Shared};
+use self::writer::{Answer, Opener, Shared, TableWork};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
 use super::seal::Keys;
 use super::seen::SeenLately;
 use super::{
     ExportStep, Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreError,
-    StoreFuture, StoredHold, StoredJob,
+    StoreFuture, StoredHold, StoredJob, instances, report,
 };
 use crate::config;
 use crate::domain::erasure::NamedInstance;
@@ -140,12 +136,13 @@ impl SledStore {
                 // One row's or one asker's trouble is not the engine's.
                 Err(TableError::Unreadable(what)) => Err(StoreError::Corrupt { what }),
                 Err(TableError::TooLarge(what)) => Err(StoreError::TooLarge { what }),
+                Err(TableError::Conflict) => Err(StoreError::Conflict),
                 Err(broken) => return Err(broken),
             };
             // An asker who has gone away does not matter: what was written stays written.
             Ok(Box::new(move || drop(sender.send(answer))) as Answer)
         });
-        let queued = self.shared.queue.push(Work { bytes, apply });
+        let queued = self.shared.queue.push(TableWork { bytes, apply });
         Box::pin(async move {
             queued?;
             receiver.await.unwrap_or(Err(StoreError::Broken))
@@ -167,6 +164,7 @@ fn refusal(error: TableError, config: &config::Store) -> OpenError {
         | TableError::Unreadable(_)
         | TableError::NoTrailer
         | TableError::Incomplete { .. }
+        | TableError::Conflict
         | TableError::TooLarge(_)) => OpenError::Damaged { path, reason: chain(&other) },
     }
 }
@@ -210,8 +208,8 @@ impl Index for SledStore {
         let found = self.ask(0, move |tables| tables.rows(&tags));
         Box::pin(async move {
             let found = found.await?.into_iter();
-            let opened = |(key, row): (_, Option<StoredRow>)| {
-                row.unwrap_or(StoredRow::unknown(UnixSeconds(0))).open(&self.keys, id, key)
+            let opened = |(key, row, number): (_, Option<StoredRow>, _)| {
+                row.unwrap_or(StoredRow::unknown(UnixSeconds(0))).open(&self.keys, id, key, number)
             };
             let rows: Vec<Row> = found.map(opened).collect();
             let unread: Vec<_> = rows.iter().filter(|row| !row.readable).map(|row| row.key.to_bytes()).collect();

@@ -126,6 +126,7 @@ pub(crate) fn restore(
         tables.begin_journal(end, since.journal.as_ref())?;
         tables.go_on_behind(since.number);
         since.do_again(&mut tables, end)?;
+        tables.forget_when_accepted()?;
         let figures = tables.figures()?;
         tables.close(false).map(|_| figures)
     }));

@@ -229,7 +229,8 @@ mod tests {
     fn job(number: u128, of: Option<Uuid>) -> StoredJob {
         let (tag, received) = (Tag([3; 16]), UnixSeconds(7));
         let (summary, body) = (vec![1; 5], vec![2; 3000]);
-        StoredJob { id: Uuid::from_u128(number), tag, finished: number.is_multiple_of(2), received, of, summary, body }
+        let (id, finished) = (Uuid::from_u128(number), number.is_multiple_of(2));
+        StoredJob { id, tag, finished, received, of, accepted: 0, version: 0, summary, body }
     }
 
     fn story() -> Vec<Done> {

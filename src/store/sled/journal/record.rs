@@ -121,6 +121,9 @@ impl<'a> Fields<'a> {
             finished: self.byte()? != 0,
             received: UnixSeconds(self.number()?),
             of: self.optional()?.map(Uuid::from_bytes),
+            // Its number would be another's in the store that is restored.
+            accepted: 0,
+            version: 0,
             summary: self.bytes()?.to_vec(),
             body: self.bytes()?.to_vec(),
         })

@@ -4,7 +4,7 @@ use std::io;
 
 use super::FORMAT;
 
-/// What went wrong with the tables. All but `Unreadable` and `TooLarge`, which are one asker's, break the engine: it is
+/// What went wrong with the tables. All but `Unreadable`, `TooLarge` and `Conflict`, which are one asker's, break the engine: it is
 /// opened again from its files.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum TableError {
@@ -23,6 +23,9 @@ pub(in super::super) enum TableError {
     /// Something is larger than the tables take.
     #[error("{0} is larger than the store takes")]
     TooLarge(&'static str),
+    /// A job is not as its writer read it.
+    #[error("an erasure was changed since it was read")]
+    Conflict,
     /// Made by another version.
     #[error("the store has format {found}, this version reads format {FORMAT}")]
     Format {

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use super::job_rows::{Head, read_list_key};
 use super::{FORMAT, TableError, Tables};
 use crate::store::JobWrite;
-use crate::store::export::{ExportStep, Head, Record};
+use crate::store::export::{self, ExportStep, Record};
 use crate::store::sled::journal::{Done, Journal, Read};
 use crate::telemetry::unix_now;
 
@@ -57,7 +58,7 @@ impl Tables {
                     self.journal = Some(Journal::begin(&self.files.journal(), instance, number)?);
                 }
                 (self.changes.export, self.changes.changed) = (export, Some(BTreeSet::new()));
-                let head = Head { format: FORMAT, key_check, begun: unix_now() };
+                let head = export::Head { format: FORMAT, key_check, begun: unix_now() };
                 Ok((head.to_bytes(), Some(ExportStep::Entries { export, table: 0, after: Vec::new() })))
             }
             ExportStep::Entries { export, .. } | ExportStep::Changes { export }
@@ -116,6 +117,21 @@ impl Tables {
     pub(in super::super) fn do_again(&mut self, done: &Done) -> Result<(), TableError> {
         self.do_once_more(done)?;
         self.note_done(|| done.clone());
+        Ok(())
+    }
+
+    /// What was recorded since the export is in no journal: nobody knows any more whether a customer has come back since an
+    /// erasure was accepted that is not over.
+    pub(in super::super) fn forget_when_accepted(&mut self) -> Result<(), TableError> {
+        let (jobs, unfinished) = (self.jobs.clone(), self.unfinished.clone());
+        for key in unfinished.iter().keys() {
+            let Some((_, id)) = read_list_key(&key?) else { continue };
+            match self.head(id) {
+                Ok(Some(head)) => drop(self.put(&jobs, id.as_bytes(), &Head { accepted: 0, ..head }.to_bytes())?),
+                Ok(None) | Err(TableError::Unreadable(_)) => {}
+                Err(broken) => return Err(broken),
+            }
+        }
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use crate::store::StoredJob;
 pub(super) const INLINE_MAX: usize = 2048;
 
 const LAYOUT: u8 = 1;
+/// A head that says which write made it.
+const LAYOUT_2: u8 = 2;
 const FINISHED: u8 = 1;
 const INLINE: u8 = 2;
 const HAS_OF: u8 = 4;
@@ -24,6 +26,8 @@ pub(super) struct Head {
     pub(super) received: UnixSeconds,
     /// When its latest step was committed.
     pub(super) at: UnixSeconds,
+    /// The number of the write that made it; 0 where that is not known, as it was never in the first layout.
+    pub(super) accepted: u64,
     pub(super) tag: Tag,
     pub(super) of: Option<Uuid>,
     pub(super) summary: Vec<u8>,
@@ -32,12 +36,13 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(job: &StoredJob, generation: u64, at: UnixSeconds) -> Self {
+    pub(super) fn new(job: &StoredJob, generation: u64, at: UnixSeconds, accepted: u64) -> Self {
         Self {
             generation,
             finished: job.finished,
             received: job.received,
             at,
+            accepted,
             tag: job.tag,
             of: job.of,
             summary: job.summary.clone(),
@@ -49,8 +54,10 @@ impl Head {
         let flags = u8::from(self.finished) * FINISHED
             + u8::from(self.body.is_some()) * INLINE
             + u8::from(self.of.is_some()) * HAS_OF;
-        let mut bytes = vec![LAYOUT, flags];
-        for number in [self.generation, self.received.0, self.at.0] {
+        let layout = if self.accepted == 0 { LAYOUT } else { LAYOUT_2 };
+        let mut bytes = vec![layout, flags];
+        let accepted = Some(self.accepted).filter(|accepted| *accepted != 0);
+        for number in [self.generation, self.received.0, self.at.0].into_iter().chain(accepted) {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         bytes.extend_from_slice(&self.tag.0);
@@ -63,10 +70,11 @@ impl Head {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (&[LAYOUT, flags], rest) = bytes.split_first_chunk::<2>()? else { return None };
+        let (&[layout @ (LAYOUT | LAYOUT_2), flags], rest) = bytes.split_first_chunk::<2>()? else { return None };
         let (generation, rest) = number(rest)?;
         let (received, rest) = number(rest)?;
         let (at, rest) = number(rest)?;
+        let (accepted, rest) = if layout == LAYOUT { (0, rest) } else { number(rest)? };
         let (tag, rest) = rest.split_first_chunk::<16>()?;
         let (of, rest) =
             if flags & HAS_OF == 0 { (None, rest) } else { uuid(rest).map(|(of, rest)| (Some(of), rest))? };
@@ -78,6 +86,7 @@ impl Head {
             finished: flags & FINISHED != 0,
             received: UnixSeconds(received),
             at: UnixSeconds(at),
+            accepted,
             tag: Tag(*tag),
             of,
             summary: summary.to_vec(),
@@ -282,4 +291,28 @@ fn uuid(bytes: &[u8]) -> Option<(Uuid, &[u8])> {
 
 fn optional<T>(is_there: bool, bytes: &[u8], read: impl Fn(&[u8]) -> Option<(T, &[u8])>) -> Option<(Option<T>, &[u8])> {
     if is_there { read(bytes).map(|(value, rest)| (Some(value), rest)) } else { Some((None, bytes)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p4_a_head_of_the_first_layout_says_that_it_is_not_known_which_write_made_it() {
+        for of in [None, Some(Uuid::from_u128(5))] {
+            let (id, tag, summary, body) = (Uuid::from_u128(4), Tag([3; 16]), vec![1; 9], vec![2; 30]);
+            let received = UnixSeconds(7);
+            let job = StoredJob { id, tag, finished: false, received, of, accepted: 0, version: 0, summary, body };
+            let new = Head::new(&job, 6, UnixSeconds(8), 77);
+            let read = Head::read(&new.to_bytes()).unwrap();
+            assert_eq!((read.accepted, read.generation, read.tag, read.of), (77, 6, tag, of));
+            assert_eq!((read.summary, read.body), (job.summary.clone(), Some(job.body.clone())));
+            let mut first = new.to_bytes();
+            first[0] = LAYOUT;
+            first.drain(26..34);
+            let old = Head::read(&first).unwrap();
+            assert_eq!((old.accepted, old.of, &old.body), (0, of, &Some(job.body.clone())));
+            assert_eq!(old.to_bytes(), first, "and stays so");
+        }
+    }
 }

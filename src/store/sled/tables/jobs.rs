@@ -41,8 +41,14 @@ impl Tables {
             return Ok(false);
         }
         let old = self.head(job.id)?;
-        let generation = old.as_ref().map_or(0, |old| old.generation) + 1;
-        let head = Head::new(job, generation, write.at);
+        let version = old.as_ref().map_or(0, |old| old.generation);
+        if job.version != 0 && job.version != version {
+            return Err(TableError::Conflict);
+        }
+        let generation = version + 1;
+        // Whatever is written from here on has a higher number than what was written before the job was there.
+        let now = self.tip.number + 1;
+        let head = Head::new(job, generation, write.at, old.as_ref().map_or(now, |old| old.accepted));
         let alone = write.erased.is_empty() && also.is_none();
         if alone && old.as_ref().is_some_and(|old| head.alone_after(old)) {
             self.put(&self.jobs.clone(), job.id.as_bytes(), &head.to_bytes())?;
@@ -61,7 +67,7 @@ impl Tables {
         let marks = PairKey::list_to_bytes(&write.erased);
         self.put_pieces(job.id, generation, MARKS, &marks)?;
         if let Some(also) = also {
-            self.put_head(also, &Head::new(also, 1, write.at))?;
+            self.put_head(also, &Head::new(also, 1, write.at, now))?;
         }
         self.put_head(job, &head)?;
         self.finish_step(job.id, &head, &write.erased, place, name)?;
@@ -156,9 +162,9 @@ impl Tables {
     }
 
     pub(super) fn whole(&self, id: Uuid, head: Head) -> Result<StoredJob, TableError> {
-        let Head { generation, finished, received, tag, of, summary, body, at: UnixSeconds(_) } = head;
+        let Head { generation, finished, received, tag, of, summary, body, accepted, at: UnixSeconds(_) } = head;
         let body = body.map_or_else(|| self.pieces(id, generation, BODY), Ok)?;
-        Ok(StoredJob { id, tag, finished, received, of, summary, body })
+        Ok(StoredJob { id, tag, finished, received, of, accepted, version: generation, summary, body })
     }
 
     fn put_pieces(&mut self, id: Uuid, generation: u64, kind: u8, bytes: &[u8]) -> Result<(), TableError> {

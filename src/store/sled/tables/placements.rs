@@ -57,11 +57,14 @@ impl Tables {
         Ok(())
     }
 
-    /// All rows under these tags, not opened; `None` for one that does not read.
-    pub(in super::super) fn rows(&mut self, tags: &[Tag]) -> Result<Vec<(PairKey, Option<StoredRow>)>, TableError> {
+    /// All rows under these tags, not opened, each with the number of its latest write; `None` for one that does not read.
+    pub(in super::super) fn rows(
+        &mut self,
+        tags: &[Tag],
+    ) -> Result<Vec<(PairKey, Option<StoredRow>, u64)>, TableError> {
         let mut found = Vec::new();
-        for entry in tags.iter().flat_map(|tag| self.placements.scan_prefix(tag.0)).collect::<Vec<_>>() {
-            let (key, row) = entry?;
+        for entry in tags.iter().flat_map(|tag| self.placements.numbered(tag.0)).collect::<Vec<_>>() {
+            let (key, row, number) = entry?;
             // No row has such a key, so nothing was ever sent under it.
             let Some(pair) = PairKey::from_bytes(&key) else {
                 self.leave_unread("placements", &key);
@@ -71,7 +74,7 @@ impl Tables {
             if row.is_none() {
                 self.leave_unread("placements", &key);
             }
-            found.push((pair, row));
+            found.push((pair, row, number));
         }
         Ok(found)
     }
@@ -82,12 +85,12 @@ impl Tables {
         let at = at.max(UnixSeconds(1));
         let (placements, marked) = (self.placements.clone(), self.marked.clone());
         let key_bytes = key.to_bytes();
-        let Some(row) = placements.get(key_bytes)? else { return Ok(()) };
+        let Some((row, number)) = placements.get_numbered(key_bytes)? else { return Ok(()) };
         // One that does not read has done what it was for: from now on it says only that it was erased, and goes in time.
         let row = StoredRow::from_bytes(&row).unwrap_or_else(|| StoredRow::unknown(at));
         // The list before the row: the other way round a crash could leave a marked row that no sweep finds.
         self.put(&marked, &mark(at, &key_bytes), &[])?;
-        self.put(&placements, &key_bytes, &StoredRow { erased_at: Some(at), ..row.clone() }.to_bytes())?;
+        self.put(&placements, &key_bytes, &row.clone().marked(at, number).to_bytes())?;
         match row.erased_at {
             None => self.count_of(key.upstream).erased += 1,
             Some(before) if before != at => {

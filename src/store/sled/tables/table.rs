@@ -135,6 +135,25 @@ impl Table {
         })
     }
 
+    /// The entries whose keys begin so, with the numbers of their latest writes.
+    pub(super) fn numbered(
+        &self,
+        prefix: impl AsRef<[u8]>,
+    ) -> impl Iterator<Item = Result<(IVec, IVec, u64), TableError>> {
+        self.tree.scan_prefix(prefix).map(|entry| {
+            let (key, whole) = entry?;
+            let (value, trailer) = parted(&whole)?;
+            Ok((key, value, trailer.number))
+        })
+    }
+
+    /// What is there under this key, and the number of its latest write.
+    pub(super) fn get_numbered(&self, key: impl AsRef<[u8]>) -> Result<Option<(IVec, u64)>, TableError> {
+        let Some(whole) = self.tree.get(key)? else { return Ok(None) };
+        let (value, trailer) = parted(&whole)?;
+        Ok(Some((value, trailer.number)))
+    }
+
     /// Keys that part the table: as evenly as may be said without reading it, between its first and its last.
     pub(super) fn parting(&self, pieces: u128) -> Result<Vec<Vec<u8>>, TableError> {
         let Some(((first, _), (last, _))) = self.tree.first()?.zip(self.tree.last()?) else { return Ok(Vec::new()) };

@@ -20,6 +20,7 @@ mod journal;
 mod keys;
 mod kill;
 mod many;
+mod postgres;
 mod power;
 mod read_ahead;
 mod recorder;

@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where it is surprised")]
 
 mod connect;
+mod network;
 mod server;
+mod tls;
+mod wire;

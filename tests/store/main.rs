@@ -30,5 +30,7 @@ mod server;
 mod snapshot;
 mod tip;
 mod unreadable;
+#[path = "../postgres/wire.rs"]
+mod wire;
 mod workload;
 mod world;

@@ -2,6 +2,7 @@
 
 mod outages;
 mod schema;
+mod statements;
 mod two_gates;
 
 use forgetgate::config::Engine;

@@ -128,6 +128,9 @@ fn p12_a_customers_rows_are_found_by_the_primary_key() {
     };
     let rows = plan("SELECT upstream, form, resource, instance, first_seen");
     assert!(rows.contains("using placements_pkey") && !rows.contains("Seq Scan"), "{rows}");
-    let upstreams = plan("SELECT number, name, identity, named, EXISTS");
-    assert!(upstreams.contains("placements_upstream"), "{upstreams}");
+    let upstreams = plan("SELECT number, name, identity, named, coalesce");
+    assert!(
+        upstreams.contains("using placements_upstream") && !upstreams.contains("Seq Scan on placements"),
+        "{upstreams}"
+    );
 }

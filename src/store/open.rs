@@ -152,6 +152,12 @@ pub enum OpenError {
         /// The key.
         key_file: PathBuf,
     },
+    /// What was asked is done with files, and this store has none here.
+    #[error(
+        "the store is on a server, whose own tools are used instead: pg_dump or a base backup for an export, and what puts \
+         them back for a restore; a server needs no compaction"
+    )]
+    NoFiles,
     /// No server can be used.
     #[error("the store's server cannot be used")]
     Connect(#[from] ConnectError),
@@ -201,6 +207,11 @@ pub fn open_or_make(config: &config::Store) -> Result<Opened, OpenError> {
 ///
 /// [`OpenError`], also where there is no store.
 pub fn open_old(config: &config::Store) -> Result<Opened, OpenError> {
+    if config.engine == Engine::Postgres {
+        // With its key there, a schema that is not is refused.
+        old_key(config)?;
+        return open(config);
+    }
     sled::finish_compaction(&config.path)?;
     let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
     if config.engine == Engine::Sled && found != Found::Store {
@@ -254,6 +265,9 @@ pub fn restore_with(
     (replace, incomplete): (bool, bool),
     at: &dyn Fn(RewriteStep),
 ) -> Result<Restored, RestoreError> {
+    if config.engine == Engine::Postgres {
+        return Err(OpenError::NoFiles.into());
+    }
     sled::restore(config, &Keys::derive(&*old_key(config)?), from, Restoring { replace, incomplete, at })
 }
 
@@ -273,6 +287,9 @@ pub fn compact(config: &config::Store) -> Result<Compacted, OpenError> {
 /// [`OpenError`].
 #[doc(hidden)]
 pub fn compact_with(config: &config::Store, at: &dyn Fn(RewriteStep)) -> Result<Compacted, OpenError> {
+    if config.engine == Engine::Postgres {
+        return Err(OpenError::NoFiles);
+    }
     sled::finish_compaction(&config.path)?;
     let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
     if config.engine != Engine::Sled || found != Found::Store {

@@ -61,6 +61,8 @@ enum Command {
     Index(cli::IndexArgs),
     /// Back up the store's key
     Key(cli::KeyArgs),
+    /// Prepare the server of a store on PostgreSQL
+    Store(cli::StoreArgs),
     /// Make the gate's own certificate authority, for listeners in transparent and forward mode
     Ca(cli::CaArgs),
     /// List the built-in profiles, or show one as a table
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Command::Holds(args) => cli::holds(&args).print(),
         Command::Index(args) => cli::index(&args).print(),
         Command::Key(args) => cli::key(&args).print(),
+        Command::Store(args) => cli::store(&args).print(),
         Command::Ca(args) => cli::ca(&args).print(),
         Command::Profiles { name, json, toml } => match profiles(name.as_deref(), json, toml) {
             Ok(text) => {

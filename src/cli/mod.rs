@@ -15,6 +15,7 @@ mod key;
 pub mod profiles;
 mod recipients;
 pub mod run;
+mod store;
 #[cfg(test)]
 mod ways;
 
@@ -28,3 +29,4 @@ pub use self::holds::{HoldArgs, HoldsArgs, UnholdArgs, hold, holds, unhold};
 pub use self::index::{IndexAction, IndexArgs, index};
 pub use self::key::{KeyAction, KeyArgs, key};
 pub use self::recipients::{RecipientsArgs, recipients};
+pub use self::store::{StoreAction, StoreArgs, store};

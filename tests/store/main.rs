@@ -20,6 +20,7 @@ mod journal;
 mod keys;
 mod kill;
 mod many;
+mod postgres;
 mod power;
 mod read_ahead;
 mod recorder;
@@ -29,5 +30,7 @@ mod server;
 mod snapshot;
 mod tip;
 mod unreadable;
+#[path = "../postgres/wire.rs"]
+mod wire;
 mod workload;
 mod world;

@@ -3,6 +3,7 @@
 //! It ends when its owner is dropped or the test program ends in whatever way: a shell that holds the other end of a pipe
 //! sees to it. What it logs is read as it comes, so nothing here waits by the clock.
 #![allow(dead_code, reason = "several test programs share it, and each uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -208,6 +209,7 @@ impl Postgres {
     }
 
     /// Its URL, as if it were there.
+    #[allow(clippy::unused_self, reason = "the user and the password are this server's")]
     pub(crate) fn url_at(&self, hosts: &str) -> String {
         format!("postgres://{USER}:{PASSWORD_IN_URL}@{hosts}/postgres")
     }

@@ -175,8 +175,7 @@ impl Shared {
 }
 
 async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
-    loop {
-        let (client, _) = listener.accept().await.unwrap();
+    while let Ok((client, _)) = listener.accept().await {
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             let mut cuts = shared.cuts.subscribe();

@@ -41,7 +41,7 @@ enum Command {
         /// Open no secret, key or certificate and try no address: for CI, where these do not exist
         #[arg(long)]
         no_secrets: bool,
-        /// Also connect to each service, fetch tokens, and list the instances that the running gate has seen
+        /// Also connect to each service and to the store's server, fetch tokens, and list the instances that the running gate has seen
         #[arg(long, conflicts_with = "no_secrets")]
         live: bool,
     },
@@ -63,6 +63,8 @@ enum Command {
     Replicas(cli::ReplicasArgs),
     /// Back up the store's key
     Key(cli::KeyArgs),
+    /// Prepare the server of a store on PostgreSQL
+    Store(cli::StoreArgs),
     /// Make the gate's own certificate authority, for listeners in transparent and forward mode
     Ca(cli::CaArgs),
     /// List the built-in profiles, or show one as a table
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Command::Index(args) => cli::index(&args).print(),
         Command::Replicas(args) => cli::replicas(&args).print(),
         Command::Key(args) => cli::key(&args).print(),
+        Command::Store(args) => cli::store(&args).print(),
         Command::Ca(args) => cli::ca(&args).print(),
         Command::Profiles { name, json, toml } => match profiles(name.as_deref(), json, toml) {
             Ok(text) => {

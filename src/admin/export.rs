@@ -42,7 +42,13 @@ pub(super) async fn exported(state: &State, body: &Bytes) -> Result<Answer, Prob
 /// An error on the way breaks the body off, and what came lacks its end.
 pub(super) async fn export(state: &State) -> Result<Answer, Problem> {
     let mut export = Export::of(Arc::clone(&state.index));
-    let unavailable = |_| Problem::unavailable("store_unavailable", "the store gives no export at the moment");
+    let unavailable = |error| {
+        let detail = match error {
+            StoreError::Corrupt { .. } => "the store gives no export: one that is on a server is backed up there",
+            _ => "the store gives no export at the moment",
+        };
+        Problem::unavailable("store_unavailable", detail)
+    };
     let first = export.next().await.map_err(unavailable)?;
     let rest = stream::unfold((export, first), |(mut export, first)| async move {
         let next = match first {

@@ -16,6 +16,7 @@ pub mod profiles;
 mod recipients;
 mod replicas;
 pub mod run;
+mod store;
 #[cfg(test)]
 mod ways;
 
@@ -30,3 +31,4 @@ pub use self::index::{IndexAction, IndexArgs, index};
 pub use self::key::{KeyAction, KeyArgs, key};
 pub use self::recipients::{RecipientsArgs, recipients};
 pub use self::replicas::{ReplicasArgs, replicas};
+pub use self::store::{StoreAction, StoreArgs, store};

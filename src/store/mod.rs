@@ -35,7 +35,7 @@ pub use self::open::{Ending, OpenError, Opened, Together, accept, compact, open,
 pub use self::open::{compact_with, open_with, restore_with};
 pub use self::postgres::{
     ConnectError, Facts as ServerFacts, Kind as ServerKind, MigrateError, Migrated, Refusal, Refusals, SCHEMA_VERSION,
-    Server, ServerFault, Session, migrate, schema_version,
+    Server, ServerFault, Session, Standing, migrate, schema_version, standing,
 };
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};

@@ -151,6 +151,15 @@ pub enum OpenError {
         /// What was found.
         reason: String,
     },
+    /// What was asked for works on files, and the engine has none.
+    #[error(
+        "store.engine is \"{engine}\", and this works on the files of engine = \"sled\" alone; a store on a server is backed up, \
+         restored and compacted with the server's own tools"
+    )]
+    NoFiles {
+        /// The engine.
+        engine: &'static str,
+    },
     /// Where its schema is expected there is none.
     #[error(
         "there is no schema {schema} in the database, and {key_file} is there: another database, or tables that were lost; \
@@ -212,6 +221,11 @@ pub fn open_or_make(config: &config::Store) -> Result<Opened, OpenError> {
 ///
 /// [`OpenError`], also where there is no store.
 pub fn open_old(config: &config::Store) -> Result<Opened, OpenError> {
+    if config.engine == Engine::Postgres {
+        // Where its key is, nothing is made.
+        old_key(config)?;
+        return open(config);
+    }
     sled::finish_compaction(&config.path)?;
     let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
     if config.engine == Engine::Sled && found != Found::Store {
@@ -265,6 +279,7 @@ pub fn restore_with(
     (replace, incomplete): (bool, bool),
     at: &dyn Fn(RewriteStep),
 ) -> Result<Restored, RestoreError> {
+    has_files(config)?;
     sled::restore(config, &Keys::derive(&*old_key(config)?), from, Restoring { replace, incomplete, at })
 }
 
@@ -284,12 +299,20 @@ pub fn compact(config: &config::Store) -> Result<Compacted, OpenError> {
 /// [`OpenError`].
 #[doc(hidden)]
 pub fn compact_with(config: &config::Store, at: &dyn Fn(RewriteStep)) -> Result<Compacted, OpenError> {
+    has_files(config)?;
     sled::finish_compaction(&config.path)?;
     let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
-    if config.engine != Engine::Sled || found != Found::Store {
+    if found != Found::Store {
         return Err(OpenError::Gone { path: config.path.clone(), remains: "configuration".to_owned() });
     }
     sled::compact(config, &Keys::derive(&*old_key(config)?), at)
+}
+
+const fn has_files(config: &config::Store) -> Result<(), OpenError> {
+    match config.engine {
+        Engine::Sled => Ok(()),
+        Engine::Memory | Engine::Postgres => Err(OpenError::NoFiles { engine: config.engine.as_str() }),
+    }
 }
 
 fn old_key(config: &config::Store) -> Result<KeyBytes, OpenError> {

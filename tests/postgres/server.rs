@@ -3,6 +3,7 @@
 //! It ends when its owner is dropped or the test program ends in whatever way: a shell that holds the other end of a pipe
 //! sees to it. What it logs is read as it comes, so nothing here waits by the clock.
 #![allow(dead_code, reason = "several test programs share it, and each uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -39,7 +40,8 @@ while read -r line; do
   pid=$!
   echo "started as $pid"
 done
-[ -n "$pid" ] && kill -QUIT "$pid" 2> /dev/null
+# A shell's children ignore the first until they say otherwise, and the second does nothing to one that took the first.
+[ -n "$pid" ] && kill -QUIT "$pid" 2> /dev/null && kill -TERM "$pid" 2> /dev/null
 wait
 rm -rf "$1"
 "#;
@@ -65,8 +67,20 @@ impl Postgres {
 
     /// A new one, with lines for its configuration.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::start_with(&[], settings)
+    }
+
+    /// A new one, with files in its data folder and lines for its configuration.
+    pub(crate) fn start_with(files: &[(&str, &str)], settings: &[&str]) -> Self {
         let folder = folder();
-        copied(template(), &folder.join("data"));
+        let data = folder.join("data");
+        copied(template(), &data);
+        for (name, text) in files {
+            let path = data.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            given(&path);
+        }
         Self::in_folder(folder, settings)
     }
 
@@ -125,15 +139,17 @@ impl Postgres {
             let pid = self.await_line(|line| line.starts_with("started as "));
             let pid = pid.rsplit(' ').next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw).unwrap();
             *self.pid.lock().unwrap() = Some(pid);
+            // Its own words: those whom a killed one leaves behind may still speak.
+            let own = format!("[{}] ", pid.as_raw_nonzero());
             let line = self.await_line(|line| {
-                line.contains("ready to accept") || (line.contains("FATAL:") && !line.contains("starting up"))
+                line.contains(&own) && (line.contains("ready to accept") || line.contains("FATAL:"))
             });
             if line.contains("ready to accept") {
                 return;
             }
-            assert!(line.contains("shared memory") || line.contains("lock file"), "{:#?}", self.log.lock().unwrap());
+            assert!(line.contains("shared memory") || line.contains("lock file"), "{}", self.log());
         }
-        panic!("the server does not start again: {:#?}", self.log.lock().unwrap());
+        panic!("the server does not start again: {}", self.log());
     }
 
     /// Stops it in good order; whoever is connected is thrown out.
@@ -168,7 +184,7 @@ impl Postgres {
             match lines.recv_timeout(LIMIT) {
                 Ok(line) if is_it(&line) => return line,
                 Ok(_) => {}
-                Err(_) => panic!("the server does not say what it should: {:#?}", self.log.lock().unwrap()),
+                Err(_) => panic!("the server does not say what it should: {}", self.log()),
             }
         }
     }
@@ -193,6 +209,7 @@ impl Postgres {
     }
 
     /// Its URL, as if it were there.
+    #[allow(clippy::unused_self, reason = "the user and the password are this server's")]
     pub(crate) fn url_at(&self, hosts: &str) -> String {
         format!("postgres://{USER}:{PASSWORD_IN_URL}@{hosts}/postgres")
     }
@@ -208,15 +225,6 @@ impl Postgres {
         psql.env("PGPASSWORD", PASSWORD).args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"]);
         psql.args(["-U", USER, "-d", "postgres", "-p", &self.port.to_string(), "-c", statements]);
         run(&mut psql).trim_end().to_owned()
-    }
-
-    /// Writes a file that the server can read and nobody else.
-    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        given(&path);
-        path
     }
 }
 

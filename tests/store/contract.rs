@@ -345,9 +345,9 @@ async fn a_fact_that_is_too_large_is_refused_and_harms_nothing(store: &Opened) {
 /// The suite above is worth what its engines are: these are all that a configuration can name.
 #[test]
 fn every_engine_that_can_be_configured_is_mounted() {
-    for engine in [Engine::Sled, Engine::Memory] {
+    for engine in [Engine::Sled, Engine::Memory, Engine::Postgres] {
         match engine {
-            Engine::Sled | Engine::Memory => {
+            Engine::Sled | Engine::Memory | Engine::Postgres => {
                 let world = World::new(engine);
                 assert_eq!(wait(world.open().index.sweep(UnixSeconds(0))).unwrap(), 0);
             }

@@ -12,6 +12,7 @@ on_every_engine! {
     p5_another_name_is_made_with_its_step
     p5_a_step_whose_other_name_is_taken_writes_nothing
     p5_of_two_steps_with_one_other_name_one_is_written
+    p5_a_step_over_another_version_than_was_read_is_refused
     a_list_entry_says_what_was_last_committed
     a_summary_that_is_too_long_is_refused_and_nothing_is_written
     p5_a_purge_takes_finished_jobs_of_long_ago_and_no_others
@@ -91,6 +92,33 @@ async fn p5_of_two_steps_with_one_other_name_one_is_written(store: &Opened) {
     for job in store.jobs.unfinished_of(&[jobs[0].tag]).await.unwrap() {
         assert_eq!(job.body == b"second", of == Some(job.id));
     }
+}
+
+async fn p5_a_step_over_another_version_than_was_read_is_refused(store: &Opened) {
+    let placed = fact(&store.keys, "anna", 1, "r");
+    store.index.record(placed.clone()).await.unwrap();
+    for (number, size) in [(1, 10), (2, 10_000)] {
+        let read = async || store.jobs.job(Uuid::from_u128(number)).await.unwrap().unwrap();
+        assert!(store.jobs.create(job(&store.keys, number, "anna", &vec![1; size])).await.unwrap());
+        let first = read().await;
+        assert_eq!(first.version, 1);
+        assert!(commit(store, StoredJob { body: vec![2; size], ..first.clone() }, None, NOW).await);
+        let second = read().await;
+        assert_eq!(second.version, 2);
+        let other = Some(name_of(&first, 10 + number));
+        for late in [first, StoredJob { version: 3, ..second.clone() }] {
+            let late = StoredJob { body: vec![3; size], ..late };
+            let refused = store.jobs.commit(JobWrite { also: other.clone(), ..step(late, &[placed.key], NOW) }).await;
+            assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+        }
+        assert_eq!(read().await, second);
+        assert_eq!(store.jobs.job(Uuid::from_u128(10 + number)).await.unwrap(), None);
+        assert!(commit(store, StoredJob { body: vec![3; size], ..second }, other, NOW).await);
+        assert_eq!(read().await.version, 3);
+    }
+    assert_eq!(rows_of(store, "anna").await[0].erased_at, None);
+    let gone = StoredJob { version: 1, ..job(&store.keys, 99, "anna", b"") };
+    assert!(matches!(store.jobs.commit(step(gone, &[], NOW)).await, Err(StoreError::Conflict)), "it was purged");
 }
 
 async fn a_list_entry_says_what_was_last_committed(store: &Opened) {

@@ -160,17 +160,23 @@ proptest! {
 
     #[test]
     fn every_engine_gives_the_same_answers_to_the_same_story(events in events()) {
-        let (sled, memory) = (World::sled(), World::new(Engine::Memory));
-        let (mut one, two) = (sled.open(), memory.open());
+        let (sled, memory, postgres) = (World::sled(), World::new(Engine::Memory), World::new(Engine::Postgres));
+        let (mut one, two, mut three) = (sled.open(), memory.open(), postgres.open());
         for (event, second) in events.iter().zip(0..) {
             if matches!(event, Event::Reopen) {
                 drop(one);
                 one = sled.open();
+                drop(three);
+                three = postgres.open();
             }
             let now = later(second);
-            prop_assert_eq!(wait(tell(&one, event, now)), wait(tell(&two, event, now)));
+            let told = wait(tell(&two, event, now));
+            prop_assert_eq!(wait(tell(&one, event, now)), told);
+            prop_assert_eq!(wait(tell(&three, event, now)), told);
         }
         prop_assert!(NOW < later(1));
-        prop_assert_eq!(wait(seen(&one)), wait(seen(&two)));
+        let expected = wait(seen(&two));
+        prop_assert_eq!(&wait(seen(&one)), &expected);
+        prop_assert_eq!(&wait(seen(&three)), &expected);
     }
 }

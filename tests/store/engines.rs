@@ -12,6 +12,7 @@ macro_rules! on_every_engine {
     };
     ($($name:ident)*) => {
         on_every_engine! { sled => forgetgate::config::Engine::Sled; $($name)* }
+        on_every_engine! { postgres => forgetgate::config::Engine::Postgres; $($name)* }
         on_every_engine! { memory => forgetgate::config::Engine::Memory; $($name)* }
     };
 }

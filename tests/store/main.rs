@@ -20,12 +20,17 @@ mod journal;
 mod keys;
 mod kill;
 mod many;
+mod postgres;
 mod power;
 mod read_ahead;
 mod recorder;
 mod rewrite;
+#[path = "../postgres/server.rs"]
+mod server;
 mod snapshot;
 mod tip;
 mod unreadable;
+#[path = "../postgres/wire.rs"]
+mod wire;
 mod workload;
 mod world;

@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use forgetgate::config::{Engine, Store};
+use forgetgate::config::{Engine, Postgres as PostgresConfig, Secret, Store, UpstreamTls};
 use forgetgate::domain::{CustomerId, Instance, InstanceHash, LabelForm, PairKey, UnixSeconds, UpstreamNumber};
 use forgetgate::store::seal::Keys;
 use forgetgate::store::{Check, JobWrite, Opened, Placement, Row, StoredJob, Tuning, open, open_with};
 use uuid::Uuid;
+
+use crate::server::Postgres;
 
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
@@ -31,6 +33,7 @@ impl World {
     }
 
     pub(crate) fn at(directory: &Path, engine: Engine) -> Self {
+        let postgres = (engine == Engine::Postgres).then(|| schema_of(Postgres::shared(), directory));
         let config = Store {
             engine,
             path: directory.join("store"),
@@ -39,7 +42,7 @@ impl World {
             cache_entries: 1000,
             cache_bytes: 64 << 20,
             snapshot: None,
-            postgres: None,
+            postgres,
         };
         Self { config, _directory: None }
     }
@@ -52,6 +55,15 @@ impl World {
     pub(crate) fn open_changed(&self) -> Opened {
         open_with(&self.config, Tuning { check: Check::Nothing, ..Tuning::default() }).unwrap()
     }
+}
+
+/// A schema of a directory's own on this server, which is made at first opening.
+pub(crate) fn schema_of(server: &Postgres, directory: &Path) -> PostgresConfig {
+    let url = directory.join("url");
+    fs::write(&url, server.url()).unwrap();
+    let schema = format!("s{}", Uuid::now_v7().simple());
+    let (ttl, tls) = (Duration::from_secs(5), UpstreamTls::default());
+    PostgresConfig { url: Secret::file(url), schema, ttl, notify_url: None, tls }
 }
 
 /// Runs a future to its end.

@@ -1,5 +1,5 @@
-//! `forgetgate check --live`: whether everything that the file names is there. Each upstream is connected to, the
-//! gate's own credentials are read or fetched, so are the keys of tokens' issuers, and the gate that runs says which
+//! `forgetgate check --live`: whether everything that the file names is there. Each upstream and the store's server is connected
+//! to, the gate's own credentials are read or fetched, so are the keys of tokens' issuers, and the gate that runs says which
 //! instances its traffic has shown.
 
 use std::path::Path;
@@ -9,6 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::store;
 use super::table::table;
 use super::{GOOD, check, lines_of, section};
 use crate::cli::answer::{Answer, FAILED, Failure, list, text, wait_for};
@@ -42,9 +43,16 @@ pub fn with_services(path: &Path, json: bool) -> Answer {
         let loaded = config::load(path).map_err(|faults| Failure::config(path, &faults))?;
         let config = &loaded.config;
         let found = join_all(config.upstreams.iter().map(|upstream| look(upstream, &config.limits))).await;
+        let store = store::look(&config.store).await;
         let seen = seen(path).await;
-        let is_bad = found.iter().any(Found::is_bad) || seen.as_ref().is_ok_and(|seen| seen.iter().any(waits));
-        let text = if json { as_json(&said, &found, &seen) } else { as_text(&said, &found, &seen) };
+        let is_bad = found.iter().any(Found::is_bad)
+            || store.as_ref().is_some_and(store::Found::is_bad)
+            || seen.as_ref().is_ok_and(|seen| seen.iter().any(waits));
+        let text = if json {
+            as_json(&said, &found, store.as_ref(), &seen)
+        } else {
+            as_text(&said, &found, store.as_ref(), &seen)
+        };
         Ok(Answer { text, complaint: String::new(), code: if is_bad { FAILED } else { GOOD } })
     })
 }
@@ -95,7 +103,7 @@ fn waits(instance: &Value) -> bool {
     instance.get("has_credentials").and_then(Value::as_bool) != Some(true)
 }
 
-fn as_text(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> String {
+fn as_text(said: &str, found: &[Found], store: Option<&store::Found>, seen: &Result<Vec<Value>, String>) -> String {
     let words = |result: &Result<String, String>| match result {
         Ok(words) => words.clone(),
         Err(why) => format!("FAILED: {why}"),
@@ -110,7 +118,8 @@ fn as_text(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> St
         Ok(seen) if seen.is_empty() => "None yet.\n".to_owned(),
         Ok(seen) => table(["upstream", "instance", "path", "last seen", "erasures"], seen.iter().map(row)),
     };
-    format!("{said}\n{services}{}", section("Instances that traffic has shown", &instances))
+    let store = store.map_or_else(String::new, store::Found::as_text);
+    format!("{said}\n{store}{services}{}", section("Instances that traffic has shown", &instances))
 }
 
 fn row(instance: &Value) -> [String; 5] {
@@ -123,7 +132,7 @@ fn row(instance: &Value) -> [String; 5] {
 }
 
 /// The answer of a check, with a member `live` more.
-fn as_json(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> String {
+fn as_json(said: &str, found: &[Found], store: Option<&store::Found>, seen: &Result<Vec<Value>, String>) -> String {
     let outcome = |result: &Result<String, String>| match result {
         Ok(words) => json!({ "good": true, "detail": words }),
         Err(why) => json!({ "good": false, "detail": why }),
@@ -137,6 +146,7 @@ fn as_json(said: &str, found: &[Found], seen: &Result<Vec<Value>, String>) -> St
         })
         .collect();
     let live = json!({
+        "store": store.map(store::Found::as_json),
         "upstreams": upstreams,
         "instances": seen.as_ref().ok(),
         "gate": seen.as_ref().map_or_else(|why| why.as_str(), |_| "runs"),

@@ -8,6 +8,7 @@ mod live;
 mod machine;
 mod policy;
 mod sections;
+mod store;
 pub(super) mod table;
 
 #[cfg(test)]

@@ -28,9 +28,13 @@ pub(super) fn gate(config: &Config) -> String {
         (Some(_), Metrics::Open) => "whoever reaches that address: they tell whether a customer is known",
     };
     let (lease, pages) = (format_duration(store.lease), format_size(store.cache_bytes));
-    let cache = format!("{} pairs, each believed for {lease}; {pages} of pages", store.cache_entries);
+    let pages = if store.engine == Engine::Sled { format!("; {pages} of pages") } else { String::new() };
+    let cache = format!("{} pairs, each believed for {lease}{pages}", store.cache_entries);
     let snapshots = store.snapshot.as_ref().map_or_else(
-        || "none: `forgetgate index export` takes one".to_owned(),
+        || match store.engine {
+            Engine::Postgres => "none: the server has backups of its own".to_owned(),
+            Engine::Sled | Engine::Memory => "none: `forgetgate index export` takes one".to_owned(),
+        },
         |snapshot| {
             let (every, folder) = (format_duration(snapshot.every), snapshot.folder.display());
             format!("every {every} into {folder}, the last {} are kept", snapshot.keep)

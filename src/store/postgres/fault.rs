@@ -62,12 +62,6 @@ impl ServerFault {
     }
 }
 
-impl From<&Error> for ServerFault {
-    fn from(error: &Error) -> Self {
-        Self::of(error)
-    }
-}
-
 impl fmt::Display for ServerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

@@ -20,7 +20,7 @@ use crate::store::{StoreError, report};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to connect, with jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long one statement may take, also where the server's own limit does not hold.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(15);
 /// How long one question may take, and how often it is asked, until it has its answer.

@@ -170,7 +170,7 @@ async fn changed(db: &Db, lock: &Db) -> Result<i32, Fault> {
     Ok(SCHEMA_VERSION)
 }
 
-async fn version(db: &Db, lock: &str) -> Result<Option<i32>, Fault> {
+pub(super) async fn version(db: &Db, lock: &str) -> Result<Option<i32>, Fault> {
     match db.first(&format!("SELECT v FROM {{s}}.schema_version {lock}"), &[]).await {
         Ok(row) => Ok(row.map(|row| row.try_get(0)).transpose()?),
         Err(Fault::Server(fault)) if is_undefined(&fault) => Ok(None),
@@ -178,7 +178,7 @@ async fn version(db: &Db, lock: &str) -> Result<Option<i32>, Fault> {
     }
 }
 
-fn failed(schema: &str, fault: Fault) -> MigrateError {
+pub(super) fn failed(schema: &str, fault: Fault) -> MigrateError {
     let schema = schema.to_owned();
     match fault {
         Fault::Server(fault) if fault.code().is_some_and(|code| code.code() == "42501") => {

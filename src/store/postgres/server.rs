@@ -234,7 +234,7 @@ async fn connected(to: &Config, tls: Option<&MakeRustlsConnect>) -> Result<Drive
 /// A connection that keeps what it acknowledges.
 async fn used(driven: Driven, host: &PostgresHost) -> Result<Session, Refusal> {
     let facts = Facts::of(&driven.client).await?;
-    Ok(driven.into_session(host.to_string(), facts))
+    Ok(driven.into_session(host, facts))
 }
 
 /// What is asked of every server. A setting that one does not have is not in the answer.

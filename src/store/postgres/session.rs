@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::fault::ServerFault;
 use super::server::Facts;
+use crate::config::PostgresHost;
 
 /// A connection that is open, or was. Its task ends with it.
 pub struct Session {
@@ -18,6 +19,7 @@ pub struct Session {
     pub client: Client,
     facts: Facts,
     host: String,
+    tls: bool,
     ended: watch::Receiver<Option<ServerFault>>,
     notified: Arc<Notify>,
     _driver: AbortOnDropHandle<()>,
@@ -46,6 +48,12 @@ impl Session {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it is over TLS.
+    #[must_use]
+    pub const fn is_over_tls(&self) -> bool {
+        self.tls
     }
 
     /// Waits until the connection is broken, and says why.
@@ -81,9 +89,10 @@ pub(super) struct Driven {
 }
 
 impl Driven {
-    pub(super) fn into_session(self, host: String, facts: Facts) -> Session {
+    pub(super) fn into_session(self, host: &PostgresHost, facts: Facts) -> Session {
         let Self { client, ended, notified, driver } = self;
-        Session { client, facts, host, ended, notified, _driver: driver }
+        let (host, tls) = (host.to_string(), host.tls);
+        Session { client, facts, host, tls, ended, notified, _driver: driver }
     }
 }
 

@@ -128,7 +128,8 @@ async fn start(config: &config::Store, tuning: Tuning) -> Result<Started, OpenEr
         error => OpenError::Schema(error),
     })?;
     let asked = |error| fault(config, error);
-    if db.key_check().await.map_err(asked)?.is_some() && old_key.is_none() {
+    // Another gate that starts at the same time may have made both since: the schema is made before its key.
+    if db.key_check().await.map_err(asked)?.is_some() && key_file::read(&config.key_file)?.is_none() {
         return Err(KeyFailure::Missing { path: config.key_file.clone() }.into());
     }
     let keys = Arc::new(Keys::derive(&*read_or_make_key(config)?));

@@ -114,9 +114,11 @@ INSERT INTO {s}.upstreams (number, name, identity)
 SELECT coalesce(max(number), 0) + 1, $1::text, $2::text FROM {s}.upstreams
 ON CONFLICT (name) DO UPDATE SET identity = excluded.identity RETURNING number";
 
-/// One row is looked for in the index by upstream.
+/// One row of each is looked for in the index by upstream. Where `EXISTS` would do, a server takes it that rows of every
+/// upstream come soon, and reads the whole table where there are none.
 const UPSTREAMS: &str = "\
-SELECT number, name, identity, named, EXISTS (SELECT 1 FROM {s}.placements AS p WHERE p.upstream = u.number)
+SELECT number, name, identity, named, coalesce(
+    (SELECT p.upstream FROM {s}.placements AS p WHERE p.upstream >= u.number ORDER BY p.upstream LIMIT 1) = u.number, false)
 FROM {s}.upstreams AS u ORDER BY number";
 
 const ANSWERED: &str = "\

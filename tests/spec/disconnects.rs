@@ -39,6 +39,25 @@ fn p8_a_caller_that_says_nothing_more_still_gets_its_answer() {
     }
 }
 
+/// It has said all that it will, and reads: its time is over when nothing comes any more, not when it has read for long.
+#[test]
+fn p8_an_answer_that_moves_is_not_cut_because_its_caller_says_nothing_more() {
+    let upstream = Upstream::serving(|connection: &mut Connection| {
+        connection.request();
+        connection.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for _ in 0..10 {
+            std::thread::park_timeout(Duration::from_millis(400));
+            connection.write("2\r\nok\r\n");
+        }
+        connection.write("0\r\n\r\n");
+    });
+    let world = World::before(upstream, Plan { limits: "body_stall_timeout = \"2s\"", ..Plan::default() });
+    let mut client = world.client();
+    client.send(request(PLAIN, &[], ""));
+    client.finish_sending();
+    assert_eq!(client.answer().text(), "ok".repeat(10));
+}
+
 /// Whoever ended it: the service, by its silence, and not the caller.
 #[test]
 fn p8_a_service_that_falls_silent_in_its_answer_is_the_one_that_is_counted() {

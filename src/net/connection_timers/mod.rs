@@ -85,7 +85,7 @@ impl ConnectionTimers {
         self.change(State::half_closed);
     }
 
-    /// For how long the caller has said that it says nothing more.
+    /// For how long a caller that says nothing more has given no sign of itself; none for one that may say more.
     #[must_use]
     pub fn half_closed_for(&self) -> Option<Duration> {
         self.state.get().half_closed.map(|since| self.now.get().saturating_duration_since(since))

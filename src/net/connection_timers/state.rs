@@ -87,7 +87,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// When something last came or went, or the phase began. Each phase has a clock, and a first head that of the wait for it.
     pub(super) moved: Instant,
-    /// Since when it is known that the caller says nothing more: true of its socket, whatever the phase.
+    /// Whether it is known that the caller says nothing more, which is true of its socket whatever the phase; and since when
+    /// nothing has moved that shows that it is still there.
     pub(super) half_closed: Option<Instant>,
     pub(super) end: End,
     /// Whether there is to be no further request: so whatever is going on now.
@@ -124,7 +125,8 @@ impl State {
     }
 
     pub(super) const fn enter(&mut self, phase: Phase, now: Instant) {
-        (self.phase, self.moved) = (phase, now);
+        self.phase = phase;
+        self.moved(now);
     }
 
     pub(super) fn fresh(&mut self, now: Instant) {
@@ -142,6 +144,13 @@ impl State {
     }
 
     pub(super) const fn moved(&mut self, now: Instant) {
+        if let Some(since) = &mut self.half_closed {
+            *since = now;
+        }
+        self.begin_clock(now);
+    }
+
+    const fn begin_clock(&mut self, now: Instant) {
         self.moved = now;
         if let Phase::Request { carried, .. } = &mut self.phase {
             *carried = 0;
@@ -218,7 +227,7 @@ impl State {
                 let stall = stall.unwrap_or(limits.body_stall_timeout);
                 // As long as it is the service that is waited for, the caller's clock stands still.
                 if !*body_waits || *carried >= enough(limits, stall) {
-                    self.moved(now);
+                    self.begin_clock(now);
                     return false;
                 }
                 stall

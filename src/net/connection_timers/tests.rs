@@ -105,10 +105,28 @@ fn what_is_true_of_the_connection_is_said_in_each_phase_and_outlives_it() {
         for next in PHASES {
             state.enter(next, then + SECOND);
             let kept = (state.half_closed, state.draining, state.left, state.sees_to_end);
-            assert_eq!(kept, (Some(then), true, true, true), "{phase:?} to {next:?}");
+            assert_eq!(kept, (Some(then + SECOND), true, true, true), "{phase:?} to {next:?}");
         }
         assert_eq!(state.tick(then + SECOND, &limits()), Wake::Yes, "one that says nothing more is looked at");
     }
+}
+
+#[test]
+fn a_caller_that_says_nothing_more_has_its_time_anew_when_something_moves_and_with_each_request() {
+    let at = |seconds| Instant::now() + seconds * SECOND;
+    let [then, tick, moved, next] = [0, 1, 2, 3].map(at);
+    let mut state = State { phase: Phase::REQUEST, ..State::new(then) };
+    state.half_closed(then);
+    let _ = state.tick(tick, &limits());
+    assert_eq!(
+        (state.moved, state.half_closed),
+        (tick, Some(then)),
+        "the service is waited for, and nothing has moved"
+    );
+    state.moved(moved);
+    assert_eq!(state.half_closed, Some(moved));
+    state.enter(Phase::REQUEST, next);
+    assert_eq!(state.half_closed, Some(next));
 }
 
 #[test]

@@ -145,7 +145,9 @@ impl Parts {
         inherited: ActivatedSockets,
     ) -> Result<Self, StartError> {
         // A store that knows no upstream has never served.
-        let cut_before = !opened.ending.was_orderly() && !opened.index.upstreams().await?.is_empty();
+        // Of several gates each says for itself what it had on its way.
+        let cut_before =
+            opened.together.is_none() && !opened.ending.was_orderly() && !opened.index.upstreams().await?.is_empty();
         let core = Core::build(&config, &opened, cut_before).await?;
         let Core { registry, access, made, inflight, lost_until, sharing, eraser, shared } = core;
         let readiness = Readiness::new();

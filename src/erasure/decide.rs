@@ -12,7 +12,7 @@ use super::job_repository::{By, Entry, Marks};
 use super::views::{HoldList, HoldView, View, form_name};
 use super::{Eraser, report};
 use crate::domain::erasure::{Decision, Job, OnHold, Target, TargetKey, Undecidable, Verdict};
-use crate::domain::{CustomerId, PairKey, Tag, UpstreamNumber};
+use crate::domain::{CustomerId, Tag, UpstreamNumber};
 use crate::replicas::{Covered, Fence};
 use crate::store::StoreError;
 
@@ -145,12 +145,12 @@ impl Eraser {
             (Some(fence), Verdict::Close, Some(upstream)) => {
                 self.given_up(&entry, fence, (upstream, &decision)).await?
             }
-            _ => Vec::new(),
+            _ => Marks::default(),
         };
         let frozen = fence.as_ref().and_then(|fence| fence.freeze(UpstreamNumber(0)));
-        let marked = if frozen.is_some() { gone } else { Vec::new() };
+        let marked = if frozen.is_some() { gone } else { Marks::default() };
         let change = |job: &mut Job| match job.decide(decision, mark) {
-            Ok(()) => (Ok(job.clone()), Marks(marked)),
+            Ok(()) => (Ok(job.clone()), marked),
             Err(error) => (Err(error), Marks::default()),
         };
         let changed = self.shared.ledger.change_locked(&guard, id, now, By::Anyone, change).await;
@@ -182,8 +182,8 @@ impl Eraser {
         entry: &Entry,
         fence: &Arc<Fence>,
         (upstream, decision): (UpstreamNumber, &Decision),
-    ) -> Result<Vec<PairKey>, StoreError> {
-        let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(Vec::new()) };
+    ) -> Result<Marks, StoreError> {
+        let Some(customer) = self.shared.ledger.customer(entry)? else { return Ok(Marks::default()) };
         let closable = |target: &&Target| decision.is_about(&target.key) && target.is_for_a_person();
         let keys: Vec<_> = entry.job.targets.iter().filter(closable).map(|target| target.key).collect();
         let reaches = self.reaches(&self.settings(), &customer).await?;
@@ -193,11 +193,11 @@ impl Eraser {
         let alone = !self.settings().passes_on(upstream);
         let quiet = alone && drain.until.is_none() && !drain.newer && self.lost_until(&rows, upstream).is_none();
         if !quiet {
-            return Ok(Vec::new());
+            return Ok(Marks::default());
         }
         let needs = self.needs(&rows, &reaches);
         let gone: BTreeSet<_> = keys.iter().flat_map(|key| needs.marks(*key, |key| keys.contains(&key))).collect();
-        Ok(gone.into_iter().collect())
+        Ok(Marks::of(gone.into_iter().collect(), &rows))
     }
 
     async fn set_hold(&self, tag: Tag, tags: Tags, decision: Decision) -> Result<Uuid, Problem> {

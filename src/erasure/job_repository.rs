@@ -20,7 +20,7 @@ use super::report;
 use crate::domain::erasure::{Job, Now, Run, Stamp, Standing, Summary};
 use crate::domain::{CustomerId, PairKey, Tag, UnixSeconds, UpstreamNumber};
 use crate::store::seal::Keys;
-use crate::store::{JobWrite, Jobs, ListedJob, SharedJobs, Slots, StoreError, StoredJob};
+use crate::store::{JobWrite, Jobs, ListedJob, Row, SharedJobs, Sharing, Slots, StoreError, StoredJob};
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "an erasure" };
 
@@ -45,6 +45,13 @@ pub(super) struct Listed {
     pub(super) summary: Option<Summary>,
 }
 
+impl Marks {
+    /// These, of all that were read.
+    pub(super) fn of(rows: Vec<PairKey>, read: &[Row]) -> Self {
+        Self { rows, up_to: read.iter().map(|row| row.written).max().unwrap_or(0) }
+    }
+}
+
 impl From<ListedJob> for Listed {
     fn from(listed: ListedJob) -> Self {
         let summary = Summary::from_bytes(&listed.summary).filter(|summary| !summary.overfull);
@@ -63,7 +70,11 @@ pub(super) enum By {
 
 /// What a change leaves behind besides the job.
 #[derive(Debug, Default)]
-pub(super) struct Marks(pub(super) Vec<PairKey>);
+pub(super) struct Marks {
+    pub(super) rows: Vec<PairKey>,
+    /// The highest number of the rows that were read.
+    pub(super) up_to: u64,
+}
 
 /// The ledger.
 pub(super) struct JobRepository {
@@ -176,7 +187,7 @@ impl JobRepository {
         let Some(mut entry) = self.load(id).await? else { return Ok(None) };
         let before = entry.job.clone();
         let (value, marks) = change(&mut entry.job);
-        if entry.job != before || !marks.0.is_empty() {
+        if entry.job != before || !marks.rows.is_empty() {
             self.write(entry, marks, now, None, by).await?;
         }
         Ok(Some(value))
@@ -212,11 +223,9 @@ impl JobRepository {
     ) -> Result<bool, StoreError> {
         let (id, job, standing) = self.stored(entry, now)?;
         let finished = job.finished;
-        let write = JobWrite { job, erased: marks.0, at: UnixSeconds(now.moment.0), also };
-        let written = match by {
-            By::Owner => self.store.commit(write).await?,
-            By::Anyone => self.store.commit_anyones(write).await?,
-        };
+        let how = Sharing { anyones: by == By::Anyone, up_to: marks.up_to };
+        let write = JobWrite { job, erased: marks.rows, at: UnixSeconds(now.moment.0), also };
+        let written = self.store.commit_shared(write, how).await?;
         if written {
             self.gauges.lock().set(id, !finished, standing);
             self.changed.notify_waiters();

@@ -273,8 +273,9 @@ impl Leg {
                 job.let_in_meanwhile(key);
             }
             let marked = behind.filter(|_| markable && self.is_last_there(key, job, whole));
-            let marked = marked.map(|behind| behind.marks(key, unbroken && whole, job)).unwrap_or_default();
-            ((job.target(key).cloned(), job.is_accepted_everywhere()), Marks(marked))
+            let marks = |behind: &Behind| Marks::of(behind.marks(key, unbroken && whole, job), &behind.rows);
+            let marked = marked.map(marks).unwrap_or_default();
+            ((job.target(key).cloned(), job.is_accepted_everywhere()), marked)
         };
         let changed = eraser.shared.ledger.change(self.round.id, now, change).await;
         drop(frozen);

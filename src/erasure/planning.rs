@@ -65,7 +65,7 @@ impl Eraser {
             let counting: Vec<&Probed> = probes.iter().filter(|probe| counts(probe)).collect();
             let as_planned = self.settings().topology() == topology;
             let followed = |probe: &Probed| as_planned && settings.goes_on_from(probe.key, job, probe.mark);
-            let marked = marked(&counting, &needs, followed);
+            let marked = marked(&counting, (&needs, &rows), followed);
             if !unbroken {
                 job.unfence_pending(later);
             }
@@ -127,11 +127,11 @@ fn stands(fences: &Fences, rows: &[Row], accepted: u64) -> bool {
 }
 
 /// The rows of which nothing is left after these probes.
-fn marked(probes: &[&Probed], needs: &Needs, is_followed: impl Fn(&Probed) -> bool) -> Marks {
+fn marked(probes: &[&Probed], (needs, read): (&Needs, &[Row]), is_followed: impl Fn(&Probed) -> bool) -> Marks {
     let counts = |probe: &&&Probed| probe.markable && is_followed(probe);
     let counting: Vec<_> = probes.iter().filter(counts).map(|probe| probe.key).collect();
     let rows = counting.iter().flat_map(|key| needs.marks(*key, |other| counting.contains(&other)));
-    Marks(rows.collect::<BTreeSet<_>>().into_iter().collect())
+    Marks::of(rows.collect::<BTreeSet<_>>().into_iter().collect(), read)
 }
 
 /// Nobody is kept out because of an upstream that is no target. Fences that were added meanwhile, by another request, are

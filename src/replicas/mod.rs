@@ -2,7 +2,7 @@
 //!
 //! [`Replicas`] is what erasures ask for a fence. Alone, a fence is that of the in-flight table and nothing else. With
 //! others it is also a row of the store, which every living member puts up in its own table before the owner goes on.
-//! See docs/decisions/053-several-gates.md.
+//! See docs/decisions/054-several-gates.md.
 
 mod body;
 mod fence;

@@ -1,7 +1,7 @@
 //! What several gates on one database tell each other: who is there, which fences stand, and how far each has come.
 //!
 //! Everything goes through one call, [`Members::exchange`]: one transaction that renews the lease, writes what is new here
-//! and reads what is new elsewhere. See docs/decisions/053-several-gates.md.
+//! and reads what is new elsewhere. See docs/decisions/054-several-gates.md.
 
 use std::fmt::Debug;
 use std::pin::Pin;

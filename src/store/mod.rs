@@ -7,11 +7,13 @@
 pub mod seal;
 
 mod export;
+mod instances;
 mod members;
 mod memory;
 mod open;
 mod postgres;
-
+mod queue;
+mod report;
 mod row;
 mod seen;
 mod sled;
@@ -32,7 +34,8 @@ pub use self::open::{Ending, OpenError, Opened, Together, accept, compact, open,
 #[doc(hidden)]
 pub use self::open::{compact_with, open_with, restore_with};
 pub use self::postgres::{
-    ConnectError, Facts as ServerFacts, Kind as ServerKind, Refusal, Refusals, Server, ServerFault, Session,
+    ConnectError, Facts as ServerFacts, Kind as ServerKind, MigrateError, Migrated, Refusal, Refusals, SCHEMA_VERSION,
+    Server, ServerFault, Session, migrate, schema_version,
 };
 #[doc(hidden)]
 pub use self::sled::{Check, RewriteStep, Tuning};
@@ -273,6 +276,15 @@ pub struct JobWrite {
     pub also: Option<StoredJob>,
 }
 
+/// How a step is to be written where other gates use the store, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// It may be another gate's job: what a person has decided counts wherever that was said.
+    pub anyones: bool,
+    /// Rows with a higher number than this have been written again since they were read, and are not marked.
+    pub up_to: u64,
+}
+
 /// A legal hold as the store keeps it: the store does not look inside `body`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredHold {
@@ -296,8 +308,10 @@ pub trait Jobs: Send + Sync + std::fmt::Debug {
     /// entry's ID is taken; then nothing is written. [`StoreError::Conflict`]: the job is not as it was read.
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool>;
 
-    /// The same for a job that another gate may be working on: what a person has decided, wherever that was said.
-    fn commit_anyones(&self, write: JobWrite) -> StoreFuture<'_, bool> {
+    /// The same where other gates use the store, too: [`StoreError::Conflict`] also where the job is another gate's by now. One
+    /// that nobody shares has nothing to look at.
+    fn commit_shared(&self, write: JobWrite, how: Sharing) -> StoreFuture<'_, bool> {
+        let _alone = how;
         self.commit(write)
     }
 

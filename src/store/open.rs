@@ -10,7 +10,7 @@ use super::memory::MemoryStore;
 use super::seal::Keys;
 use super::seal::key_file::{self, Failure as KeyFailure, KeyBytes};
 use super::sled::{self, Check, Compacted, Found, RestoreError, Restored, Restoring, RewriteStep, SledStore, Tuning};
-use super::{Index, Jobs, Members, SharedJobs};
+use super::{ConnectError, Index, Jobs, Members, MigrateError, ServerFault, SharedJobs, postgres};
 use crate::config::{self, Engine};
 use crate::telemetry::events;
 
@@ -151,9 +151,32 @@ pub enum OpenError {
         /// What was found.
         reason: String,
     },
-    /// The engine is one that this version cannot open.
-    #[error("store.engine = \"postgres\" is not yet supported; expected \"sled\"")]
-    NoServer,
+    /// Where its schema is expected there is none.
+    #[error(
+        "there is no schema {schema} in the database, and {key_file} is there: another database, or tables that were lost; \
+         put them back from a backup of the database, or make a new, empty store (`forgetgate store migrate`, or \
+         `forgetgate run --new-store`), which knows of no data and of no erasure from before"
+    )]
+    NoSchema {
+        /// Which schema.
+        schema: String,
+        /// The key.
+        key_file: PathBuf,
+    },
+    /// No server can be used.
+    #[error("the store's server cannot be used")]
+    Connect(#[from] ConnectError),
+    /// Its tables are not as this version needs them.
+    #[error("the store's tables cannot be used")]
+    Schema(#[source] MigrateError),
+    /// The server did not do what it was asked at start.
+    #[error("the store in {place} does not open: {fault}")]
+    Server {
+        /// Where it is.
+        place: PathBuf,
+        /// What the server said.
+        fault: ServerFault,
+    },
     /// The files cannot be read or written.
     #[error("the store in {path} cannot be read or written")]
     Io {
@@ -300,7 +323,7 @@ pub fn open_with(config: &config::Store, tuning: Tuning) -> Result<Opened, OpenE
                 together: None,
             })
         }
-        Engine::Postgres => Err(OpenError::NoServer),
+        Engine::Postgres => postgres::open(config, tuning),
     }
 }
 
@@ -329,7 +352,7 @@ fn sled_key(config: &config::Store, new_store: bool) -> Result<KeyBytes, OpenErr
 }
 
 /// A new key is said aloud: whoever loses it can erase nothing any more.
-fn read_or_make_key(config: &config::Store) -> Result<KeyBytes, OpenError> {
+pub(super) fn read_or_make_key(config: &config::Store) -> Result<KeyBytes, OpenError> {
     if let Some(key) = key_file::read(&config.key_file)? {
         return Ok(key);
     }

@@ -44,6 +44,11 @@ impl ServerFault {
         Self { code: None, text: text.into() }
     }
 
+    #[cfg(test)]
+    pub(super) fn with_code(code: &str) -> Self {
+        Self { code: Some(SqlState::from_code(code)), text: code.to_owned() }
+    }
+
     /// What the server calls it; `None` if it was not the server that said something.
     #[must_use]
     pub const fn code(&self) -> Option<&SqlState> {

@@ -18,6 +18,7 @@ use super::Server;
 use super::fault::ServerFault;
 use super::members_sql::Sql;
 use super::session::Session;
+use crate::config;
 use crate::domain::Tag;
 use crate::store::{
     Ack, FenceRow, FenceWrite, Heard, Hint, Joining, Member, MemberState, Members, StoreError, StoreFuture, Told,
@@ -29,7 +30,7 @@ const TIDY_EVERY: u32 = 64;
 
 /// The members, as one gate reaches them.
 pub(super) struct PostgresMembers {
-    server: Arc<Server>,
+    server: Server,
     sql: Sql,
     /// The connection, while no exchange has it.
     idle: Mutex<Option<Session>>,
@@ -50,7 +51,9 @@ impl fmt::Debug for PostgresMembers {
 }
 
 impl PostgresMembers {
-    pub(super) fn new(server: Arc<Server>, schema: &str, me: Arc<Mutex<Option<Uuid>>>) -> Self {
+    /// `me` is told which member this gate is.
+    pub(super) fn new(config: &config::Postgres, me: Arc<Mutex<Option<Uuid>>>) -> Self {
+        let (server, schema) = (Server::new(config), &config.schema);
         let (idle, rung) = (Mutex::default(), Mutex::default());
         let (exchanges, said) = (AtomicU32::new(0), AtomicU64::new(0));
         Self { server, sql: Sql::new(schema), idle, rung, me, exchanges, said, is_failing: AtomicBool::new(false) }

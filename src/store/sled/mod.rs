@@ -6,10 +6,7 @@
 
 mod compact;
 mod files;
-mod instances;
 mod journal;
-mod queue;
-mod report;
 mod restore;
 mod rewrite;
 mod tables;
@@ -32,20 +29,19 @@ pub use self::compact::Compacted;
 pub(super) use self::compact::{compact, finish as finish_compaction};
 use self::files::Files;
 use self::journal::Done;
-use self::queue::{Answer, Work};
 pub use self::restore::{RestoreError, Restored};
 pub(super) use self::restore::{Restoring, restore};
 pub use self::rewrite::Step as RewriteStep;
 use self::tables::{TableError, Tables};
 pub use self::tuning::{Check, Tuning};
-use self::writer::{Opener, Shared};
+use self::writer::{Answer, Opener, Shared, TableWork};
 use super::open::{Ending, OpenError};
 use super::row::StoredRow;
 use super::seal::Keys;
 use super::seen::SeenLately;
 use super::{
     ExportStep, Figures, Index, JobWrite, Jobs, KnownUpstream, ListedJob, Placement, Row, SeenInstance, StoreError,
-    StoreFuture, StoredHold, StoredJob,
+    StoreFuture, StoredHold, StoredJob, instances, report,
 };
 use crate::config;
 use crate::domain::erasure::NamedInstance;
@@ -146,7 +142,7 @@ impl SledStore {
             // An asker who has gone away does not matter: what was written stays written.
             Ok(Box::new(move || drop(sender.send(answer))) as Answer)
         });
-        let queued = self.shared.queue.push(Work { bytes, apply });
+        let queued = self.shared.queue.push(TableWork { bytes, apply });
         Box::pin(async move {
             queued?;
             receiver.await.unwrap_or(Err(StoreError::Broken))

@@ -16,12 +16,11 @@ use tokio::time::Instant;
 
 use super::Tuning;
 use super::files::Files;
-use super::queue::{Answer, Queue, Refusal, Work};
-use super::report;
 use super::tables::{BATCH_BYTES, BATCH_ROWS, TableError, Tables};
 use super::trouble::Trouble;
 use crate::domain::UnixSeconds;
-use crate::store::Ending;
+use crate::store::queue::{Bound, Queue, Refusal, Work};
+use crate::store::{Ending, report};
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +30,25 @@ const RELEASE_LOOKS: u32 = 1000;
 
 /// Bytes of rows in one run, from which on the next start is spared their log.
 const WORTH_NOTING: u64 = 4 << 20;
+
+/// Tells the asker how it went; dropped without being called, it tells that the store is broken.
+pub(super) type Answer = Box<dyn FnOnce() + Send>;
+
+/// Does something to the tables.
+pub(super) type Apply = Box<dyn FnOnce(&mut Tables) -> Result<Answer, TableError> + Send>;
+
+/// One thing to do with the tables, and how much it will write.
+pub(super) struct TableWork {
+    pub(super) bytes: usize,
+    /// Does it. An error breaks the engine.
+    pub(super) apply: Apply,
+}
+
+impl Work for TableWork {
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
 
 /// What is needed to open the store, and to open it again.
 pub(super) struct Opener {
@@ -76,7 +94,7 @@ const fn may_leave_clean_pages(error: &TableError) -> bool {
 
 /// What the writer shares with its askers and with the watchdog.
 pub(super) struct Shared {
-    pub(super) queue: Queue,
+    pub(super) queue: Queue<TableWork>,
     pub(super) syncs: Arc<AtomicU64>,
     trouble: Trouble,
     /// Who waits for the sync that is under way. Dropping them tells them that the store is broken.
@@ -88,7 +106,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(tuning: &Tuning, syncs: Arc<AtomicU64>) -> Self {
         Self {
-            queue: Queue::new(tuning.queue_bound),
+            queue: Queue::new(Bound { works: tuning.queue_bound, bytes: usize::MAX }),
             syncs,
             trouble: Trouble::new(tuning.dead_after),
             waiting: Mutex::default(),
@@ -157,7 +175,7 @@ fn serve(shared: &Shared, tables: &mut Tables) -> Result<(), TableError> {
 
 /// Applies a batch in order and makes it durable. Readers get their answers with the writers before them, so nobody is
 /// told what could still be lost.
-fn apply(shared: &Shared, tables: &mut Tables, batch: Vec<Work>) -> Result<(), TableError> {
+fn apply(shared: &Shared, tables: &mut Tables, batch: Vec<TableWork>) -> Result<(), TableError> {
     let mut answers = Vec::with_capacity(batch.len());
     for work in batch {
         answers.push((work.apply)(tables)?);

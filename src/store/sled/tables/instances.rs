@@ -6,25 +6,14 @@ use std::collections::btree_map::Entry::{Occupied, Vacant};
 use super::table::Table;
 use super::upstreams::number;
 use super::{TableError, Tables};
-use crate::domain::{InstanceHash, UnixSeconds, UpstreamNumber};
+use crate::domain::UnixSeconds;
 use crate::store::INSTANCES_MAX;
+use crate::store::instances::StoredInstance;
 
 /// An entry's first byte where the service has taken something there. Entries of before that was noted have it, too.
 const ANSWERED: u8 = 1;
 /// And where nothing is known to have been taken.
 const UNANSWERED: u8 = 2;
-
-/// An entry, not opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct StoredInstance {
-    pub(in super::super) key: [u8; 10],
-    pub(in super::super) upstream: UpstreamNumber,
-    pub(in super::super) first_seen: UnixSeconds,
-    pub(in super::super) last_seen: UnixSeconds,
-    pub(in super::super) answered: bool,
-    /// `None` where the entry does not read.
-    pub(in super::super) sealed: Option<Vec<u8>>,
-}
 
 /// Every instance, and how many each upstream has.
 #[derive(Debug)]
@@ -53,15 +42,6 @@ impl List {
             }
         }
     }
-}
-
-/// The key of an entry.
-pub(in super::super) fn instance_key(upstream: UpstreamNumber, hash: InstanceHash) -> [u8; 10] {
-    let mut key = [0; 10];
-    for (to, from) in key.iter_mut().zip(upstream.0.to_be_bytes().into_iter().chain(hash.0)) {
-        *to = from;
-    }
-    key
 }
 
 impl Tables {

@@ -30,7 +30,6 @@ use sled::{Db, IVec};
 use self::check::{read_tip, sled_config};
 pub(super) use self::error::TableError;
 use self::export::Changes;
-pub(super) use self::instances::{StoredInstance, instance_key};
 use self::job_rows::JobCounts;
 use self::read_ahead::ReadAhead;
 use self::table::Table;

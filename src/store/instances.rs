@@ -1,13 +1,33 @@
-//! Entries of the list of instances, sealed and opened: the writer knows nothing of keys.
+//! Entries of the list of instances, sealed and opened: what writes them knows nothing of keys.
 
-use super::tables::{StoredInstance, instance_key};
-use crate::domain::{Instance, UnixSeconds, UpstreamNumber};
-use crate::store::seal::Keys;
-use crate::store::seen::Entry;
-use crate::store::{SeenInstance, StoreError};
+use super::seal::Keys;
+use super::seen::Entry;
+use super::{SeenInstance, StoreError};
+use crate::domain::{Instance, InstanceHash, UnixSeconds, UpstreamNumber};
+
+/// An entry, not opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StoredInstance {
+    pub(super) key: [u8; 10],
+    pub(super) upstream: UpstreamNumber,
+    pub(super) first_seen: UnixSeconds,
+    pub(super) last_seen: UnixSeconds,
+    pub(super) answered: bool,
+    /// `None` where the entry does not read.
+    pub(super) sealed: Option<Vec<u8>>,
+}
 
 /// An entry as it is written: key, what the instance is, when it was seen.
 pub(super) type Noted = ([u8; 10], Vec<u8>, UnixSeconds);
+
+/// The key of an entry.
+fn instance_key(upstream: UpstreamNumber, hash: InstanceHash) -> [u8; 10] {
+    let mut key = [0; 10];
+    for (to, from) in key.iter_mut().zip(upstream.0.to_be_bytes().into_iter().chain(hash.0)) {
+        *to = from;
+    }
+    key
+}
 
 /// What has to be written with a row.
 pub(super) fn noted(keys: &Keys, due: Option<&Entry>) -> Result<Option<Noted>, StoreError> {

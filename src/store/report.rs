@@ -1,4 +1,4 @@
-//! What the embedded engine says in the log. Errors are given by their chains: kinds, paths and the system's words,
+//! What the engines say in the log. Errors are given by their chains: kinds, paths and the system's words,
 //! never a row (P7).
 
 use std::error::Error;

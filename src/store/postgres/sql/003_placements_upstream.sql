@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS placements_upstream ON {s}.placements (upstream)

@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS jobs_ended ON {s}.jobs (stepped, id) WHERE finished

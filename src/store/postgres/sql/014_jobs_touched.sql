@@ -1,0 +1,1 @@
+ALTER TABLE {s}.jobs ADD COLUMN IF NOT EXISTS touched boolean NOT NULL DEFAULT false

@@ -1,0 +1,1 @@
+INSERT INTO {s}.seq (one, n) VALUES (true, 0) ON CONFLICT DO NOTHING

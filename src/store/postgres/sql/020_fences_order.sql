@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS fences_order ON {s}.fences (n)

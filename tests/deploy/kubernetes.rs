@@ -211,6 +211,18 @@ fn gates_that_share_their_index_have_the_same_store_and_services() {
     }
 }
 
+/// The job makes the tables that the gates read.
+#[test]
+fn tables_are_made_where_the_gates_look_for_them() {
+    let job = Overlay::of("database/migrate");
+    let schema = |config: &toml::Table| config["store"].get("schema").cloned();
+
+    let output = check(job.config(), "/run/forgetgate");
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    assert_eq!(schema(&job.table()), schema(&Overlay::of(SHARING[0]).table()));
+}
+
 /// A database that has lost its tables must be noticed: nothing that is applied all the time makes them.
 #[test]
 fn tables_are_made_only_by_a_job_of_its_own() {

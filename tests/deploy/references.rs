@@ -86,9 +86,16 @@ fn every_secret_and_config_map_that_is_used_is_made() {
                 let is_made = secrets.get(name).is_some_and(|keys| keys.contains(key));
                 assert!(variable.get("value").is_some() || is_made, "the README makes no {key} in {name}");
             }
-            for path in containers(workload).into_iter().flat_map(|container| list(container, "/args")) {
-                let Some(key) = path.as_str().and_then(|path| path.strip_prefix("/secrets/")) else { continue };
-                assert!(secrets["forgetgate"].contains(key), "the README makes no {key}");
+            for container in containers(workload) {
+                let mounts = list(container, "/volumeMounts").iter();
+                let mount = mounts.clone().find(|mount| text(mount, "/mountPath") == "/secrets");
+                for path in list(container, "/args").iter().filter_map(Value::as_str) {
+                    let Some(key) = path.strip_prefix("/secrets/") else { continue };
+                    let volumes = list(workload, "/spec/template/spec/volumes").iter();
+                    let volume = volumes.clone().find(|one| Some(&one["name"]) == mount.map(|mount| &mount["name"]));
+                    let secret = volume.map(|volume| text(volume, "/secret/secretName")).unwrap_or_default();
+                    assert!(secrets[secret].contains(key), "the README makes no {key} in {secret}");
+                }
             }
         }
     }

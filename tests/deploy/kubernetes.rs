@@ -1,4 +1,5 @@
-//! The gates of deploy/kubernetes start with the configuration that they are given, in the right order, and end in time.
+//! The gates of deploy/kubernetes start with the configuration that they are given, in the right order, and end in
+//! time.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Builds what a kustomization means, as far as those in deploy/ need it: whatever else one asks for is an error here.
 //!
-//! kustomize itself is a program that cannot be had from every place. Where there is a kubectl, `schema.rs` compares the two.
+//! kustomize itself cannot be had from every place. Where there is a kubectl, `schema.rs` compares the two.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
--- Two roles for the database of the gates: one makes and changes the tables (`forgetgate store migrate`), the other only
--- reads and writes rows. Run it once, before the first migration, in that database and as one who may make roles:
+-- Two roles for the database of the gates: one makes and changes the tables (`forgetgate store migrate`), the other
+-- only reads and writes rows. Run it once, before the first migration, in that database and as one who may make
+-- roles:
 --
 --   OWNER_PASSWORD=… GATE_PASSWORD=… psql 'postgres://admin@db.example/forgetgate' -v ON_ERROR_STOP=1 -f roles.sql
 --

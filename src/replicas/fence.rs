@@ -241,21 +241,32 @@ impl Ours {
         });
         let found = self.until(|own, state| {
             own.first?;
-            let mut drain = Drain { until: state.late_until(), ..Drain::default() };
+            let waited = (own.tag, upstream, before);
+            let mut drain = Drain::default();
+            let mut settled = Vec::new();
             for member in state.living() {
                 let said = state.acks.get(&(self.id, member.id))?.of(upstream, before)?;
-                let late = said.late.map(|late| Instant::now() + Duration::from_millis(late));
-                drain.until = drain.until.max(late);
+                match said.late {
+                    Some(late) => drain.until = drain.until.max(Some(Instant::now() + Duration::from_millis(late))),
+                    None => settled.push(member.id),
+                }
                 drain.newer |= said.newer;
             }
-            Some(drain)
+            drain.until = drain.until.max(state.late_until(|member| state.settled.matters(&waited, member)));
+            // Something newer may have been on its way at those that are gone.
+            drain.newer |= state.late_until(|_| true).is_some();
+            Some((drain, waited, settled))
         });
         let end = Instant::now() + limit + self.shared.membership.ttl * 3;
-        timeout_at(end, found).await.ok().and_then(Result::ok).unwrap_or_else(|| {
+        let Some((drain, waited, settled)) = timeout_at(end, found).await.ok().and_then(Result::ok) else {
             // Nobody knows what is on its way at the others.
             let until = Instant::now() + self.shared.membership.goes_on + self.shared.membership.straggle;
-            Drain { until: Some(until), in_sight: false, newer: true }
-        })
+            return Drain { until: Some(until), in_sight: false, newer: true };
+        };
+        let mut state = self.shared.state.lock();
+        settled.into_iter().for_each(|member| state.settled.note(waited, member));
+        drop(state);
+        drain
     }
 
     /// Waits until `ready` gives something, as long as this gate is a member and the fence's row is there.

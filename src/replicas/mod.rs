@@ -9,6 +9,7 @@ mod fence;
 mod membership;
 mod mirror;
 mod numbers;
+mod settled;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use self::body::{AckBody, FenceBody};
 pub use self::fence::{Covered, Fence};
 use self::mirror::Mirror;
 use self::numbers::Numbers;
+use self::settled::Settled;
 use crate::domain::{Tag, UpstreamNumber};
 use crate::inflight::{Generation, Inflight};
 use crate::store::{Member, MemberState, Members};
@@ -112,6 +114,7 @@ struct State {
     /// Legal holds are to be read anew before more is said.
     holds_changed: bool,
     numbers: Numbers,
+    settled: Settled,
 }
 
 impl Replicas {
@@ -174,7 +177,7 @@ impl Replicas {
     /// Up to when something may still be stored of what gates had on their way that are there no more.
     #[must_use]
     pub fn late_until(&self) -> Option<Instant> {
-        self.shared.as_ref().and_then(|shared| shared.state.lock().late_until())
+        self.shared.as_ref().and_then(|shared| shared.state.lock().late_until(|_| true))
     }
 
     /// The generation at this gate in which the fence of this number went up, if that is still known.
@@ -256,9 +259,9 @@ impl State {
         self.others.iter().filter(|member| member.state == MemberState::Up)
     }
 
-    fn late_until(&self) -> Option<Instant> {
+    fn late_until(&self, matters: impl Fn(&Member) -> bool) -> Option<Instant> {
         let heard_at = self.heard_at?;
-        let gone = self.others.iter().filter(|member| member.state != MemberState::Up);
+        let gone = self.others.iter().filter(|member| member.state != MemberState::Up && matters(member));
         gone.filter(|member| !member.straggle.is_zero()).map(|member| heard_at + member.straggle).max()
     }
 }

@@ -324,3 +324,24 @@ async fn p4_whatever_stops_and_comes_back_nobody_enters_anywhere_under_a_fence_t
     }
     assert!(fenced > 200, "{fenced}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn p5_a_gate_at_which_nothing_was_on_its_way_is_not_waited_for_when_it_goes_and_neither_is_one_that_came_later() {
+    let members = MemoryMembers::default();
+    let (a, b) = (Gate::start(&members, "a").await, Gate::start(&members, "b").await);
+    let fence = a.fence();
+    fence.everywhere().await.unwrap();
+    let all = covered(&fence);
+    assert_eq!(fence.drained(HERE, all, TTL).await.until, None);
+    let c = Gate::start(&members, "c").await;
+    drop(fence);
+    for gone in [&b, &c] {
+        gone.stop();
+    }
+    pass(TTL * 3).await;
+    let again = a.replicas.fence_where_let_in(ANNA, vec![HERE], LIFE).unwrap();
+    again.everywhere().await.unwrap();
+    assert_eq!(again.drained(HERE, all, TTL).await.until, None);
+    let newer = covered(&again);
+    assert!(again.drained(HERE, newer, TTL).await.until.is_some(), "for what it covers they were not asked");
+}

@@ -56,6 +56,8 @@ pub struct Member {
     pub straggle: Duration,
     /// Up to which number it has put the fences of others up here.
     pub seen: u64,
+    /// The last number that was given before it joined: whatever entered there entered after those fences.
+    pub joined: u64,
 }
 
 impl Member {

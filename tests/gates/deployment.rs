@@ -36,7 +36,7 @@ pub(crate) fn setup(services: &[Service; 2]) -> Setup {
 
 impl Deployment {
     pub(crate) fn start(count: usize) -> Self {
-        let database = Postgres::start(&["fsync = off", "max_connections = 50"]);
+        let database = Postgres::start(&["max_connections = 50"]);
         let services = [Service::start(), Service::start()];
         let setup = setup(&services);
         let mut gates: Vec<Gate> = Vec::new();

@@ -24,7 +24,7 @@ fn p4_an_erasure_at_one_gate_reaches_what_the_others_have_let_out() {
 #[test]
 fn p3_a_row_that_another_gate_has_erased_is_believed_by_none() {
     let deployment = Deployment::start(2);
-    let customer = "comes back";
+    let customer = "returning";
     assert!(send(deployment.addr(0), 0, customer, "one"));
     deployment.until_done(&erase(deployment.addr(1), customer).unwrap());
     // The first gate knew this pair. It writes the row anew, so that the next erasure finds it.

@@ -19,6 +19,7 @@ struct Known {
     renewed: Instant,
     straggle_until: Instant,
     seen: u64,
+    joined: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -122,6 +123,7 @@ impl Known {
             ttl: self.joining.ttl,
             straggle: self.straggle_until.saturating_duration_since(now),
             seen: self.seen,
+            joined: self.joined,
         }
     }
 }
@@ -131,7 +133,8 @@ impl Members for MemoryMembers {
         self.answer(move |state| {
             let now = Instant::now();
             let (id, straggle_until) = (joining.id, now + joining.straggle);
-            let known = Known { joining, state: MemberState::Up, renewed: now, straggle_until, seen: 0 };
+            let joined = state.number;
+            let known = Known { joining, state: MemberState::Up, renewed: now, straggle_until, seen: 0, joined };
             state.members.insert(id, known);
         })
     }

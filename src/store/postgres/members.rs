@@ -212,8 +212,9 @@ fn member(row: &Row) -> Result<Member, Error> {
         state,
         ttl: times(3)?,
         seen: whole(row.try_get(4)?),
-        age: times(5)?,
-        straggle: times(6)?,
+        joined: whole(row.try_get(5)?),
+        age: times(6)?,
+        straggle: times(7)?,
     })
 }
 

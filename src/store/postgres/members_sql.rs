@@ -27,8 +27,8 @@ const COUNT: &str = "UPDATE {s}.seq SET n = n + $1 WHERE one";
 /// Nothing is written by a member that was cut.
 const RENEW: &str = "UPDATE {s}.members SET renewed = clock_timestamp(), seen = $2 WHERE id = $1 AND state = 'up'";
 
-const JOIN: &str = "INSERT INTO {s}.members (id, name, ttl_ms, straggle_ms, state, renewed, seen) \
-     VALUES ($1, $2, $3, $4, 'up', clock_timestamp(), 0)";
+const JOIN: &str = "INSERT INTO {s}.members (id, name, ttl_ms, straggle_ms, state, renewed, seen, joined) \
+     VALUES ($1, $2, $3, $4, 'up', clock_timestamp(), 0, (SELECT n FROM {s}.seq WHERE one))";
 
 /// One that arrives late, after a newer version, changes nothing.
 const RAISE: &str = "INSERT INTO {s}.fences (id, owner, tag, version, n, body, ends) \
@@ -48,7 +48,7 @@ const FENCES: &str = "SELECT id, owner, tag, n, body FROM {s}.fences \
 const ACKS: &str =
     "SELECT a.fence, a.member, a.body FROM {s}.acks a JOIN {s}.fences f ON f.id = a.fence WHERE f.owner = $1";
 
-const MEMBERS: &str = "SELECT id, name, state, ttl_ms, seen, \
+const MEMBERS: &str = "SELECT id, name, state, ttl_ms, seen, joined, \
      CAST(extract(epoch FROM clock_timestamp() - renewed) * 1000 AS bigint), \
      CAST(extract(epoch FROM renewed - clock_timestamp()) * 1000 AS bigint) + straggle_ms FROM {s}.members \
      WHERE state = 'up' OR renewed + straggle_ms * interval '1 millisecond' > clock_timestamp()";

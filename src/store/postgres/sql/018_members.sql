@@ -5,5 +5,6 @@ CREATE TABLE IF NOT EXISTS {s}.members (
     ttl_ms bigint NOT NULL,
     straggle_ms bigint NOT NULL,
     renewed timestamptz NOT NULL,
-    seen bigint NOT NULL
+    seen bigint NOT NULL,
+    joined bigint NOT NULL
 )

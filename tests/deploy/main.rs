@@ -4,7 +4,10 @@ mod container;
 mod kubernetes;
 mod kustomize;
 mod references;
+mod roles;
 mod schema;
+#[path = "../postgres/server.rs"]
+mod server;
 mod units;
 
 use std::fs;

@@ -59,6 +59,8 @@ enum Command {
     Holds(cli::HoldsArgs),
     /// Show, export, restore or rewrite the index of which upstream holds whose data
     Index(cli::IndexArgs),
+    /// Show the gates that share this one's store, and how far each has come
+    Replicas(cli::ReplicasArgs),
     /// Back up the store's key
     Key(cli::KeyArgs),
     /// Make the gate's own certificate authority, for listeners in transparent and forward mode
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
         Command::Unhold(args) => cli::unhold(&args).print(),
         Command::Holds(args) => cli::holds(&args).print(),
         Command::Index(args) => cli::index(&args).print(),
+        Command::Replicas(args) => cli::replicas(&args).print(),
         Command::Key(args) => cli::key(&args).print(),
         Command::Ca(args) => cli::ca(&args).print(),
         Command::Profiles { name, json, toml } => match profiles(name.as_deref(), json, toml) {

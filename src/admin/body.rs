@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -89,15 +90,27 @@ impl CustomerField {
 }
 
 /// `POST /api/v1/erasures`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Submission)]
 pub(super) struct SubmissionBody {
+    #[schema(value_type = String, min_length = 1, max_length = 4096)]
     pub(super) customer_id: CustomerField,
+    /// The idempotency key: a repeated one attaches to the first.
+    #[schema(nullable = false)]
     pub(super) id: Option<Uuid>,
+    /// When the person asked; the deadline runs from there.
+    #[schema(format = DateTime, nullable = false)]
     submitted_time: Option<String>,
+    /// Only these, by name.
+    #[schema(min_items = 1, nullable = false)]
     pub(super) upstreams: Option<Vec<String>>,
+    /// Whether to say what it would do, and do nothing.
     #[serde(default)]
+    #[schema(default = false)]
     pub(super) dry_run: bool,
+    /// Kept; must not hold the customer's ID.
+    #[schema(max_length = 2000, nullable = false)]
     pub(super) reason: Option<String>,
 }
 
@@ -120,9 +133,11 @@ impl SubmissionBody {
 }
 
 /// `POST /api/v1/recipients`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Customer)]
 pub(super) struct CustomerBody {
+    #[schema(value_type = String, min_length = 1, max_length = 4096)]
     pub(super) customer_id: CustomerField,
 }
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::StatusCode;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::problem::{Answer, Problem, json_answer};
 use crate::config::{Config, Fault, Warning};
@@ -38,9 +40,11 @@ pub enum Reloaded {
 }
 
 /// A configuration that came into force.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Reload)]
 pub struct Applied {
-    /// Keys whose values changed when it did, and `… added` and `… removed` for upstreams.
+    /// Keys whose values changed when it did, upstreams by their names, and `… added` and `… removed` for upstreams.
+    #[schema(examples("limits.idle_timeout", "upstream.assistant.policy.invalid", "upstream.discovery added"))]
     pub changed: Vec<String>,
     /// What its operator should know all the same.
     pub warnings: Vec<Warning>,
@@ -49,9 +53,11 @@ pub struct Applied {
 }
 
 /// A file that was refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RefusedFile {
     /// When it was first.
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: UnixSeconds,
     /// Names the content of its files.
     pub hash: String,
@@ -60,16 +66,31 @@ pub struct RefusedFile {
 }
 
 /// How the file stands to what is in force.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Standing {
-    /// Names the content of the files that are in force; `None` without a file.
+    /// Names the content of the files that are in force; null without a file.
+    #[schema(required)]
     pub hash: Option<String>,
     /// Since when they are.
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = String, format = DateTime)]
     pub since: UnixSeconds,
     /// Whether the files differ from the configuration in force.
     pub file_differs: bool,
     /// Why, if it was refused.
+    #[schema(required)]
     pub refused: Option<RefusedFile>,
+}
+
+/// The configuration's own keys with every default filled in; a secret is shown by where it is found. Beside them `reload`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Config)]
+pub(super) struct ConfigView {
+    #[serde(flatten)]
+    #[schema(value_type = HashMap<String, Value>)]
+    config: Map<String, Value>,
+    /// How the file stands to what is in force.
+    reload: Standing,
 }
 
 /// The configuration in force.
@@ -112,22 +133,12 @@ impl InForce {
     }
 
     /// `GET /api/v1/config`
-    pub(super) fn describe(&self) -> Value {
-        let mut described = self.config().describe();
-        let standing = self.standing.lock().clone();
-        let refused = standing.refused.map(
-            |refused| json!({ "at": rfc3339(refused.at), "hash": refused.hash, "faults": faults(&refused.faults) }),
-        );
-        if let Some(members) = described.as_object_mut() {
-            let reload = json!({
-                "hash": standing.hash,
-                "since": rfc3339(standing.since),
-                "file_differs": standing.file_differs,
-                "refused": refused,
-            });
-            members.insert("reload".to_owned(), reload);
-        }
-        described
+    pub(super) fn describe(&self) -> ConfigView {
+        let config = match self.config().describe() {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        ConfigView { config, reload: self.standing.lock().clone() }
     }
 
     /// `POST /api/v1/config/reload`
@@ -138,11 +149,11 @@ impl InForce {
             return Err(Problem::unavailable("overloaded", "too many wait for a reload already: try again"));
         }
         match timeout(WITHIN, told).await {
-            Ok(Ok(Reloaded::Applied(applied))) => Ok(json_answer(StatusCode::OK, &shown(&applied))),
+            Ok(Ok(Reloaded::Applied(applied))) => Ok(json_answer(StatusCode::OK, &applied)),
             Ok(Ok(Reloaded::Refused(found))) => {
                 let detail = "the configuration has faults, and the one before it stays in force";
                 let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "config_refused", detail);
-                Err(problem.with("faults", faults(&found)))
+                Err(problem.with_faults(found))
             }
             Ok(Ok(Reloaded::NoFile)) => {
                 let detail = "this gate was not started from a file: there is nothing to read again";
@@ -154,19 +165,6 @@ impl InForce {
     }
 }
 
-fn shown(applied: &Applied) -> Value {
-    let warning = |each: &Warning| shown_at(each.line, each.column, &each.key, &each.what, &each.right);
-    json!({
-        "changed": applied.changed,
-        "warnings": applied.warnings.iter().map(warning).collect::<Vec<_>>(),
-        "hash": applied.hash,
-    })
-}
-
-fn faults(faults: &[Fault]) -> Value {
-    faults.iter().map(|each| shown_at(each.line, each.column, &each.key, &each.what, &each.right)).collect()
-}
-
-fn shown_at(line: usize, column: usize, key: &str, what: &str, right: &str) -> Value {
-    json!({ "line": line, "column": column, "key": key, "what": what, "right": right })
+fn time<S: Serializer>(time: &UnixSeconds, to: S) -> Result<S::Ok, S::Error> {
+    rfc3339(*time).serialize(to)
 }

@@ -7,17 +7,20 @@ use futures_util::stream;
 use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::State;
 use super::body::parse;
 use super::problem::{Answer, Problem, json_answer, with_body};
 use crate::store::{Export, ExportStep, StoreError};
 
-/// `POST /api/v1/index/export`
-#[derive(Deserialize)]
+/// `POST /api/v1/index/export`, and its answer
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ExportedBody {
+#[schema(as = Exported)]
+pub(super) struct ExportedBody {
+    /// Of the latest write in the export, which its last record says.
     number: u64,
 }
 
@@ -25,9 +28,9 @@ const FORM: &str = "{\"number\": that of the latest write in the export}";
 
 /// An export is whole and safe where it was taken to: its body having been sent says nothing of that.
 pub(super) async fn exported(state: &State, body: &Bytes) -> Result<Answer, Problem> {
-    let ExportedBody { number } = parse(body, FORM)?;
+    let exported @ ExportedBody { number } = parse(body, FORM)?;
     match state.index.export(ExportStep::Done { number }).await {
-        Ok(_) => Ok(json_answer(StatusCode::OK, &serde_json::json!({ "number": number }))),
+        Ok(_) => Ok(json_answer(StatusCode::OK, &exported)),
         Err(StoreError::Corrupt { .. }) => {
             let detail = "no export that this gate has given since its start ended with that number";
             Err(Problem::new(StatusCode::CONFLICT, "export_unknown", detail))

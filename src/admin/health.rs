@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use parking_lot::Mutex;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::problem::{Answer, json_answer};
 use crate::telemetry::events;
@@ -73,16 +74,32 @@ impl Drop for Awaited {
     }
 }
 
+/// `GET /healthz`
+#[derive(Serialize, ToSchema)]
+pub(super) struct Health {
+    alive: bool,
+}
+
+/// `GET /readyz`
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
+pub(super) struct ReadinessView<'a> {
+    ready: bool,
+    /// Everything that is missing, by name.
+    #[schema(examples("listeners", "store"))]
+    missing: &'a [&'a str],
+}
+
 /// `GET /healthz`: 503 when only a new start may help.
 pub(super) fn alive(alive: bool) -> Answer {
     let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_answer(status, &json!({ "alive": alive }))
+    json_answer(status, &Health { alive })
 }
 
 /// `GET /readyz`
 pub(super) fn ready(missing: &[&str]) -> Answer {
     let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_answer(status, &json!({ "ready": missing.is_empty(), "missing": missing }))
+    json_answer(status, &ReadinessView { ready: missing.is_empty(), missing })
 }
 
 #[cfg(test)]

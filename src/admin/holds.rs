@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::State;
@@ -19,13 +20,26 @@ const LIST_DEFAULT: usize = 100;
 const LIST_MAX: usize = 1000;
 
 /// `POST /api/v1/holds`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct HoldBody {
+#[schema(as = HoldRequest)]
+pub(super) struct HoldBody {
+    #[schema(value_type = String, min_length = 1, max_length = 4096)]
     customer_id: CustomerField,
+    /// Only at this upstream, by name.
+    #[schema(nullable = false)]
     upstream: Option<String>,
+    #[schema(max_length = 200, required, nullable = false)]
     by: Option<String>,
+    /// Kept; must not hold the customer's ID.
+    #[schema(max_length = 2000, required, nullable = false)]
     reason: Option<String>,
+}
+
+/// `DELETE /api/v1/holds/{id}`
+#[derive(Serialize, ToSchema)]
+pub(super) struct Lifted {
+    lifted: bool,
 }
 
 const FORM: &str = "{\"customer_id\": text, \"upstream\"?: name, \"by\": name, \"reason\": text}";
@@ -48,7 +62,7 @@ pub(super) async fn lift(state: &State, at: &Parameters, body: &Bytes) -> Result
         Unknown::NotFound => Problem::new(StatusCode::NOT_FOUND, "hold_unknown", "there is no legal hold of this id"),
         other => other.into(),
     })?;
-    Ok(json_answer(StatusCode::OK, &serde_json::json!({ "lifted": true })))
+    Ok(json_answer(StatusCode::OK, &Lifted { lifted: true }))
 }
 
 pub(super) async fn list(state: &State, query: Option<&str>) -> Result<Answer, Problem> {

@@ -37,6 +37,29 @@ pub(super) async fn metrics(state: &State) -> Answer {
             gauge("forgetgate_store_bytes", "Bytes of the store's files", figures.bytes),
         ]);
     }
+    if let Some(members) = state.eraser.replicas().await {
+        let others = || members.iter().filter(|member| !member.this);
+        let count = |word: &str| members.iter().filter(|member| member.state == word).count() as u64;
+        gauges.extend([
+            gauge("forgetgate_replicas_open", "Gates on this store that let labelled requests in", count("open")),
+            gauge(
+                "forgetgate_replicas_gone",
+                "Gates that are gone and of which something may still be stored by a service: erasures wait for them",
+                count("cut") + count("ended"),
+            ),
+            gauge("forgetgate_replicas_missed", "Gates that have not been heard for twice their time", count("missed")),
+            gauge(
+                "forgetgate_replicas_holding_up",
+                "Gates for which a fence of this one waits",
+                others().filter(|member| member.holds_up > 0).count() as u64,
+            ),
+            gauge(
+                "forgetgate_replica_open",
+                "1 if this gate lets labelled requests in",
+                u64::from(state.eraser.is_open()),
+            ),
+        ]);
+    }
     if let Ok(Ok(instances)) = timeout(FIGURES_WITHIN, state.eraser.instances()).await {
         let count = |which: &dyn Fn(&InstanceView) -> bool| instances.iter().filter(|each| which(each)).count() as u64;
         gauges.extend([

@@ -12,11 +12,15 @@ mod health;
 mod holds;
 mod listener;
 mod metrics;
+#[cfg(test)]
 mod openapi;
 mod problem;
 mod refusals;
+mod replicas;
 mod router;
 mod routes;
+#[cfg(test)]
+mod schemas;
 mod server;
 mod upstreams;
 

@@ -1,13 +1,14 @@
-//! `GET /api/v1/openapi.json`: the table of calls as OpenAPI 3.1 describes it, with the schemas from `schemas.json`.
+//! The table of calls as OpenAPI 3.1 describes it, with the schemas of the types that are read and sent.
+//!
+//! The gate does not need this to run: it gives out `openapi.json`, and a test says that the two are the same.
 
 use serde_json::{Map, Value, json};
 
 use super::routes::{Call, LIST_QUERY, ROUTES, Route};
-
-const SCHEMAS: &str = include_str!("schemas.json");
+use super::schemas::schemas;
 
 /// The whole description.
-pub(super) fn description() -> Value {
+fn description() -> Value {
     let mut paths = Map::new();
     for route in &ROUTES {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
@@ -26,7 +27,7 @@ pub(super) fn description() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": serde_json::from_str::<Value>(SCHEMAS).unwrap_or_default(),
+            "schemas": schemas(),
         },
     })
 }
@@ -122,6 +123,26 @@ mod tests {
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
             _ => {}
         }
+    }
+
+    /// As JSON of which every operation's and every schema's members have a line each.
+    fn lines(value: &Value, depth: usize) -> String {
+        match value {
+            Value::Object(members) if depth < 5 && !members.is_empty() => {
+                let margin = "  ".repeat(depth);
+                let member = |(key, value)| format!("{margin}  {:?}: {}", key, lines(value, depth + 1));
+                format!("{{\n{}\n{margin}}}", members.iter().map(member).collect::<Vec<_>>().join(",\n"))
+            }
+            _ => value.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_description_that_is_given_out_is_that_of_the_table_and_the_types() {
+        let described = lines(&description(), 0) + "\n";
+        let shown = include_str!("openapi.json");
+        let first = described.lines().zip(shown.lines()).find(|(is, was)| is != was);
+        assert!(described == shown, "the first difference is {first:?}; whole:\n{described}");
     }
 
     #[test]

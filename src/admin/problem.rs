@@ -11,8 +11,9 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use crate::config::Fault;
 use crate::erasure;
 use crate::store::StoreError;
 
@@ -26,14 +27,29 @@ pub(super) struct Problem {
     code: &'static str,
     detail: Cow<'static, str>,
     header: Option<Box<(HeaderName, Cow<'static, str>)>>,
-    /// A further member, for programs.
-    member: Option<Box<(&'static str, Value)>>,
+    /// Of a configuration that was refused.
+    faults: Option<Vec<Fault>>,
+}
+
+/// RFC 9457. `code` is for programs, `detail` for people.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    /// Of a configuration that was refused: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    faults: Option<Vec<Fault>>,
 }
 
 impl Problem {
     /// A problem with its sentence, which has no full stop and nothing of the request.
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), header: None, member: None }
+        Self { status, code, detail: detail.into(), header: None, faults: None }
     }
 
     /// 400.
@@ -61,25 +77,23 @@ impl Problem {
         Self { header: Some(Box::new((RETRY_AFTER, "1".into()))), ..problem }
     }
 
-    /// With a further member.
-    pub(super) fn with(self, name: &'static str, value: Value) -> Self {
-        Self { member: Some(Box::new((name, value))), ..self }
+    /// With all that is wrong with a configuration.
+    pub(super) fn with_faults(self, faults: Vec<Fault>) -> Self {
+        Self { faults: Some(faults), ..self }
     }
 
     /// As it goes out.
     pub(super) fn answer(self) -> Answer {
-        let mut body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let (Some(members), Some(member)) = (body.as_object_mut(), self.member) {
-            let (name, value) = *member;
-            members.insert(name.to_owned(), value);
-        }
-        let mut answer = text(self.status, "application/problem+json", body.to_string());
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            faults: self.faults,
+        };
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        let mut answer = text(self.status, "application/problem+json", body);
         if let Some((name, value)) = self.header.map(|header| *header)
             && let Ok(value) = HeaderValue::from_str(&value)
         {

@@ -4,10 +4,10 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 
-use super::problem::{Answer, Problem, json_answer};
+use super::problem::{Answer, Problem, json_answer, text};
 use super::refusals::Refusals;
 use super::routes::{self, Call, Parameters, Route};
-use super::{State, body, calls, export, guard, health, holds, metrics, openapi, upstreams};
+use super::{State, body, calls, export, guard, health, holds, metrics, replicas, upstreams};
 use crate::config::Metrics;
 
 /// Answers one request.
@@ -48,8 +48,9 @@ async fn call(state: &State, route: &Route, at: &Parameters, request: Request<In
         Call::Alive => Ok(health::alive(state.index.is_alive())),
         Call::Ready => Ok(health::ready(&state.missing())),
         Call::Metrics => Ok(metrics::metrics(state).await),
-        Call::OpenApi => Ok(json_answer(StatusCode::OK, &openapi::description())),
+        Call::OpenApi => Ok(text(StatusCode::OK, "application/json", include_str!("openapi.json").to_owned())),
         Call::Upstreams => Ok(json_answer(StatusCode::OK, &upstreams::upstreams(state).await)),
+        Call::Replicas => Ok(json_answer(StatusCode::OK, &replicas::replicas(state).await)),
         Call::Config => Ok(json_answer(StatusCode::OK, &state.config.describe())),
         Call::Reload => state.config.reload().await,
         Call::Export => export::export(state).await,
@@ -75,6 +76,9 @@ impl State {
         let mut missing = self.readiness.missing();
         if !self.index.is_writable() {
             missing.push("store");
+        }
+        if !self.eraser.is_open() {
+            missing.push("replicas");
         }
         missing
     }

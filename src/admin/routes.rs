@@ -1,4 +1,4 @@
-//! The table of all calls. The router finds its way by it, and the OpenAPI description is written from it.
+//! The table of all calls. The router finds its way by it, and the OpenAPI description is written from it by a test.
 
 use std::collections::BTreeSet;
 
@@ -30,6 +30,7 @@ pub(super) enum Call {
     Receipt,
     Recipients,
     Upstreams,
+    Replicas,
     Config,
     Reload,
     Export,
@@ -37,6 +38,10 @@ pub(super) enum Call {
 }
 
 /// One call.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the description is checked against this table, and given out as a file")
+)]
 #[derive(Debug)]
 pub(super) struct Route {
     pub(super) method: Method,
@@ -91,7 +96,7 @@ const fn post(
 const ERASURE: (u16, &str) = (200, "Erasure");
 
 /// All calls, in the order of the documents.
-pub(super) static ROUTES: [Route; 24] = [
+pub(super) static ROUTES: [Route; 25] = [
     open("/healthz", Call::Alive, "Is the process alive, and its store?", "Health", &[503]),
     open("/readyz", Call::Ready, "Is it ready for traffic, and if not, what is missing?", "Readiness", &[503]),
     get("/metrics", Call::Metrics, "All metrics, as OpenMetrics text; admin.metrics says who may", "Metrics", &[]),
@@ -188,6 +193,13 @@ pub(super) static ROUTES: [Route; 24] = [
         Some("Customer"),
         (200, "Recipients"),
         &[413, 503],
+    ),
+    get(
+        "/api/v1/replicas",
+        Call::Replicas,
+        "The gates that share this one's store, and how far each has come",
+        "Replicas",
+        &[],
     ),
     get("/api/v1/upstreams", Call::Upstreams, "What was counted for each upstream since the start", "Upstreams", &[]),
     get("/api/v1/config", Call::Config, "The configuration in force, without secrets", "Config", &[]),

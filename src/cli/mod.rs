@@ -14,6 +14,7 @@ mod index;
 mod key;
 pub mod profiles;
 mod recipients;
+mod replicas;
 pub mod run;
 #[cfg(test)]
 mod ways;
@@ -28,3 +29,4 @@ pub use self::holds::{HoldArgs, HoldsArgs, UnholdArgs, hold, holds, unhold};
 pub use self::index::{IndexAction, IndexArgs, index};
 pub use self::key::{KeyAction, KeyArgs, key};
 pub use self::recipients::{RecipientsArgs, recipients};
+pub use self::replicas::{ReplicasArgs, replicas};

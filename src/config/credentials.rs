@@ -1,9 +1,12 @@
 //! What opens a service to the gate's own calls, and what its callers may be known by.
 
+use serde::Serialize;
+
 use super::{BaseUrl, Secret, UpstreamTls};
 
 /// What the gate's own calls authenticate with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Credentials {
     /// `Authorization: Basic` with user name `apikey`.
     ApiKey(Secret),
@@ -28,6 +31,17 @@ pub enum Credentials {
 }
 
 impl Credentials {
+    /// Their kind, as the file names it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ApiKey(_) => "apikey",
+            Self::Iam { .. } => "iam",
+            Self::Basic { .. } => "basic",
+            Self::Bearer(_) => "bearer",
+        }
+    }
+
     /// Whether a caller can be known by them. A bearer's token is another every hour.
     #[must_use]
     pub const fn are_a_key(&self) -> bool {

@@ -4,12 +4,17 @@
 
 use std::fmt;
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 /// A reason to refuse the file. All of a file's faults are reported at once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub struct Fault {
     /// Line in the file, from 1. A key that is missing stands at the head of the table that lacks it.
+    #[schema(minimum = 1)]
     pub line: usize,
     /// Character in the line, from 1.
+    #[schema(minimum = 1)]
     pub column: usize,
     /// Dotted key, such as `upstream[2].policy.missing`; entries of a list are counted from 1, as lines are. Empty for
     /// what concerns the file as a whole.
@@ -21,13 +26,15 @@ pub struct Fault {
 }
 
 /// Something that is allowed, but that an operator should know of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 pub struct Warning {
     /// Line in the file, from 1.
+    #[schema(minimum = 1)]
     pub line: usize,
     /// Character in the line, from 1.
+    #[schema(minimum = 1)]
     pub column: usize,
-    /// Dotted key, as in a [`Fault`].
+    /// Dotted key, as a fault has it.
     pub key: String,
     /// What was seen.
     pub what: String,

@@ -1,9 +1,12 @@
 //! The HTTP proxy through which an upstream is reached, and what the usual variables say of it.
 
+use serde::Serialize;
+
 use super::{BaseUrl, IpRange, Secret, UrlFault, canonical_host};
 
 /// `proxy` of an upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum HttpProxy {
     /// As the environment says: `HTTPS_PROXY`, `http_proxy`, `ALL_PROXY`, and `NO_PROXY`, in either case.
     #[default]
@@ -11,12 +14,23 @@ pub enum HttpProxy {
     /// None, whatever the environment says.
     None,
     /// This one.
+    #[serde(untagged)]
     At {
         /// Where it is; plain http, without a path.
         url: BaseUrl,
         /// As whom the gate goes there.
-        login: Option<(String, Secret)>,
+        #[serde(flatten)]
+        login: Option<ProxyLogin>,
     },
+}
+
+/// As whom the gate goes to a proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProxyLogin {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
 }
 
 /// A proxy that the environment names. Its password is in it: it is never shown.

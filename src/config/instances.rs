@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::{Credentials, Upstream};
 use crate::domain::instance::InstanceRule;
 use crate::domain::policy::DeriveFrom;
 
 /// `instances` and `[[upstream.instance]]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Instances {
     /// What holds for keys that have no name.
+    #[serde(rename = "instances")]
     pub rule: InstanceRule,
     /// Those with a name.
+    #[serde(rename = "instance")]
     pub named: Vec<InstanceEntry>,
 }
 
 /// One `[[upstream.instance]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InstanceEntry {
     /// Its name: in answers, logs and receipts.
     pub name: Arc<str>,

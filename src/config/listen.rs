@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
-use super::{IpRange, ListenTls};
+use super::{IpRange, ListenTls, describe};
 
 /// A place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub enum Address {
 }
 
 /// How callers reach a listener.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ListenMode {
     /// They address the gate.
     #[default]
@@ -28,20 +29,9 @@ pub enum ListenMode {
     Forward,
 }
 
-impl ListenMode {
-    /// The word that the file has for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Reverse => "reverse",
-            Self::Transparent => "transparent",
-            Self::Forward => "forward",
-        }
-    }
-}
-
 /// `listen.others`: what becomes of TLS to a host that no upstream names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Others {
     /// It is refused.
     #[default]
@@ -50,23 +40,14 @@ pub enum Others {
     Tunnel,
 }
 
-impl Others {
-    /// The word that the file has for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::Tunnel => "tunnel",
-        }
-    }
-}
-
 /// `listen.ca`: the authority that issues certificates for the hosts that upstreams name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CaFiles {
     /// Its certificate in PEM, and those above it if it is not a root.
+    #[serde(serialize_with = "describe::path")]
     pub cert: PathBuf,
     /// Its private key in PEM; a file that others can read is refused.
+    #[serde(serialize_with = "describe::path")]
     pub key: PathBuf,
 }
 
@@ -89,7 +70,7 @@ impl Default for Interception {
 }
 
 /// `proxy_protocol` of a listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ProxyProtocol {
     /// Proxies whose headers are believed; empty: all that reach the listener.
     pub from: Vec<IpRange>,
@@ -134,19 +115,55 @@ impl Listen {
     pub fn asks_for_certificates(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
+}
 
-    /// Its mode and what hangs on that, for people and programs, with the file's own key names.
-    pub(super) fn describe_mode(&self) -> Value {
-        let mut all = json!({ "mode": self.mode.word() });
-        if let (Some(all), false) = (all.as_object_mut(), self.mode == ListenMode::Reverse) {
-            let Interception { ca, others, tunnel_ports } = &self.interception;
-            let files = |ca: &CaFiles| json!({ "cert": ca.cert.to_string_lossy(), "key": ca.key.to_string_lossy() });
-            all.insert("ca".to_owned(), ca.as_ref().map_or(Value::Null, files));
-            all.insert("others".to_owned(), json!(others.word()));
-            if self.mode == ListenMode::Forward {
-                all.insert("tunnel_ports".to_owned(), json!(tunnel_ports));
-            }
-        }
-        all
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// A listener as the file writes it: a key that has no meaning for it is left out.
+#[derive(Serialize)]
+struct Written<'a> {
+    address: &'a Address,
+    mode: ListenMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    socket_mode: Option<String>,
+    #[serde(serialize_with = "proxy_protocol")]
+    proxy_protocol: &'a Option<ProxyProtocol>,
+    tls: &'a Option<ListenTls>,
+    http2: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<&'a Option<CaFiles>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    others: Option<Others>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel_ports: Option<&'a [u16]>,
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { address, mode, socket_mode, proxy_protocol, tls, http2, interception } = self;
+        let intercepts = *mode != ListenMode::Reverse;
+        let written = Written {
+            address,
+            mode: *mode,
+            socket_mode: matches!(address, Address::Unix(_)).then(|| format!("{socket_mode:04o}")),
+            proxy_protocol,
+            tls,
+            http2: *http2,
+            ca: intercepts.then_some(&interception.ca),
+            others: intercepts.then_some(interception.others),
+            tunnel_ports: (*mode == ListenMode::Forward).then_some(&interception.tunnel_ports),
+        };
+        written.serialize(to)
+    }
+}
+
+fn proxy_protocol<S: Serializer>(protocol: &Option<ProxyProtocol>, to: S) -> Result<S::Ok, S::Error> {
+    match protocol {
+        Some(named) if !named.from.is_empty() => named.serialize(to),
+        all_or_none => all_or_none.is_some().serialize(to),
     }
 }

@@ -6,6 +6,7 @@
 mod credentials;
 mod defaults;
 mod describe;
+mod erasure;
 mod fault;
 mod file;
 mod file_watch;
@@ -14,6 +15,7 @@ mod http_proxy;
 mod instances;
 mod ip_range;
 mod key_set;
+mod limits;
 mod listen;
 mod load;
 mod log_filter;
@@ -36,14 +38,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 pub use self::credentials::Credentials;
+pub use self::erasure::{Authorize, Erasure, OpenWebsockets};
 pub use self::fault::{Fault, Warning};
 pub use self::file_watch::{Renew, Renewed};
 pub use self::host::{Authority, canonical_host};
-pub use self::http_proxy::{BadProxy, HttpProxy, NamedProxy, from_environment};
+pub use self::http_proxy::{BadProxy, HttpProxy, NamedProxy, ProxyLogin, from_environment};
 pub use self::instances::{InstanceEntry, Instances};
 pub use self::ip_range::{IpRange, NoRange};
 pub use self::key_set::{KeyFileFault, key_set_in};
+pub use self::limits::Limits;
 pub use self::listen::{Address, CaFiles, Interception, Listen, ListenMode, Others, ProxyProtocol};
 pub use self::load::{load, load_without_secrets};
 pub use self::log_filter::{LOG_FILTER_FORM, is_log_filter};
@@ -63,12 +69,13 @@ pub use self::url::UrlFault;
 use crate::domain::policy::Policy;
 use crate::domain::profile::Profile;
 
-/// Everything that an operator can set, checked.
-#[derive(Clone, Debug)]
+/// Everything that an operator can set, checked. It is shown by [`Config::describe`], with the file's own key names.
+#[derive(Clone, Debug, Serialize)]
 pub struct Config {
     /// Where the gate listens for callers; at least one.
     pub listen: Vec<Listen>,
     /// How many worker threads; `None` is "auto".
+    #[serde(rename = "process", serialize_with = "describe::process")]
     pub workers: Option<NonZeroUsize>,
     /// Logging.
     pub log: Log,
@@ -81,8 +88,10 @@ pub struct Config {
     /// Bounds on everything.
     pub limits: Limits,
     /// The folder of the operator's own profiles.
+    #[serde(skip)]
     pub profiles_dir: Option<PathBuf>,
     /// The services, in the order of the file; at least one.
+    #[serde(rename = "upstream")]
     pub upstreams: Vec<Arc<Upstream>>,
 }
 
@@ -114,7 +123,8 @@ impl Loaded {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -124,7 +134,7 @@ pub enum LogFormat {
 }
 
 /// `[log]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Log {
     /// Text or JSON.
     pub format: LogFormat,
@@ -135,7 +145,7 @@ pub struct Log {
 }
 
 /// `[admin]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Admin {
     /// Where.
     pub address: Address,
@@ -148,104 +158,14 @@ pub struct Admin {
 }
 
 /// `admin.metrics`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Metrics {
     /// Whoever has the token, where there is one: small numbers give away what becomes of one customer.
     #[default]
     Token,
     /// Whoever reaches the listener.
     Open,
-}
-
-impl Metrics {
-    /// As the file writes it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::Open => "open",
-        }
-    }
-}
-
-/// `erasure.authorize`
-#[derive(Clone, Debug)]
-pub enum Authorize {
-    /// The addressed upstream's answer to the caller's own credentials is the proof.
-    Home,
-    /// The caller presents `Forgetgate-Authorization: Bearer …`.
-    Token(Secret),
-    /// Anyone who reaches the listener.
-    Open,
-}
-
-/// `erasure.open_websockets`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OpenWebsockets {
-    /// An erasure waits for them.
-    #[default]
-    Wait,
-    /// An erasure closes them.
-    Close,
-}
-
-/// `[erasure]`
-#[derive(Clone, Debug)]
-pub struct Erasure {
-    /// Who may erase on the data path.
-    pub authorize: Authorize,
-    /// When an unfinished erasure is late.
-    pub deadline: Duration,
-    /// Above this rate they wait for approval.
-    pub erasures_per_minute: u32,
-    /// How long a request for X waits while X is being erased; also the bound of a fence's life and of a delete. A drain has
-    /// half of it.
-    pub barrier_timeout: Duration,
-    /// How long finished erasures are kept.
-    pub retention: Duration,
-    /// What happens to open WebSockets.
-    pub open_websockets: OpenWebsockets,
-}
-
-/// `[limits]`. The table in `docs/limits.md` says what happens at each.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Client connections at once.
-    pub connections_max: usize,
-    /// Requests in flight at once; more are answered 503 `overloaded`.
-    pub in_flight_max: usize,
-    /// Header lines in a request.
-    pub headers_max: usize,
-    /// Bytes of a request's head.
-    pub header_bytes_max: usize,
-    /// Bytes of a body that `derive` may look at.
-    pub inspected_body_bytes_max: usize,
-    /// From the first byte of a head to its last.
-    pub header_timeout: Duration,
-    /// A connection on which nothing is going on.
-    pub idle_timeout: Duration,
-    /// A body of which too little comes or goes.
-    pub body_stall_timeout: Duration,
-    /// Bytes a second that a caller must send of a body that is waited for, or take of an answer that waits, on average over
-    /// `body_stall_timeout`.
-    pub body_rate_min: u64,
-    /// TCP connect and TLS handshake to an upstream.
-    pub connect_timeout: Duration,
-    /// Exchanges with one upstream at once, and so connections to it.
-    pub upstream_connections_max: usize,
-    /// How long an idle connection to a service is kept. Shorter than what servers commonly allow (Node: 5 s), so that the
-    /// gate closes first and no request meets a connection that is being closed.
-    pub upstream_idle_timeout: Duration,
-    /// A connection to a service that is older is not used again, so that a name that leads elsewhere by now is followed.
-    pub upstream_connection_age: Duration,
-    /// From the end of a request to the head of its answer.
-    pub response_timeout: Duration,
-    /// How long a service may be silent in its answer.
-    pub answer_stall_timeout: Duration,
-    /// The same where the answer is a stream of events.
-    pub event_stream_timeout: Duration,
-    /// From SIGTERM to the hard end.
-    pub drain_timeout: Duration,
 }
 
 /// Where a service is.
@@ -264,7 +184,7 @@ pub struct BaseUrl {
 }
 
 /// How requests find an upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Route {
     /// Path prefix, matched on whole segments and stripped; begins with a slash and has none at its end (`""` for `/`).
     pub path: Option<String>,
@@ -273,7 +193,8 @@ pub struct Route {
 }
 
 /// `http2` of an upstream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Http2 {
     /// Over TLS, if the service chooses it (ALPN); never without TLS.
     #[default]
@@ -284,46 +205,22 @@ pub enum Http2 {
     Off,
 }
 
-impl Http2 {
-    /// As the file writes it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::PriorKnowledge => "prior-knowledge",
-            Self::Off => "off",
-        }
-    }
-}
-
 /// `erase` of an upstream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum EraseBy {
     /// By label, as the profile says.
     #[default]
     Label,
 }
 
-impl Upstream {
-    /// How long the service takes to delete after it said so.
-    #[must_use]
-    pub fn settle(&self) -> Duration {
-        self.settle.unwrap_or(self.profile.settle)
-    }
-
-    /// How many deletes a minute the service takes; `None`: no bound is known.
-    #[must_use]
-    pub fn deletes_per_minute(&self) -> Option<u32> {
-        self.deletes_per_minute.or(self.profile.deletes_per_minute)
-    }
-}
-
 /// One `[[upstream]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Upstream {
     /// Its name: in logs, metrics and receipts; never changes.
     pub name: Arc<str>,
     /// What kind of service.
+    #[serde(serialize_with = "describe::profile")]
     pub profile: Arc<Profile>,
     /// Where it is.
     pub url: BaseUrl,
@@ -344,6 +241,7 @@ pub struct Upstream {
     /// `?version=` of the gate's own calls.
     pub version: Option<String>,
     /// The instances that it leads to.
+    #[serde(flatten)]
     pub instances: Instances,
     /// Versions of the API by which deletes are sent where none was seen.
     pub erase_api: Vec<u8>,
@@ -369,9 +267,10 @@ pub struct Upstream {
     pub region: Option<String>,
     /// See `plan`; an ISO date.
     pub created: Option<String>,
-    /// How long the service takes to delete after it said so, in place of what the profile says.
-    pub settle: Option<Duration>,
-    /// How many deletes a minute it takes, in place of what the profile says.
+    /// How long the service takes to delete after it said so: what is said here, or else what the profile says.
+    #[serde(serialize_with = "describe::duration")]
+    pub settle: Duration,
+    /// How many deletes a minute it takes: as for `settle`; `None`: no bound is known.
     pub deletes_per_minute: Option<u32>,
     /// The effective policy: `[policy]` with this upstream's overrides.
     pub policy: Policy,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Authorize, Config, Erasure, Limits, OpenWebsockets};
+use serde::{Serialize, Serializer};
+
+use super::{Authorize, Config, Erasure, Limits, OpenWebsockets, erasure, format_duration};
 
 /// `limits` of an upstream; `None` is as `[limits]` says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,10 +36,26 @@ impl OwnLimits {
     }
 }
 
+impl Serialize for OwnLimits {
+    /// Only what the upstream says itself.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { connect, response, body_stall, answer_stall, event_stream } = *self;
+        let all = [
+            ("connect_timeout", connect),
+            ("response_timeout", response),
+            ("body_stall_timeout", body_stall),
+            ("answer_stall_timeout", answer_stall),
+            ("event_stream_timeout", event_stream),
+        ];
+        to.collect_map(all.into_iter().filter_map(|(key, time)| Some((key, format_duration(time?)))))
+    }
+}
+
 /// `erasure` of an upstream; `None` is as `[erasure]` says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct OwnErasure {
     /// Who may erase by a delete at this upstream.
+    #[serde(flatten, serialize_with = "erasure::authorize_if_any")]
     pub authorize: Option<Authorize>,
     /// What happens to its open WebSockets.
     pub open_websockets: Option<OpenWebsockets>,

@@ -7,13 +7,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::{Address, IpRange, Upstream};
 use crate::domain::policy::Policy;
 use crate::domain::token::KeysAt;
 use crate::http1::Lines;
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyRule {
     /// When it holds.
     pub when: When,
@@ -22,22 +24,26 @@ pub struct PolicyRule {
 }
 
 /// A rule's conditions: all that are written must be met, and of a list one entry. At least one is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct When {
     /// Calls as the profile writes them: `POST /v1/recognize`.
+    #[serde(rename = "endpoint")]
     pub endpoints: Vec<Box<str>>,
     /// Methods, in upper case.
+    #[serde(rename = "method")]
     pub methods: Vec<Box<str>>,
     /// Where the caller's address lies. A caller over a Unix socket has none, and meets no such condition.
+    #[serde(rename = "client")]
     pub clients: Vec<IpRange>,
     /// A header that the caller sends.
     pub header: Option<HeaderCondition>,
     /// Listeners at which the request came in.
+    #[serde(rename = "listener")]
     pub listeners: Vec<Address>,
 }
 
 /// A condition on a request's headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HeaderCondition {
     /// Its name, in lower case.
     pub name: Box<str>,

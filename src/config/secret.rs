@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 /// Where a secret is to be found. Clones share what was last read.
@@ -23,10 +24,11 @@ pub struct Secret {
 }
 
 /// The two places where a secret may be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SecretSource {
     /// The whole file, less white space at its end.
-    File(PathBuf),
+    File(#[serde(serialize_with = "super::describe::path")] PathBuf),
     /// An environment variable.
     Env(String),
 }
@@ -142,6 +144,13 @@ impl Eq for Secret {}
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Secret").field(&self.source).finish()
+    }
+}
+
+impl Serialize for Secret {
+    /// The place. What was read there has no `Serialize`.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.source.serialize(to)
     }
 }
 
@@ -263,6 +272,7 @@ mod tests {
         let text = secret.read().unwrap();
 
         assert!(!format!("{secret:?} {text:?}").contains(CANARY));
+        assert_eq!(serde_json::json!(secret), serde_json::json!({ "file": path }));
         assert_eq!(format!("{text:?}"), "SecretText(…)");
     }
 }

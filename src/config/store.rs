@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Secret, UpstreamTls};
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+use super::{Secret, UpstreamTls, describe, format_duration, format_size};
 
 /// `store.engine`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// sled, in one directory.
     Sled,
@@ -49,6 +53,33 @@ pub struct Store {
     pub postgres: Option<Postgres>,
 }
 
+impl Serialize for Store {
+    /// Each engine has keys of its own, and the file takes no other's.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut keys = vec![
+            ("engine", json!(self.engine)),
+            ("key", json!({ "file": self.key_file.to_string_lossy() })),
+            ("lease", json!(format_duration(self.lease))),
+            ("cache_entries", json!(self.cache_entries)),
+        ];
+        match &self.postgres {
+            Some(postgres) => keys.extend([
+                ("url", json!(postgres.url)),
+                ("schema", json!(postgres.schema)),
+                ("ttl", json!(format_duration(postgres.ttl))),
+                ("notify_url", json!(postgres.notify_url)),
+                ("tls", json!(postgres.tls)),
+            ]),
+            None => keys.extend([
+                ("path", json!(self.path.to_string_lossy())),
+                ("cache_bytes", json!(format_size(self.cache_bytes))),
+                ("snapshot", json!(self.snapshot)),
+            ]),
+        }
+        to.collect_map(keys)
+    }
+}
+
 /// What `store` says of a server that speaks PostgreSQL's protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Postgres {
@@ -65,12 +96,14 @@ pub struct Postgres {
 }
 
 /// `store.snapshot`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
     /// How often.
+    #[serde(serialize_with = "describe::duration")]
     pub every: Duration,
     /// How many are kept, the newest ones.
     pub keep: usize,
     /// The folder that they go to.
+    #[serde(rename = "path", serialize_with = "describe::path")]
     pub folder: PathBuf,
 }

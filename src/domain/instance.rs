@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use data_encoding::{BASE64_NOPAD, Encoding, HEXLOWER, HEXUPPER};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::base64::without_padding;
@@ -169,6 +169,12 @@ impl InstanceRule {
             Self::Closed => Some("closed"),
             Self::One => Some("one"),
         }
+    }
+}
+
+impl Serialize for InstanceRule {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.as_str().serialize(to)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the operator chose for one upstream: the values of `[policy]`, closed enums and nothing else.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::personal::PersonalPatterns;
 use super::placeholders::Placeholders;
@@ -133,7 +133,8 @@ pub enum Require {
 }
 
 /// One place of `policy.derive` from which the ID of an unlabelled request is taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DeriveFrom {
     /// A request header, by its lower-case name.
     Header(String),
@@ -142,25 +143,37 @@ pub enum DeriveFrom {
     /// A cookie.
     Cookie(String),
     /// The user name of `Authorization: Basic`.
+    #[serde(rename = "basic", serialize_with = "username")]
     BasicUsername,
     /// A claim of the bearer token, by name. The token's signature is **not** verified.
     Jwt(String),
-    /// A claim of the bearer token, which is verified first.
-    VerifiedJwt {
-        /// The claim.
-        claim: String,
-        /// Whose tokens count.
-        by: Box<Trust>,
-    },
     /// A JSON pointer into the body.
     Json(String),
+    /// A claim of the bearer token, which is verified first.
+    #[serde(untagged)]
+    VerifiedJwt {
+        /// The claim.
+        #[serde(rename = "jwt")]
+        claim: String,
+        /// Whose tokens count.
+        #[serde(flatten)]
+        by: Box<Trust>,
+    },
     /// A JSON pointer into one part of a multipart body; the whole part's text if the pointer is `None`.
+    #[serde(untagged)]
     Multipart {
         /// The part's name.
+        #[serde(rename = "multipart")]
         part: String,
         /// Where in it.
+        #[serde(skip_serializing_if = "Option::is_none")]
         json: Option<String>,
     },
+}
+
+/// The only part of `Authorization: Basic` that a policy can name.
+fn username<S: Serializer>(to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str("username")
 }
 
 impl DeriveFrom {
@@ -193,7 +206,7 @@ impl DeriveFrom {
 }
 
 /// The effective policy of one upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Policy {
     /// Enforce or observe.
     pub mode: Mode,
@@ -206,8 +219,10 @@ pub struct Policy {
     /// Several IDs.
     pub several: Several,
     /// IDs that are mistakes, and refused.
+    #[serde(skip)]
     pub placeholders: Placeholders,
     /// What counts as personal.
+    #[serde(skip)]
     pub personal_patterns: PersonalPatterns,
     /// Whose IDs are aliased.
     pub alias: AliasUse,
@@ -224,5 +239,6 @@ pub struct Policy {
     /// Where an unlabelled request's ID is looked for, in this order; the first hit wins.
     pub derive: Vec<DeriveFrom>,
     /// `override`: whether what is derived and verified replaces the label that the caller wrote.
+    #[serde(rename = "override")]
     pub overrides: bool,
 }

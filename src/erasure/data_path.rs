@@ -120,7 +120,7 @@ impl Eraser {
         }
         self.shared.failures.was_good(caller, Instant::now());
         let elapsed = (self.shared.surroundings.elapsed)();
-        self.shared.lanes.note(site.number, site.upstream.deletes_per_minute(), elapsed);
+        self.shared.lanes.note(site.number, site.upstream.deletes_per_minute, elapsed);
         let counts = send::is_success(site, &answer);
         let evidence = send::evidence(site, &call.instance.prefix, &answer, (sent, self.now().wall), true);
         let probe: (Probe, Option<QuiescenceProbe>) = (Probe { form: today.form, evidence }, counts.then_some(watch));

@@ -273,6 +273,14 @@ impl JobRepository {
         }
     }
 
+    /// How many unfinished erasures each gate has.
+    pub(super) async fn shares(&self) -> Result<Vec<(Option<Uuid>, u64)>, StoreError> {
+        match &self.shared {
+            Some(shared) => shared.shares().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Slots of a service's rate, where other gates use it too: `None` where they cannot.
     pub(super) async fn take_slots(
         &self,

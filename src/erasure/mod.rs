@@ -23,6 +23,7 @@ mod locks;
 mod nameless;
 mod operator_api;
 mod planning;
+mod recipients;
 mod report;
 mod restore;
 mod retention;
@@ -52,9 +53,9 @@ pub use self::answer::Refused;
 pub(crate) use self::data_path::{bearer, same};
 pub use self::decide::{Decided, TargetsThere};
 pub use self::operator_api::{Submission, Submitted};
+pub use self::recipients::{Place, Recipient, Recipients};
 pub use self::views::{
-    DecisionView, DryRun, EvidenceView, HoldList, HoldView, InstanceView, List, Place, Recipient, Recipients,
-    TargetView, TargetWord, View,
+    DecisionView, DryRun, EvidenceView, HoldList, HoldView, InstanceView, List, TargetView, TargetWord, View,
 };
 
 use self::attempt::Fences;

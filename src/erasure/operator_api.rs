@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::accept::{Asked, Problem};
 use super::lanes::Turn;
+use super::recipients::{Place, Recipient, Recipients};
 use super::settings::{Settings, held};
-use super::views::{DryRun, List, Place, Recipient, Recipients, TargetView, View};
+use super::views::{DryRun, List, TargetView, View};
 use super::{Eraser, send};
 use crate::domain::decide::text_of;
 use crate::domain::erasure::{Fault, Intent, Job, JobState, Scope, Target, TargetState, Where, Which, plan};

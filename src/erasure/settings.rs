@@ -73,7 +73,7 @@ impl Settings {
 
     /// How fast this upstream takes deletes.
     pub(super) fn deletes_per_minute(&self, upstream: UpstreamNumber) -> Option<u32> {
-        self.site(upstream)?.upstream.deletes_per_minute()
+        self.site(upstream)?.upstream.deletes_per_minute
     }
 
     fn passes_to(&self, site: &Site) -> Vec<UpstreamNumber> {
@@ -138,7 +138,7 @@ impl Settings {
             passes_to: self.passes_to(site),
             today,
             raw_possible: upstream.profile.label.grammar.allows(text) && !has_alias_form(text),
-            settle: upstream.settle().as_secs(),
+            settle: upstream.settle.as_secs(),
             instances: site.instances.known().as_ref().clone(),
             apis: upstream.profile.erase.as_ref().map(|rule| rule.apis.to_vec()).unwrap_or_default(),
             api: upstream.profile.erase.as_ref().and_then(|rule| rule.api),

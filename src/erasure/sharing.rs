@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::lanes::{Place, Turn};
 use super::{Eraser, report};
 use crate::domain::{Tag, UpstreamNumber};
+use crate::replicas::MemberView;
 use crate::store::StoreError;
 
 /// How often it is looked, also without word from the others.
@@ -54,6 +56,25 @@ impl Eraser {
                 Ok(None)
             }
         }
+    }
+
+    /// The gates of this deployment, each with the erasures that it works on; `None`: there can be but this one.
+    pub async fn replicas(&self) -> Option<Vec<MemberView>> {
+        let mut members = self.shared.replicas.shown()?;
+        let shares = self.shared.ledger.shares().await.ok();
+        for member in &mut members {
+            let of = |shares: &Vec<(Option<Uuid>, u64)>| {
+                shares.iter().find(|(owner, _)| *owner == member.id).map_or(0, |(_, count)| *count)
+            };
+            member.erasures = shares.as_ref().map(of);
+        }
+        Some(members)
+    }
+
+    /// Whether labelled requests may enter: not, where this gate hears nothing from the others.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.inflight.is_open()
     }
 
     async fn look_at_others(&self) -> Result<(), StoreError> {

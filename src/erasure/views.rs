@@ -1,16 +1,18 @@
-//! Erasures and recipients as the admin API shows them: names and times for people, never an ID.
+//! Erasures, holds and instances as the admin API shows them: names and times for people, never an ID.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 
 use crate::domain::erasure::{Decision, Evidence, Fault, Job, JobState, Later, Now, OnHold, Target, TargetState};
 use crate::domain::{LabelForm, UnixSeconds};
 
 /// A time, written as RFC 3339 in UTC.
-fn rfc3339<S: Serializer>(time: &UnixSeconds, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339<S: Serializer>(time: &UnixSeconds, to: S) -> Result<S::Ok, S::Error> {
     let seconds = i64::try_from(time.0).unwrap_or(i64::MAX);
     to.collect_str(&Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX))
 }
@@ -28,7 +30,8 @@ pub(super) fn form_name(form: LabelForm) -> String {
 }
 
 /// One erasure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Erasure)]
 pub struct View {
     /// Its ID.
     pub id: Uuid,
@@ -36,17 +39,21 @@ pub struct View {
     pub state: JobState,
     /// When it was accepted.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub received: UnixSeconds,
     /// When the person asked, if the requester said so.
     #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, nullable = false)]
     pub submitted_time: Option<UnixSeconds>,
     /// When it is late.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub due: UnixSeconds,
     /// Whether it is.
     pub late: bool,
     /// Why, in the requester's words.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub reason: Option<String>,
     /// Upstream by upstream; empty until they have been read from the index.
     pub targets: Vec<TargetView>,
@@ -78,50 +85,62 @@ impl View {
 }
 
 /// One target: one form of the label at one upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Target)]
 pub struct TargetView {
     /// The upstream's name.
     pub upstream: String,
     /// The instance there: its name, or the beginning of its key's fingerprint where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub instance: Option<String>,
     /// What stands between the upstream's URL and the delete's own path.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub path: Option<String>,
     /// The version of the API.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub api: Option<u8>,
     /// `raw`, or `alias-` and the key epoch.
     pub form: String,
     /// The upstream that passed the label on, where it is another's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub label_of: Option<String>,
     /// How far it has come; `held` where a person holds it.
     pub state: TargetWord,
     /// Deletes sent.
     pub attempts: u32,
     /// The last failure, until it is overcome.
+    #[schema(required)]
     pub last_error: Option<String>,
     /// When the delete that counts was sent.
     #[serde(serialize_with = "rfc3339_or_null")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     pub instant: Option<UnixSeconds>,
     /// Why that lies after the answer to the request, or will: what the customer sent in between is erased, too.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub instant_after_answer: Option<Later>,
     /// Whether a person has to do something, also while it is tried again or waits for its turn.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub needs_person: bool,
     /// Who gave it up, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub closed: Option<DecisionView>,
     /// What it waits for, where it is its turn that has not come.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub waiting: Option<&'static str>,
     /// When it is tried again.
     #[serde(serialize_with = "rfc3339_or_null", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, nullable = false)]
     pub next_attempt: Option<UnixSeconds>,
     /// What was last observed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub evidence: Option<EvidenceView>,
 }
 
@@ -159,33 +178,46 @@ fn said(fault: Fault, target: &Target) -> String {
 }
 
 /// A target's state in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TargetWord {
     /// On legal hold.
     Held,
     /// Its own.
+    #[serde(untagged)]
     Of(TargetState),
 }
 
-impl Serialize for TargetWord {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Held => to.serialize_str("held"),
-            Self::Of(state) => state.serialize(to),
+impl utoipa::PartialSchema for TargetWord {
+    fn schema() -> RefOr<Schema> {
+        let mut words = <TargetState as utoipa::PartialSchema>::schema();
+        if let RefOr::T(Schema::Object(words)) = &mut words {
+            words.enum_values.get_or_insert_default().push("held".into());
         }
+        words
+    }
+}
+
+impl ToSchema for TargetWord {
+    fn name() -> Cow<'static, str> {
+        "TargetState".into()
     }
 }
 
 /// What was observed at an upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Evidence)]
 pub struct EvidenceView {
     /// When the delete was sent.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub sent: UnixSeconds,
     /// When the answer came.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub answered: UnixSeconds,
     /// The upstream's own `Date`.
+    #[schema(required)]
     pub date: Option<String>,
     /// Its status.
     pub status: u16,
@@ -205,10 +237,12 @@ impl EvidenceView {
 }
 
 /// What a named person decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Decided)]
 pub struct DecisionView {
     /// When.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub at: UnixSeconds,
     /// What.
     pub decision: crate::domain::erasure::Verdict,
@@ -226,15 +260,18 @@ impl DecisionView {
 }
 
 /// A legal hold, without whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Hold)]
 pub struct HoldView {
     /// Its ID.
     pub id: Uuid,
     /// At one upstream only, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub upstream: Option<String>,
     /// Since when.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub since: UnixSeconds,
     /// By whom.
     pub by: String,
@@ -243,25 +280,28 @@ pub struct HoldView {
 }
 
 /// A page of legal holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HoldList {
     /// In the order of their IDs.
     pub holds: Vec<HoldView>,
     /// The cursor of the next page, if there may be one.
+    #[schema(required)]
     pub next: Option<Uuid>,
 }
 
 /// A page of erasures.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ErasureList)]
 pub struct List {
     /// In the order of their IDs.
     pub erasures: Vec<View>,
     /// The cursor of the next page, if there may be one.
+    #[schema(required)]
     pub next: Option<Uuid>,
 }
 
 /// What an erasure would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DryRun {
     /// Always true.
     pub dry_run: bool,
@@ -272,15 +312,18 @@ pub struct DryRun {
 }
 
 /// An instance of an upstream that traffic has shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Instance)]
 pub struct InstanceView {
     /// The upstream's name.
     pub upstream: String,
     /// Its own name, or the beginning of its key's fingerprint where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub instance: Option<String>,
     /// What stands between the upstream's URL and the service's own paths.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub path: Option<String>,
     /// `false`: it is not known whose credentials open it, and erasures wait for them.
     pub has_credentials: bool,
@@ -289,79 +332,10 @@ pub struct InstanceView {
     pub answered: bool,
     /// When it was seen for the first time.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub first_seen: UnixSeconds,
     /// And lately; to the day.
     #[serde(serialize_with = "rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
     pub last_seen: UnixSeconds,
-}
-
-/// Where a customer's data is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Recipients {
-    /// Upstream by upstream, by name.
-    pub recipients: Vec<Recipient>,
-}
-
-/// One upstream that holds a customer's data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Recipient {
-    /// Its name.
-    pub upstream: String,
-    /// The instance there: its name, or the beginning of its key's fingerprint where it has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
-    /// What stands between the upstream's URL and the service's own paths.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// It is not known whose credentials open it, and an erasure waits for them.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub without_credentials: bool,
-    /// In which of its resources, by name; what is in none that the profile names stands in `places` alone.
-    pub resources: Vec<String>,
-    /// The labels under which it knows the customer: an alias, or `the ID itself`, which is never repeated.
-    pub labels: Vec<String>,
-    /// Since when.
-    #[serde(serialize_with = "rfc3339")]
-    pub since: UnixSeconds,
-    /// When data was last labelled so, to within `store.lease`.
-    #[serde(serialize_with = "rfc3339")]
-    pub last_seen: UnixSeconds,
-    /// Place by place.
-    pub places: Vec<Place>,
-}
-
-/// One place where a customer's data is: a resource of an upstream, under one label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// Which resource; none for what the upstream keeps outside of any that the profile names.
-    pub resource: Option<String>,
-    /// The label under which it is there: an alias, or `the ID itself`; none if that is not known any more.
-    pub label: Option<String>,
-    /// Since when.
-    #[serde(serialize_with = "rfc3339")]
-    pub since: UnixSeconds,
-    /// When data was last labelled so.
-    #[serde(serialize_with = "rfc3339")]
-    pub last_seen: UnixSeconds,
-}
-
-impl Recipient {
-    /// What these places at one upstream, one at least, make together.
-    pub(super) fn of(upstream: String, mut places: Vec<Place>) -> Self {
-        places.sort_by(|a, b| (&a.resource, &a.label).cmp(&(&b.resource, &b.label)));
-        let distinct = |texts: Vec<Option<String>>| -> Vec<String> {
-            texts.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()
-        };
-        Self {
-            upstream,
-            instance: None,
-            path: None,
-            without_credentials: false,
-            resources: distinct(places.iter().map(|place| place.resource.clone()).collect()),
-            labels: distinct(places.iter().map(|place| place.label.clone()).collect()),
-            since: places.iter().map(|place| place.since).min().unwrap_or_default(),
-            last_seen: places.iter().map(|place| place.last_seen).max().unwrap_or_default(),
-            places,
-        }
-    }
 }

@@ -19,6 +19,7 @@ const UNREAD: Duration = Duration::from_secs(60);
 /// Another's fence in this gate's table.
 #[derive(Debug)]
 pub(super) struct Mirror {
+    pub(super) owner: Uuid,
     tag: Tag,
     fence: Arc<Fence>,
     ends: Instant,
@@ -59,7 +60,7 @@ impl Shared {
             self.wait(row.id, Arc::clone(&fence), Wait::Recorded);
             let (asked, ack) = (BTreeSet::new(), AckBody::default());
             let ends = Instant::now() + life;
-            state.mirrors.insert(row.id, Mirror { tag: row.tag, fence, ends, asked, ack });
+            state.mirrors.insert(row.id, Mirror { owner: row.owner, tag: row.tag, fence, ends, asked, ack });
         }
         let Some(mirror) = state.mirrors.get_mut(&row.id) else { return };
         if let Some(only) = body.upstreams() {

@@ -19,8 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::body::{AckBody, FenceBody};
@@ -51,6 +53,34 @@ pub struct Membership {
 
 /// Called when another member says that legal holds have changed. What it gives is awaited before that counts as heard.
 pub type HoldsChanged = Arc<dyn Fn() -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// A member as it is shown to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct MemberView {
+    /// Its ID, new with each start; null while this gate is no member.
+    #[schema(required)]
+    pub id: Option<Uuid>,
+    /// The name of its host.
+    pub name: String,
+    /// Whether it is the gate that answers.
+    pub this: bool,
+    /// `open`, `closed` (this gate hears nothing from the database), `missed` (not heard for twice its time to live), `cut` or
+    /// `ended`.
+    pub state: &'static str,
+    /// How long ago it was heard, in milliseconds.
+    pub heard_ms: u64,
+    /// For how much longer something of what it had on its way may still be stored by a service.
+    pub late_ms: u64,
+    /// How many changes of fences it has not said yet that it has seen.
+    pub behind: u64,
+    /// How many fences of this gate wait for it.
+    pub holds_up: u64,
+    /// Fences of its own that stand.
+    pub fences: u64,
+    /// Unfinished erasures that it works on; null where that could not be read.
+    #[schema(required)]
+    pub erasures: Option<u64>,
+}
 
 /// The gates of a deployment, as one of them sees them. Clones are the same one.
 #[derive(Clone)]
@@ -184,6 +214,50 @@ impl Replicas {
     #[must_use]
     pub fn generation_of(&self, tag: Tag, number: u64) -> Option<Generation> {
         self.shared.as_ref().and_then(|shared| shared.state.lock().numbers.of(tag, number))
+    }
+
+    /// All members, this one first, with what each has to do with this gate's fences. `None`: there can be no others.
+    #[must_use]
+    pub fn shown(&self) -> Option<Vec<MemberView>> {
+        let shared = self.shared.as_ref()?;
+        let state = shared.state.lock();
+        let newest = state.own.values().filter_map(|own| own.first).chain([state.seen]).max().unwrap_or(0);
+        let now = Instant::now();
+        let heard = state.heard_at.map_or(Duration::ZERO, |at| now.duration_since(at));
+        let this = MemberView {
+            id: state.me,
+            name: shared.membership.name.clone(),
+            this: true,
+            state: if shared.inflight.is_open() { "open" } else { "closed" },
+            heard_ms: body::millis(heard),
+            late_ms: 0,
+            behind: 0,
+            holds_up: 0,
+            fences: state.own.values().filter(|own| !own.dropped).count() as u64,
+            erasures: None,
+        };
+        let other = |member: &Member| {
+            let unseen = state.own.values().filter(|own| own.first.is_none_or(|first| member.seen < first));
+            let is_up = member.state == MemberState::Up;
+            MemberView {
+                id: Some(member.id),
+                name: member.name.clone(),
+                this: false,
+                state: match member.state {
+                    MemberState::Up if member.is_missed() => "missed",
+                    MemberState::Up => "open",
+                    MemberState::Cut => "cut",
+                    MemberState::Ended => "ended",
+                },
+                heard_ms: body::millis(member.age + heard),
+                late_ms: if is_up { 0 } else { body::millis(member.straggle) },
+                behind: if is_up { newest.saturating_sub(member.seen) } else { 0 },
+                holds_up: if is_up { unseen.count() as u64 } else { 0 },
+                fences: state.mirrors.values().filter(|mirror| mirror.owner == member.id).count() as u64,
+                erasures: None,
+            }
+        };
+        Some(std::iter::once(this).chain(state.others.iter().map(other)).collect())
     }
 
     /// The other members, as they were last heard.

@@ -176,6 +176,9 @@ pub trait SharedJobs: Send + Sync + Debug {
     /// Erasures of this gate that another has changed since this was last asked.
     fn touched(&self) -> StoreFuture<'_, Vec<Uuid>>;
 
+    /// How many unfinished erasures each member has; `None`: those that nobody has taken up yet.
+    fn shares(&self) -> StoreFuture<'_, Vec<(Option<Uuid>, u64)>>;
+
     /// Takes at most `wanted` slots at a service that takes so many deletes a minute.
     fn take_slots(&self, upstream: UpstreamNumber, wanted: usize, per_minute: usize) -> StoreFuture<'_, Slots>;
 

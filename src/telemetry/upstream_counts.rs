@@ -86,6 +86,19 @@ macro_rules! counters {
                 all.into_iter().filter_map(|(name, row)| Some((name?, row)))
             }
 
+            /// What [`Self::numbers`] gives, and what each counts.
+            pub fn shown_numbers() -> impl Iterator<Item = (&'static str, &'static str)> {
+                let all: [(Option<&'static str>, &'static str); _] =
+                    [$(($one_api, $one_help),)* $(($sum_api, $sum_help),)*];
+                all.into_iter().filter_map(|(name, help)| Some((name?, help)))
+            }
+
+            /// What [`Self::rows`] gives, and what each counts.
+            pub fn shown_rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+                let all: [(Option<&'static str>, &'static str); _] = [$(($row_api, $row_help),)*];
+                all.into_iter().filter_map(|(name, help)| Some((name?, help)))
+            }
+
             /// The counters of the metrics.
             pub(super) const SHOWN: &[Shown<fn(&Self) -> u64>] = &[
                 $(Shown { metric: $one_metric, help: $one_help, value: |counts| counts.$one_field },)*

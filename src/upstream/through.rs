@@ -12,7 +12,7 @@ use data_encoding::BASE64;
 use super::addresses::Addresses;
 use super::credentials::sensitive;
 use super::{ConnectError, RootsError, Stage};
-use crate::config::{BaseUrl, HttpProxy, Secret, from_environment};
+use crate::config::{BaseUrl, HttpProxy, ProxyLogin, Secret, from_environment};
 use crate::http1::AnswerHead;
 
 /// A proxy's answer may have a head of so many bytes.
@@ -52,7 +52,7 @@ impl Through {
                 (named.url, said.map_or(Login::None, Login::Said))
             }
             HttpProxy::At { url, login: None } => (url.clone(), Login::None),
-            HttpProxy::At { url, login: Some((name, password)) } => {
+            HttpProxy::At { url, login: Some(ProxyLogin { username: name, password }) } => {
                 (url.clone(), Login::Secret(name.clone(), password.clone()))
             }
         };

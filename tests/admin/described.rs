@@ -114,6 +114,7 @@ async fn answers_have_the_form_that_the_description_gives_them() {
                 .await
                 .json(),
         ),
+        ("Config", world.get("/api/v1/config").await.json()),
         ("HoldList", world.get("/api/v1/holds").await.json()),
         ("Recipients", world.post("/api/v1/recipients", "{\"customer_id\": \"another\"}").await.json()),
         ("Upstreams", world.get("/api/v1/upstreams").await.json()),

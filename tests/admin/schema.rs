@@ -8,6 +8,19 @@ pub(crate) fn conforms(description: &Value, schema: &Value, value: &Value, place
         let target = description.pointer(reference.strip_prefix('#').unwrap()).unwrap();
         return conforms(description, target, value, place);
     }
+    if let Some(schemas) = schema["oneOf"].as_array() {
+        let (null, other): (Vec<_>, Vec<_>) = schemas.iter().partition(|schema| schema["type"] == "null");
+        let ([_], [other]) = (null.as_slice(), other.as_slice()) else {
+            panic!("{place}: {schema} is no type or null")
+        };
+        if !value.is_null() {
+            conforms(description, other, value, place);
+        }
+        return;
+    }
+    if *schema == serde_json::json!({}) {
+        return;
+    }
     let types: Vec<&str> = match &schema["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
         one => one.as_str().into_iter().collect(),

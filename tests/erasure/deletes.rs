@@ -8,7 +8,9 @@ use http::Response;
 use http_body_util::Full;
 
 use crate::service::{Reply, Service, status};
-use crate::world::{ALIAS, BEGIN, OWN, Plan, World, erasure, opened_body, own_credentials, pair, profile, upstream};
+use crate::world::{
+    ALIAS, BEGIN, OWN, Plan, World, erasure, opened_body, own_credentials, pair, profile, upstream, with_profile,
+};
 
 #[tokio::test]
 async fn every_answer_leads_to_the_state_that_the_contract_names() {
@@ -226,8 +228,7 @@ async fn an_erasure_settles_when_the_services_own_delay_is_over_and_then_the_id_
 #[tokio::test]
 async fn a_service_without_a_delay_is_settled_at_once() {
     let service = Service::start().await;
-    let mut quick = upstream("quick", &service.url);
-    quick.profile = profile("quick", "settle = \"0s\"");
+    let quick = with_profile(profile("quick", "settle = \"0s\""), upstream("quick", &service.url));
     let world = World::new(Plan::default(), vec![quick]).await;
     let id = world.erase("ann", "quick").await;
     world.until_state(id, JobState::Done).await;

@@ -10,7 +10,9 @@ use forgetgate::erasure::{Decided, Submission, TargetWord, View};
 use forgetgate::store::{JobWrite, Opened};
 
 use crate::service::{Service, status};
-use crate::world::{Plan, World, erasure, id, open_store, own_credentials, pair, profile, submission, upstream};
+use crate::world::{
+    Plan, World, erasure, id, open_store, own_credentials, pair, profile, submission, upstream, with_profile,
+};
 
 fn decided(verdict: Verdict) -> Decided {
     Decided { verdict, by: "A. Person".into(), note: "court".into(), upstream: None }
@@ -63,7 +65,7 @@ async fn p4_a_hold_that_is_set_while_a_delete_is_refused_lets_no_second_one_out_
 async fn p5_an_erasure_that_cannot_be_read_holds_nobody_up_who_waits_behind_it() {
     let service = Service::start().await;
     let slow = profile("slow", "rate = { deletes_per_minute = 1 }");
-    let world = World::new(Plan::default(), vec![Upstream { profile: slow, ..upstream("slow", &service.url) }]).await;
+    let world = World::new(Plan::default(), vec![with_profile(slow, upstream("slow", &service.url))]).await;
     let first = world.erase("ann", "slow").await;
     world.until_state(first, JobState::Settling).await;
     let damaged = world.erase("bob", "slow").await;

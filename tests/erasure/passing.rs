@@ -1,5 +1,7 @@
 //! Upstreams that pass IDs on to others: what has come that way is erased, too, whenever it came and whoever may ask (P4).
 
+use std::sync::Arc;
+
 use forgetgate::config::{Authorize, Erasure, Upstream};
 use forgetgate::domain::LabelForm;
 use forgetgate::domain::erasure::{JobState, Later, TargetState, Verdict};
@@ -7,7 +9,7 @@ use forgetgate::erasure::Decided;
 
 use crate::failing::{Fails, failing, turns};
 use crate::service::Service;
-use crate::world::{Plan, World, erasure, id, pair, profile, shared, submission, upstream};
+use crate::world::{Plan, World, erasure, id, pair, profile, shared, submission, upstream, with_profile};
 
 fn passes_on(upstream: &mut Upstream) {
     if &*upstream.name == "one" {
@@ -39,8 +41,8 @@ async fn groups() -> (World, [Service; 3]) {
     let services = [Service::start().await, Service::start().await, Service::start().await];
     let at_once = profile("at-once", "settle = \"0s\"");
     let named = ["home", "one", "two"].iter().zip(&services);
-    let mut upstreams: Vec<Upstream> = named.map(|(name, service)| upstream(name, &service.url)).collect();
-    upstreams.iter_mut().for_each(|upstream| upstream.profile = std::sync::Arc::clone(&at_once));
+    let made = |(name, service): (&&str, &Service)| with_profile(Arc::clone(&at_once), upstream(name, &service.url));
+    let mut upstreams: Vec<Upstream> = named.map(made).collect();
     upstreams.iter_mut().for_each(passes_on);
     upstreams[2].group = "other".into();
     let plan = Plan { erasure: Erasure { authorize: Authorize::Home, ..erasure() }, ..Plan::default() };
@@ -97,7 +99,7 @@ async fn p4_who_gives_up_an_upstream_that_passes_ids_on_to_where_no_authority_re
 async fn p4_what_is_passed_on_between_two_attempts_is_found_by_a_later_erasure() {
     let at_once = profile("at-once", "settle = \"0s\"");
     let change = |upstream: &mut Upstream| {
-        upstream.profile = std::sync::Arc::clone(&at_once);
+        *upstream = with_profile(Arc::clone(&at_once), upstream.clone());
         passes_on(upstream);
     };
     let (world, one, two) = pair(Plan::default(), change).await;

@@ -7,7 +7,7 @@ use forgetgate::domain::erasure::{JobState, Later, TargetState};
 use forgetgate::erasure::View;
 
 use crate::service::{Reply, Service, status};
-use crate::world::{ALIAS, BEGIN, LEASE, Plan, World, pair, upstream};
+use crate::world::{ALIAS, BEGIN, LEASE, Plan, World, pair, profile, upstream, with_profile};
 
 /// Lets everything that can happen without anyone's doing happen.
 async fn turns() {
@@ -238,9 +238,8 @@ async fn marked_rows_go_twice_the_lease_later_unless_the_customer_came_back() {
 #[tokio::test]
 async fn p12_an_upstreams_rate_is_kept_and_who_waits_for_it_is_not_kept_out() {
     let service = Service::start().await;
-    let mut slow = upstream("slow", &service.url);
-    slow.profile = crate::world::profile("slow", "rate = { deletes_per_minute = 2 }");
-    let world = World::new(Plan::default(), vec![slow]).await;
+    let slow = profile("slow", "rate = { deletes_per_minute = 2 }");
+    let world = World::new(Plan::default(), vec![with_profile(slow, upstream("slow", &service.url))]).await;
     let mut erasures = Vec::new();
     for customer in ["ann", "bob", "cid"] {
         erasures.push(world.erase(customer, "slow").await);

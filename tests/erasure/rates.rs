@@ -11,10 +11,12 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
 use crate::service::{Service, soon, status};
-use crate::world::{Plan, World, erasure, erasure_of, open_store, pair, profile, shared, submission, upstream};
+use crate::world::{
+    Plan, World, erasure, erasure_of, open_store, pair, profile, shared, submission, upstream, with_profile,
+};
 
 fn slow(service: &Service) -> Upstream {
-    Upstream { profile: profile("slow", "rate = { deletes_per_minute = 2 }"), ..upstream("slow", &service.url) }
+    with_profile(profile("slow", "rate = { deletes_per_minute = 2 }"), upstream("slow", &service.url))
 }
 
 fn many(authorize: Authorize) -> Plan {

@@ -40,11 +40,17 @@ pub(crate) fn profile(name: &str, more: &str) -> Arc<Profile> {
     Arc::new(Profile::from_toml(&text).unwrap_or_else(|faults| panic!("{faults:?}")))
 }
 
+/// The same with another profile and, as in a file that says nothing of them, with what that says of deletes.
+pub(crate) fn with_profile(profile: Arc<Profile>, upstream: Upstream) -> Upstream {
+    let (settle, deletes_per_minute) = (profile.settle, profile.deletes_per_minute);
+    Upstream { profile, settle, deletes_per_minute, ..upstream }
+}
+
 /// An upstream without anything special.
 pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
+    let profile = profile("plain", "");
     Upstream {
         name: name.into(),
-        profile: profile("plain", ""),
         url: url.clone(),
         route: Route::default(),
         credentials: None,
@@ -67,8 +73,9 @@ pub(crate) fn upstream(name: &str, url: &BaseUrl) -> Upstream {
         plan: None,
         region: None,
         created: None,
-        settle: None,
-        deletes_per_minute: None,
+        settle: profile.settle,
+        deletes_per_minute: profile.deletes_per_minute,
+        profile,
         policy: Policy::default(),
         rules: Vec::new(),
     }

@@ -27,7 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::service::{Service, soon};
-pub(crate) use crate::settings::{OWN, erasure, limits, own_credentials, profile, upstream};
+pub(crate) use crate::settings::{OWN, erasure, limits, own_credentials, profile, upstream, with_profile};
 
 /// What callers show.
 const CALLER: &str = "Basic Y2FsbGVy";

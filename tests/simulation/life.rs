@@ -203,9 +203,9 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
     let port = PORT + u16::try_from(generation).unwrap();
     let host = format!("{name}.test");
     let url = BaseUrl { tls: false, authority: format!("{host}:{port}"), host, port, path: String::new() };
+    let profile = profile(place.per_minute);
     let upstream = Upstream {
         name: name.as_str().into(),
-        profile: profile(place.per_minute),
         url,
         route: Route::default(),
         credentials: None,
@@ -228,8 +228,9 @@ pub(crate) fn draft(world: &World, nth: usize, place: &Place) -> Arc<Site> {
         plan: None,
         region: None,
         created: None,
-        settle: None,
-        deletes_per_minute: None,
+        settle: profile.settle,
+        deletes_per_minute: profile.deletes_per_minute,
+        profile,
         rules: Vec::new(),
         policy: Policy { alias: if aliased { AliasUse::Always } else { AliasUse::Invalid }, ..Policy::default() },
     };

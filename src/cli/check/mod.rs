@@ -18,7 +18,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 pub use self::live::with_services;
-use crate::config::{self, Config, Fault, Loaded, Warning};
+use crate::config::{self, Config, Fault, Loaded};
 use crate::listen::disbelieved;
 use crate::net::too_many_connections;
 
@@ -59,14 +59,13 @@ fn said(
         (Err(faults), false) => (refused(path, &faults), REFUSED),
         (Ok(loaded), true) => {
             let more = further(&loaded, of_machine(&loaded));
-            let more = more.into_iter().map(|what| loaded.fault("", what, "")).map(|fault| fault_json(&fault));
+            let more = more.into_iter().map(|what| loaded.fault("", what, "")).map(|fault| json!(fault));
             let Loaded { config, warnings, .. } = &loaded;
-            let warnings: Vec<Value> = warnings.iter().map(warning_json).chain(more).collect();
+            let warnings: Vec<Value> = warnings.iter().map(|warning| json!(warning)).chain(more).collect();
             let config = config.describe();
             (lines_of(&json!({ "good": true, "faults": [], "warnings": warnings, "config": config })), GOOD)
         }
         (Err(faults), true) => {
-            let faults: Vec<Value> = faults.iter().map(fault_json).collect();
             (lines_of(&json!({ "good": false, "faults": faults, "warnings": [], "config": null })), REFUSED)
         }
     }
@@ -123,16 +122,6 @@ fn counted(number: usize, thing: &str) -> String {
         1 => format!("1 {thing}"),
         _ => format!("{number} {thing}s"),
     }
-}
-
-fn fault_json(fault: &Fault) -> Value {
-    let Fault { line, column, key, what, right } = fault;
-    json!({ "line": line, "column": column, "key": key, "what": what, "right": right })
-}
-
-fn warning_json(warning: &Warning) -> Value {
-    let Warning { line, column, key, what, right } = warning;
-    json!({ "line": line, "column": column, "key": key, "what": what, "right": right })
 }
 
 fn lines_of(value: &Value) -> String {

@@ -156,7 +156,7 @@ pub(super) fn limits(config: &Config) -> String {
         .zip(default)
         .map(|((key, value), (_, default))| {
             let value = if value == default { value } else { format!("{value} (default {default})") };
-            [key.to_owned(), value]
+            [key, value]
         })
         .collect();
     let (left, right) = rows.split_at(rows.len().div_ceil(2));

@@ -270,7 +270,9 @@ fn the_same_is_said_to_programs() {
 #[test]
 fn the_table_of_limits_is_whole_and_right() {
     let document = include_str!("../../../docs/limits.md");
-    for (key, default) in crate::config::Limits::default().rows() {
+    let rows = crate::config::Limits::default().rows();
+    assert_eq!(rows.len(), 17);
+    for (key, default) in rows {
         let row = format!("| `{key}` | {default} |");
         assert!(document.contains(&row), "docs/limits.md has no row that begins {row:?}");
     }

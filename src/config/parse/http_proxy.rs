@@ -1,7 +1,7 @@
 //! `upstream.proxy`: the HTTP proxy on the way to a service.
 
 use super::super::file::{Table, Value};
-use super::super::{BaseUrl, HttpProxy};
+use super::super::{BaseUrl, HttpProxy, ProxyLogin};
 use super::credentials::url;
 use super::external_files::{Outside, Unreadable};
 
@@ -37,5 +37,6 @@ fn at(value: &Value<'_>, table: &Table<'_>, outside: &Outside<'_>) -> Option<Htt
         value.fault("has a user name with a colon or a control character in it", FORM);
         return None;
     }
-    Some(HttpProxy::At { url, login: username.zip(password) })
+    let login = username.zip(password).map(|(username, password)| ProxyLogin { username, password });
+    Some(HttpProxy::At { url, login })
 }

@@ -174,11 +174,12 @@ impl Draft<'_> {
     /// The upstream, if everything that it needs is there.
     pub(super) fn finish(self) -> Option<Upstream> {
         let Instance { plan, region, created } = self.instance;
+        let profile = self.profile?;
         Some(Upstream {
             name: self.name?,
-            settle: self.settle,
-            deletes_per_minute: self.deletes_per_minute,
-            profile: self.profile?,
+            settle: self.settle.unwrap_or(profile.settle),
+            deletes_per_minute: self.deletes_per_minute.or(profile.deletes_per_minute),
+            profile,
             url: self.url?,
             route: self.route.or_else(|| self.flags.retired.then(Route::default))?,
             credentials: self.credentials,

@@ -1,12 +1,13 @@
 //! What named people decided about an erasure.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::target::TargetKey;
 use crate::domain::{UnixSeconds, UpstreamNumber};
 
 /// What was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// An erasure above the rate may go on.

@@ -1,14 +1,16 @@
 //! What an erasure is made of when it is accepted, and the words for how far it has come.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::intent::Intent;
 use crate::domain::UnixSeconds;
 
 /// How far an erasure has come, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ErasureState)]
 pub enum JobState {
     /// Durable; its targets have not been read yet.
     Accepted,

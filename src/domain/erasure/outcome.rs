@@ -1,6 +1,7 @@
 //! What is seen at an upstream, and what it means: evidence, faults and the ends of attempts.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::moment::Moment;
 use crate::domain::UnixSeconds;
@@ -44,7 +45,7 @@ pub enum Fault {
 }
 
 /// Why the instant of a target lies after the answer to the request: what the customer sent in between was erased, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Later {
     /// It waited for the upstream's rate of deletes, or for others that were under way there.

@@ -1,9 +1,10 @@
 //! How far one target has come, in one word: what is stored, shown and logged.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How far a target has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetState {
     /// Nothing done yet, or reopened.

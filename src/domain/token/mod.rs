@@ -11,11 +11,11 @@ mod tests;
 mod unverified;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::algorithm::Algorithm;
 pub use self::keys::{BYTES_MAX, KEYS_MAX, KeySet, KeySetFault};
@@ -29,9 +29,10 @@ const LEEWAY_S: f64 = 60.0;
 const TRIED_MAX: usize = 8;
 
 /// Whose tokens count.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trust {
     /// Where the issuer's keys are.
+    #[serde(rename = "jwks")]
     pub keys: KeysAt,
     /// What `iss` has to be, exactly.
     pub issuer: String,
@@ -40,17 +41,28 @@ pub struct Trust {
 }
 
 /// Where a set of keys is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeysAt {
+    /// In a file, which is read with the configuration.
+    File(#[serde(serialize_with = "as_text")] PathBuf),
     /// At an address, where it is fetched again and again.
+    #[serde(untagged)]
     Url {
         /// As the file writes it.
         url: String,
         /// Roots in a PEM file in place of the system's.
+        #[serde(rename = "tls", serialize_with = "as_tls", skip_serializing_if = "Option::is_none")]
         ca: Option<PathBuf>,
     },
-    /// In a file, which is read with the configuration.
-    File(PathBuf),
+}
+
+fn as_text<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    path.to_string_lossy().serialize(to)
+}
+
+fn as_tls<S: Serializer>(ca: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map([("ca", ca.as_deref().map(Path::to_string_lossy))])
 }
 
 impl fmt::Display for KeysAt {

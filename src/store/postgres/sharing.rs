@@ -36,6 +36,14 @@ impl SharedJobs for PostgresStore {
         self.ask(0, move |db| async move { db.ids(TOUCHED, &[(&me, Type::UUID)]).await })
     }
 
+    fn shares(&self) -> StoreFuture<'_, Vec<(Option<Uuid>, u64)>> {
+        self.ask(0, move |db| async move {
+            let rows = db.rows(SHARES, &[]).await?;
+            let share = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.cast_unsigned()));
+            rows.iter().map(share).collect()
+        })
+    }
+
     fn take_slots(&self, upstream: UpstreamNumber, wanted: usize, per_minute: usize) -> StoreFuture<'_, Slots> {
         self.ask(0, move |db| async move { db.take_slots(upstream, wanted, per_minute).await })
     }
@@ -97,6 +105,8 @@ WHERE j.id IN (SELECT c.id FROM {s}.jobs AS c WHERE NOT c.finished
 RETURNING j.tag, j.id, j.summary";
 
 const OWNED: &str = "SELECT id FROM {s}.jobs WHERE id = ANY($1) AND owner IS NOT DISTINCT FROM $2";
+
+const SHARES: &str = "SELECT owner, count(*) FROM {s}.jobs WHERE NOT finished GROUP BY owner";
 
 const TOUCHED: &str = "UPDATE {s}.jobs SET touched = false WHERE owner = $1 AND touched RETURNING id";
 

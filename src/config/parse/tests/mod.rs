@@ -1,5 +1,6 @@
 //! P11: a bad file is refused with every place and reason, and nothing that is known is ignored.
 
+mod described;
 mod faults;
 mod instances;
 mod interception;

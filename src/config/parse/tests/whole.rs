@@ -250,7 +250,7 @@ fn a_profile_of_ones_own_is_used_and_its_faults_are_placed() {
     check(&text("klingon"), (3, "profile[1].label.grammar", "klingon"));
     let extending = "[[profile]]\nname = \"acme\"\nextends = \"watson-assistant\"\nsettle = \"1h\"\n";
     let own = around(extending, "").replace("profile = \"watson-assistant\"", "profile = \"acme\"");
-    assert_eq!(read(&own).unwrap().config.upstreams[0].settle().as_secs(), 3600);
+    assert_eq!(read(&own).unwrap().config.upstreams[0].settle.as_secs(), 3600);
     let probing = "[[profile]]\nname = \"acme\"\nextends = \"watson-assistant\"\n\
                    verify = { call = \"GET /v1/workspaces/{workspace}/logs\", query = { filter = \"customer_id::{id:literal}\" }, absent = \"/logs/0\" }\n";
     check(&around(probing, ""), (4, "profile[1].verify", "is not yet supported"));

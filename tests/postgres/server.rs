@@ -246,7 +246,7 @@ fn binaries() -> PathBuf {
     found.pop().or(elsewhere).expect("PostgreSQL is not installed: apt-get install postgresql (tests/run does it)")
 }
 
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     binaries().join(name)
 }
 

@@ -55,10 +55,9 @@ impl Eraser {
         went.renamed(&reaches, until);
         let known: Vec<Held> = needs.held().into_iter().chain(went.went_to()).collect();
         let targets = plan(intents, &reaches, &known);
-        let on_hold = self.held_of(entry);
+        let (on_hold, now) = (self.held_of(entry), self.now());
         let (probes, frozen) = self.probes((intents, &reaches, &unanswered), &rows, fences);
         let unbroken = was_fenced && stands(fences, &rows, entry.accepted);
-        let now = self.now();
         let decided = |verdict| entry.job.decisions.iter().any(|decision| decision.verdict == verdict);
         let later = if decided(Verdict::Unhold) { Later::Decision } else { Later::FenceEnded };
         let change = |job: &mut Job| {

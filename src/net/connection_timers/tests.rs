@@ -117,7 +117,7 @@ fn a_caller_that_says_nothing_more_has_its_time_anew_when_something_moves_and_wi
     let [then, tick, moved, next] = [0, 1, 2, 3].map(at);
     let mut state = State { phase: Phase::REQUEST, ..State::new(then) };
     state.half_closed(then);
-    let _ = state.tick(tick, &limits());
+    assert_eq!(state.tick(tick, &limits()), Wake::Yes);
     assert_eq!(
         (state.moved, state.half_closed),
         (tick, Some(then)),
@@ -189,8 +189,8 @@ fn what_is_due_is_late_after_its_time_and_stays_so_until_there_is_an_answer() {
         let mut state = State { phase, ..State::new(then) };
         state.due_once(then + SECOND);
         state.due_once(then + 3 * SECOND);
-        let _ = state.tick(then + SECOND, &limits());
-        assert!(!state.is_late());
+        let always = if phase == Phase::WEBSOCKET { Wake::Yes } else { Wake::No };
+        assert_eq!((state.tick(then + SECOND, &limits()), state.is_late()), (always, false));
         assert_eq!(state.tick(then + 2 * SECOND, &limits()), Wake::Yes);
         assert!(state.is_late());
         state.due_once(then + 3 * SECOND);

@@ -70,8 +70,7 @@ impl Batch {
     }
 
     /// Tells all whose rows are in it.
-    pub(super) fn tell(self, written: Result<(), StoreError>) {
-        let is_written = written.is_ok();
+    pub(super) fn tell(self, is_written: bool) {
         for done in self.done {
             // Whoever has gone away does not matter: what is written stays written.
             drop(done.send(if is_written { Ok(()) } else { Err(StoreError::Broken) }));

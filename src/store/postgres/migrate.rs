@@ -4,6 +4,8 @@
 //! CockroachDB and YugabyteDB do not take many changes of tables in one transaction. A crash in between leaves the old version,
 //! and the next start does them again. Nothing is asked of a role that may not change tables if there is nothing to change.
 
+use std::sync::Arc;
+
 use super::db::{Db, Fault, is_undefined};
 use super::fault::ServerFault;
 use super::server::{ConnectError, Server};
@@ -114,7 +116,7 @@ pub(super) async fn migrate_on(db: &Db, server: &Server, make: bool) -> Result<M
         None if !make => return Err(MigrateError::Gone { schema: schema.to_owned() }),
         _ => {}
     }
-    let lock = Db { session: server.connect().await?.into(), schema: db.schema.clone() };
+    let lock = Db { session: server.connect().await?.into(), schema: Arc::clone(&db.schema) };
     let mut tried = 0;
     loop {
         tried += 1;

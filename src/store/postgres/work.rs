@@ -105,7 +105,7 @@ async fn written(shared: &Shared, link: &Link, batch: Batch) {
     if written.is_ok() {
         shared.syncs.fetch_add(1, Ordering::Relaxed);
     }
-    batch.tell(written);
+    batch.tell(written.is_ok());
 }
 
 /// Asks until the queue is closed and empty.

@@ -54,7 +54,7 @@ fn p5_a_step_over_what_the_other_gate_has_written_meanwhile_is_refused_and_write
     let theirs = StoredJob { body: b"theirs".to_vec(), ..there };
     assert!(wait(two.jobs.commit(step(theirs, &[], NOW))).unwrap());
     let ours = StoredJob { body: b"ours".to_vec(), finished: true, ..here };
-    let refused = wait(one.jobs.commit(step(ours.clone(), &[anna.key], later(5))));
+    let refused = wait(one.jobs.commit(step(ours, &[anna.key], later(5))));
     assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
     assert_eq!(read(&one).body, b"theirs");
     assert_eq!(wait(rows_of(&two, "anna"))[0].erased_at, None, "its marks neither");

@@ -27,6 +27,7 @@ const HEAD: usize = 8 + 16 + 8 + 8 + 8;
 
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are steps")]
 pub(super) enum Done {
     Step(JobWrite),
     Hold(StoredHold),

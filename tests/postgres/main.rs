@@ -4,6 +4,7 @@
 mod commands;
 mod connect;
 mod network;
+mod pooler;
 mod server;
 mod tls;
 mod wire;

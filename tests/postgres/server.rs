@@ -254,7 +254,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-fn as_nobody(program: PathBuf) -> Command {
+pub(crate) fn as_nobody(program: PathBuf) -> Command {
     let mut command = Command::new(program);
     // A folder that the user may be in.
     command.current_dir("/").env("LC_ALL", "C");
@@ -264,13 +264,13 @@ fn as_nobody(program: PathBuf) -> Command {
     command
 }
 
-fn given(path: &Path) {
+pub(crate) fn given(path: &Path) {
     if is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap().keep();
     given(&folder);
     folder

@@ -67,6 +67,9 @@ async fn the_gates_role_does_what_gates_do_and_changes_no_tables() {
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS right_ WHERE relkind = 'r' AND relname = ANY (ARRAY \
         ['placements', 'jobs', 'holds', 'upstreams', 'instances', 'meta', 'members', 'fences', 'acks', 'seq'])";
     assert_eq!(in_database(&postgres, rights), "40|t");
+    let rights = "SELECT has_sequence_privilege('forgetgate', 'forgetgate.numbers', 'USAGE'), \
+        has_schema_privilege('forgetgate', 'forgetgate', 'CREATE'), has_database_privilege('forgetgate', 'gates', 'CREATE')";
+    assert_eq!(in_database(&postgres, rights), "t|f|f");
     let other = open_or_make(&store(folder.path(), &postgres, "forgetgate", GATE, "another"));
     assert!(other.is_err(), "a gate's role made a schema");
 }

@@ -31,6 +31,9 @@ const TIDY_EVERY: u32 = 64;
 /// The members, as one gate reaches them.
 pub(super) struct PostgresMembers {
     server: Server,
+    /// Where announcements are heard, if not over the same connection: a pooler passes none on.
+    direct: Option<Server>,
+    ears: Mutex<Option<Session>>,
     sql: Sql,
     /// The connection, while no exchange has it.
     idle: Mutex<Option<Session>>,
@@ -54,9 +57,22 @@ impl PostgresMembers {
     /// `me` is told which member this gate is.
     pub(super) fn new(config: &config::Postgres, me: Arc<Mutex<Option<Uuid>>>) -> Self {
         let (server, schema) = (Server::new(config), &config.schema);
+        let direct = config.notify_url.as_ref().map(|_| Server::of_notifications(config));
+        let ears = Mutex::default();
         let (idle, rung) = (Mutex::default(), Mutex::default());
         let (exchanges, said) = (AtomicU32::new(0), AtomicU64::new(0));
-        Self { server, sql: Sql::new(schema), idle, rung, me, exchanges, said, is_failing: AtomicBool::new(false) }
+        Self {
+            server,
+            direct,
+            ears,
+            sql: Sql::new(schema),
+            idle,
+            rung,
+            me,
+            exchanges,
+            said,
+            is_failing: AtomicBool::new(false),
+        }
     }
 
     /// The connection, or a new one. Whoever is dropped with it ends its transaction, too.
@@ -69,10 +85,30 @@ impl PostgresMembers {
             self.failed("the members' connection to the store does not open", &error);
             StoreError::Broken
         })?;
-        // Where it does not exist, members look now and then.
+        match &self.direct {
+            None => self.listen(&session).await,
+            Some(direct) => self.listen_over(direct).await,
+        }
+        Ok(session)
+    }
+
+    /// Where there is nothing of the kind, members look now and then.
+    async fn listen(&self, session: &Session) {
         session.client.batch_execute(&self.sql.listen).await.ok();
         *self.rung.lock() = session.bell();
-        Ok(session)
+    }
+
+    async fn listen_over(&self, direct: &Server) {
+        if self.ears.lock().as_ref().is_some_and(|ears| !ears.client.is_closed()) {
+            return;
+        }
+        match direct.connect().await {
+            Ok(ears) => {
+                self.listen(&ears).await;
+                *self.ears.lock() = Some(ears);
+            }
+            Err(error) => self.failed("the connection of store.notify_url does not open", &error),
+        }
     }
 
     /// It is kept if all went well.
@@ -133,7 +169,7 @@ impl PostgresMembers {
             // It only makes the others quicker, and some databases have nothing of the kind.
             client.batch_execute(&self.sql.notify).await.ok();
         }
-        if self.exchanges.fetch_add(1, Relaxed) % TIDY_EVERY == 0 {
+        if self.exchanges.fetch_add(1, Relaxed).is_multiple_of(TIDY_EVERY) {
             for forget in &self.sql.forget {
                 client.execute_typed(forget, &[]).await?;
             }

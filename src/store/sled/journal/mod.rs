@@ -26,7 +26,6 @@ const MAGIC: [u8; 8] = *b"FGJOURN\x02";
 const HEAD: usize = 8 + 16 + 8 + 8 + 8;
 
 /// One thing that was done.
-#[allow(clippy::large_enum_variant, reason = "nearly all are steps")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "nearly all of them are steps")]
 pub(super) enum Done {

@@ -8,8 +8,11 @@ use std::time::Duration;
 use forgetgate::config::{Engine, Postgres as Server, Secret, Store, UpstreamTls};
 use forgetgate::domain::Tag;
 use forgetgate::store::{FenceWrite, Joining, Opened, Told, open, open_or_make};
+use serde_json::Value;
 use uuid::Uuid;
 
+use crate::kustomize::{build, list, text};
+use crate::references::{self, containers, object};
 use crate::root;
 use crate::server::{Postgres, program};
 
@@ -29,6 +32,25 @@ fn store(folder: &Path, postgres: &Postgres, role: &str, password: &str, schema:
     };
     let key_file = folder.join("key");
     Store { engine: Engine::Postgres, key_file, postgres: Some(server), ..Store::default() }
+}
+
+/// What the job of deploy/kubernetes runs, with its files here.
+fn migrate(folder: &Path, postgres: &Postgres) {
+    let made = build(&references::folder("database/migrate"));
+    let config = folder.join("config.toml");
+    fs::write(&config, text(object(&made, "ConfigMap"), "/data/config.toml")).unwrap();
+    store(folder, postgres, "forgetgate_owner", OWNER, "forgetgate");
+    let args = list(containers(object(&made, "Job"))[0], "/args").iter().filter_map(Value::as_str);
+    let args = args.map(|arg| match arg {
+        "/etc/forgetgate/config.toml" => config.clone(),
+        "/secrets/DATABASE_URL" => folder.join("forgetgate_owner-url"),
+        word => word.into(),
+    });
+
+    let output = Command::new(env!("CARGO_BIN_EXE_forgetgate")).args(args).output().expect("forgetgate can be run");
+
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("Schema forgetgate is made"), "{said}");
 }
 
 /// Becomes a member and raises a fence.
@@ -59,8 +81,7 @@ async fn the_gates_role_does_what_gates_do_and_changes_no_tables() {
     let output = psql.output().expect("psql can be run");
 
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let owner = store(folder.path(), &postgres, "forgetgate_owner", OWNER, "forgetgate");
-    drop(open_or_make(&owner).expect("the owner makes the tables"));
+    migrate(folder.path(), &postgres);
     let opened = open(&store(folder.path(), &postgres, "forgetgate", GATE, "forgetgate")).expect("a gate starts");
     takes_part(&opened).await;
     let rights = "SELECT count(*), bool_and(has_table_privilege('forgetgate', oid, right_)) FROM pg_class, \

@@ -120,6 +120,7 @@ async fn p4_a_restart_keeps_the_customer_out_of_every_first_attempt_however_many
         index: Arc::clone(&store.index),
         jobs: Arc::clone(&store.jobs),
         ending: store.ending.clone(),
+        together: None,
     };
     let first = World::new(Plan { store: Some(same()), ..Plan::default() }, upstreams()).await;
     let mut open = Vec::new();

@@ -378,5 +378,5 @@ pub(crate) async fn pair(plan: Plan, change: impl Fn(&mut Upstream)) -> (World, 
 /// The same store for a second life.
 pub(crate) fn shared(store: &Opened) -> Opened {
     let (index, jobs) = (Arc::clone(&store.index), Arc::clone(&store.jobs));
-    Opened { keys: Arc::clone(&store.keys), index, jobs, ending: store.ending.clone() }
+    Opened { keys: Arc::clone(&store.keys), index, jobs, ending: store.ending.clone(), together: None }
 }

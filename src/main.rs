@@ -41,7 +41,7 @@ enum Command {
         /// Open no secret, key or certificate and try no address: for CI, where these do not exist
         #[arg(long)]
         no_secrets: bool,
-        /// Also connect to each service, fetch tokens, and list the instances that the running gate has seen
+        /// Also connect to each service and to the store's server, fetch tokens, and list the instances that the running gate has seen
         #[arg(long, conflicts_with = "no_secrets")]
         live: bool,
     },

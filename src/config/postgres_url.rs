@@ -317,3 +317,6 @@ fn is_host(host: &Host) -> bool {
         Host::Unix(folder) => folder.is_absolute(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! It ends when its owner is dropped or the test program ends in whatever way: a shell that holds the other end of a pipe
 //! sees to it. What it logs is read as it comes, so nothing here waits by the clock.
 #![allow(dead_code, reason = "several test programs share it, and each uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -208,6 +209,7 @@ impl Postgres {
     }
 
     /// Its URL, as if it were there.
+    #[allow(clippy::unused_self, reason = "the user and the password are this server's")]
     pub(crate) fn url_at(&self, hosts: &str) -> String {
         format!("postgres://{USER}:{PASSWORD_IN_URL}@{hosts}/postgres")
     }
@@ -252,7 +254,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-fn as_nobody(program: PathBuf) -> Command {
+pub(crate) fn as_nobody(program: PathBuf) -> Command {
     let mut command = Command::new(program);
     // A folder that the user may be in.
     command.current_dir("/").env("LC_ALL", "C");
@@ -262,13 +264,13 @@ fn as_nobody(program: PathBuf) -> Command {
     command
 }
 
-fn given(path: &Path) {
+pub(crate) fn given(path: &Path) {
     if is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let folder = tempfile::Builder::new().prefix("pg").tempdir().unwrap().keep();
     given(&folder);
     folder

@@ -25,10 +25,10 @@ impl Authority {
     }
 
     /// A certificate for a name, and its key.
-    fn signed(&self, name: &str, key: KeyPair) -> (String, String) {
+    fn signed(&self, name: &str, key: &KeyPair) -> (String, String) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+        (params.signed_by(key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 }
 
@@ -60,7 +60,7 @@ async fn is_over_tls(session: &Session) -> bool {
 #[tokio::test]
 async fn p11_a_server_is_believed_for_its_name_and_by_its_authority_alone() {
     let authority = Authority::new();
-    let postgres = showing(&authority.signed("db.test", ecdsa()), &[], &[]);
+    let postgres = showing(&authority.signed("db.test", &ecdsa()), &[], &[]);
     for parameters in
         ["sslmode=verify-full", "sslmode=verify-ca", "sslmode=require", "sslmode=require&channel_binding=require"]
     {
@@ -100,7 +100,7 @@ async fn a_certificate_that_is_named_itself_is_believed() {
 #[tokio::test]
 async fn the_password_is_bound_to_the_channel_where_that_is_required() {
     let authority = Authority::new();
-    let postgres = showing(&authority.signed("db.test", ecdsa()), &[], &[]);
+    let postgres = showing(&authority.signed("db.test", &ecdsa()), &[], &[]);
     believing(&authority.pem, &postgres, "db.test", "sslmode=require&channel_binding=require").await.unwrap();
     let without = connect(&format!("{}?channel_binding=require", postgres.url())).await.unwrap_err();
     assert!(without.contains("authentication error"), "{without}");
@@ -118,7 +118,7 @@ async fn the_password_is_bound_to_the_channel_where_that_is_required() {
 async fn a_gate_shows_its_certificate_and_follows_its_files() {
     let authority = Authority::new();
     let files = [("root.crt", authority.pem.as_str()), ("pg_hba.conf", "hostssl all all 127.0.0.1/32 cert\n")];
-    let postgres = showing(&authority.signed("db.test", ecdsa()), &files, &["ssl_ca_file = 'root.crt'"]);
+    let postgres = showing(&authority.signed("db.test", &ecdsa()), &files, &["ssl_ca_file = 'root.crt'"]);
     let folder = tempfile::tempdir().unwrap();
     let url = postgres.url_at(&format!("db.test:{}", postgres.port()));
     let url = url.replace(&format!(":{}", encoded(PASSWORD)), "") + "?hostaddr=127.0.0.1&sslmode=verify-full";
@@ -128,11 +128,11 @@ async fn a_gate_shows_its_certificate_and_follows_its_files() {
     config.tls.ca = Some(at("ca.pem"));
     config.tls.identity = Some(Identity { cert: at("own.pem"), key: at("own.key") });
 
-    written(folder.path(), &authority.signed("somebody", ecdsa()));
+    written(folder.path(), &authority.signed("somebody", &ecdsa()));
     let server = Server::new(&config);
     let refused = said(server.connect().await).unwrap_err();
     assert!(refused.contains("certificate authentication failed"), "{refused}");
-    written(folder.path(), &authority.signed(USER, ecdsa()));
+    written(folder.path(), &authority.signed(USER, &ecdsa()));
     assert!(is_over_tls(&said(server.connect().await).unwrap()).await);
 }
 

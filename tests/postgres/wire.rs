@@ -5,6 +5,9 @@
 //! takes its place in the order of a pipeline.
 #![allow(dead_code, reason = "several test programs share it, and each uses a part")]
 
+#[path = "frames.rs"]
+mod frames;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +17,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
+
+use self::frames::{error, frame, holds, refusal, text};
 
 /// What becomes of a statement that a rule was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,8 +175,7 @@ impl Shared {
 }
 
 async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
-    loop {
-        let (client, _) = listener.accept().await.unwrap();
+    while let Ok((client, _)) = listener.accept().await {
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             let mut cuts = shared.cuts.subscribe();
@@ -387,41 +391,4 @@ impl Connection<'_> {
             }
         }
     }
-}
-
-/// The first frame, if all of it is there: a letter, a length that counts itself, the rest.
-fn frame(bytes: &mut Vec<u8>) -> Option<Vec<u8>> {
-    let length = u32::from_be_bytes(bytes.get(1..5)?.try_into().ok()?) as usize;
-    (bytes.len() > length).then(|| bytes.drain(..=length).collect())
-}
-
-fn text(bytes: &[u8]) -> Option<String> {
-    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    String::from_utf8(bytes.get(..end)?.to_vec()).ok()
-}
-
-/// Whether a packet of the start has this parameter.
-fn holds(start: &[u8], parameter: &str) -> bool {
-    start.split(|b| *b == 0).any(|word| word == parameter.as_bytes())
-}
-
-fn error(severity: &str, code: &str, message: &str) -> Vec<u8> {
-    let mut fields = Vec::new();
-    for (field, value) in [(b'S', severity), (b'V', severity), (b'C', code), (b'M', message)] {
-        fields.push(field);
-        fields.extend_from_slice(value.as_bytes());
-        fields.push(0);
-    }
-    fields.push(0);
-    framed(b'E', &fields)
-}
-
-/// An error and the end of its group.
-fn refusal(severity: &str, code: &str, state: u8) -> Vec<u8> {
-    [error(severity, code, "made up"), framed(b'Z', &[state])].concat()
-}
-
-fn framed(letter: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 4).unwrap();
-    [&[letter], length.to_be_bytes().as_slice(), body].concat()
 }

@@ -59,7 +59,11 @@ fn foreign(table: &Table<'_>, keys: &[&'static str], what: &str) {
 
 fn postgres(table: &Table<'_>, outside: &Outside<'_>) -> Option<Postgres> {
     let url = table.need("url", URL_FORM).and_then(|value| url(&value, outside));
-    let notify_url = table.get("notify_url").and_then(|value| self::url(&value, outside));
+    let notify_url = table.get("notify_url").and_then(|value| {
+        let what = "is not used yet: one gate to a schema needs no notifications";
+        value.report.warning(&value.place, what, "leave it out");
+        self::url(&value, outside)
+    });
     let schema = table.get("schema").and_then(|value| schema(&value)).unwrap_or_else(|| "forgetgate".to_owned());
     let second = Duration::from_secs(1);
     let ttl = duration(table, "ttl", 5 * second, &(second..=60 * second));

@@ -215,6 +215,42 @@ fn secrets_that_cannot_be_read_are_told_from_each_other() {
     assert!(faults[0].what.contains("holds no certificate in PEM"), "{faults:?}");
 }
 
+/// P7 and P11: what is wrong with the URL of the store's server is said at its place, and none of the URL.
+#[test]
+fn p11_the_url_of_the_stores_server_is_judged_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, around("[store]\nengine = \"postgres\"\nurl = { file = \"url\" }\n", "")).unwrap();
+    let judged = |url: &str| {
+        std::fs::write(folder.path().join("url"), url).unwrap();
+        load(&path)
+    };
+    let place =
+        |key: &str, line, what: &str| assert!(key == "store.url" && line == 3 && !what.contains("hunter2"), "{what}");
+    for url in [
+        "mysql://u:hunter2@h/d",
+        "postgres://u:hunter2@h/d?sslmode=prefer",
+        "postgres://u:hunter2@x@h/d",
+        "postgres://u:hunter2@/d",
+    ] {
+        let faults = judged(url).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        place(&faults[0].key, faults[0].line, &faults[0].to_string());
+    }
+    let warnings = judged("postgres://u:hunter2@h/d?sslmode=disable").unwrap().warnings;
+    place(&warnings[0].key, warnings[0].line, &warnings[0].to_string());
+    assert!(warnings[0].what.contains("without TLS"));
+    for fine in [
+        "postgres://u:hunter2@h/d",
+        "postgres://u:hunter2@127.0.0.1/d",
+        "postgresql://u:hunter2@h,i:6432/d?sslmode=verify-full",
+    ] {
+        let loaded = judged(fine).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+        assert!(!format!("{:?} {}", loaded.config, loaded.config.describe()).contains("hunter2"));
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_a_fault() {
     let folder = tempfile::tempdir().unwrap();

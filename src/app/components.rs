@@ -22,7 +22,6 @@ use crate::inflight::Inflight;
 use crate::listen::{self, Bound, Listening};
 use crate::net::ActivatedSockets;
 use crate::proxy::{Routes, Shared};
-use crate::replicas::Replicas;
 use crate::store::Opened;
 use crate::telemetry::{Registry, clock};
 use crate::tls::ServerIdentity;
@@ -63,10 +62,9 @@ impl Core {
         let lost_until = cut_before.then(|| Instant::now() + straggle + LOST_MARGIN);
         let inflight = Inflight::new(config.store.cache_entries, config.store.lease, straggle);
         inflight.set_waiting_max(limits.in_flight_max / WAITING_SHARE);
-        let sharing = Sharing::begin(config, opened, &inflight, straggle).await?;
-        let alone = || Replicas::alone(Arc::clone(&inflight));
+        let (sharing, replicas) = Sharing::begin(config, opened, &inflight, straggle).await?;
         let eraser = Eraser::new(erasure::Parts {
-            replicas: sharing.as_ref().map_or_else(alone, Sharing::replicas),
+            replicas,
             index: Arc::clone(&opened.index),
             jobs: Arc::clone(&opened.jobs),
             shared_jobs: opened.together.as_ref().map(|together| Arc::clone(&together.jobs)),

@@ -27,14 +27,16 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    /// Joins the others, where there can be some. `straggle` is how long a service may still store what was cut.
+    /// Joins the others, where there can be some, and gives what erasures need of them. `straggle` is how long a service may still store what was cut.
     pub(super) async fn begin(
         config: &Config,
         opened: &Opened,
         inflight: &Arc<Inflight>,
         straggle: Duration,
-    ) -> Result<Option<Self>, StartError> {
-        let (Some(together), Some(postgres)) = (&opened.together, &config.store.postgres) else { return Ok(None) };
+    ) -> Result<(Option<Self>, Replicas), StartError> {
+        let (Some(together), Some(postgres)) = (&opened.together, &config.store.postgres) else {
+            return Ok((None, Replicas::alone(Arc::clone(inflight))));
+        };
         let membership = Membership {
             members: Arc::clone(&together.members),
             name: host_name(),
@@ -47,11 +49,7 @@ impl Sharing {
         timeout(JOIN_MAX, replicas.join()).await.map_err(|_| StoreError::Broken)?;
         let running = replicas.clone();
         let running = AbortOnDropHandle::new(tokio::spawn(async move { running.run().await }));
-        Ok(Some(Self { replicas, straggle, running }))
-    }
-
-    pub(super) fn replicas(&self) -> Replicas {
-        self.replicas.clone()
+        Ok((Some(Self { replicas: replicas.clone(), straggle, running }), replicas))
     }
 
     /// `orderly`: nothing that was on its way can still arrive anywhere.

@@ -33,6 +33,7 @@ mod schedule;
 mod seen;
 mod send;
 mod settings;
+mod shared_jobs;
 mod sharing;
 mod unapproved;
 mod views;

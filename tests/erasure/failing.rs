@@ -1,7 +1,7 @@
 //! While the store fails: nothing is accepted, nothing is sent, and nobody who must stay out gets in (P4, P5).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use forgetgate::config::Erasure;
@@ -36,9 +36,20 @@ pub(crate) struct Failing {
     /// Does a write that fails break the engine, so that nothing is read either until it is mended?
     pub(crate) breaks: AtomicBool,
     broken: AtomicBool,
+    /// So many steps find that another gate has written the job since it was read.
+    overtaken: AtomicUsize,
 }
 
 impl Failing {
+    /// Another gate writes the job; then this step comes.
+    async fn commit_overtaken(&self, write: JobWrite) -> Result<bool, StoreError> {
+        if let Some(job) = self.jobs.job(write.job.id).await? {
+            let (at, also) = (write.at, None);
+            assert!(self.jobs.commit(JobWrite { job, erased: Vec::new(), at, also }).await?);
+        }
+        self.jobs.commit(write).await
+    }
+
     /// All is well again.
     pub(crate) fn mend(&self) {
         *self.fails.lock() = Fails::Not;
@@ -69,6 +80,14 @@ impl Jobs for Failing {
         self.write(self.jobs.create(job))
     }
     fn commit(&self, write: JobWrite) -> StoreFuture<'_, bool> {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.overtaken.fetch_update(SeqCst, SeqCst, one_less).is_ok() {
+            return Box::pin(async {
+                let written = self.commit_overtaken(write).await;
+                assert!(matches!(written, Err(StoreError::Conflict)), "{written:?}: the step says what it read");
+                written
+            });
+        }
         self.write(self.jobs.commit(write))
     }
     fn job(&self, id: Uuid) -> StoreFuture<'_, Option<StoredJob>> {
@@ -111,6 +130,7 @@ pub(crate) fn failing(fails: Fails, plan: Plan) -> (Plan, Arc<Failing>) {
         fails: Mutex::new(fails),
         breaks: AtomicBool::new(false),
         broken: AtomicBool::new(false),
+        overtaken: AtomicUsize::new(0),
     });
     (Plan { jobs: Some(Arc::clone(&failing) as Arc<dyn Jobs>), store: Some(store), ..plan }, failing)
 }
@@ -128,6 +148,22 @@ async fn p5_what_cannot_be_made_durable_is_not_accepted_and_keeps_nobody_out() {
     *failing.fails.lock() = Fails::Not;
     let id = world.erase("ann", "one").await;
     world.until_state(id, JobState::Settling).await;
+}
+
+/// A step that another gate overtook has written nothing; it is read and done anew, and the delete perhaps sent again.
+#[tokio::test]
+async fn p5_a_step_that_another_gate_has_overtaken_is_read_and_done_anew() {
+    let (plan, failing) = failing(Fails::Not, Plan::default());
+    let (world, one, _two) = pair(plan, |_| {}).await;
+    failing.overtaken.store(3, SeqCst);
+    let id = world.erase("ann", "one").await;
+    for left in [2, 1, 0] {
+        world.until(id, |_| failing.overtaken.load(SeqCst) == left).await;
+        turns().await;
+        world.pass(2);
+    }
+    world.until_state(id, JobState::Settling).await;
+    assert!(!one.calls().is_empty());
 }
 
 #[tokio::test]

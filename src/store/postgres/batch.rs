@@ -69,6 +69,10 @@ impl Batch {
         batch
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Tells all whose rows are in it.
     pub(super) fn tell(self, is_written: bool) {
         for done in self.done {

@@ -32,19 +32,26 @@ const TIDY_EVERY: u32 = 64;
 pub(super) struct PostgresMembers {
     server: Server,
     /// Where announcements are heard, if not over the same connection: a pooler passes none on.
-    direct: Option<Server>,
-    ears: Mutex<Option<Session>>,
+    direct: Option<Arc<Server>>,
+    ears: Arc<Mutex<Ears>>,
     sql: Sql,
     /// The connection, while no exchange has it.
     idle: Mutex<Option<Session>>,
     /// Rung by the database over the connection that was opened last.
-    rung: Mutex<Arc<Notify>>,
+    rung: Arc<Mutex<Arc<Notify>>>,
     /// This gate, while it is a member: what its other connections write is written in that name.
     me: Arc<Mutex<Option<Uuid>>>,
     exchanges: AtomicU32,
     /// The number that was told last.
     said: AtomicU64,
     is_failing: AtomicBool,
+}
+
+/// The connection over which announcements are heard.
+#[derive(Debug, Default)]
+struct Ears {
+    session: Option<Session>,
+    opening: bool,
 }
 
 impl fmt::Debug for PostgresMembers {
@@ -57,9 +64,9 @@ impl PostgresMembers {
     /// `me` is told which member this gate is.
     pub(super) fn new(config: &config::Postgres, me: Arc<Mutex<Option<Uuid>>>) -> Self {
         let (server, schema) = (Server::new(config), &config.schema);
-        let direct = config.notify_url.as_ref().map(|_| Server::of_notifications(config));
-        let ears = Mutex::default();
-        let (idle, rung) = (Mutex::default(), Mutex::default());
+        let direct = config.notify_url.as_ref().map(|_| Arc::new(Server::of_notifications(config)));
+        let ears = Arc::default();
+        let (idle, rung) = (Mutex::default(), Arc::default());
         let (exchanges, said) = (AtomicU32::new(0), AtomicU64::new(0));
         Self {
             server,
@@ -86,29 +93,42 @@ impl PostgresMembers {
             StoreError::Broken
         })?;
         match &self.direct {
-            None => self.listen(&session).await,
-            Some(direct) => self.listen_over(direct).await,
+            None => {
+                session.client.batch_execute(&self.sql.listen).await.ok();
+                *self.rung.lock() = session.bell();
+            }
+            Some(direct) => self.listen_over(direct),
         }
         Ok(session)
     }
 
-    /// Where there is nothing of the kind, members look now and then.
-    async fn listen(&self, session: &Session) {
-        session.client.batch_execute(&self.sql.listen).await.ok();
-        *self.rung.lock() = session.bell();
-    }
-
-    async fn listen_over(&self, direct: &Server) {
-        if self.ears.lock().as_ref().is_some_and(|ears| !ears.client.is_closed()) {
-            return;
-        }
-        match direct.connect().await {
-            Ok(ears) => {
-                self.listen(&ears).await;
-                *self.ears.lock() = Some(ears);
+    /// On a task of its own: no exchange waits for what only makes it quicker.
+    fn listen_over(&self, direct: &Arc<Server>) {
+        {
+            let mut ears = self.ears.lock();
+            if ears.opening || ears.session.as_ref().is_some_and(|session| !session.client.is_closed()) {
+                return;
             }
-            Err(error) => self.failed("the connection of store.notify_url does not open", &error),
+            ears.opening = true;
         }
+        let (direct, ears, rung) = (Arc::clone(direct), Arc::clone(&self.ears), Arc::clone(&self.rung));
+        let listen = self.sql.listen.clone();
+        tokio::spawn(async move {
+            let session = direct.connect().await;
+            let mut told = Ears::default();
+            match session {
+                Ok(session) => {
+                    session.client.batch_execute(&listen).await.ok();
+                    *rung.lock() = session.bell();
+                    told.session = Some(session);
+                }
+                Err(error) => {
+                    let what = format!("the connection of store.notify_url does not open: {}", chain(&error));
+                    events::Warned { what: &what }.emit();
+                }
+            }
+            *ears.lock() = told;
+        });
     }
 
     /// It is kept if all went well.

@@ -102,7 +102,7 @@ pub(super) async fn write(shared: Arc<Shared>, link: Arc<Link>) {
 
 async fn written(shared: &Shared, link: &Link, batch: Batch) {
     let written = link.ask(|db| batch.write(db)).await;
-    if written.is_ok() {
+    if written.is_ok() && !batch.is_empty() {
         shared.syncs.fetch_add(1, Ordering::Relaxed);
     }
     batch.tell(written.is_ok());

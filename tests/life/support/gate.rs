@@ -43,6 +43,7 @@ impl Site {
 /// A configuration: lines of its sections.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    /// Of the store's files; empty for an engine that has none.
     pub(crate) path: String,
     pub(crate) process: String,
     pub(crate) log: String,

@@ -141,6 +141,27 @@ fn p12_a_statement_that_keeps_failing_is_given_up() {
     assert_eq!(wait(rows_of(&store, "anna"))[0].first_seen, NOW);
 }
 
+/// P4: an erasure's targets are read once every row that was on its way before is durable, or is not there.
+#[test]
+fn p4_rows_are_read_after_those_that_were_on_their_way() {
+    let (wire, _world, store) = behind();
+    wire.always(ROWS, Act::Hold);
+    let id = crate::world::id("anna");
+    let recorded = store.index.record(fact(&store.keys, "anna", 1, "r"));
+    let tags = [store.keys.tag(&id)];
+    let rows = store.index.rows(&tags, &id);
+    let found = std::thread::scope(|scope| {
+        let found = scope.spawn(|| wait(futures_util::future::join(recorded, rows)));
+        while wire.seen(ROWS) == 0 {
+            std::thread::yield_now();
+        }
+        wire.release();
+        found.join().unwrap()
+    });
+    found.0.unwrap();
+    assert_eq!(found.1.unwrap().len(), 1);
+}
+
 /// P3: rows that wait while one statement is under way are written by one more, and each key once.
 #[test]
 fn p3_whatever_waits_becomes_one_statement() {

@@ -64,6 +64,23 @@ fn p5_a_step_over_what_the_other_gate_has_written_meanwhile_is_refused_and_write
     assert_eq!(wait(rows_of(&two, "anna"))[0].erased_at, Some(later(5)));
 }
 
+/// At the same moment, so that either sees the version that it read: the server decides.
+#[test]
+fn p5_of_two_gates_steps_over_one_version_one_is_written() {
+    let (_world, one, two) = two();
+    assert!(wait(one.jobs.create(job(&one.keys, 1, "anna", b""))).unwrap());
+    for round in 1..=100 {
+        let read = wait(one.jobs.job(uuid::Uuid::from_u128(1))).unwrap().unwrap();
+        assert_eq!(read.version, round);
+        let step = |body: &[u8]| step(StoredJob { body: body.to_vec(), ..read.clone() }, &[], NOW);
+        let written = futures_util::future::join(one.jobs.commit(step(b"one")), two.jobs.commit(step(b"two")));
+        match wait(written) {
+            (Ok(true), Err(StoreError::Conflict)) | (Err(StoreError::Conflict), Ok(true)) => {}
+            both => panic!("round {round}: {both:?}"),
+        }
+    }
+}
+
 #[test]
 fn p3_what_two_gates_record_at_once_of_the_same_customers_is_there() {
     let (_world, one, two) = two();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::server::Postgres;
+use crate::server::{PASSWORD, Postgres};
 use crate::store::{check_broken, check_recovered, early, until_refused};
 use crate::support::{Call, Gate, Setup, Site, eventually, service};
 
@@ -32,6 +32,7 @@ fn p11_without_its_server_the_gate_refuses_what_it_could_not_record_and_recovers
         }
         let (mut passed, refusal) = until_refused(&gate, passed.clone());
         check_broken(&gate, &service, &mut passed, &refusal);
+        assert!(gate.log().contains("the store is broken") && !gate.log().contains("canary"), "P7: {}", gate.log());
         postgres.start_again();
         check_recovered(&mut gate, &service, &passed);
         for customer in early(&gate) {
@@ -58,5 +59,22 @@ fn p5_killed_together_with_its_server_the_gate_carries_out_what_it_accepted() {
             gate.until_accepted(&id);
         }
         eventually("they are erased", || customers.iter().all(|customer| service.holds(customer) == 0));
+    }
+}
+
+/// Whoever administers the server sees every statement with its values, and no customer.
+#[test]
+fn p7_a_server_that_logs_every_value_learns_no_customer() {
+    let settings = ["log_statement = 'all'", "log_parameter_max_length = -1", "log_parameter_max_length_on_error = -1"];
+    let (postgres, service) = (Postgres::start(&settings), service());
+    let gate = gate_on(&postgres, Site::speech(service.addr));
+    for customer in early(&gate) {
+        let id = gate.erase(&customer)["id"].as_str().unwrap().to_owned();
+        gate.until_accepted(&id);
+    }
+    let log = postgres.log();
+    assert!(log.contains("INSERT INTO forgetgate.placements") && log.contains("parameters: $1 = "), "{log}");
+    for form in ["early".to_owned(), data_encoding::HEXLOWER.encode(b"early"), PASSWORD.to_owned()] {
+        assert!(!log.contains(&form), "{form}");
     }
 }

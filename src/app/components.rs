@@ -142,10 +142,7 @@ impl Parts {
         in_force: InForce,
         inherited: ActivatedSockets,
     ) -> Result<Self, StartError> {
-        // A store that knows no upstream has never served.
-        // Of several gates each says for itself what it had on its way.
-        let cut_before =
-            opened.together.is_none() && !opened.ending.was_orderly() && !opened.index.upstreams().await?.is_empty();
+        let cut_before = was_cut(&opened).await?;
         let core = Core::build(&config, &opened, cut_before).await?;
         let Core { registry, access, made, inflight, lost_until, sharing, eraser, shared } = core;
         let readiness = Readiness::new();
@@ -240,6 +237,13 @@ impl Parts {
         }
         whole
     }
+}
+
+/// Whether the run before this one was cut. A store that knows no upstream has never served; of several gates each says for
+/// itself what it had on its way.
+async fn was_cut(opened: &Opened) -> Result<bool, StartError> {
+    let alone = opened.together.is_none();
+    Ok(alone && !opened.ending.was_orderly() && !opened.index.upstreams().await?.is_empty())
 }
 
 /// The upstreams' names, in the order of the configuration.

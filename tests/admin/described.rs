@@ -9,7 +9,7 @@ use crate::schema::conforms;
 use crate::world::{Wish, World};
 
 /// The calls of the contract.
-const CONTRACT: [(&str, &str); 24] = [
+const CONTRACT: [(&str, &str); 25] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
@@ -29,6 +29,7 @@ const CONTRACT: [(&str, &str); 24] = [
     ("DELETE", "/api/v1/holds/{id}"),
     ("GET", "/api/v1/erasures/{id}/receipt"),
     ("POST", "/api/v1/recipients"),
+    ("GET", "/api/v1/replicas"),
     ("GET", "/api/v1/upstreams"),
     ("GET", "/api/v1/config"),
     ("POST", "/api/v1/config/reload"),

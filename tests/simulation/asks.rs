@@ -9,7 +9,6 @@ use forgetgate::config::Secret;
 use forgetgate::domain::ErasureCall;
 use forgetgate::domain::erasure::JobState;
 use forgetgate::erasure::{Problem, Refused, Submission, Submitted};
-use forgetgate::upstream::Site;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tempfile::NamedTempFile;

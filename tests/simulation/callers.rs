@@ -107,6 +107,7 @@ impl Request {
                     let moved = match kept_out {
                         KeptOut::Fenced(fenced) => timeout_at(deadline, fenced.moved()).await.is_ok(),
                         KeptOut::Crowded => false,
+                        KeptOut::Closed => unreachable!("one gate alone is always open"),
                     };
                     if !moved {
                         self.say("503 erasure_in_progress");

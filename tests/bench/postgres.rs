@@ -37,7 +37,8 @@ fn main() {
     let directory = tempfile::tempdir().expect("a directory");
     let store: &'static Opened = Box::leak(Box::new(opened(&server, directory.path())));
     let bare = bare_client(&server);
-    for waiting in [1, 16, 128, 1024] {
+    let only: Option<u64> = std::env::var("FORGETGATE_WAITING").ok().and_then(|waiting| waiting.parse().ok());
+    for waiting in [1, 16, 128, 1024].into_iter().filter(|waiting| only.is_none_or(|only| only == *waiting)) {
         let mut ratios = Vec::new();
         for _ in 0..ROUNDS {
             let bare = rows_per_second(waiting, move |number| async move {

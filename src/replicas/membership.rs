@@ -124,9 +124,11 @@ impl Shared {
         let mut state = self.state.lock();
         let now = Instant::now();
         state.forget_mirrors(now);
-        let State { own, unsaid, orphans, mirrors, unsaid_acks, seen, .. } = &*state;
+        let State { own, unsaid, orphans, mirrors, unsaid_acks, seen, .. } = &mut *state;
         let write = |id: &Uuid| {
-            let own = own.get(id)?;
+            let own = own.get_mut(id)?;
+            // Where the answer to what was said before was lost, it is there with a number that nobody was told.
+            own.version += 1;
             let life = own.ends.saturating_duration_since(now);
             Some(FenceWrite { id: *id, tag: own.tag, version: own.version, body: own.body.to_bytes(), life })
         };

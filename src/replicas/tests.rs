@@ -295,12 +295,20 @@ async fn p4_whatever_stops_and_comes_back_nobody_enters_anywhere_under_a_fence_t
                 gates[other].go_on()
             }
             members.set_broken(random.u8(..8) == 0);
+            members.set_lossy(random.u8(..4) == 0);
             if random.u8(..6) == 0 && gates.len() < 5 {
                 members.set_broken(false);
                 gates.push(Gate::start(&members, "new").await);
             }
             pass(Duration::from_millis(random.u64(..8_000))).await;
             members.set_broken(false);
+            let is_lossy = random.bool();
+            members.set_lossy(is_lossy);
+            let still = members.clone();
+            tokio::spawn(async move {
+                pass(Duration::from_millis(700)).await;
+                still.set_lossy(false);
+            });
             let fence = gates[owner].fence();
             if fence.everywhere().await.is_err() {
                 continue;
@@ -344,4 +352,17 @@ async fn p5_a_gate_at_which_nothing_was_on_its_way_is_not_waited_for_when_it_goe
     assert_eq!(again.drained(HERE, all, TTL).await.until, None);
     let newer = covered(&again);
     assert!(again.drained(HERE, newer, TTL).await.until.is_some(), "for what it covers they were not asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p4_a_fence_whose_writing_was_answered_by_nobody_stands_everywhere_all_the_same() {
+    let members = MemoryMembers::default();
+    let (a, b) = (Gate::start(&members, "a").await, Gate::start(&members, "b").await);
+    members.set_lossy(true);
+    let (from, fence) = (Instant::now(), a.fence());
+    pass(TTL / 5).await;
+    members.set_lossy(false);
+    fence.everywhere().await.unwrap();
+    assert!(from.elapsed() < TTL, "{:?}", from.elapsed());
+    assert!(!b.enters(ANNA));
 }

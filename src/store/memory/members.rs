@@ -45,6 +45,8 @@ struct State {
 pub struct MemoryMembers {
     state: Arc<Mutex<State>>,
     bell: Arc<Notify>,
+    /// Whether the answers of exchanges are lost, after they were carried out.
+    lossy: Arc<std::sync::atomic::AtomicBool>,
     /// Whether the database answers.
     broken: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -53,6 +55,11 @@ impl MemoryMembers {
     /// From now on every call fails, or none does.
     pub fn set_broken(&self, broken: bool) {
         self.broken.store(broken, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// From now on exchanges are carried out and their answers are lost, or not.
+    pub fn set_lossy(&self, lossy: bool) {
+        self.lossy.store(lossy, std::sync::atomic::Ordering::SeqCst);
     }
 
     fn answer<'a, T: Send + 'a>(&'a self, question: impl FnOnce(&mut State) -> T + Send + 'a) -> StoreFuture<'a, T> {
@@ -152,6 +159,9 @@ impl Members for MemoryMembers {
             drop(state);
             if speaks {
                 self.bell.notify_waiters();
+            }
+            if self.lossy.load(std::sync::atomic::Ordering::SeqCst) {
+                return Err(StoreError::Broken);
             }
             Ok(heard)
         })

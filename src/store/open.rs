@@ -211,9 +211,8 @@ pub fn open_or_make(config: &config::Store) -> Result<Opened, OpenError> {
 /// [`OpenError`], also where there is no store.
 pub fn open_old(config: &config::Store) -> Result<Opened, OpenError> {
     if config.engine == Engine::Postgres {
-        // Where its key is, nothing is made.
-        old_key(config)?;
-        return open(config);
+        // A gate may be at it, and no lock would say so.
+        has_files(config)?;
     }
     sled::finish_compaction(&config.path)?;
     let found = sled::look(&config.path).map_err(|source| OpenError::Io { path: config.path.clone(), source })?;
@@ -230,6 +229,9 @@ pub fn open_old(config: &config::Store) -> Result<Opened, OpenError> {
 ///
 /// [`OpenError`]: it does not open even so, or it lacks something.
 pub fn accept(config: &config::Store, incomplete: bool) -> Result<(Opened, Option<OpenError>), OpenError> {
+    if config.engine == Engine::Postgres {
+        has_files(config)?;
+    }
     let wrong = match open(config) {
         Ok(opened) => return Ok((opened, None)),
         Err(wrong) => wrong,

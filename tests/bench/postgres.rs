@@ -2,7 +2,6 @@
 //! in the same batches gets out of the same server in the same run. Ratios count, not figures: `cargo bench --bench postgres`.
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock itself")]
 
-#[allow(clippy::unwrap_used, reason = "it stops where it is surprised")]
 #[path = "../postgres/server.rs"]
 mod server;
 #[allow(dead_code, reason = "several benches share it, and each uses a part")]

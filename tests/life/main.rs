@@ -19,8 +19,11 @@ mod live;
 mod log;
 mod memory;
 mod mixed;
+mod postgres;
 mod races;
 mod reload;
+#[path = "../postgres/server.rs"]
+mod server;
 mod slow;
 mod store;
 mod stragglers;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Call, Gate, Setup, Site, eventually, eventually_some, service};
 
 /// First-seen customers until one is refused for want of a store: those who passed, and the refusal.
-fn until_refused(gate: &Gate, mut passed: Vec<String>) -> (Vec<String>, Answer) {
+pub(crate) fn until_refused(gate: &Gate, mut passed: Vec<String>) -> (Vec<String>, Answer) {
     let refusal = eventually_some("the store is full", || {
         let customer = format!("passenger{}", passed.len());
         let answer = Call::audio(&customer).send(gate.addr).unwrap();
@@ -28,7 +28,7 @@ fn until_refused(gate: &Gate, mut passed: Vec<String>) -> (Vec<String>, Answer) 
 }
 
 /// Customers who come as long as all is well.
-fn early(gate: &Gate) -> Vec<String> {
+pub(crate) fn early(gate: &Gate) -> Vec<String> {
     let customers: Vec<String> = (0..3).map(|n| format!("early{n}")).collect();
     assert!(customers.iter().all(|customer| Call::audio(customer).send(gate.addr).unwrap().status == 200));
     customers
@@ -40,7 +40,7 @@ fn check_refusal(answer: &Answer) {
 }
 
 /// What holds as long as the store cannot be written.
-fn check_broken(gate: &Gate, service: &Running, passed: &mut Vec<String>, refusal: &Answer) {
+pub(crate) fn check_broken(gate: &Gate, service: &Running, passed: &mut Vec<String>, refusal: &Answer) {
     check_refusal(refusal);
     // It is opened again now and then, which may look like health until the next write; and some rows may find room.
     let mut tried = 0;
@@ -66,7 +66,7 @@ fn check_broken(gate: &Gate, service: &Running, passed: &mut Vec<String>, refusa
 }
 
 /// What holds afterwards: nobody had to do anything to the gate, and nobody who passed is forgotten.
-fn check_recovered(gate: &mut Gate, service: &Running, passed: &[String]) {
+pub(crate) fn check_recovered(gate: &mut Gate, service: &Running, passed: &[String]) {
     eventually("it takes new customers again", || Call::audio("late").send(gate.addr).unwrap().status == 200);
     eventually("it is ready again", || gate.is_ready());
     gate.kill();

@@ -90,7 +90,9 @@ fn p11_a_server_that_is_not_there_is_said() {
     assert!(said.contains("PostgreSQL at the URL in file"), "{said}");
     let (code, said) = run(folder.path(), &["store", "migrate"]);
     assert!(code == Some(1) && said.contains("127.0.0.1:1"), "{said}");
-    for command in [&["index", "restore", "--from", "x"][..], &["index", "compact"]] {
+    let of_files = ["restore --from x", "compact", "export --to x", "accept"];
+    for command in of_files.map(|command| ["index"].into_iter().chain(command.split(' ')).collect::<Vec<_>>()) {
+        let command = &command;
         let (code, said) = run(folder.path(), command);
         assert!(code == Some(1) && said.contains("store.engine is \"postgres\""), "{said}");
     }

@@ -17,6 +17,9 @@ use crate::tls::{client_config, system_roots};
 /// How long one host may take, from its name to the end of the questions it is asked.
 const HOST_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long one address of a host may take to accept a connection: a name can have several, of which one does not answer.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(2);
+
 /// How long a connection is silent before it is asked whether it is there, and how often.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::from_secs(2), 3);
 
@@ -167,6 +170,9 @@ impl Server {
     /// What the URL does not say of a connection that breaks without a word.
     fn within_bounds(&self, url: &PostgresUrl, host: &PostgresHost) -> Config {
         let mut to = url.towards(host);
+        if !url.says("connect_timeout") {
+            to.connect_timeout(ADDRESS_LIMIT);
+        }
         if !url.says("tcp_user_timeout") {
             to.tcp_user_timeout(self.user_timeout);
         }
@@ -189,7 +195,8 @@ impl Server {
         tls: Option<&MakeRustlsConnect>,
     ) -> Result<Session, Refusal> {
         let to = self.within_bounds(url, host);
-        let limit = to.get_connect_timeout().map_or(HOST_LIMIT, |limit| HOST_LIMIT.min(*limit));
+        let said = to.get_connect_timeout().filter(|_| url.says("connect_timeout"));
+        let limit = said.map_or(HOST_LIMIT, |limit| HOST_LIMIT.min(*limit));
         let session = async {
             if self.plain.load(Ordering::Relaxed) {
                 return used(connected(&to, tls).await?, host).await;

@@ -43,6 +43,7 @@ impl Site {
 /// A configuration: lines of its sections.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    /// Of the store's files; empty for an engine that has none.
     pub(crate) path: String,
     pub(crate) process: String,
     pub(crate) log: String,
@@ -73,9 +74,10 @@ impl Setup {
 
     fn text(&self) -> String {
         let Self { path, process, log, store, policy, erasure, limits, sites, more } = self;
+        let path = if path.is_empty() { String::new() } else { format!("path = \"{path}\"\n") };
         let mut text = format!(
             "[[listen]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[process]\n{process}\
-             [log]\n{log}[store]\npath = \"{path}\"\nkey = {{ file = \"index.key\" }}\n{store}[policy]\n{policy}\
+             [log]\n{log}[store]\n{path}key = {{ file = \"index.key\" }}\n{store}[policy]\n{policy}\
              [erasure]\n{erasure}[limits]\n{limits}"
         );
         for Site { name, profile, addr, more } in sites {

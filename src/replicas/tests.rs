@@ -298,6 +298,7 @@ async fn p4_whatever_stops_and_comes_back_nobody_enters_anywhere_under_a_fence_t
             members.set_lossy(random.u8(..4) == 0);
             if random.u8(..6) == 0 && gates.len() < 5 {
                 members.set_broken(false);
+                members.set_lossy(false);
                 gates.push(Gate::start(&members, "new").await);
             }
             pass(Duration::from_millis(random.u64(..8_000))).await;

@@ -39,8 +39,14 @@ fn check_refusal(answer: &Answer) {
     assert!(answer.header("retry-after").is_some());
 }
 
-/// What holds as long as the store cannot be written.
-pub(crate) fn check_broken(gate: &Gate, service: &Running, passed: &mut Vec<String>, refusal: &Answer) {
+/// What holds as long as the store cannot be written; readiness lacks these.
+pub(crate) fn check_broken(
+    gate: &Gate,
+    service: &Running,
+    passed: &mut Vec<String>,
+    refusal: &Answer,
+    missing: &[&str],
+) {
     check_refusal(refusal);
     // It is opened again now and then, which may look like health until the next write; and some rows may find room.
     let mut tried = 0;
@@ -51,7 +57,7 @@ pub(crate) fn check_broken(gate: &Gate, service: &Running, passed: &mut Vec<Stri
             passed.push(customer);
         }
         let ready = gate.get("/readyz");
-        ready.status == 503 && ready.json()["missing"] == json!(["store"])
+        ready.status == 503 && ready.json()["missing"] == json!(missing)
     });
     let known: Vec<String> = service.holdings().into_iter().filter_map(|(customer, _)| customer).collect();
     assert!(known.iter().all(|customer| passed.contains(customer)), "data without a record: {known:?}");
@@ -98,7 +104,7 @@ fn p11_on_a_full_disk_the_gate_refuses_what_it_cannot_record_and_recovers_when_t
     while filler.write(&[0; 4096]).is_ok_and(|count| count > 0) {}
 
     let (mut passed, refusal) = until_refused(&gate, passed);
-    check_broken(&gate, &service, &mut passed, &refusal);
+    check_broken(&gate, &service, &mut passed, &refusal, &["store"]);
 
     fs::remove_file(inside).unwrap();
     drop(filler);
@@ -123,7 +129,7 @@ fn p11_when_its_files_may_not_grow_the_gate_refuses_what_it_cannot_record_and_re
     limit_files(&gate, &format!("{size}:"));
 
     let (mut passed, refusal) = until_refused(&gate, passed);
-    check_broken(&gate, &service, &mut passed, &refusal);
+    check_broken(&gate, &service, &mut passed, &refusal, &["store"]);
 
     limit_files(&gate, "unlimited:");
     check_recovered(&mut gate, &service, &passed);

@@ -28,8 +28,9 @@ pub struct RequestGuard {
     stage: Stage,
     generation: Generation,
     entered: Tick,
-    /// In which run of the lease.
+    /// In which run of the lease, and after how many gaps in it.
     run: u32,
+    gaps: u32,
 }
 
 impl RequestGuard {
@@ -38,16 +39,20 @@ impl RequestGuard {
         (key, apis): (&PairKey, Apis),
         stage: Stage,
         generation: Generation,
-        (entered, run): (Tick, u32),
+        (entered, run, gaps): (Tick, u32, u32),
     ) -> Self {
-        Self { inflight: Arc::clone(inflight), key: *key, apis, stage, generation, entered, run }
+        Self { inflight: Arc::clone(inflight), key: *key, apis, stage, generation, entered, run, gaps }
     }
 
     /// The row is durable now. The cache learns it, for a lease from the request's entry, unless an erasure has begun
-    /// since then.
-    pub fn recorded(&mut self) {
+    /// since then. `false`: meanwhile there was no word from the other gates, so that an erasure may have read the rows without
+    /// this one; nothing may be sent.
+    pub fn recorded(&mut self) -> bool {
         if self.stage != Stage::Recording {
-            return;
+            return true;
+        }
+        if !self.inflight.was_open_since(self.gaps) {
+            return false;
         }
         self.stage = Stage::Recorded;
         let mut shard = self.inflight.shard(self.key.tag).lock();
@@ -57,6 +62,7 @@ impl RequestGuard {
         if person.generation == self.generation {
             shard.known.learn(&self.key, self.apis, self.entered);
         }
+        true
     }
 
     /// From now on bytes of the request may be at the upstream.

@@ -20,15 +20,26 @@ pub(super) struct Lease {
     goes_on_until: AtomicU64,
     /// Counts the times after which nothing of before may go on.
     run: AtomicU32,
+    /// Counts the times that nothing could enter.
+    gaps: AtomicU32,
 }
 
 impl Default for Lease {
     fn default() -> Self {
-        Self { open_until: AtomicU64::new(EVER), goes_on_until: AtomicU64::new(EVER), run: AtomicU32::new(0) }
+        Self {
+            open_until: AtomicU64::new(EVER),
+            goes_on_until: AtomicU64::new(EVER),
+            run: AtomicU32::new(0),
+            gaps: AtomicU32::new(0),
+        }
     }
 }
 
 impl Lease {
+    pub(super) fn gaps(&self) -> u32 {
+        self.gaps.load(SeqCst)
+    }
+
     pub(super) fn run(&self) -> u32 {
         self.run.load(SeqCst)
     }
@@ -41,12 +52,16 @@ impl Inflight {
         if !self.goes_on(self.lease.run()) {
             self.lease.run.fetch_add(1, SeqCst);
         }
+        if !self.is_open() {
+            self.lease.gaps.fetch_add(1, SeqCst);
+        }
         self.lease.goes_on_until.store(self.millis(goes_on_until), SeqCst);
         self.lease.open_until.store(self.millis(open_until), SeqCst);
     }
 
     /// Nothing enters until there is a new lease, and nothing that is known to be durable now is believed then.
     pub fn close(&self) {
+        self.lease.gaps.fetch_add(1, SeqCst);
         self.lease.open_until.store(0, SeqCst);
         self.shards.iter().for_each(|shard| shard.lock().forget_everybody());
     }
@@ -55,6 +70,11 @@ impl Inflight {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.lasts(&self.lease.open_until)
+    }
+
+    /// Whether requests could enter all the time since there were so many gaps.
+    pub(super) fn was_open_since(&self, gaps: u32) -> bool {
+        self.is_open() && self.lease.gaps() == gaps
     }
 
     /// Whether what entered in this run of the lease may go on.
@@ -138,5 +158,25 @@ mod tests {
         assert!(!inflight.enter(&KEY, Instant::now()).unwrap().known);
         let late = inflight.enter(&PairKey { upstream: UpstreamNumber(2), ..KEY }, Instant::now()).unwrap();
         assert!(!late.known, "what was being recorded meanwhile teaches nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn p3_a_row_that_was_written_after_the_others_may_have_stopped_waiting_for_it_lets_nothing_out() {
+        let inflight = inflight();
+        lease(&inflight, 5, 60);
+        let new = |upstream| {
+            let key = PairKey { upstream: UpstreamNumber(upstream), ..KEY };
+            inflight.enter(&key, Instant::now()).unwrap().passage
+        };
+        let (mut quick, mut late, mut later, mut closed) = (new(1), new(2), new(3), new(4));
+        assert!(quick.recorded());
+        tokio::time::advance(SECOND * 5).await;
+        assert!(!late.recorded(), "an erasure may have read the rows without it");
+        lease(&inflight, 5, 60);
+        assert!(!later.recorded(), "also when there is word from the others again");
+        assert!(new(5).recorded());
+        inflight.close();
+        lease(&inflight, 5, 60);
+        assert!(!closed.recorded());
     }
 }

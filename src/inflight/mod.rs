@@ -148,7 +148,7 @@ impl Inflight {
     /// [`KeptOut`] while the customer is being erased there, or nobody knows.
     pub fn enter_with(self: &Arc<Self>, key: &PairKey, apis: Apis, now: Instant) -> Result<Entered, KeptOut> {
         let tick = self.tick(now);
-        let run = self.lease.run();
+        let (run, gaps) = (self.lease.run(), self.lease.gaps());
         let mut shard = self.shard(key.tag).lock();
         // Under the lock: what is closed forgets everybody under it.
         if !self.is_open() {
@@ -171,7 +171,7 @@ impl Inflight {
         let generation = person.generation;
         person.flight(key.upstream).enter(generation, stage);
         drop(shard);
-        Ok(Entered { passage: RequestGuard::new(self, (key, apis), stage, generation, (tick, run)), known })
+        Ok(Entered { passage: RequestGuard::new(self, (key, apis), stage, generation, (tick, run, gaps)), known })
     }
 
     fn waits_no_more(&self, tag: Tag) {

@@ -55,7 +55,9 @@ pub(super) async fn record(gate: &Gate, permit: &Permit, place: Place<'_>) -> Re
             } else {
                 Box::pin(make_durable(gate, label, stored_as(gate, *key, place), place)).await?;
                 counters.recorded_pair();
-                passage.recorded();
+                if !passage.recorded() {
+                    return Err(Code::StoreUnavailable.into());
+                }
             }
             passages.push(passage);
         }

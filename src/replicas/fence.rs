@@ -304,7 +304,8 @@ impl State {
         self.others.retain(|member| member.state != MemberState::Up);
         self.acks.clear();
         self.unsaid.clear();
-        let said = std::mem::take(&mut self.own).into_iter().filter(|(_, own)| own.first.is_some());
+        // Also what was said and whose answer was lost.
+        let said = std::mem::take(&mut self.own).into_iter().filter(|(_, own)| own.version > 1);
         self.orphans.extend(said.map(|(id, own)| (id, own.tag)));
     }
 }

@@ -110,11 +110,11 @@ impl Shared {
 
     async fn become_member(&self) -> Result<Uuid, StoreError> {
         let Membership { name, ttl, goes_on, straggle, .. } = &self.membership;
-        let id = (self.membership.new_id)();
+        let id = *self.state.lock().joining.get_or_insert_with(self.membership.new_id);
         let joining = Joining { id, name: name.clone(), ttl: *ttl, straggle: *goes_on + *straggle };
         self.membership.members.join(joining).await?;
         let mut state = self.state.lock();
-        (state.me, state.seen) = (Some(id), 0);
+        (state.me, state.joining, state.seen) = (Some(id), None, 0);
         state.say_all_acks();
         Ok(id)
     }

@@ -128,6 +128,8 @@ struct Own {
 struct State {
     /// This gate, while it is a member.
     me: Option<Uuid>,
+    /// The ID under which it tries to join: one that nobody answered may be there.
+    joining: Option<Uuid>,
     own: BTreeMap<Uuid, Own>,
     /// Those of its fences that the store does not have as they are.
     unsaid: BTreeSet<Uuid>,

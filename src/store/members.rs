@@ -138,7 +138,8 @@ pub type Hint = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The members of a deployment.
 pub trait Members: Send + Sync + Debug {
-    /// A new member, which has seen nothing yet. From its return on, others wait for what it says.
+    /// A new member, which has seen nothing yet. From its return on, others wait for what it says. One that is there already,
+    /// since an answer was lost, stays as it is.
     fn join(&self, joining: Joining) -> StoreFuture<'_, ()>;
 
     /// Renews the lease, says and hears, all or nothing. `None`: this member was cut, or has ended; nothing was written.

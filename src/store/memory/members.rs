@@ -142,7 +142,7 @@ impl Members for MemoryMembers {
             let (id, straggle_until) = (joining.id, now + joining.straggle);
             let joined = state.number;
             let known = Known { joining, state: MemberState::Up, renewed: now, straggle_until, seen: 0, joined };
-            state.members.insert(id, known);
+            state.members.entry(id).or_insert(known);
         })
     }
 

@@ -28,7 +28,8 @@ const COUNT: &str = "UPDATE {s}.seq SET n = n + $1 WHERE one";
 const RENEW: &str = "UPDATE {s}.members SET renewed = clock_timestamp(), seen = $2 WHERE id = $1 AND state = 'up'";
 
 const JOIN: &str = "INSERT INTO {s}.members (id, name, ttl_ms, straggle_ms, state, renewed, seen, joined) \
-     VALUES ($1, $2, $3, $4, 'up', clock_timestamp(), 0, (SELECT n FROM {s}.seq WHERE one))";
+     VALUES ($1, $2, $3, $4, 'up', clock_timestamp(), 0, (SELECT n FROM {s}.seq WHERE one)) \
+     ON CONFLICT (id) DO NOTHING";
 
 /// One that arrives late, after a newer version, changes nothing.
 const RAISE: &str = "INSERT INTO {s}.fences (id, owner, tag, version, n, body, ends) \

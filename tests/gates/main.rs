@@ -13,4 +13,5 @@ mod support;
 mod campaign;
 mod deployment;
 mod erasures;
+mod gone;
 mod service;
